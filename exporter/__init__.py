@@ -1,0 +1,1 @@
+"""The exporter: events, system figures and probes in; ``/metrics`` out."""

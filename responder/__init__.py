@@ -1,0 +1,1 @@
+"""The responder: Alertmanager's webhooks in; log, alert history and actions out."""

@@ -1,0 +1,76 @@
+"""Readers for settings: durations, addresses, secrets. Each service keeps its own settings class in its own folder."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jelmon.errors import ConfigError
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def parse_duration(text: str, *, name: str) -> float:
+    """Seconds in a Prometheus-style duration such as ``30s``, ``1h30m`` or ``500ms``.
+
+    ``name`` is the variable or flag at fault, for the message.
+
+    Raises:
+        ConfigError: the text is not a duration.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ConfigError(
+            f"{name}: {text!r} is not a duration", hint="write a number and a unit: 500ms, 30s, 5m, 1h30m, 7d"
+        )
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where a service listens. Loopback unless a host is given."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, *, name: str = "--web.listen-address") -> "ListenAddress":
+        """Read ``host:port``, ``:port`` (all interfaces, as in Prometheus) or ``port`` (loopback).
+
+        Raises:
+            ConfigError: no port, or one outside 0-65535.
+        """
+        host, colon, port = text.rpartition(":")
+        if not colon:
+            host = "127.0.0.1"
+        elif not host:
+            host = "0.0.0.0"
+        if not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ConfigError(f"{name}: {text!r} is not an address", hint="write host:port, for example 127.0.0.1:9746")
+        return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_secret(environ: Mapping[str, str], name: str) -> str | None:
+    """The secret in the file that ``<name>_FILE`` names, without the newline at its end; None when unset.
+
+    A secret in the variable ``<name>`` itself is refused: the environment is visible to every child process and in
+    crash reports.
+
+    Raises:
+        ConfigError: the file cannot be read, or the secret stands in the environment.
+    """
+    if environ.get(name):
+        raise ConfigError(
+            f"{name} is set in the environment", hint=f"put the secret in a file and set {name}_FILE to its path"
+        )
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}_FILE: cannot read {path}: {error}") from error

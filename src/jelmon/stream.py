@@ -1,0 +1,52 @@
+"""Names in NATS where producers and consumers meet: streams, subjects, partitions."""
+
+import re
+
+from jelmon.events import Envelope, type_of
+
+STREAM = "JELMORE"
+EVENT_SUBJECTS = "jelmore.events.>"
+DEAD_LETTER_STREAM = "JELMORE_DLQ"
+DEAD_LETTER_SUBJECTS = "jelmore.dlq.>"
+ACTION_SUBJECTS = "jelmore.actions.>"
+PARTITIONS = 16
+DUPLICATE_WINDOW_SECONDS = 120.0
+RETENTION_SECONDS = 7 * 86400.0
+
+_NOT_IN_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def token(text: str) -> str:
+    """The text as one subject token of at most 64 characters. Two texts may share a token: it only spreads load."""
+    return _NOT_IN_TOKEN.sub("_", text[:64]) or "_"
+
+
+def subject_of(event: Envelope) -> str:
+    """``jelmore.events.<noun>.<key>``. The key is the event's subject, so that all events of a card stay in order."""
+    noun = type_of(event).split(".")[1]
+    data = getattr(event, "data", None)
+    key = (
+        getattr(event, "subject", None)
+        or getattr(data, "pipeline", None)
+        or getattr(data, "target", None)
+        or event.source
+    )
+    return f"jelmore.events.{noun}.{token(key)}"
+
+
+def action_subject(action: str) -> str:
+    """Where the responder publishes an action for the pipeline to obey."""
+    return f"jelmore.actions.{token(action)}"
+
+
+def dead_letter_subject(partition: int) -> str:
+    """Where events that cannot be read are parked."""
+    return f"jelmore.dlq.{partition}"
+
+
+def partition_of(key: str, count: int = PARTITIONS) -> int:
+    """The partition of a subject token: FNV-1a (32 bit) modulo ``count``, as nats-server's ``{{partition(...)}}``."""
+    value = 2166136261
+    for byte in key.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value % count

@@ -80,25 +80,25 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
     """Base of the ``data`` member."""
 
 
-class CardData(Data, kw_only=True):
+class CardData(Data, frozen=True, kw_only=True):
     pipeline: Annotated[Name, Meta(description="the pipeline that the card runs through")]
 
 
-class CardFinishedData(CardData, kw_only=True):
+class CardFinishedData(CardData, frozen=True, kw_only=True):
     outcome: Annotated[Outcome, Meta(description="how the card ended")]
     reason: Annotated[Reason, Meta(description="why, in a few words; never a label")] = ""
 
 
-class StageData(CardData, kw_only=True):
+class StageData(CardData, frozen=True, kw_only=True):
     stage: Annotated[Name, Meta(description="the stage")]
     attempt: Annotated[Attempt, Meta(description="1 for the first try of this card in this stage")] = 1
 
 
-class StageStartedData(StageData, kw_only=True):
+class StageStartedData(StageData, frozen=True, kw_only=True):
     worker: Annotated[Name, Meta(description="who serves the card; never a label")] | None = None
 
 
-class StageFinishedData(StageStartedData, kw_only=True):
+class StageFinishedData(StageStartedData, frozen=True, kw_only=True):
     outcome: Annotated[Outcome, Meta(description="how this attempt ended")]
     next_stage: Annotated[Name, Meta(description="where the card goes next")] | None = None
     held_up: Annotated[bool, Meta(description="the next stage has no room, so the card still occupies this one")] = (
@@ -108,19 +108,19 @@ class StageFinishedData(StageStartedData, kw_only=True):
     reason: Annotated[Reason, Meta(description="why, in a few words; never a label")] = ""
 
 
-class StageRetriedData(StageData, kw_only=True):
+class StageRetriedData(StageData, frozen=True, kw_only=True):
     """``attempt`` is the attempt that follows, so 2 or more."""
 
     reason: Annotated[Reason, Meta(description="why, in a few words; never a label")] = ""
 
 
-class GateEvaluatedData(CardData, kw_only=True):
+class GateEvaluatedData(CardData, frozen=True, kw_only=True):
     gate: Annotated[Name, Meta(description="the quality gate")]
     verdict: Annotated[Verdict, Meta(description="what the gate said")]
     stage: Annotated[Name, Meta(description="the stage the gate belongs to")] | None = None
 
 
-class TestFinishedData(CardData, kw_only=True):
+class TestFinishedData(CardData, frozen=True, kw_only=True):
     __test__ = False
 
     category: Annotated[Name, Meta(description="unit, integration, e2e, performance, ...")]
@@ -132,45 +132,45 @@ class TestFinishedData(CardData, kw_only=True):
     name: Annotated[str, Meta(max_length=1024, description="the test's own name; never a label")] = ""
 
 
-class ScanFinishedData(CardData, kw_only=True):
+class ScanFinishedData(CardData, frozen=True, kw_only=True):
     scanner: Annotated[Name, Meta(description="the tool: sast, dependencies, secrets, ...")]
     outcome: Annotated[Outcome, Meta(description="how the scan itself ended")]
     findings: Annotated[dict[Severity, Count], Meta(description="new findings of this scan, by severity")] = {}
     duration_seconds: Annotated[Seconds, Meta(description="how long it ran, in seconds")] | None = None
 
 
-class SessionData(Data, kw_only=True):
+class SessionData(Data, frozen=True, kw_only=True):
     kind: Annotated[Name, Meta(description="what sort of session: interactive, agent, batch, ...")] = "default"
     pipeline: Annotated[Name, Meta(description="the pipeline it works for")] | None = None
 
 
-class SessionFinishedData(SessionData, kw_only=True):
+class SessionFinishedData(SessionData, frozen=True, kw_only=True):
     outcome: Annotated[Outcome, Meta(description="how the session ended")]
 
 
-class CallFinishedData(Data, kw_only=True):
+class CallFinishedData(Data, frozen=True, kw_only=True):
     target: Annotated[Name, Meta(description="the service that was called")]
     outcome: Annotated[Outcome, Meta(description="how the call ended")]
     duration_seconds: Annotated[Seconds, Meta(description="how long it took, in seconds")]
     error: Annotated[Name, Meta(description="class of error: connect, timeout, http_5xx, ...; a label")] | None = None
 
 
-class ActionData(Data, kw_only=True):
+class ActionData(Data, frozen=True, kw_only=True):
     action: Annotated[Name, Meta(description="scale_up, enable_throttling, restart_pipeline, check_dependencies, ...")]
     pipeline: Annotated[Name, Meta(description="the pipeline it is for")] | None = None
     stage: Annotated[Name, Meta(description="the stage it is for")] | None = None
 
 
-class ActionRequestedData(ActionData, kw_only=True):
+class ActionRequestedData(ActionData, frozen=True, kw_only=True):
     requested_by: Annotated[Name, Meta(description="the alert or person that asked")]
 
 
-class ActionFinishedData(ActionData, kw_only=True):
+class ActionFinishedData(ActionData, frozen=True, kw_only=True):
     outcome: Annotated[Outcome, Meta(description="how the action ended")]
     reason: Annotated[Reason, Meta(description="why, in a few words; never a label")] = ""
 
 
-class WorkRecordedData(Data, kw_only=True):
+class WorkRecordedData(Data, frozen=True, kw_only=True):
     tool: Annotated[Name, Meta(description="the tool whose hook reports: an editor, a coding agent, a build tool")]
     kind: Annotated[Name, Meta(description="what was done: edit, command, task, ...")]
     outcome: Annotated[Outcome, Meta(description="how it ended")] = Outcome.SUCCESS
@@ -178,7 +178,7 @@ class WorkRecordedData(Data, kw_only=True):
     pipeline: Annotated[Name, Meta(description="the pipeline it is for")] | None = None
 
 
-class StageDeclaration(Data, kw_only=True):
+class StageDeclaration(Data, frozen=True, kw_only=True):
     """One stage of a declared pipeline."""
 
     stage: Annotated[Name, Meta(description="the stage")]
@@ -189,7 +189,7 @@ class StageDeclaration(Data, kw_only=True):
     ) = None
 
 
-class PipelineDeclaredData(CardData, kw_only=True):
+class PipelineDeclaredData(CardData, frozen=True, kw_only=True):
     stages: Annotated[tuple[StageDeclaration, ...], Meta(max_length=1000, description="in the order cards pass them")]
     stall_limit_seconds: (
         Annotated[Seconds, Meta(description="work in hand and no activity for longer than this is a stall, in seconds")]
@@ -213,61 +213,61 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     traceparent: Annotated[str, Meta(max_length=64, description="W3C trace context")] | None = None
 
 
-class _About(Envelope, kw_only=True):
+class _About(Envelope, frozen=True, kw_only=True):
     """An envelope whose ``subject`` must be there."""
 
     subject: Annotated[Id, Meta(description="the id of the card, session or action")]
 
 
-class CardQueued(_About, tag="jelmore.card.queued", kw_only=True):
+class CardQueued(_About, tag="jelmore.card.queued", frozen=True, kw_only=True):
     """A card arrived and waits for its first stage."""
 
     data: CardData
 
 
-class CardStarted(_About, tag="jelmore.card.started", kw_only=True):
+class CardStarted(_About, tag="jelmore.card.started", frozen=True, kw_only=True):
     """The first work on a card began."""
 
     data: CardData
 
 
-class CardFinished(_About, tag="jelmore.card.finished", kw_only=True):
+class CardFinished(_About, tag="jelmore.card.finished", frozen=True, kw_only=True):
     """A card left the pipeline."""
 
     data: CardFinishedData
 
 
-class StageQueued(_About, tag="jelmore.stage.queued", kw_only=True):
+class StageQueued(_About, tag="jelmore.stage.queued", frozen=True, kw_only=True):
     """A card began to wait for a stage."""
 
     data: StageData
 
 
-class StageStarted(_About, tag="jelmore.stage.started", kw_only=True):
+class StageStarted(_About, tag="jelmore.stage.started", frozen=True, kw_only=True):
     """A worker took the card."""
 
     data: StageStartedData
 
 
-class StageFinished(_About, tag="jelmore.stage.finished", kw_only=True):
+class StageFinished(_About, tag="jelmore.stage.finished", frozen=True, kw_only=True):
     """An attempt of a stage ended."""
 
     data: StageFinishedData
 
 
-class StageRetried(_About, tag="jelmore.stage.retried", kw_only=True):
+class StageRetried(_About, tag="jelmore.stage.retried", frozen=True, kw_only=True):
     """Another attempt was decided on."""
 
     data: StageRetriedData
 
 
-class GateEvaluated(_About, tag="jelmore.gate.evaluated", kw_only=True):
+class GateEvaluated(_About, tag="jelmore.gate.evaluated", frozen=True, kw_only=True):
     """A quality gate gave its verdict on a card."""
 
     data: GateEvaluatedData
 
 
-class TestFinished(_About, tag="jelmore.test.finished", kw_only=True):
+class TestFinished(_About, tag="jelmore.test.finished", frozen=True, kw_only=True):
     """A test of a card ended."""
 
     __test__ = False
@@ -275,51 +275,51 @@ class TestFinished(_About, tag="jelmore.test.finished", kw_only=True):
     data: TestFinishedData
 
 
-class ScanFinished(_About, tag="jelmore.scan.finished", kw_only=True):
+class ScanFinished(_About, tag="jelmore.scan.finished", frozen=True, kw_only=True):
     """A security scan of a card ended."""
 
     data: ScanFinishedData
 
 
-class SessionStarted(_About, tag="jelmore.session.started", kw_only=True):
+class SessionStarted(_About, tag="jelmore.session.started", frozen=True, kw_only=True):
     """A session began; ``subject`` is the session id."""
 
     data: SessionData
 
 
-class SessionFinished(_About, tag="jelmore.session.finished", kw_only=True):
+class SessionFinished(_About, tag="jelmore.session.finished", frozen=True, kw_only=True):
     """A session ended."""
 
     data: SessionFinishedData
 
 
-class CallFinished(Envelope, tag="jelmore.call.finished", kw_only=True):
+class CallFinished(Envelope, tag="jelmore.call.finished", frozen=True, kw_only=True):
     """A call to a service ended."""
 
     subject: Id | None = None
     data: CallFinishedData
 
 
-class ActionRequested(_About, tag="jelmore.action.requested", kw_only=True):
+class ActionRequested(_About, tag="jelmore.action.requested", frozen=True, kw_only=True):
     """Something automatic was asked for; ``subject`` is the action's own id."""
 
     data: ActionRequestedData
 
 
-class ActionFinished(_About, tag="jelmore.action.finished", kw_only=True):
+class ActionFinished(_About, tag="jelmore.action.finished", frozen=True, kw_only=True):
     """Something automatic was done, or could not be."""
 
     data: ActionFinishedData
 
 
-class WorkRecorded(Envelope, tag="jelmore.work.recorded", kw_only=True):
+class WorkRecorded(Envelope, tag="jelmore.work.recorded", frozen=True, kw_only=True):
     """A hook of an outside tool reports work done."""
 
     subject: Id | None = None
     data: WorkRecordedData
 
 
-class PipelineDeclared(Envelope, tag="jelmore.pipeline.declared", kw_only=True):
+class PipelineDeclared(Envelope, tag="jelmore.pipeline.declared", frozen=True, kw_only=True):
     """A pipeline says what it is made of. The newest declaration (by ``time``) counts."""
 
     subject: Id | None = None
@@ -349,8 +349,8 @@ Event = (
 EVENT_TYPES: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}
 """``type`` on the wire -> class."""
 
-_decoder = msgspec.json.Decoder(Event)
-_batch_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_batch_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
 E = TypeVar("E", bound=Envelope)

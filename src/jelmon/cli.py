@@ -1,0 +1,111 @@
+"""The one command: parses, wires, and turns errors into messages and exit codes.
+
+A subcommand is a module with ``add_arguments(parser)`` and ``run(args) -> int``; it is imported only when asked for, so
+that ``jelmon --help`` is instant and a service needs the dependencies of no other. Exit codes: 0 fine, 1 findings,
+drift or a server that does not answer, 2 wrong use or configuration.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jelmon import __version__, logs
+from jelmon.errors import JelmonError
+
+
+class Command(NamedTuple):
+    module: str
+    extra: str
+    help: str
+
+
+COMMANDS = {
+    "exporter": Command("jelmon.exporter.command", "exporter", "take events in, expose everything at /metrics"),
+    "responder": Command(
+        "jelmon.responder.command", "responder", "take Alertmanager's webhooks, keep the alert history"
+    ),
+    "generate": Command(
+        "jelmon.generators.command", "generators", "compile rules/ to Prometheus, Alertmanager and Grafana files"
+    ),
+    "emit": Command("jelmon.tools.emit", "tools", "send one event, or a file of events"),
+    "simulate": Command("jelmon.tools.simulate", "tools", "send the events of a simulated pipeline"),
+    "replay": Command("jelmon.tools.replay", "tools", "send a recorded process event log as events"),
+    "demo": Command("jelmon.stack.command", "stack", "run the whole line on this machine and watch it"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Until the subcommand is known only its name matters: its own arguments are added after its module is imported.
+    parser, subparsers = _parser()
+    chosen = next((word for word in arguments if word in COMMANDS), None)
+    try:
+        run = None
+        if chosen is not None:
+            module = _load(chosen)
+            module.add_arguments(subparsers[chosen])
+            run = module.run
+        args = parser.parse_args(arguments)
+        if run is None:
+            parser.print_help()
+            return 2
+        logs.configure(level=args.log_level, form=args.log_format)
+        return int(run(args))
+    except JelmonError as error:
+        if "--debug" in arguments:
+            raise
+        print(f"jelmon: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output has gone: `jelmon ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("logging")
+    group.add_argument("--log.level", dest="log_level", default="info", choices=("debug", "info", "warning", "error"))
+    group.add_argument("--log.format", dest="log_format", default="text", choices=("text", "json"))
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = argparse.ArgumentParser(
+        prog="jelmon",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=16),
+        description="Performance monitoring for pipelines in which cards move through stages.",
+        epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
+    )
+    parser.add_argument("--version", action="version", version=f"jelmon {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    return parser, {
+        name: subparsers.add_parser(
+            name,
+            help=command.help,
+            description=f"{command.help[0].upper()}{command.help[1:]}.",
+            parents=[common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        for name, command in COMMANDS.items()
+    }
+
+
+def _load(name: str):  # type: ignore[no-untyped-def] # a module, with add_arguments and run
+    command = COMMANDS[name]
+    try:
+        return importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("jelmon"):
+            raise
+        raise JelmonError(
+            f"`jelmon {name}` needs the package that provides {error.name!r}",
+            hint=f"pip install 'jelmon[{command.extra}]'",
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -63,12 +63,16 @@ class Problem:
     message: str
     hint: str = ""
     text: str = ""  # the guilty line, for quoting
+    column: int = 0  # where in the line the fault begins, from 1; 0 underlines nothing
+    width: int = 0
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
         parts = [f"{place}: {self.message}"]
         if self.text.strip():
             parts.append(f"    {self.line:>4} | {self.text.rstrip()}")
+            if self.column:
+                parts.append(f"         | {' ' * (self.column - 1)}{'^' * max(1, self.width)}")
         if self.hint:
             parts.append(f"    hint: {self.hint}")
         return "\n".join(parts)

@@ -1,0 +1,22 @@
+"""What a producer of events imports.
+
+::
+
+    from jelmon.client import Card, Publisher
+
+    card = Card("4711", pipeline="review", source="/ci/runner-7")
+    async with Publisher("nats://127.0.0.1:4222") as publisher:
+        async with publisher.card(card):  # tells started, and finished with the outcome
+            async with publisher.stage(card, "test_execution", worker="w1"):
+                ...  # the work
+
+`SyncPublisher` is the same without ``async`` and ``await``. `jelmon.events` has the classes of all events, for
+``await publisher.publish(event)``.
+"""
+
+from jelmon.client.asynchronous import Publisher
+from jelmon.client.delivery import Published, Summary
+from jelmon.client.synchronous import SyncPublisher
+from jelmon.client.telling import Card, Run
+
+__all__ = ["Card", "Published", "Publisher", "Run", "Summary", "SyncPublisher"]

@@ -1,0 +1,228 @@
+"""The publisher for asyncio."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Self
+
+from nats.aio.client import Client
+
+from jelmon import jetstream
+from jelmon.client.delivery import Delivery, Done, Published, Summary
+from jelmon.client.telling import Card, Run
+from jelmon.errors import SourceError
+from jelmon.events import CardFinished, Envelope, StageFinished, encode, parse
+from jelmon.jetstream import NatsSettings
+from jelmon.stream import subject_of
+
+logger = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Publishes events and waits until they are stored.
+
+    Each event goes out with its id as ``Nats-Msg-Id`` and is repeated under that id, with growing pauses and across
+    reconnects, until JetStream acknowledges it or ``patience`` (seconds) ends. A repetition is never a second event.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        settings: NatsSettings | None = None,
+        name: str = "jelmon-client",
+        window: int = 1000,
+        patience: float = 30.0,
+        connect_patience: float = 5.0,
+    ) -> None:
+        """Take the server from ``url``, from ``settings``, or from ``NATS_*`` in the environment; in this order.
+
+        ``window`` is how many events may wait for their acknowledgement at once.
+        """
+        self._settings = settings if settings is not None and url is None else None
+        self._url = url
+        self._name = name
+        self._window = window
+        self._patience = patience
+        self._connect_patience = connect_patience
+        self._client: Client | None = None
+        self._delivery: Delivery | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Connect, unless connected.
+
+        Raises:
+            SourceError: NATS does not answer or refuses us.
+            ConfigError: the settings are wrong.
+        """
+        if self._client is not None:
+            return
+        settings = self._settings or NatsSettings.from_environ(os.environ, url=self._url)
+        delivery = Delivery(window=self._window, patience=self._patience)
+        self._client = await jetstream.connect(
+            settings,
+            name=self._name,
+            patience=self._connect_patience,
+            on_disconnected=delivery.on_disconnected,
+            on_reconnected=delivery.on_reconnected,
+        )
+        await delivery.open(self._client)
+        self._delivery = delivery
+
+    async def close(self) -> None:
+        """Close the connection. Events that still wait for their acknowledgement are given up."""
+        client, self._client = self._client, None
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            await delivery.close()
+        if client is not None:
+            await client.close()
+
+    async def ensure_stream(self) -> bool:
+        """Create the stream of events if it is absent; True if it was. The exporter does this too, when it starts."""
+        if self._client is None:
+            raise _not_connected()
+        return await jetstream.ensure_stream(self._client.jetstream())
+
+    async def publish(self, event: Envelope) -> Published:
+        """Publish one event and wait until it is stored.
+
+        Raises:
+            EventError: a consumer would refuse the event.
+            SourceError: it could not be stored: NATS is away, or no stream takes events.
+        """
+        stored: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+
+        def done(result: Published | SourceError) -> None:
+            if stored.cancelled():
+                return
+            if isinstance(result, SourceError):
+                stored.set_exception(result)
+            else:
+                stored.set_result(result)
+
+        await self._send(event, done)
+        return await stored
+
+    async def publish_many(self, events: Iterable[Envelope] | AsyncIterable[Envelope]) -> Summary:
+        """Publish events, many at once in flight, and wait until all are stored. Several times as fast as one by one.
+
+        Raises:
+            EventError: a consumer would refuse an event; those before it are stored, those after it were not sent.
+            SourceError: an event could not be stored; how many were is said. All may be sent again.
+        """
+        batch = _Batch()
+        try:
+            async for event in _each(events):
+                batch.in_flight += 1
+                try:
+                    await self._send(event, batch.done)
+                except BaseException:
+                    batch.in_flight -= 1
+                    raise
+                if batch.error is not None:
+                    break
+        except Exception:
+            await batch.landed()
+            raise
+        await batch.landed()
+        if batch.error is not None:
+            raise SourceError(
+                f"{batch.error.message} ({batch.stored + batch.duplicates} events of the batch are stored)",
+                hint=batch.error.hint,
+            ) from batch.error
+        return Summary(batch.stored, batch.duplicates)
+
+    @asynccontextmanager
+    async def card(self, card: Card) -> AsyncIterator[Run]:
+        """Tell that the card started, and at the end of the block that it finished, with the outcome."""
+        await self.publish(card.started())
+        run = Run()
+        try:
+            yield run
+        except BaseException as error:
+            await self._last_word(run.card_finished(card, error))
+            raise
+        await self.publish(run.card_finished(card))
+
+    @asynccontextmanager
+    async def stage(self, card: Card, stage: str, *, worker: str | None = None, attempt: int = 1) -> AsyncIterator[Run]:
+        """Tell that a worker took the card, and at the end of the block that the stage finished, with the outcome.
+
+        The outcome follows from the exception that leaves the block (none: success; TimeoutError: timeout;
+        AssertionError: failure; cancelled; else error), unless the block sets ``run.outcome``.
+        """
+        await self.publish(card.stage_started(stage, attempt=attempt, worker=worker))
+        run = Run()
+        try:
+            yield run
+        except BaseException as error:
+            await self._last_word(run.stage_finished(card, stage, attempt=attempt, worker=worker, error=error))
+            raise
+        await self.publish(run.stage_finished(card, stage, attempt=attempt, worker=worker))
+
+    async def _last_word(self, event: CardFinished | StageFinished) -> None:
+        """Publish while an exception is on its way, which must not be hidden by one of ours."""
+        try:
+            await self.publish(event)
+        except SourceError as error:
+            logger.warning("an event was lost", extra={"event_id": event.id, "error": error.message})
+
+    async def _send(self, event: Envelope, done: Done) -> None:
+        if self._delivery is None:
+            raise _not_connected()
+        payload = encode(event)
+        parse(payload)
+        await self._delivery.send(subject_of(event), payload, event.id, done)
+
+
+class _Batch:
+    """Counts the fates of many events, without a future for each."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.stored = 0
+        self.duplicates = 0
+        self.error: SourceError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def done(self, result: Published | SourceError) -> None:
+        self.in_flight -= 1
+        if isinstance(result, SourceError):
+            self.error = self.error or result
+        elif result.duplicate:
+            self.duplicates += 1
+        else:
+            self.stored += 1
+        if self.in_flight == 0 and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def landed(self) -> None:
+        """Wait until nothing is in flight."""
+        if self.in_flight:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+
+async def _each(events: Iterable[Envelope] | AsyncIterable[Envelope]) -> AsyncIterator[Envelope]:
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            yield event
+    else:
+        for event in events:
+            yield event
+
+
+def _not_connected() -> SourceError:
+    return SourceError(
+        "the publisher is not connected", hint="use it in a `with` block (`async with Publisher(...) as publisher:`)"
+    )

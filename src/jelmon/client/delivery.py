@@ -1,0 +1,256 @@
+"""Sending with acknowledgement: many messages in flight, each sent again under the same id until it is stored.
+
+The engine knows bytes and subjects, not events. nats-py's own ``publish`` of JetStream waits for one answer after the
+other; here one inbox takes all answers and one sweep looks after all time-outs.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from jelmon.errors import SourceError
+from jelmon.jetstream import START_HINT
+
+ACKNOWLEDGE_SECONDS = 2.0
+"""How long to wait for an answer before the first repetition; doubled each time."""
+SWEEP_SECONDS = 0.05
+_BACKOFF_SECONDS = 0.1
+_NO_STREAM_SECONDS = 2.0  # an election of a stream's leader takes about as long; a stream that is absent stays absent
+_AGAIN = "sending all of them again is safe: what is stored already is not stored twice"
+
+
+class Published(msgspec.Struct, frozen=True):
+    """Where an event is stored. ``duplicate``: it was there already."""
+
+    sequence: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of many events: ``stored`` anew, and ``duplicates`` that were there already."""
+
+    stored: int = 0
+    duplicates: int = 0
+
+    @property
+    def acknowledged(self) -> int:
+        return self.stored + self.duplicates
+
+
+class _ServerError(msgspec.Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Answer(msgspec.Struct):
+    """JetStream's PubAck, or its error."""
+
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _ServerError | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+Done = Callable[[Published | SourceError], None]
+
+
+class _Flight:
+    """One message on its way."""
+
+    __slots__ = ("deadline", "done", "due", "headers", "no_stream_since", "payload", "subject", "wait")
+
+    def __init__(self, subject: str, payload: bytes, message_id: str, now: float, patience: float, done: Done) -> None:
+        self.subject = subject
+        self.payload = payload
+        self.headers = {"Nats-Msg-Id": header_value(message_id)}
+        self.done = done
+        self.deadline = now + patience
+        self.wait = ACKNOWLEDGE_SECONDS
+        self.due = now + self.wait
+        self.no_stream_since: float | None = None
+
+
+def header_value(message_id: str) -> str:
+    """The id as a header value. NATS trims and cuts; so an id that would not survive is replaced by its hash."""
+    if message_id.isascii() and message_id.isprintable() and message_id.strip() == message_id:
+        return message_id
+    return f"sha256:{hashlib.sha256(message_id.encode()).hexdigest()}"
+
+
+class Delivery:
+    """Messages in flight over one connection: at most ``window`` of them, each for at most ``patience`` seconds."""
+
+    def __init__(self, *, window: int, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = window
+        self._patience = patience
+        self._clock = clock
+        self._flights: dict[str, _Flight] = {}
+        self._number = 0
+        self._room: asyncio.Event = asyncio.Event()
+        self._room.set()
+        self._connected = asyncio.Event()
+        self._client: Client | None = None
+        self._inbox = ""
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def open(self, client: Client) -> None:
+        """Take over a connection and listen for answers."""
+        self._client = client
+        self._inbox = f"{client.new_inbox()}."
+        await client.subscribe(f"{self._inbox}*", cb=self._answered, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        self._connected.set()
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Stop repeating. Whoever still waits is told."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        self._fail_all(SourceError("the publisher was closed before the event was acknowledged", hint=_AGAIN))
+
+    async def on_disconnected(self) -> None:
+        """Hold back what is new until the connection is back."""
+        self._connected.clear()
+
+    async def on_reconnected(self) -> None:
+        """Send everything unanswered again, in order: what the server has already is not stored twice."""
+        self._connected.set()
+        for token, flight in list(self._flights.items()):
+            await self._transmit(token, flight)
+
+    async def send(self, subject: str, payload: bytes, message_id: str, done: Done) -> None:
+        """Send one message when there is room; ``done`` is called, later, with its place or with the error."""
+        while not self._room.is_set():
+            await self._room.wait()
+        if not self._connected.is_set():
+            await self._wait_for_connection()
+        self._number += 1
+        token = str(self._number)
+        flight = _Flight(subject, payload, message_id, self._clock(), self._patience, done)
+        self._flights[token] = flight
+        if len(self._flights) >= self._window:
+            self._room.clear()
+        await self._transmit(token, flight)
+
+    async def _wait_for_connection(self) -> None:
+        assert self._client is not None
+        try:
+            async with asyncio.timeout(self._patience):
+                while not self._connected.is_set():
+                    if self._client.is_closed:
+                        raise SourceError("the connection to NATS was closed for good", hint=START_HINT)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._connected.wait(), 0.25)
+        except TimeoutError as error:
+            raise SourceError(
+                f"the connection to NATS is lost and was not back after {self._patience:g} s", hint=START_HINT
+            ) from error
+
+    async def _transmit(self, token: str, flight: _Flight) -> None:
+        assert self._client is not None
+        try:
+            await self._client.publish(flight.subject, flight.payload, self._inbox + token, flight.headers)
+        except nats.errors.MaxPayloadError:
+            self._land(
+                token,
+                SourceError(
+                    f"the NATS server takes messages of {self._client.max_payload} bytes at most, the event has "
+                    f"{len(flight.payload)}",
+                    hint="raise max_payload in the configuration of the server",
+                ),
+            )
+        except (nats.errors.Error, OSError):
+            pass  # the sweep tries again while patience lasts
+
+    async def _answered(self, message: Msg) -> None:
+        token = message.subject[len(self._inbox) :]
+        flight = self._flights.get(token)
+        if flight is None:  # the answer to a repetition
+            return
+        if not message.data:  # 503: nobody listens to the subject
+            self._no_stream(token, flight)
+            return
+        try:
+            answer = _decode(message.data)
+        except msgspec.MsgspecError as error:
+            self._land(token, SourceError(f"NATS answered something that is no acknowledgement: {error}"))
+            return
+        if answer.error is None:
+            self._land(token, Published(answer.seq, answer.duplicate))
+        elif answer.error.code >= 500:  # no leader, no room for now
+            flight.due = self._clock() + _BACKOFF_SECONDS
+        else:
+            self._land(
+                token,
+                SourceError(
+                    f"stream refused the event: {answer.error.description} (JetStream error {answer.error.err_code})",
+                    hint="see `nats stream info` for the limits of the stream",
+                ),
+            )
+
+    def _no_stream(self, token: str, flight: _Flight) -> None:
+        now = self._clock()
+        if flight.no_stream_since is None:
+            flight.no_stream_since = now
+            flight.wait = _BACKOFF_SECONDS
+        if now - flight.no_stream_since > min(_NO_STREAM_SECONDS, self._patience):
+            self._land(
+                token,
+                SourceError(
+                    f"no stream takes {flight.subject}",
+                    hint="start `jelmon exporter`, which creates the stream, or call ensure_stream() first",
+                ),
+            )
+            return
+        flight.due = now + flight.wait
+        flight.wait *= 2
+
+    def _land(self, token: str, result: Published | SourceError) -> None:
+        flight = self._flights.pop(token, None)
+        if flight is None:
+            return
+        if not self._room.is_set() and len(self._flights) <= self._window // 2:  # wake a sender for half a window
+            self._room.set()
+        flight.done(result)
+
+    def _fail_all(self, error: SourceError) -> None:
+        for token in list(self._flights):
+            self._land(token, error)
+
+    async def _sweep(self) -> None:
+        """Repeat what is overdue, give up what is out of patience."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = self._clock()
+            closed = self._client is not None and self._client.is_closed
+            for token, flight in list(self._flights.items()):
+                if closed or now >= flight.deadline:
+                    self._land(token, self._gave_up(flight, closed=closed))
+                elif now >= flight.due and self._connected.is_set():
+                    flight.wait *= 2
+                    flight.due = now + flight.wait
+                    await self._transmit(token, flight)
+
+    def _gave_up(self, flight: _Flight, *, closed: bool) -> SourceError:
+        if closed:
+            return SourceError("the connection to NATS was closed for good", hint=START_HINT)
+        if not self._connected.is_set():
+            return SourceError(
+                f"the connection to NATS is lost and was not back after {self._patience:g} s", hint=START_HINT
+            )
+        return SourceError(
+            f"JetStream did not acknowledge an event for {flight.subject} within {self._patience:g} s",
+            hint="check that the server is not out of disk space and that this user may publish to jelmore.events.>",
+        )

@@ -1,0 +1,163 @@
+"""The publisher for programs without asyncio: an event loop in a thread of its own, and plain calls."""
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
+
+from jelmon.client.asynchronous import Publisher
+from jelmon.client.delivery import Published, Summary
+from jelmon.client.telling import Card, Run
+from jelmon.errors import SourceError
+from jelmon.events import Envelope
+from jelmon.jetstream import NatsSettings
+
+logger = logging.getLogger(__name__)
+_CHUNK = 5000
+T = TypeVar("T")
+
+
+class SyncPublisher:
+    """`Publisher` without ``await``. Safe to share between threads; start it after a fork, not before."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        settings: NatsSettings | None = None,
+        name: str = "jelmon-client",
+        window: int = 1000,
+        patience: float = 30.0,
+        connect_patience: float = 5.0,
+    ) -> None:
+        """As for `Publisher`."""
+        self._publisher = Publisher(
+            url, settings=settings, name=name, window=window, patience=patience, connect_patience=connect_patience
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """Start the thread and connect, unless connected.
+
+        Raises:
+            SourceError: NATS does not answer or refuses us.
+            ConfigError: the settings are wrong.
+        """
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="jelmon-publisher", daemon=True)
+            self._thread.start()
+        try:
+            self._call(self._publisher.connect())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        if self._loop is None or self._thread is None:
+            return
+        loop, thread = self._loop, self._thread
+        try:
+            self._call(self._publisher.close())
+            self._call(_settle())
+        finally:
+            self._loop = self._thread = None
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def ensure_stream(self) -> bool:
+        """Create the stream of events if it is absent; True if it was."""
+        return self._call(self._publisher.ensure_stream())
+
+    def publish(self, event: Envelope) -> Published:
+        """Publish one event and wait until it is stored.
+
+        Raises:
+            EventError: a consumer would refuse the event.
+            SourceError: it could not be stored: NATS is away, or no stream takes events.
+        """
+        return self._call(self._publisher.publish(event))
+
+    def publish_many(self, events: Iterable[Envelope]) -> Summary:
+        """Publish events, many at once in flight, and wait until all are stored.
+
+        Raises:
+            EventError: a consumer would refuse an event.
+            SourceError: an event could not be stored. All may be sent again.
+        """
+        stored = duplicates = 0
+        remaining = iter(events)  # consumed in the caller's thread, where its generator belongs
+        while chunk := list(itertools.islice(remaining, _CHUNK)):
+            summary = self._call(self._publisher.publish_many(chunk))
+            stored += summary.stored
+            duplicates += summary.duplicates
+        return Summary(stored, duplicates)
+
+    @contextmanager
+    def card(self, card: Card) -> Iterator[Run]:
+        """Tell that the card started, and at the end of the block that it finished, with the outcome."""
+        self.publish(card.started())
+        run = Run()
+        try:
+            yield run
+        except BaseException as error:
+            self._last_word(run.card_finished(card, error))
+            raise
+        self.publish(run.card_finished(card))
+
+    @contextmanager
+    def stage(self, card: Card, stage: str, *, worker: str | None = None, attempt: int = 1) -> Iterator[Run]:
+        """Tell that a worker took the card, and at the end of the block that the stage finished, with the outcome.
+
+        The outcome follows from the exception that leaves the block, as for `Publisher.stage`.
+        """
+        self.publish(card.stage_started(stage, attempt=attempt, worker=worker))
+        run = Run()
+        try:
+            yield run
+        except BaseException as error:
+            self._last_word(run.stage_finished(card, stage, attempt=attempt, worker=worker, error=error))
+            raise
+        self.publish(run.stage_finished(card, stage, attempt=attempt, worker=worker))
+
+    def _last_word(self, event: Envelope) -> None:
+        """Publish while an exception is on its way, which must not be hidden by one of ours."""
+        try:
+            self.publish(event)
+        except SourceError as error:
+            logger.warning("an event was lost", extra={"event_id": event.id, "error": error.message})
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None:
+            coroutine.close()
+            raise SourceError(
+                "the publisher is not connected",
+                hint="use it in a `with` block (`with SyncPublisher(...) as publisher:`)",
+            )
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+
+async def _settle() -> None:
+    """Let cancelled tasks of the connection end, so that closing the loop leaves none behind."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

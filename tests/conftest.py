@@ -1,0 +1,108 @@
+"""Real servers for the tests: each is fetched if it is missing, started once on a loopback port, and stopped."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from jelmon.stack import launch, servers
+from jelmon.stack.processes import Processes
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], Path]:
+    """A function from a program's name (``promtool``, ``amtool``, ``nats-server``, ...) to its path."""
+
+    def path_of(name: str) -> Path:
+        return servers.get([name], say=_say)[name]
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the session's servers keep their data."""
+    folder = tmp_path_factory.mktemp("servers")
+    # pytest's folders are closed to others; PostgreSQL run by root becomes another user and must pass through
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o711)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def processes(server_folder: Path) -> Iterator[Processes]:
+    """The session's child processes."""
+    with Processes(server_folder / "logs") as children:
+        yield children
+
+
+@pytest.fixture(scope="session")
+def nats_url(tool: Callable[[str], Path], processes: Processes, server_folder: Path) -> str:
+    """A nats-server with JetStream. Shared: purge or name streams of your own, or start another with `launch.nats`."""
+    return launch.nats(processes, tool("nats-server"), server_folder / "nats")
+
+
+@pytest.fixture(scope="session")
+def redis_server(tool: Callable[[str], Path], processes: Processes, server_folder: Path) -> str:
+    """A redis-server; its URL without a database number."""
+    return launch.redis(processes, tool("redis-server"), server_folder / "redis").rsplit("/", 1)[0]
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> Iterator[str]:
+    """An empty Redis database."""
+    import redis
+
+    url = f"{redis_server}/0"
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tool: Callable[[str], Path], processes: Processes, server_folder: Path) -> str:
+    """A PostgreSQL server; DSN of its maintenance database."""
+    return launch.postgres(processes, tool("postgres"), tool("initdb"), server_folder / "postgres")
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: str) -> Iterator[str]:
+    """An empty database of its own for each test."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def jelmon(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does: ``jelmon("emit", "--help")``."""
+
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "jelmon", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            cwd=root,
+            timeout=120,
+        )
+
+    return run
+
+
+def _say(text: str) -> None:
+    sys.__stderr__ and sys.__stderr__.write(f"{text}\n")

@@ -1,0 +1,220 @@
+"""Flags for event fields, derived from the structs of `jelmon.events`: a new field there is a new flag here."""
+
+import argparse
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from jelmon.errors import ConfigError, EventError
+from jelmon.events import EVENT_TYPES, Data, Event, Id, Time, make, validated
+
+ATTRIBUTES = ("id", "source", "time", "subject", "traceparent")
+DEFAULT_SOURCE = "/jelmon/emit"
+_PREFIX = "jelmore."
+_DESTINATION = "field_"
+
+
+def add_event_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags for the attributes of every event and for every field of every type's data."""
+    group = parser.add_argument_group("attributes of every event")
+    group.add_argument("--subject", metavar="ID", help="the id of the card, session or action that it is about")
+    group.add_argument("--source", default=DEFAULT_SOURCE, metavar="URI", help="who tells it (default: %(default)s)")
+    group.add_argument(
+        "--time", metavar="RFC3339", help="when it happened, such as 2026-01-31T12:00:00Z (default: now)"
+    )
+    group.add_argument("--id", metavar="ID", help="the same id is the same event, however often sent (default: random)")
+    group.add_argument("--traceparent", metavar="W3C", help="trace context")
+    group = parser.add_argument_group("data of the event, by its type")
+    for name, (hint, kinds) in sorted(_fields().items()):
+        flag = _flag(name)
+        text = f"{_description(hint)} ({', '.join(kinds)})".replace("%", "%%")
+        if hint is bool or _plain(hint) is bool:
+            group.add_argument(flag, dest=_DESTINATION + name, action="store_const", const="true", help=text)
+        else:
+            group.add_argument(flag, dest=_DESTINATION + name, metavar=_metavar(hint), help=text)
+    group.add_argument("--data", metavar="JSON", help="the whole data as a JSON object; flags come before its fields")
+
+
+def event_of(args: argparse.Namespace) -> Event:
+    """The event that the flags describe.
+
+    Raises:
+        ConfigError: an unknown type, a flag that the type does not have, or a value that cannot be read.
+        EventError: a consumer would refuse the event.
+    """
+    kind = kind_named(args.type)
+    label = args.type.removeprefix(_PREFIX)
+    hints = get_type_hints(data_class(kind), include_extras=True)
+    fields = _data_of(args.data)
+    for name, text in _given(args):
+        if name not in hints:
+            known = ", ".join(_flag(field) for field in hints)
+            raise ConfigError(f"{label} has no {_flag(name)}", hint=f"it has {known}")
+        fields[name] = _value(_flag(name), text, hints[name])
+    unknown = [name for name in fields if name not in hints]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], hints, n=1)
+        raise ConfigError(
+            f"--data: {label} has no field {unknown[0]!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"it has {', '.join(hints)}",
+        )
+    try:
+        data = msgspec.convert(fields, data_class(kind))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{label}: {error}", hint=_missing_hint(str(error))) from error
+    if args.subject is None and _needs_subject(kind):
+        raise ConfigError(f"{label} needs --subject", hint="the id of the card, session or action that it is about")
+    event = make(
+        kind,
+        data,
+        source=args.source,
+        subject=args.subject,
+        time=None if args.time is None else _value("--time", args.time, Time),
+        id=None if args.id is None else _value("--id", args.id, Id),
+        traceparent=args.traceparent,
+    )
+    try:
+        return validated(event)
+    except EventError as error:
+        raise ConfigError(error.message, hint=error.hint) from error
+
+
+def short_names() -> list[str]:
+    """The types as people write them: ``card.finished``."""
+    return [name.removeprefix(_PREFIX) for name in EVENT_TYPES]
+
+
+def kind_named(name: str) -> type[Event]:
+    """The class of ``card.finished`` or ``jelmore.card.finished``.
+
+    Raises:
+        ConfigError: there is no such type.
+    """
+    kind = EVENT_TYPES.get(_PREFIX + name.removeprefix(_PREFIX))
+    if kind is None:
+        near = difflib.get_close_matches(name.removeprefix(_PREFIX), short_names(), n=1)
+        raise ConfigError(
+            f"there is no event type {name!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"the types are {', '.join(short_names())}",
+        )
+    return kind
+
+
+def data_class(kind: type[Event]) -> type[Data]:
+    """The struct of the type's ``data``."""
+    found = get_type_hints(kind)["data"]
+    assert isinstance(found, type)
+    assert issubclass(found, Data)
+    return found
+
+
+def _fields() -> dict[str, tuple[Any, list[str]]]:
+    """Field -> (its type, the short names of the event types that have it)."""
+    fields: dict[str, tuple[Any, list[str]]] = {}
+    for name, kind in EVENT_TYPES.items():
+        for field, hint in get_type_hints(data_class(kind), include_extras=True).items():
+            fields.setdefault(field, (hint, []))[1].append(name.removeprefix(_PREFIX))
+    return {field: (hint, _shortened(kinds)) for field, (hint, kinds) in fields.items()}
+
+
+def _shortened(kinds: list[str]) -> list[str]:
+    return kinds if len(kinds) <= 4 else [*kinds[:4], f"and {len(kinds) - 4} more"]
+
+
+def _flag(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def _given(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    for name, value in vars(args).items():
+        if name.startswith(_DESTINATION) and value is not None:
+            yield name.removeprefix(_DESTINATION), value
+
+
+def _plain(hint: Any) -> Any:
+    """The type without its annotations and without ``| None``."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    if type(None) in get_args(hint) and len(parts) == 1:
+        return _plain(parts[0])
+    return hint
+
+
+def _description(hint: Any) -> str:
+    for part in getattr(hint, "__metadata__", ()):
+        if isinstance(part, msgspec.Meta) and part.description:
+            return part.description
+    for part in get_args(hint):
+        found = _description(part)
+        if found:
+            return found
+    return ""
+
+
+def _metavar(hint: Any) -> str:
+    plain = _plain(hint)
+    if plain is str:
+        return "TEXT"
+    if plain in (int, float):
+        return "NUMBER"
+    if get_origin(plain) is None and hasattr(plain, "__members__"):
+        return "WORD"  # which words, depends on the type; the error for a wrong one lists them
+    return "KEY=NUMBER,..." if get_origin(plain) is dict else "JSON"
+
+
+def _value(flag: str, text: str, hint: Any) -> Any:
+    """The text as the field's type."""
+    plain = _plain(hint)
+    raw: Any = text
+    if get_origin(plain) is dict and not text.lstrip().startswith("{"):
+        raw = dict(_pair(flag, part) for part in text.split(",") if part)
+    elif get_origin(plain) is not None:
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{flag}: not JSON: {error}", hint="put it in single quotes for the shell") from error
+    try:
+        msgspec.convert(raw, hint, strict=False)
+        return msgspec.to_builtins(msgspec.convert(raw, plain, strict=False)) if plain is not Time else raw
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{flag}: {error}", hint=_choices(plain)) from error
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{flag}: {text!r} is not key=number", hint=f"write {flag} high=2,low=5")
+    return key.strip(), value.strip()
+
+
+def _choices(plain: Any) -> str:
+    members = getattr(plain, "__members__", None) or getattr(next(iter(get_args(plain)), None), "__members__", None)
+    if members:
+        return f"one of {', '.join(str(member) for member in members.values())}"
+    return "see `jelmon emit --help`"
+
+
+def _missing_hint(message: str) -> str:
+    found = re.search(r"missing required field `(\w+)`", message)
+    return f"add {_flag(found[1])}" if found else "see docs/events.md for the fields of this type"
+
+
+def _data_of(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--data: not JSON: {error}", hint="put it in single quotes for the shell") from error
+    if not isinstance(fields, dict):
+        raise ConfigError("--data: not a JSON object", hint="""write --data '{"pipeline": "review"}'""")
+    return fields
+
+
+def _needs_subject(kind: type[Event]) -> bool:
+    return any(field.name == "subject" and field.required for field in msgspec.structs.fields(kind))

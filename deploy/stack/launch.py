@@ -160,7 +160,7 @@ def _unprivileged_user() -> str:
 
 
 def _readable_by(user: str, program: Path, folder: Path) -> Path:
-    """The program itself if the user can run it, else one in a copy of its tree (a wheel below /root is out of reach)."""
+    """The program itself if the user can run it, else a copy of its tree (a wheel below /root is out of reach)."""
     if _reachable(user, program):
         return program
     tree = program.resolve().parent.parent

@@ -1,0 +1,43 @@
+"""``jelmon demo``."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from jelmon.errors import ConfigError
+from jelmon.stack.demo import DemoSettings
+from jelmon.stack.demo import run as run_demo
+
+EXAMPLES = """examples:
+  jelmon demo                      watch a simulated pipeline until Ctrl-C
+  jelmon demo --seconds 180        end by itself; exit code 0 if the stall alert went the whole way
+  jelmon demo --keep               keep data and logs for a look afterwards
+
+Servers that are missing are fetched into a cache folder; nothing is installed and everything listens on loopback only.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("--seconds", type=_seconds, help="end after this many seconds (default: go on until Ctrl-C)")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the current folder)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo in the terminal."""
+    if not (args.root / "rules").is_dir() or not (args.root / "deploy/prometheus/prometheus.yml").is_file():
+        raise ConfigError(
+            f"{args.root} is not a checkout of jelmon", hint="run it in the repository, or name it with --root"
+        )
+    return run_demo(
+        DemoSettings(root=args.root.resolve(), seconds=args.seconds, keep=args.keep), Console(highlight=False)
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError("must be a positive number of seconds")
+    return value

@@ -1,0 +1,229 @@
+"""Starts the whole line on this machine and feeds it a simulated pipeline."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.live import Live
+
+from jelmon.errors import SourceError
+from jelmon.stack import launch, servers, status
+from jelmon.stack.processes import Processes, free_port, listens
+from jelmon.stack.proof import Addresses, Proof
+
+PIPELINE = "demo"
+REFRESH_SECONDS = 1.0
+PLAIN_STATUS_SECONDS = 15.0
+NEEDED = ("nats-server", "prometheus", "alertmanager")
+HELPFUL = ("redis-server", "postgres", "initdb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSettings:
+    """What to run. ``seconds`` is None to go on until Ctrl-C."""
+
+    root: Path
+    seconds: float | None = None
+    keep: bool = False
+    scrape_seconds: int = 5
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: somebody asked us to stop)
+    """SIGTERM or Ctrl-C."""
+
+
+def run(settings: DemoSettings, console: Console) -> int:
+    """Run the demo; 0 if the stall alert went the whole way (or nobody asked for an end), else 1.
+
+    Raises:
+        SourceError: a server is missing or does not start.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    folder = Path(tempfile.mkdtemp(prefix="jelmon-demo-"))
+    folder.chmod(0o711)  # PostgreSQL run by root becomes another user and must pass through
+    ports: list[int] = []
+    proof: Proof | None = None
+    interrupted = False
+    try:
+        with Processes(folder / "logs") as processes:
+            addresses = _start(settings, processes, folder, ports, console.print)
+            proof = Proof.of(addresses)
+            watch(settings, processes, addresses, proof, console)
+    except Interrupted:
+        interrupted = True
+    finally:
+        console.print("everything is stopped" if not (still := _open(ports)) else f"[red]still open: {still}[/red]")
+        if settings.keep:
+            console.print(f"data and logs are kept in {folder}")
+        else:
+            subprocess.run(["rm", "-rf", str(folder)], check=False)  # files of another user included
+    if proof is None:
+        return 130
+    _report(proof, console)
+    return 0 if (proof.complete or interrupted) and not still else 1
+
+
+def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, proof: Proof, console: Console) -> None:
+    """Show the status until the time is over or Ctrl-C.
+
+    Raises:
+        SourceError: a part of the stack died.
+    """
+    started = time.monotonic()
+    next_status = started
+    live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
+    if live is None:
+        console.print(status.where_to_look(addresses))
+    try:
+        if live:
+            live.start()
+        while settings.seconds is None or time.monotonic() - started < settings.seconds:
+            for child in processes.dead():
+                raise SourceError(f"{child.name} died; its log ends:\n{child.tail()}")
+            for step in proof.advance():
+                if live is None:
+                    console.print(f"✔ {step.name}: {step.found} (after {time.monotonic() - started:.0f} s)")
+            if live:
+                live.update(status.render(status.take_snapshot(addresses), addresses, proof, started), refresh=True)
+            elif time.monotonic() >= next_status:
+                next_status += PLAIN_STATUS_SECONDS
+                console.print(_line(status.take_snapshot(addresses), started))
+            time.sleep(REFRESH_SECONDS)
+    finally:
+        if live:
+            live.stop()
+
+
+def _start(
+    settings: DemoSettings, processes: Processes, folder: Path, ports: list[int], say: Callable[[str], None]
+) -> Addresses:
+    paths = servers.get(NEEDED, say)
+    for name in HELPFUL:
+        try:
+            paths |= servers.get([name], say)
+        except SourceError as error:
+            say(f"{name} is missing, so its embedded stand-in is used ({error.message.splitlines()[0]})")
+
+    def port(preferred: int) -> int:
+        ports.append(free_port(preferred))
+        return ports[-1]
+
+    say("starting NATS, Redis, PostgreSQL, exporter, responder, Prometheus, Alertmanager ...")
+    nats = launch.nats(processes, paths["nats-server"], folder / "nats", port=port(14222))
+    redis = None
+    if "redis-server" in paths:
+        redis = launch.redis(processes, paths["redis-server"], folder / "redis", port=port(16379))
+    history = f"sqlite:///{folder / 'history.db'}"
+    if "postgres" in paths and "initdb" in paths:
+        history = launch.postgres(processes, paths["postgres"], paths["initdb"], folder / "postgres", port=port(15432))
+    exporter = _service(
+        processes, "exporter", port(9746), ["--nats.url", nats, *(["--redis.url", redis] if redis else [])]
+    )
+    prometheus_port, alertmanager_port = port(9090), port(9093)
+    responder = _service(
+        processes,
+        "responder",
+        port(9748),
+        ["--history.url", history, "--alertmanager.url", f"http://127.0.0.1:{alertmanager_port}"],
+    )
+    webhook = f"responder={responder}/api/v1/alerts/webhook"
+    _jelmon(["generate", "--root", settings.root, "--output", folder / "generated", "--channel-url", webhook])
+    alertmanager = launch.alertmanager(
+        processes,
+        paths["alertmanager"],
+        folder / "alertmanager",
+        folder / "generated/alertmanager/alertmanager.yml",
+        port=alertmanager_port,
+    )
+    config = _prometheus_config(settings, folder, exporter, responder, alertmanager, prometheus_port)
+    prometheus = launch.prometheus(processes, paths["prometheus"], folder / "prometheus", config, port=prometheus_port)
+    processes.start("simulate", [sys.executable, "-m", "jelmon", "simulate", "--scenario", "demo", "--nats.url", nats])
+    return Addresses(
+        exporter=exporter,
+        responder=responder,
+        prometheus=prometheus,
+        alertmanager=alertmanager,
+        nats=nats,
+        history=history,
+        pipeline=PIPELINE,
+    )
+
+
+def _service(processes: Processes, name: str, port: int, arguments: list[str]) -> str:
+    url = f"http://127.0.0.1:{port}"
+    child = processes.start(
+        name, [sys.executable, "-m", "jelmon", name, "--web.listen-address", f"127.0.0.1:{port}", *arguments]
+    )
+    processes.wait_until(name, lambda: launch.answers(f"{url}/-/ready"), seconds=launch.START_SECONDS, child=child)
+    return url
+
+
+def _jelmon(arguments: list[Any]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "jelmon", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise SourceError(f"jelmon {arguments[0]} failed:\n{result.stderr.strip() or result.stdout.strip()}")
+
+
+def _prometheus_config(
+    settings: DemoSettings, folder: Path, exporter: str, responder: str, alertmanager: str, prometheus_port: int
+) -> Path:
+    """The committed configuration with our ports, and shorter intervals so that there is something to see."""
+    config = yaml.safe_load((settings.root / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    targets = {
+        "jelmon-exporter": exporter,
+        "jelmon-responder": responder,
+        "alertmanager": alertmanager,
+        "prometheus": f"http://127.0.0.1:{prometheus_port}",
+    }
+    config["global"] = {f"{kind}_interval": f"{settings.scrape_seconds}s" for kind in ("scrape", "evaluation")}
+    config["rule_files"] = [str(folder / "generated/deploy/prometheus/rules/*.yml")]
+    config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [_host(alertmanager)]}]
+    for job in config["scrape_configs"]:
+        job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _host(url: str) -> str:
+    return url.split("//", 1)[1]
+
+
+def _line(snapshot: status.Snapshot, started: float) -> str:
+    number = status.number
+    alerts = ", ".join(name for name, _, state in snapshot.alerts if state == "firing" and name != "Watchdog")
+    return (
+        f"{time.monotonic() - started:4.0f} s  {number(snapshot.cards_per_hour)} cards/h, "
+        f"in progress {number(snapshot.in_progress)}, waiting {number(snapshot.waiting)}, "
+        f"last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}, firing: {alerts or 'none'}"
+    )
+
+
+def _report(proof: Proof, console: Console) -> None:
+    console.print("\nThe way of the stall alert:")
+    for step in proof.steps:
+        if step.seen_at is None:
+            console.print(f"  ✘ {step.name}: not seen", style="red")
+        else:
+            console.print(f"  ✔ {step.name}: {step.found} (after {step.seen_at - proof.started:.0f} s)", style="green")
+    if proof.complete:
+        console.print("The alert went the whole way.", style="bold green")
+
+
+def _open(ports: list[int]) -> list[int]:
+    return [port for port in ports if listens(port)]
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted

@@ -1,0 +1,159 @@
+"""Follows one alert over the whole line: event, metric, rule, Alertmanager, responder, alert history.
+
+Every step looks at the part itself, by the interface that its users have; a step counts once it has been seen.
+"""
+
+import json
+import sqlite3
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+ALERT = "PipelineStalled"
+_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the parts of a running stack answer."""
+
+    exporter: str
+    responder: str
+    prometheus: str
+    alertmanager: str
+    nats: str
+    history: str  # postgresql:// or sqlite:///
+    pipeline: str
+
+
+@dataclass(slots=True)
+class Step:
+    """One link of the chain. ``seen_at`` is seconds on the monotonic clock, None until seen."""
+
+    name: str
+    probe: Callable[[], str | None]  # what was seen, or None
+    seen_at: float | None = None
+    found: str = ""
+
+
+@dataclass(slots=True)
+class Proof:
+    """The chain, in order; a step is looked at only when those before it have been seen."""
+
+    steps: list[Step]
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, addresses: Addresses) -> "Proof":
+        return cls(
+            [
+                Step("event counted by the exporter", lambda: _event(addresses)),
+                Step("metric shows no activity beyond the limit", lambda: _metric(addresses)),
+                Step(f"rule {ALERT} fires in Prometheus", lambda: _rule(addresses)),
+                Step("alert is active in Alertmanager", lambda: _alertmanager(addresses)),
+                Step("responder took the webhook", lambda: _responder(addresses)),
+                Step("row in the alert history", lambda: _history(addresses)),
+            ]
+        )
+
+    @property
+    def complete(self) -> bool:
+        return all(step.seen_at is not None for step in self.steps)
+
+    def advance(self) -> list[Step]:
+        """Look at the first steps not seen yet; the steps that were seen now."""
+        fresh: list[Step] = []
+        for step in self.steps:
+            if step.seen_at is not None:
+                continue
+            try:
+                found = step.probe()
+            except (OSError, ValueError, KeyError):  # not up yet, or in the middle of something
+                found = None
+            if found is None:
+                break
+            step.seen_at, step.found = time.monotonic(), found
+            fresh.append(step)
+        return fresh
+
+
+def get_json(url: str) -> Any:
+    """The JSON that a GET of the URL answers.
+
+    Raises:
+        OSError: no answer, or not 2xx.
+        ValueError: not JSON.
+    """
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+        return json.load(response)
+
+
+def query(prometheus: str, expression: str) -> list[tuple[dict[str, str], float]]:
+    """The vector that an instant query answers, as labels and value."""
+    answer = get_json(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
+    return [(sample["metric"], float(sample["value"][1])) for sample in answer["data"]["result"]]
+
+
+def _event(addresses: Addresses) -> str | None:
+    with urllib.request.urlopen(f"{addresses.exporter}/metrics", timeout=_TIMEOUT_SECONDS) as response:
+        lines = response.read().decode().splitlines()
+    counts = [line for line in lines if line.startswith("jelmore_exporter_events_applied_total{")]
+    applied = sum(float(line.rsplit(" ", 1)[1]) for line in counts)
+    return f"{applied:.0f} events so far" if applied else None
+
+
+def _metric(addresses: Addresses) -> str | None:
+    selector = f'{{pipeline="{addresses.pipeline}"}}'
+    idle = query(addresses.prometheus, f"time() - max(jelmore_pipeline_last_activity_timestamp_seconds{selector})")
+    limit = query(addresses.prometheus, f"max(jelmore_pipeline_stall_limit_seconds{selector})")
+    if not idle or not limit or idle[0][1] <= limit[0][1]:
+        return None
+    return f"{idle[0][1]:.0f} s without activity, declared limit {limit[0][1]:.0f} s"
+
+
+def _rule(addresses: Addresses) -> str | None:
+    for alert in get_json(f"{addresses.prometheus}/api/v1/alerts")["data"]["alerts"]:
+        if _is_ours(alert["labels"], addresses) and alert["state"] == "firing":
+            return f"active since {alert['activeAt'][:19]}Z"
+    return None
+
+
+def _alertmanager(addresses: Addresses) -> str | None:
+    for alert in get_json(f"{addresses.alertmanager}/api/v2/alerts"):
+        if _is_ours(alert["labels"], addresses):
+            return "for " + ", ".join(sorted(receiver["name"] for receiver in alert["receivers"]))
+    return None
+
+
+def _responder(addresses: Addresses) -> str | None:
+    answer = get_json(f"{addresses.responder}/api/v1/alerts?alertname={ALERT}&pipeline={addresses.pipeline}")
+    for alert in answer["alerts"]:
+        if alert["status"] == "firing":
+            return f"status {alert['status']}, severity {alert['severity']}"
+    return None
+
+
+def _history(addresses: Addresses) -> str | None:
+    """Ask the database itself, not the responder."""
+    if addresses.history.startswith("sqlite:///"):
+        with sqlite3.connect(f"file:{addresses.history.removeprefix('sqlite:///')}?mode=ro", uri=True) as connection:
+            count = connection.execute("SELECT count(*) FROM alert_history WHERE alertname = ?", (ALERT,)).fetchone()[0]
+        return f"{count} in SQLite" if count else None
+    import psycopg
+
+    try:
+        with psycopg.connect(addresses.history, connect_timeout=3) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM jelmore.alert_history WHERE alertname = %s AND pipeline = %s",
+                (ALERT, addresses.pipeline),
+            ).fetchone()
+    except psycopg.Error:
+        return None
+    return f"{row[0]} in PostgreSQL" if row and row[0] else None
+
+
+def _is_ours(labels: dict[str, str], addresses: Addresses) -> bool:
+    return labels.get("alertname") == ALERT and labels.get("pipeline") == addresses.pipeline

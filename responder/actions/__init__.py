@@ -1,0 +1,1 @@
+"""Automated actions: what alerts ask for, and the way it goes out."""

@@ -1,0 +1,162 @@
+"""The alert history as the rest of the responder sees it: one seam, two databases behind it."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from jelmon.errors import ConfigError
+from jelmon.events import Outcome
+from jelmon.responder.episodes import ClosedBy, Episode, Folded
+from jelmon.responder.webhook import Status
+
+Row = Mapping[str, Any]
+
+EPISODE_COLUMNS = tuple(Episode.__dataclass_fields__)
+KEY_COLUMNS = ("fingerprint", "starts_at")
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which rows to read. ``since``: alerts that fired at that time or later, also those that began before it."""
+
+    alertname: str | None = None
+    pipeline: str | None = None
+    status: Status | None = None
+    since: datetime | None = None
+    limit: int = DEFAULT_LIMIT
+
+    def conditions(self) -> list[tuple[str, str, Any]]:
+        """SQL conditions with ``{}`` for the placeholder, the name of their parameter, and its value."""
+        every = [
+            ("alertname = {}", "alertname", self.alertname),
+            ("pipeline = {}", "pipeline", self.pipeline),
+            ("status = {}", "status", self.status),
+            ("(ends_at IS NULL OR ends_at >= {})", "since", self.since),
+        ]
+        return [condition for condition in every if condition[2] is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One row of the action log. ``outcome`` is None until it was published, refused or given up."""
+
+    id: str
+    action: str
+    requested_by: str
+    fingerprint: str
+    starts_at: datetime
+    pipeline: str
+    stage: str
+    requested_at: datetime
+    outcome: Outcome | None = None
+    finished_at: datetime | None = None
+    detail: str = ""
+
+
+ACTION_COLUMNS = tuple(Action.__dataclass_fields__)
+
+Fold = Callable[[list[Episode]], tuple[Folded, Collection[Action]]]
+"""Given the rows as they are: what to write, and which actions to ask for."""
+
+
+class AlertHistory(Protocol):
+    """Where alerts are kept.
+
+    Every method raises `SourceError` while the database does not answer; the next call tries anew.
+    """
+
+    kind: str
+    """``sqlite`` or ``postgresql``."""
+
+    async def start(self) -> None:
+        """Connect and bring the tables up to date. `ConfigError` if that can never work."""
+
+    async def stop(self) -> None:
+        """Close every connection and thread."""
+
+    async def amend(self, keys: Collection[tuple[str, datetime]] | None, fold: Fold) -> Folded:
+        """Read, fold and write in one transaction, alone among writers; when it returns, the rows are on disk.
+
+        ``keys`` selects what `fold_delivery` needs of their fingerprints; None selects every row that fires.
+        """
+
+    async def read(self, query: Query) -> list[Episode]:
+        """Rows, newest start first."""
+
+    async def firing(self) -> dict[str, int]:
+        """How many alerts fire, by severity as written in the row."""
+
+    async def actions(self, *, pending: bool, limit: int = DEFAULT_LIMIT) -> list[Action]:
+        """Actions, newest first; only those without outcome if ``pending``."""
+
+    async def finish_action(self, action: Action) -> None:
+        """Write outcome, detail and time of end of an action."""
+
+
+def open_history(url: str) -> AlertHistory:
+    """The history behind a URL, not yet started.
+
+    Raises:
+        ConfigError: the URL names no database we know.
+    """
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        from jelmon.responder.sqlite_history import SqliteHistory
+
+        path = unquote(urlsplit(url).path)
+        if urlsplit(url).netloc or not path:
+            raise ConfigError(
+                f"--history.url: {url!r} names no file",
+                hint="write sqlite:///var/lib/jelmon/history.db, or sqlite:history.db for the working folder",
+            )
+        return SqliteHistory(Path(path))
+    if scheme in ("postgresql", "postgres"):
+        from jelmon.responder.postgres_history import PostgresHistory
+
+        return PostgresHistory(url)
+    raise ConfigError(
+        f"--history.url: no history in {scheme + ':' if scheme != url else url!r}",
+        hint="write sqlite:///path/to/history.db or postgresql://user@host/database",
+    )
+
+
+def episode_from(row: Row) -> Episode:
+    """A row as its database gives it (times as datetime, labels as mappings), as an episode."""
+    closed_by = row["closed_by"]
+    return Episode(
+        **{**row, "status": Status(row["status"]), "closed_by": ClosedBy(closed_by) if closed_by is not None else None}
+    )
+
+
+def action_from(row: Row) -> Action:
+    """A row of the action log as an action."""
+    outcome = row["outcome"]
+    return Action(**{**row, "outcome": Outcome(outcome) if outcome is not None else None})
+
+
+def upsert(table: str, placeholder: str) -> str:
+    """SQL that writes an episode over the row of its key. ``placeholder`` has ``{}`` for a column's name."""
+    values = ", ".join(placeholder.format(column) for column in EPISODE_COLUMNS)
+    updates = ", ".join(f"{column} = excluded.{column}" for column in EPISODE_COLUMNS if column not in KEY_COLUMNS)
+    return (
+        f"INSERT INTO {table} ({', '.join(EPISODE_COLUMNS)}) VALUES ({values}) "
+        f"ON CONFLICT ({', '.join(KEY_COLUMNS)}) DO UPDATE SET {updates}"
+    )
+
+
+def insert_action(table: str, placeholder: str) -> str:
+    """SQL that writes an action unless it is there: an action is asked for once."""
+    values = ", ".join(placeholder.format(column) for column in ACTION_COLUMNS)
+    return f"INSERT INTO {table} ({', '.join(ACTION_COLUMNS)}) VALUES ({values}) ON CONFLICT (id) DO NOTHING"
+
+
+def as_json(value: Mapping[str, str]) -> str:
+    """Labels as JSON text."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,221 @@
+"""The alert history in a SQLite file: for one responder, without a server.
+
+One thread writes and one reads, each with its own connection, so that a long query never keeps a webhook waiting
+(write-ahead log). ``synchronous`` is FULL: what was answered with 200 survives a power cut.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from jelmon.errors import ConfigError, SourceError
+from jelmon.responder import history
+from jelmon.responder.episodes import Episode, Folded
+from jelmon.responder.history import Action, Fold, Query
+from jelmon.responder.migrations import migrations, refuse_newer
+
+BUSY_TIMEOUT_SECONDS = 5.0
+
+_UPSERT = history.upsert("alert_history", ":{}")
+_INSERT_ACTION = history.insert_action("action_log", ":{}")
+_TIMES = frozenset({"starts_at", "ends_at", "first_seen", "last_seen", "fired_at", "requested_at", "finished_at"})
+_JSON = frozenset({"labels", "annotations"})
+
+T = TypeVar("T")
+
+
+class SqliteHistory:
+    """An `AlertHistory` in a file."""
+
+    kind = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = _Lane(path, "history-writer")
+        self._reader = _Lane(path, "history-reader")
+
+    async def start(self) -> None:
+        """Open the file, make it if need be, and bring its tables up to date."""
+        if not self._path.parent.is_dir():
+            raise ConfigError(
+                f"--history.url: the folder {self._path.parent} does not exist", hint="make it, or name another file"
+            )
+        try:
+            await self._writer.run(_migrate)
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(
+                f"--history.url: cannot use {self._path} as a SQLite file: {error}",
+                hint="it must be a file that this user may write, on a local disk, and a SQLite database or new",
+            ) from error
+
+    async def stop(self) -> None:
+        """Close the file and end the threads."""
+        await self._writer.close()
+        await self._reader.close()
+
+    async def amend(self, keys: Collection[tuple[str, datetime]] | None, fold: Fold) -> Folded:
+        """Read, fold and write in one transaction."""
+
+        def work(connection: sqlite3.Connection) -> Folded:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                folded, actions = fold(_known(connection, keys))
+                connection.executemany(_UPSERT, (_record(asdict(row)) for row in folded.episodes.values()))
+                connection.executemany(_INSERT_ACTION, (_record(asdict(action)) for action in actions))
+            return folded
+
+        return await self._guarded(self._writer, work)
+
+    async def read(self, query: Query) -> list[Episode]:
+        """Rows, newest start first."""
+        conditions = query.conditions()
+        where = " AND ".join(sql.format(f":{name}") for sql, name, _ in conditions) or "true"
+        sql = f"SELECT * FROM alert_history WHERE {where} ORDER BY starts_at DESC, fingerprint LIMIT :limit"
+        parameters = {name: _stored(value) for _, name, value in conditions} | {"limit": query.limit}
+        return await self._guarded(self._reader, lambda connection: _episodes(connection.execute(sql, parameters)))
+
+    async def firing(self) -> dict[str, int]:
+        """How many alerts fire, by severity."""
+        sql = "SELECT severity, count(*) AS number FROM alert_history WHERE status = 'firing' GROUP BY severity"
+        return await self._guarded(
+            self._reader, lambda connection: {row["severity"]: row["number"] for row in connection.execute(sql)}
+        )
+
+    async def actions(self, *, pending: bool, limit: int = history.DEFAULT_LIMIT) -> list[Action]:
+        """Actions, newest first."""
+        where = "outcome IS NULL" if pending else "true"
+        sql = f"SELECT * FROM action_log WHERE {where} ORDER BY requested_at DESC, id LIMIT ?"
+        return await self._guarded(
+            self._reader,
+            lambda connection: [history.action_from(_loaded(row)) for row in connection.execute(sql, (limit,))],
+        )
+
+    async def finish_action(self, action: Action) -> None:
+        """Write outcome, detail and time of end of an action."""
+        sql = "UPDATE action_log SET outcome = :outcome, finished_at = :finished_at, detail = :detail WHERE id = :id"
+
+        def work(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute(sql, _record(asdict(action)))
+
+        await self._guarded(self._writer, work)
+
+    async def _guarded(self, lane: "_Lane", work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await lane.run(work)
+        except sqlite3.Error as error:
+            raise SourceError(
+                f"the alert history {self._path} does not answer: {error}",
+                hint="is the disk full, or does another program hold the file?",
+            ) from error
+
+
+class _Lane:
+    """One thread with one connection, opened at first use."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = _connect(self._path)
+        return work(self._connection)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._close)
+        self._executor.shutdown()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # isolation_level None: we say BEGIN ourselves, so that a transaction locks before it reads
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    steps = migrations("sqlite")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (applied,) = connection.execute("PRAGMA user_version").fetchone()
+        refuse_newer(applied, len(steps))
+        for step in steps[applied:]:
+            for statement in _statements(step.sql):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {step.version}")
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script: ``executescript`` would end our transaction."""
+    found, part = [], ""
+    for line in script.splitlines(keepends=True):
+        part += line
+        if sqlite3.complete_statement(part):
+            found.append(part)
+            part = ""
+    return found
+
+
+def _known(connection: sqlite3.Connection, keys: Collection[tuple[str, datetime]] | None) -> list[Episode]:
+    if keys is None:
+        return _episodes(connection.execute("SELECT * FROM alert_history WHERE status = 'firing'"))
+    found: dict[tuple[str, datetime], Episode] = {}
+    for key in keys:
+        sql = "SELECT * FROM alert_history WHERE fingerprint = ? AND starts_at = ?"
+        found |= {row.key: row for row in _episodes(connection.execute(sql, (key[0], _stored(key[1]))))}
+    for fingerprint in {key[0] for key in keys}:
+        for sql in (
+            "SELECT * FROM alert_history WHERE fingerprint = ? AND status = 'firing'",
+            "SELECT * FROM alert_history WHERE fingerprint = ? ORDER BY starts_at DESC LIMIT 1",
+        ):
+            found |= {row.key: row for row in _episodes(connection.execute(sql, (fingerprint,)))}
+    return list(found.values())
+
+
+def _episodes(cursor: sqlite3.Cursor) -> list[Episode]:
+    return [history.episode_from(_loaded(row)) for row in cursor]
+
+
+def _record(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _stored(value) for name, value in values.items()}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    if isinstance(value, dict):
+        return history.as_json(value)
+    return value
+
+
+def _loaded(row: sqlite3.Row) -> dict[str, Any]:
+    values = dict(row)
+    for name in values.keys() & _TIMES:
+        if values[name] is not None:
+            values[name] = datetime.fromisoformat(values[name])
+    for name in values.keys() & _JSON:
+        values[name] = msgspec.json.decode(values[name])
+    return values

@@ -1,0 +1,212 @@
+"""The event vocabulary: what is read, what is refused, and that schema and decoder agree."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jelmon import events
+from jelmon.errors import EventError, Rejection
+
+FINISHED = events.make(
+    events.StageFinished,
+    events.StageFinishedData(
+        pipeline="checkout", stage="test_execution", outcome=events.Outcome.SUCCESS, worker="w1", next_stage="deploy"
+    ),
+    source="/ci",
+    subject="card-1",
+    time=datetime(2026, 1, 31, 12, 0, 0, 123000, tzinfo=UTC),
+    id="e1",
+)
+
+
+def wire(**changes: Any) -> bytes:
+    """FINISHED on the wire with attributes changed, or removed when None."""
+    content = json.loads(events.encode(FINISHED)) | changes
+    return json.dumps({key: value for key, value in content.items() if value is not None}).encode()
+
+
+def test_what_is_encoded_is_a_cloudevent() -> None:
+    assert json.loads(events.encode(FINISHED)) == {
+        "specversion": "1.0",
+        "type": "jelmore.stage.finished",
+        "id": "e1",
+        "source": "/ci",
+        "subject": "card-1",
+        "time": "2026-01-31T12:00:00.123000Z",
+        "data": {
+            "pipeline": "checkout",
+            "stage": "test_execution",
+            "outcome": "success",
+            "worker": "w1",
+            "next_stage": "deploy",
+        },
+    }
+
+
+def test_encoded_events_are_read_back_equal() -> None:
+    assert events.parse(events.encode(FINISHED)) == FINISHED
+
+
+def test_unknown_attributes_and_fields_are_ignored() -> None:
+    """A newer producer may talk to an older consumer."""
+    data = json.loads(wire())["data"] | {"colour": "blue"}
+
+    assert events.parse(wire(colour="blue", data=data)) == FINISHED
+
+
+def test_every_type_is_jelmore_noun_verb() -> None:
+    assert [kind for kind in events.EVENT_TYPES if not kind.startswith("jelmore.") or kind.count(".") != 2] == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "message"),
+    [
+        (b"", Rejection.MALFORMED, "not JSON"),
+        (b"\xff\xfe", Rejection.MALFORMED, "not JSON"),
+        (b'{"type": "\xff"}', Rejection.MALFORMED, "not JSON"),
+        (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, Rejection.OVERSIZED, "larger than 65536"),
+        (b'{"a":' * 9_000 + b"1" + b"}" * 9_000, Rejection.MALFORMED, "recursion"),
+        (b"[]", Rejection.INVALID, "not a CloudEvent"),
+        (b"{}", Rejection.UNKNOWN_TYPE, "unknown event type ''"),
+        (wire(type="jelmore.stage.finishd"), Rejection.UNKNOWN_TYPE, "did you mean 'jelmore.stage.finished'"),
+        (wire(specversion="0.3"), Rejection.INVALID, "$.specversion"),
+        (wire(specversion=None), Rejection.INVALID, "specversion"),
+        (wire(subject=None), Rejection.INVALID, "subject"),
+        (wire(time="yesterday"), Rejection.INVALID, "$.time"),
+        (wire(time="2026-01-31T12:00:00"), Rejection.INVALID, "$.time"),
+        (wire(id=""), Rejection.INVALID, "$.id"),
+        (wire(id="x" * 257), Rejection.INVALID, "$.id"),
+        (wire(data={"pipeline": "p", "stage": "s", "outcome": "sucess"}), Rejection.INVALID, "$.data.outcome"),
+        (wire(data={"pipeline": "p", "stage": "s", "outcome": "success", "attempt": 0}), Rejection.INVALID, "attempt"),
+    ],
+    ids=[
+        "empty",
+        "not UTF-8",
+        "not UTF-8 inside a string",
+        "too large",
+        "too deep",
+        "array",
+        "no type",
+        "misspelt type",
+        "wrong version",
+        "no version",
+        "no subject",
+        "time is no time",
+        "time without a zone",
+        "empty id",
+        "long id",
+        "misspelt outcome",
+        "attempt 0",
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_reason_and_hint(payload: bytes, reason: Rejection, message: str) -> None:
+    with pytest.raises(EventError) as caught:
+        events.parse(payload)
+
+    assert caught.value.reason is reason
+    assert message in str(caught.value)
+    assert caught.value.hint
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_are_refused_and_never_crash(payload: bytes) -> None:
+    with pytest.raises(EventError):
+        events.parse(payload)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_arbitrary_data_is_refused_and_never_crashes(data: Any) -> None:
+    payload = json.loads(events.encode(FINISHED)) | {"data": data}
+    with pytest.raises(EventError):
+        events.parse(json.dumps(payload).encode())
+
+
+def test_a_single_event_is_a_batch_of_one() -> None:
+    payload = events.encode(FINISHED)
+
+    assert events.split(payload) == [payload]
+
+
+def test_a_batch_is_split_into_its_events() -> None:
+    parts = events.split(events.encode_batch([FINISHED, FINISHED]))
+
+    assert [events.parse(part) for part in parts] == [FINISHED, FINISHED]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"[", Rejection.MALFORMED),
+        (b"[]", Rejection.INVALID),
+        (b"[" + b"1," * 100 + b"1]", Rejection.OVERSIZED),
+        (b" [" + b" " * events.MAX_BATCH_EVENTS * events.MAX_EVENT_BYTES + b"]", Rejection.OVERSIZED),
+    ],
+    ids=["broken", "empty", "too many", "too large"],
+)
+def test_bad_batches_are_refused(payload: bytes, reason: Rejection) -> None:
+    with pytest.raises(EventError) as caught:
+        events.split(payload)
+
+    assert caught.value.reason is reason
+
+
+SCHEMA = jsonschema.Draft202012Validator(events.json_schema())
+
+
+@pytest.mark.parametrize(
+    ("payload", "valid"),
+    [
+        (wire(), True),
+        (wire(subject=None), False),
+        (wire(specversion="0.3"), False),
+        (wire(type="jelmore.card.nonsense"), False),
+        (wire(data={"pipeline": "p" * 129, "stage": "s", "outcome": "success"}), False),
+    ],
+    ids=["good", "no subject", "wrong version", "unknown type", "long name"],
+)
+def test_schema_and_decoder_agree(payload: bytes, valid: bool) -> None:
+    try:
+        events.parse(payload)
+        accepted = True
+    except EventError:
+        accepted = False
+
+    assert (accepted, SCHEMA.is_valid(json.loads(payload))) == (valid, valid)
+
+
+def test_made_events_are_checked_on_demand() -> None:
+    """`make` trusts its caller; `validated` does not."""
+    event = events.make(events.CardStarted, events.CardData(pipeline=""), source="/ci", subject="c")
+
+    with pytest.raises(EventError, match=r"\$\.data\.pipeline"):
+        events.validated(event)
+
+
+def test_two_events_made_without_id_differ() -> None:
+    one, two = (
+        events.make(events.CardStarted, events.CardData(pipeline="p"), source="/ci", subject="c") for _ in range(2)
+    )
+
+    assert one.id != two.id
+
+
+def test_events_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        FINISHED.id = "other"  # type: ignore[misc]
+
+
+def test_optional_members_that_are_absent_stay_off_the_wire() -> None:
+    event = events.make(events.StageQueued, events.StageData(pipeline="p", stage="s"), source="/ci", subject="c")
+
+    assert msgspec.json.decode(events.encode(event))["data"] == {"pipeline": "p", "stage": "s"}

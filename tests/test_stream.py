@@ -1,0 +1,56 @@
+"""Names in NATS: subjects are valid, and our partition function is the server's."""
+
+import re
+
+import nats
+import pytest
+from nats.js.api import StreamConfig, SubjectTransform
+
+from jelmon import events, stream
+
+
+def test_subject_has_the_noun_and_the_key() -> None:
+    event = events.make(events.CardStarted, events.CardData(pipeline="p"), source="/ci", subject="card-1")
+
+    assert stream.subject_of(event) == "jelmore.events.card.card-1"
+
+
+def test_an_event_without_subject_goes_by_its_pipeline() -> None:
+    event = events.make(events.PipelineDeclared, events.PipelineDeclaredData(pipeline="p", stages=()), source="/ci")
+
+    assert stream.subject_of(event) == "jelmore.events.pipeline.p"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a.b", "a b", "*", ">", "", "ü", "x" * 300, "\n"],
+    ids=["dot", "space", "star", "gt", "empty", "umlaut", "long", "newline"],
+)
+def test_any_text_becomes_one_token(text: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stream.token(text))
+
+
+async def test_partition_is_the_one_that_the_server_computes(nats_url: str) -> None:
+    """Before nats-server 2.10 the publisher has to compute it, so both must agree."""
+    keys = [f"card-{number}" for number in range(200)]
+    connection = await nats.connect(nats_url)
+    try:
+        jetstream = connection.jetstream()
+        await jetstream.add_stream(
+            StreamConfig(
+                name="PARTITIONS",
+                subjects=["partitions.*"],
+                subject_transform=SubjectTransform(
+                    src="partitions.*", dest="partitioned.{{partition(16,1)}}.{{wildcard(1)}}"
+                ),
+            )
+        )
+        for key in keys:
+            await jetstream.publish(f"partitions.{key}", b"")
+        subscription = await jetstream.subscribe("", stream="PARTITIONS", ordered_consumer=True)
+        subjects = [(await subscription.next_msg()).subject for _ in keys]
+        await jetstream.delete_stream("PARTITIONS")
+    finally:
+        await connection.close()
+
+    assert subjects == [f"partitioned.{stream.partition_of(key)}.{key}" for key in keys]

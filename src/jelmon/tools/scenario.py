@@ -1,0 +1,341 @@
+"""What a simulated pipeline is made of, as data: the built-in demo, or a YAML file of the same shape."""
+
+import math
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from jelmon.errors import ConfigError
+from jelmon.events import Name, PipelineDeclaredData, Severity, StageDeclaration
+
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+Natural = Annotated[float, Meta(ge=0, le=1e9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the parts of a scenario: an unknown field is an error."""
+
+
+class Duration(Part, frozen=True, kw_only=True):
+    """A log-normal time: half of the draws are below the median; ``spread`` is the sigma of its logarithm."""
+
+    median_seconds: Positive
+    spread: Annotated[float, Meta(ge=0, le=3)] = 0.4
+
+    @property
+    def mean_seconds(self) -> float:
+        return self.median_seconds * math.exp(self.spread**2 / 2)
+
+
+class Arrivals(Part, frozen=True, kw_only=True):
+    """Cards arrive at random (a Poisson process). The rate may rise and fall over the day by ``daily_swing``."""
+
+    per_minute: Positive
+    daily_swing: Share = 0.0
+    peak_hour: Annotated[float, Meta(ge=0, lt=24)] = 14.0
+
+
+class Tests(Part, frozen=True, kw_only=True):
+    """Tests of one category that each run of the stage makes."""
+
+    category: Name
+    per_run: Annotated[int, Meta(ge=1, le=1000)] = 1
+    failure_share: Share = 0.0
+    skipped_share: Share = 0.0
+    reasons: dict[Name, Positive] = msgspec.field(
+        default_factory=lambda: {"assertion": 1.0}
+    )  # class of failure -> weight
+    duration: Duration = Duration(median_seconds=0.2, spread=0.8)
+
+
+class Gate(Part, frozen=True, kw_only=True):
+    """A quality gate. If it fails, the run of the stage fails."""
+
+    gate: Name
+    failed_share: Share = 0.0
+    warned_share: Share = 0.0
+
+
+class Scan(Part, frozen=True, kw_only=True):
+    """A security scan with a mean number of findings by severity."""
+
+    scanner: Name
+    findings: dict[Severity, Annotated[float, Meta(ge=0, le=100)]] = {}
+    error_share: Share = 0.0
+
+
+class Stage(Part, frozen=True, kw_only=True):
+    """One stage: a queue, workers, and what a run of it may bring."""
+
+    stage: Name
+    workers: Annotated[int, Meta(ge=1, le=10_000)]
+    service: Duration
+    queue_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    time_limit_seconds: Positive | None = None
+    failure_share: Share = 0.0  # the work failed; tests and gates add to it
+    error_share: Share = 0.0  # the system failed
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 1
+    tests: tuple[Tests, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    scans: tuple[Scan, ...] = ()
+
+
+class Sessions(Part, frozen=True, kw_only=True):
+    """Sessions of one kind."""
+
+    kind: Name
+    per_minute: Positive
+    duration: Duration
+    failure_share: Share = 0.0
+
+
+class Calls(Part, frozen=True, kw_only=True):
+    """Calls to one service."""
+
+    target: Name
+    per_minute: Positive
+    duration: Duration
+    error_share: Share = 0.0
+    errors: dict[Name, Positive] = msgspec.field(default_factory=lambda: {"timeout": 1.0})  # class of error -> weight
+
+
+class Change(Part, frozen=True, kw_only=True):
+    """Something that happens to a stage, or without ``stage`` to all of them.
+
+    ``slow``: work takes ``factor`` times as long. ``stall``: workers stand still, cards go on arriving.
+    ``recover``: as in the beginning.
+    """
+
+    at_seconds: Natural
+    kind: Literal["slow", "stall", "recover"]
+    stage: Name | None = None
+    factor: Positive = 1.0
+
+    def __str__(self) -> str:
+        who = self.stage or "every stage"
+        match self.kind:
+            case "slow":
+                return f"{who} slows down by a factor of {self.factor:g}"
+            case "stall":
+                return f"{who} stalls: cards wait, nothing starts or finishes"
+            case _:
+                return f"{who} recovers"
+
+
+class Scenario(Part, frozen=True, kw_only=True):
+    """A whole simulated pipeline."""
+
+    pipeline: Name
+    arrivals: Arrivals
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1, max_length=1000)]
+    sessions: tuple[Sessions, ...] = ()
+    calls: tuple[Calls, ...] = ()
+    changes: tuple[Change, ...] = ()
+    stall_limit_seconds: Positive | None = None
+    card_target_seconds: Positive | None = None
+
+    def __post_init__(self) -> None:
+        names = [stage.stage for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"stage {name!r} is there twice")
+        for change in self.changes:
+            if change.stage is not None and change.stage not in names:
+                raise ValueError(f"a change speaks of stage {change.stage!r}; the stages are {', '.join(names)}")
+
+    def declaration(self) -> PipelineDeclaredData:
+        """What the pipeline says about itself."""
+        return PipelineDeclaredData(
+            pipeline=self.pipeline,
+            stages=tuple(
+                StageDeclaration(
+                    stage=stage.stage,
+                    workers=stage.workers,
+                    queue_capacity=stage.queue_capacity,
+                    time_limit_seconds=stage.time_limit_seconds,
+                )
+                for stage in self.stages
+            ),
+            stall_limit_seconds=self.stall_limit_seconds,
+            card_target_seconds=self.card_target_seconds,
+        )
+
+    def with_changes(self, changes: tuple[Change, ...]) -> "Scenario":
+        """The same scenario with other changes, in order of time."""
+        return msgspec.structs.replace(self, changes=tuple(sorted(changes, key=lambda change: change.at_seconds)))
+
+    def renamed(self, pipeline: str) -> "Scenario":
+        """The same scenario under another name."""
+        return msgspec.convert(msgspec.to_builtins(self) | {"pipeline": pipeline}, Scenario)
+
+
+DEMO = Scenario(
+    pipeline="demo",
+    arrivals=Arrivals(per_minute=40),
+    stall_limit_seconds=30,
+    card_target_seconds=60,
+    stages=(
+        Stage(
+            stage="code_analysis",
+            workers=3,
+            service=Duration(median_seconds=2.2, spread=0.4),
+            time_limit_seconds=30,
+            failure_share=0.02,
+        ),
+        Stage(
+            stage="test_execution",
+            workers=6,
+            queue_capacity=6,
+            service=Duration(median_seconds=4.5, spread=0.5),
+            time_limit_seconds=25,
+            error_share=0.02,
+            max_attempts=3,
+            tests=(
+                Tests(category="unit", per_run=4, failure_share=0.004, reasons={"assertion": 3, "flaky": 1}),
+                Tests(
+                    category="integration",
+                    per_run=2,
+                    failure_share=0.02,
+                    skipped_share=0.03,
+                    reasons={"assertion": 1, "timeout": 1, "environment": 1},
+                    duration=Duration(median_seconds=1.2, spread=0.7),
+                ),
+                Tests(
+                    category="e2e",
+                    failure_share=0.04,
+                    reasons={"timeout": 2, "flaky": 2, "assertion": 1},
+                    duration=Duration(median_seconds=2.5, spread=0.5),
+                ),
+            ),
+        ),
+        Stage(
+            stage="quality_gates",
+            workers=2,
+            queue_capacity=10,
+            service=Duration(median_seconds=0.9, spread=0.3),
+            time_limit_seconds=15,
+            gates=(
+                Gate(gate="coverage", failed_share=0.03, warned_share=0.08),
+                Gate(gate="complexity", failed_share=0.01, warned_share=0.1),
+                Gate(gate="review", failed_share=0.02),
+            ),
+        ),
+        Stage(
+            stage="security_scan",
+            workers=3,
+            queue_capacity=10,
+            service=Duration(median_seconds=2.4, spread=0.4),
+            time_limit_seconds=30,
+            max_attempts=2,
+            scans=(
+                Scan(
+                    scanner="sast",
+                    findings={
+                        Severity.CRITICAL: 0.005,
+                        Severity.HIGH: 0.03,
+                        Severity.MEDIUM: 0.15,
+                        Severity.LOW: 0.4,
+                    },
+                ),
+                Scan(scanner="dependencies", findings={Severity.HIGH: 0.05, Severity.MEDIUM: 0.1}, error_share=0.01),
+            ),
+        ),
+        Stage(
+            stage="deploy",
+            workers=2,
+            queue_capacity=8,
+            service=Duration(median_seconds=1.6, spread=0.3),
+            time_limit_seconds=30,
+            error_share=0.01,
+            max_attempts=2,
+        ),
+    ),
+    sessions=(
+        Sessions(kind="agent", per_minute=3, duration=Duration(median_seconds=20, spread=0.6), failure_share=0.03),
+        Sessions(kind="interactive", per_minute=1, duration=Duration(median_seconds=45, spread=0.8)),
+    ),
+    calls=(
+        Calls(
+            target="source-control",
+            per_minute=60,
+            duration=Duration(median_seconds=0.08, spread=0.6),
+            error_share=0.005,
+            errors={"http_5xx": 2, "timeout": 1},
+        ),
+        Calls(
+            target="model-api",
+            per_minute=20,
+            duration=Duration(median_seconds=1.5, spread=0.7),
+            error_share=0.02,
+            errors={"rate_limited": 2, "timeout": 1},
+        ),
+    ),
+    changes=(
+        Change(at_seconds=40, kind="slow", stage="test_execution", factor=3),
+        Change(at_seconds=65, kind="stall"),
+    ),
+)
+BUILT_IN = {"demo": DEMO}
+
+
+def load(name: str) -> Scenario:
+    """The built-in scenario of that name, or the one in the YAML file of that path.
+
+    Raises:
+        ConfigError: there is neither, or the file is wrong.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(BUILT_IN)
+        raise ConfigError(
+            f"--scenario: {name!r} is no built-in scenario ({known}) and no file that can be read: {error}",
+            hint="`jelmon simulate --print-scenario` prints the demo as a start for your own",
+        ) from error
+    try:
+        return msgspec.convert(yaml.load(text, Loader=_StrictLoader), Scenario)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}: {error}", hint="compare with the output of `jelmon simulate --print-scenario`"
+        ) from error
+
+
+def dump(scenario: Scenario) -> str:
+    """The scenario as YAML."""
+    return str(yaml.safe_dump(_without_defaults(scenario), sort_keys=False, allow_unicode=True))
+
+
+def _without_defaults(value: Any) -> Any:
+    """Plain data, without what stands at its default."""
+    if isinstance(value, Part):
+        return {
+            field.name: _without_defaults(getattr(value, field.name))
+            for field in msgspec.structs.fields(value)
+            if field.required or getattr(value, field.name) != field.default
+        }
+    if isinstance(value, tuple):
+        return [_without_defaults(part) for part in value]
+    return {str(key): number for key, number in value.items()} if isinstance(value, dict) else value
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A key that stands twice is an error, not a silent choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} is there twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

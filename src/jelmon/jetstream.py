@@ -20,7 +20,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, SubjectTransform
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.settings import read_secret
@@ -29,6 +29,8 @@ from jelmon.stream import (
     DEAD_LETTER_SUBJECTS,
     DUPLICATE_WINDOW_SECONDS,
     EVENT_SUBJECTS,
+    PARTITION_SOURCE,
+    PARTITION_TARGET,
     RETENTION_SECONDS,
     STREAM,
 )
@@ -248,6 +250,7 @@ def event_stream(*, replicas: int = 1) -> StreamConfig:
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
         num_replicas=replicas,
         allow_direct=True,
+        subject_transform=SubjectTransform(src=PARTITION_SOURCE, dest=PARTITION_TARGET),
     )
 
 

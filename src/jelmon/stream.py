@@ -10,6 +10,9 @@ DEAD_LETTER_STREAM = "JELMORE_DLQ"
 DEAD_LETTER_SUBJECTS = "jelmore.dlq.>"
 ACTION_SUBJECTS = "jelmore.actions.>"
 PARTITIONS = 16
+PARTITION_SOURCE = "jelmore.events.*.*"
+PARTITION_TARGET = f"jelmore.events.{{{{wildcard(1)}}}}.{{{{partition({PARTITIONS},2)}}}}.{{{{wildcard(2)}}}}"
+"""How the stream puts the partition into the subject as it stores a message; NATS 2.10 or newer."""
 DUPLICATE_WINDOW_SECONDS = 120.0
 RETENTION_SECONDS = 7 * 86400.0
 
@@ -37,6 +40,11 @@ def subject_of(event: Envelope) -> str:
 def action_subject(action: str) -> str:
     """Where the responder publishes an action for the pipeline to obey."""
     return f"jelmore.actions.{token(action)}"
+
+
+def partition_filter(partition: int) -> str:
+    """The stored subjects of one partition: ``jelmore.events.<noun>.<partition>.<key>``."""
+    return f"jelmore.events.*.{partition}.*"
 
 
 def dead_letter_subject(partition: int) -> str:

@@ -1,0 +1,244 @@
+"""One partition while it is counted: its series, cards, sessions and ids, and what changed since the last commit."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from jelmon import catalogue as c
+from jelmon.events import EVENT_TYPES
+from jelmon.exporter.lifecycle import Life
+from jelmon.exporter.series import Admission, Outcomes, PipelineSeries
+from jelmon.exporter.state.cells import OVERFLOW, Cell, SeriesTable
+from jelmon.exporter.state.model import (
+    Card,
+    Changes,
+    Declaration,
+    Horizon,
+    Session,
+    Snapshot,
+    card_key,
+    decode_entry,
+    encode_entry,
+    session_key,
+)
+
+_SCOPED = {"stage": ("pipeline",), "from_stage": ("pipeline",), "to_stage": ("pipeline",)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds the memory of a partition."""
+
+    label_values: int = 200  # values of one label (stages: of one pipeline) that get series of their own
+    horizon_seconds: float = 600.0
+    horizon_ids: int = 1_000_000
+    retention_seconds: float = 7 * 86400.0  # a card without events for so long is given up
+    afterlife_seconds: float = 900.0  # how long a finished card is remembered for late events
+    afterlife_entries: int = 50_000
+
+
+class Ledger:
+    """The working state. Only `take` may be followed by a commit; what it returns is absolute."""
+
+    def __init__(self, *, limits: Limits, admission: Admission) -> None:
+        self.limits = limits
+        self.admission = admission
+        self.table = SeriesTable()
+        self.horizon = Horizon(seconds=limits.horizon_seconds, limit=limits.horizon_ids)
+        self.pipelines: dict[str, PipelineSeries] = {}
+        self.sessions: dict[str, Session] = {}
+        self.declared: dict[str, Declaration] = {}
+        self.tallies: dict[tuple[str, ...], Outcomes] = {}  # cells found once, by what they count (tally.py)
+        self.now = 0.0  # when the newest message arrived, by the stream's clock
+        self.applied = {kind: self.table.cell(c.EVENTS_APPLIED, name) for name, kind in EVENT_TYPES.items()}
+        self.duplicate = self.table.cell(c.EVENTS_DUPLICATE)
+        self.late = self.table.cell(c.EVENTS_LATE)
+        self.skewed = self.table.cell(c.EVENTS_SKEWED)
+        self.lost = self.table.cell(c.EVENTS_LOST)
+        self.parked: dict[str, Cell] = {
+            reason: self.table.cell(c.EVENTS_PARKED, reason) for reason in c.EVENTS_PARKED.closed["reason"]
+        }
+        self._changed: list[Card | Session] = []
+        self._gone: dict[str, None] = {}
+        self._newly_declared: dict[str, Declaration] = {}
+        self._over: deque[tuple[float, Card | Session]] = deque()
+        self._swept = 0.0
+
+    # --- finding things ---
+
+    def pipeline(self, name: str) -> PipelineSeries:
+        found = self.pipelines.get(name)
+        if found is None:
+            found = self.pipelines[name] = PipelineSeries(self.table, self.admission, name)
+        return found
+
+    def label(self, label: str, value: str) -> str:
+        """The value of a label that stands by itself, as it is shown."""
+        return self.admission.label((label,), value)
+
+    def seconds(self, start: int, end: int) -> float:
+        """A duration from event times; negative is 0 and counted, as clocks of two producers may differ."""
+        if end < start:
+            self.skewed.add()
+            return 0.0
+        return (end - start) / 1e6
+
+    # --- noting changes ---
+
+    def touch(self, entry: Card | Session) -> None:
+        """Note that an entry changed."""
+        entry.touched = self.now
+        if not entry.dirty:
+            entry.dirty = True
+            self._changed.append(entry)
+
+    def over(self, entry: Card | Session) -> None:
+        """Note that an entry is finished: it is forgotten after a while."""
+        self._over.append((self.now, entry))
+
+    def declare(self, pipeline: str, declaration: Declaration) -> bool:
+        """Take a declaration unless a newer one is known; the series of its stages exist from now on."""
+        known = self.declared.get(pipeline)
+        if known is not None and known.time > declaration.time:
+            return False
+        self.declared[pipeline] = self._newly_declared[pipeline] = declaration
+        series = self.pipeline(pipeline)
+        for stage in declaration.data.stages:
+            series.stage(stage.stage)
+        return True
+
+    # --- commit and restore ---
+
+    def take(self) -> Changes:
+        """What changed since the last call."""
+        self._forget()
+        changes = Changes(series=self.table.take(), declared=self._newly_declared)
+        self._newly_declared = {}
+        entries = changes.entries
+        for entry in self._changed:
+            entry.dirty = False
+            entries[_key(entry)] = encode_entry(entry)
+        self._changed.clear()
+        for key in self._gone:  # only `_forget`, above, removes: nothing can have come back since
+            entries[key] = None
+        self._gone.clear()
+        changes.ids, changes.forgotten = self.horizon.take(self.now)
+        return changes
+
+    def whole(self) -> Changes:
+        """Everything, as if it had all changed; for a store that fell back."""
+        changes = self.take()
+        changes.series = {key: cell.snapshot() for key, cell in self.table.cells.items()}
+        cards = (card for pipeline in self.pipelines.values() for card in pipeline.cards.values())
+        everyone: list[Card | Session] = [*cards, *self.sessions.values()]
+        for entry in everyone:
+            changes.entries[_key(entry)] = encode_entry(entry)
+        changes.declared = dict(self.declared)
+        return changes
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take up what a predecessor committed."""
+        for (name, labels), value in snapshot.series.items():
+            metric = c.BY_NAME.get(name)
+            if metric is not None and len(labels) == len(metric.labels):  # else: of an older version
+                self._readmit(metric, labels)
+                self.table.restore(metric, labels, value)
+        self.table.settle(snapshot.series)
+        for stored in snapshot.entries.values():
+            entry = decode_entry(stored)
+            self.now = max(self.now, getattr(entry, "touched", 0.0))
+            if isinstance(entry, Card):
+                self._restore_card(entry)
+            elif isinstance(entry, Session):
+                self.sessions[entry.id] = entry
+                if entry.finished is not None:
+                    self._over.append((entry.touched, entry))
+        self._over = deque(sorted(self._over, key=lambda item: item[0]))
+        for pipeline, declaration in snapshot.declared.items():
+            self.declare(pipeline, declaration)
+        self._newly_declared = {}
+        self.horizon.restore(snapshot.ids)
+
+    def _readmit(self, metric: c.Metric, labels: tuple[str, ...]) -> None:
+        named = dict(zip(metric.labels, labels, strict=True))
+        for label, value in named.items():
+            if label not in metric.closed and label not in ("type", "metric"):
+                scope = tuple(named[parent] for parent in _SCOPED.get(label, ()))
+                self.admission.readmit(("stage" if scope else label, *scope), value)
+
+    def _restore_card(self, card: Card) -> None:
+        pipeline = self.pipeline(card.pipeline)
+        pipeline.cards[card.id] = card
+        if card.finished is not None:
+            self._over.append((card.touched, card))
+        for (stage, _), life in card.runs.items():
+            if life.live and life.started is not None:
+                pipeline.stage(stage).running.add(life.started, life)
+            elif life.live and life.queued is not None:
+                pipeline.stage(stage).waiting.add(life.queued, life)
+
+    # --- forgetting ---
+
+    def _forget(self) -> None:
+        """Drop what is finished for long enough, and from time to time what was given up."""
+        limits, over = self.limits, self._over
+        while over and (over[0][0] < self.now - limits.afterlife_seconds or len(over) > limits.afterlife_entries):
+            noted, entry = over.popleft()
+            if entry.finished is not None and entry.touched <= noted:
+                self._remove(entry)
+            elif entry.finished is not None:
+                over.append((entry.touched, entry))
+        if self.now > self._swept + 600:
+            self._swept = self.now
+            self._sweep()
+
+    def _sweep(self) -> None:
+        limits = self.limits
+        given_up, idle = self.now - limits.retention_seconds, self.now - limits.afterlife_seconds
+        for name, pipeline in list(self.pipelines.items()):
+            for card in list(pipeline.cards.values()):
+                nothing_open = card.queued is None and card.started is None and not _has_live_runs(card)
+                if card.touched < given_up or (nothing_open and card.touched < idle):
+                    self.close(pipeline, card)
+                    self._remove(card)
+            if pipeline.shown == OVERFLOW and not pipeline.cards:
+                del self.pipelines[name]
+        for session in [one for one in self.sessions.values() if one.touched < given_up]:
+            if session.live:
+                self.table.cell(c.SESSIONS_ACTIVE, self.label("kind", session.kind)).add(-1)
+                session.live = False
+            self._remove(session)
+
+    def close(self, pipeline: PipelineSeries, card: Card) -> None:
+        """Take a card and its open runs out of the gauges."""
+        if card.live:
+            (pipeline.in_progress if card.started is not None else pipeline.waiting).add(-1)
+            card.live = False
+        for (stage, _), life in card.runs.items():
+            if life.live:
+                self.close_run(pipeline, stage, life)
+        for stage in card.held:
+            pipeline.stage(stage).held_up.add(-1)
+        card.held = {}
+
+    def close_run(self, pipeline: PipelineSeries, stage: str, life: Life) -> None:
+        """Take a run out of the gauges."""
+        series = pipeline.stage(stage)
+        (series.in_progress if life.started is not None else series.queue_depth).add(-1)
+        life.live = False
+
+    def _remove(self, entry: Card | Session) -> None:
+        if isinstance(entry, Card):
+            pipeline = self.pipelines.get(entry.pipeline)
+            if pipeline is None or pipeline.cards.pop(entry.id, None) is None:
+                return
+        elif self.sessions.pop(entry.id, None) is None:
+            return
+        self._gone[_key(entry)] = None
+
+
+def _has_live_runs(card: Card) -> bool:
+    return any(life.live for life in card.runs.values())
+
+
+def _key(entry: Card | Session) -> str:
+    return card_key(entry.pipeline, entry.id) if isinstance(entry, Card) else session_key(entry.id)

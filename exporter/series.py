@@ -1,0 +1,185 @@
+"""The cells of one pipeline, of one stage and so on, found once and then used directly: no look-up per update."""
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+from jelmon import catalogue as c
+from jelmon.exporter.lifecycle import Life
+from jelmon.exporter.state.cells import OVERFLOW, Cell, HistogramCell, SeriesTable, closed_sets, real
+from jelmon.exporter.state.model import Card
+
+_ties = count()  # heaps compare times, then this; never the lives
+
+
+class Admission:
+    """Which label values get series of their own. Shared by all partitions of a process."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._admitted: dict[tuple[str, ...], set[str]] = {}
+
+    def label(self, scope: tuple[str, ...], value: str) -> str:
+        """The value as it is shown: itself, or `OVERFLOW` when the scope has as many values as it may."""
+        shown = real(value)
+        admitted = self._admitted.setdefault(scope, set())
+        if shown not in admitted:
+            if len(admitted) >= self._limit:
+                return OVERFLOW
+            admitted.add(shown)
+        return shown
+
+    def readmit(self, scope: tuple[str, ...], shown: str) -> None:
+        """Admit a value that had series before a restart, whatever the limit is now."""
+        if shown != OVERFLOW:
+            self._admitted.setdefault(scope, set()).add(shown)
+
+    def dismiss(self, scope: tuple[str, ...], shown: str) -> None:
+        """Make room: the value's series are gone."""
+        self._admitted.get(scope, set()).discard(shown)
+
+
+class Outcomes:
+    """A counter with a closed label that comes last, all of its series at 0 from the start."""
+
+    __slots__ = ("by_value",)
+
+    def __init__(self, table: SeriesTable, metric: c.Counter, **known: str) -> None:
+        self.by_value: dict[str, Cell] = {
+            labels[-1]: table.cell(metric, *labels) for labels in closed_sets(metric, known)
+        }
+
+    def add(self, value: str) -> None:
+        self.by_value[value].add()
+
+
+class Ages:
+    """The lives that wait (or run) now, to tell the oldest. Those that are over are dropped lazily."""
+
+    __slots__ = ("_alive", "_heap")
+
+    def __init__(self, alive: Callable[[Life, int], bool]) -> None:
+        self._heap: list[tuple[int, int, Life]] = []
+        self._alive = alive
+
+    def add(self, time: int, life: Life) -> None:
+        heapq.heappush(self._heap, (time, next(_ties), life))
+
+    def oldest(self, alive: float) -> float | None:
+        """The earliest time, in seconds; ``alive`` is how many there are, so that the dead never pile up."""
+        heap = self._heap
+        if len(heap) > 2 * alive + 64:
+            heap[:] = [entry for entry in heap if self._alive(entry[2], entry[0])]
+            heapq.heapify(heap)
+        while heap and not self._alive(heap[0][2], heap[0][0]):
+            heapq.heappop(heap)
+        return heap[0][0] / 1e6 if heap else None
+
+
+def _waits(life: Life, time: int) -> bool:
+    return life.live and life.started is None and life.queued == time
+
+
+def _runs(life: Life, time: int) -> bool:
+    return life.live and life.started == time
+
+
+class StageSeries:
+    """The cells of one stage of one pipeline."""
+
+    def __init__(self, table: SeriesTable, pipeline: str, stage: str) -> None:
+        self._table = table
+        self._labels = (pipeline, stage)
+        self.shown = stage
+        self.started = table.cell(c.STAGE_RUNS_STARTED, pipeline, stage)
+        self.finished = Outcomes(table, c.STAGE_RUNS_FINISHED, pipeline=pipeline, stage=stage)
+        self.retries = table.cell(c.STAGE_RETRIES, pipeline, stage)
+        self.queue_time = table.cell(c.STAGE_QUEUE_TIME, pipeline, stage)
+        self._run_times: dict[str, HistogramCell] = {}
+        self.queue_depth = zeroed(table.cell(c.STAGE_QUEUE_DEPTH, pipeline, stage))
+        self.in_progress = zeroed(table.cell(c.STAGE_IN_PROGRESS, pipeline, stage))
+        self.held_up = zeroed(table.cell(c.STAGE_HELD_UP, pipeline, stage))
+        self._oldest_waiting = table.cell(c.STAGE_OLDEST_WAITING, pipeline, stage)
+        self._oldest_running = table.cell(c.STAGE_OLDEST_RUNNING, pipeline, stage)
+        self.waiting = Ages(_waits)
+        self.running = Ages(_runs)
+        self.transitions: dict[str, Cell] = {}
+        if pipeline != OVERFLOW:  # pipelines above the limit share cells, so nobody knows their oldest
+            self.queue_depth.refresh = self._set_oldest_waiting
+            self.in_progress.refresh = self._set_oldest_running
+
+    def run_time(self, outcome: str) -> HistogramCell:
+        found = self._run_times.get(outcome)
+        if found is None:
+            found = self._run_times[outcome] = self._table.cell(c.STAGE_RUN_TIME, *self._labels, outcome)
+        return found
+
+    def _set_oldest_waiting(self) -> None:
+        self._oldest_waiting.set(self.waiting.oldest(self.queue_depth.value or 0))
+
+    def _set_oldest_running(self) -> None:
+        self._oldest_running.set(self.running.oldest(self.in_progress.value or 0))
+
+
+class PipelineSeries:
+    """The cells of one pipeline, its stages and its cards in flight."""
+
+    def __init__(self, table: SeriesTable, admission: Admission, name: str) -> None:
+        self._table = table
+        self._admission = admission
+        self.name = name
+        self.shown = shown = admission.label(("pipeline",), name)
+        self.queued = table.cell(c.CARDS_QUEUED, shown)
+        self.started = table.cell(c.CARDS_STARTED, shown)
+        self.finished = Outcomes(table, c.CARDS_FINISHED, pipeline=shown)
+        self.wait = table.cell(c.CARD_WAIT, shown)
+        self._processing: dict[str, HistogramCell] = {}
+        self.waiting = zeroed(table.cell(c.CARDS_WAITING, shown))
+        self.in_progress = zeroed(table.cell(c.CARDS_IN_PROGRESS, shown))
+        self.last_activity = table.cell(c.LAST_ACTIVITY, shown)
+        self.cards: dict[str, Card] = {}
+        self.stages: dict[str, StageSeries] = {}
+        self._overflow_stage: StageSeries | None = None
+
+    def processing(self, outcome: str) -> HistogramCell:
+        found = self._processing.get(outcome)
+        if found is None:
+            found = self._processing[outcome] = self._table.cell(c.CARD_PROCESSING, self.shown, outcome)
+        return found
+
+    def stage(self, name: str) -> StageSeries:
+        found = self.stages.get(name)
+        if found is None:
+            shown = self._admission.label(("stage", self.shown), name)
+            if shown == OVERFLOW:
+                return self._overflow()
+            found = self.stages[name] = StageSeries(self._table, self.shown, shown)
+        return found
+
+    def _overflow(self) -> StageSeries:
+        if self._overflow_stage is None:
+            self._overflow_stage = StageSeries(self._table, self.shown, OVERFLOW)
+        return self._overflow_stage
+
+    def moved(self, stage: StageSeries, to_stage: str) -> None:
+        """Count a card that went from one stage to the next."""
+        cell = stage.transitions.get(to_stage)
+        if cell is None:
+            target = self.stage(to_stage)
+            cell = self._table.cell(c.STAGE_TRANSITIONS, self.shown, stage.shown, target.shown)
+            if target.shown != OVERFLOW:
+                stage.transitions[to_stage] = cell
+        cell.add()
+
+    def active(self, time: int) -> None:
+        """Note activity at ``time``."""
+        seconds = time / 1e6
+        if self.last_activity.value is None or seconds > self.last_activity.value:
+            self.last_activity.set(seconds)
+
+
+def zeroed(gauge: Cell) -> Cell:
+    """A gauge that counts something: 0, not absent, when there is nothing."""
+    if gauge.value is None:
+        gauge.set(0)
+    return gauge

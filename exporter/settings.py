@@ -1,0 +1,105 @@
+"""The exporter's settings: environment variables, and flags that come before them."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jelmon.errors import ConfigError
+from jelmon.exporter.ledger import Limits
+from jelmon.jetstream import NatsSettings
+from jelmon.settings import ListenAddress, parse_duration, read_secret
+
+DEFAULT_ADDRESS = ListenAddress("127.0.0.1", 9746)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterSettings:
+    """All that the exporter can be told."""
+
+    listen_address: ListenAddress = DEFAULT_ADDRESS
+    telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    nats: NatsSettings = field(default_factory=NatsSettings)
+    redis_url: str | None = None  # None: state in memory
+    redis_password: str | None = field(default=None, repr=False)
+    redis_prefix: str = "jelmore"
+    collection_interval: float = 30.0
+    retention: float = 7 * 86400.0
+    label_limit: int = 200
+    batch_messages: int = 1000
+    batch_seconds: float = 0.2
+    host: str = field(default_factory=socket.gethostname)
+    pipelines_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.telemetry_path.startswith("/") or self.telemetry_path == "/":
+            raise ConfigError(
+                f"--web.telemetry-path: {self.telemetry_path!r} is not a path", hint="for example /metrics"
+            )
+        if self.redis_url is not None and (
+            urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix") or "@" in self.redis_url
+        ):
+            raise ConfigError(
+                "REDIS_URL: not the address of a Redis server",
+                hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",
+            )
+        if not self.redis_prefix or set(self.redis_prefix) & set("{} \n"):
+            raise ConfigError(f"REDIS_PREFIX: {self.redis_prefix!r} cannot begin a key", hint="for example jelmore")
+        for name, value, least in (
+            ("METRICS_COLLECTION_INTERVAL", self.collection_interval, 1.0),
+            ("METRICS_RETENTION_DAYS", self.retention, 60.0),
+            ("METRICS_LABEL_LIMIT", self.label_limit, 1),
+            ("METRICS_BATCH_EVENTS", self.batch_messages, 1),
+            ("METRICS_BATCH_INTERVAL", self.batch_seconds, 0.001),
+        ):
+            if value < least:
+                raise ConfigError(f"{name}: {value:g} is too small, at least {least:g}")
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds the memory of the whole exporter; see `Limits.share`."""
+        return Limits(label_values=self.label_limit, retention_seconds=self.retention)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], **flags: Any) -> "ExporterSettings":
+        """Read the environment. ``flags`` that are not None come before it, named as the fields.
+
+        Raises:
+            ConfigError: a variable or flag is wrong; the message names it.
+        """
+        given = {name: value for name, value in flags.items() if value is not None}
+        nats = NatsSettings.from_environ(environ, url=given.pop("nats_url", None))
+        values: dict[str, Any] = {
+            "nats": nats,
+            "redis_url": environ.get("REDIS_URL") or None,
+            "redis_password": read_secret(environ, "REDIS_PASSWORD"),
+        }
+        if environ.get("REDIS_PREFIX"):
+            values["redis_prefix"] = environ["REDIS_PREFIX"]
+        if environ.get("METRICS_COLLECTION_INTERVAL"):
+            values["collection_interval"] = parse_duration(
+                environ["METRICS_COLLECTION_INTERVAL"], name="METRICS_COLLECTION_INTERVAL"
+            )
+        if environ.get("METRICS_RETENTION_DAYS"):
+            values["retention"] = 86400 * _number(environ, "METRICS_RETENTION_DAYS")
+        if environ.get("METRICS_LABEL_LIMIT"):
+            values["label_limit"] = int(_number(environ, "METRICS_LABEL_LIMIT"))
+        if environ.get("METRICS_BATCH_EVENTS"):
+            values["batch_messages"] = int(_number(environ, "METRICS_BATCH_EVENTS"))
+        if environ.get("METRICS_BATCH_INTERVAL"):
+            values["batch_seconds"] = parse_duration(environ["METRICS_BATCH_INTERVAL"], name="METRICS_BATCH_INTERVAL")
+        if environ.get("JELMON_HOST"):
+            values["host"] = environ["JELMON_HOST"]
+        if environ.get("JELMON_PIPELINES"):
+            values["pipelines_file"] = Path(environ["JELMON_PIPELINES"])
+        return cls(**(values | given))
+
+
+def _number(environ: Mapping[str, str], name: str) -> float:
+    try:
+        return float(environ[name])
+    except ValueError as error:
+        raise ConfigError(f"{name}: {environ[name]!r} is not a number") from error

@@ -1,0 +1,1 @@
+"""The ways in which facts reach the exporter, one module each."""

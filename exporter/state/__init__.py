@@ -1,0 +1,1 @@
+"""What the exporter knows: series, cards in flight, and where it is kept."""

@@ -1,0 +1,138 @@
+"""What a partition's owner keeps besides series: cards and sessions in flight, declarations, ids seen lately."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from jelmon.events import PipelineDeclaredData
+from jelmon.exporter.lifecycle import Life
+from jelmon.exporter.state.cells import Key, Value
+
+StageKey = tuple[str, int]
+"""A stage and an attempt."""
+
+
+class Card(Life, gc=False, array_like=True, tag="card"):
+    """A card in flight, or finished a short while ago so that late events still find it."""
+
+    pipeline: str = ""
+    id: str = ""
+    touched: float = 0.0  # when the newest of its events arrived, seconds
+    runs: dict[StageKey, Life] = msgspec.field(default_factory=dict)
+    held: dict[str, str] = msgspec.field(default_factory=dict)  # stage -> the next one, which has no room
+    left: str = ""  # the stage it left without saying where to
+    dirty: bool = False
+
+
+class Session(Life, gc=False, array_like=True, tag="session"):
+    """A session that is open, or ended a short while ago."""
+
+    kind: str = ""
+    id: str = ""
+    touched: float = 0.0
+    dirty: bool = False
+
+
+class Declaration(msgspec.Struct, frozen=True, array_like=True, tag="declaration"):
+    """What a pipeline last said it is made of, and when (seconds)."""
+
+    time: float
+    data: PipelineDeclaredData
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Card | Session | Declaration] = msgspec.msgpack.Decoder(Card | Session | Declaration)
+
+
+def encode_entry(entry: Card | Session | Declaration) -> bytes:
+    """An entry as it is stored."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(stored: bytes) -> Card | Session | Declaration:
+    """An entry as it was stored."""
+    return _decoder.decode(stored)
+
+
+def card_key(pipeline: str, card: str) -> str:
+    """Under which name a card is stored. A length comes first, as both parts may hold any character."""
+    return f"c{len(pipeline)}:{pipeline}:{card}"
+
+
+def session_key(session: str) -> str:
+    """Under which name a session is stored."""
+    return f"s{session}"
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one batch of events changed, as absolute values: writing them twice does no harm."""
+
+    series: dict[Key, Value] = field(default_factory=dict)  # None: absent
+    entries: dict[str, bytes | None] = field(default_factory=dict)  # None: gone
+    declared: dict[str, Declaration] = field(default_factory=dict)  # by pipeline
+    ids: list[str] = field(default_factory=list)  # seen in this batch
+    forgotten: int = 0  # how many batches of ids, from the oldest, are beyond the horizon
+
+    def __bool__(self) -> bool:
+        return bool(self.series or self.entries or self.declared or self.ids or self.forgotten)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a partition is counted. ``stream`` names the stream's incarnation: its time of creation."""
+
+    version: int = 0  # number of commits
+    sequence: int = 0  # stream sequence of the last message counted
+    stream: str = ""
+    time: float = 0.0  # when that message arrived in the stream, seconds
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All that is stored of a partition."""
+
+    position: Position = field(default_factory=Position)
+    series: dict[Key, Value] = field(default_factory=dict)
+    entries: dict[str, bytes] = field(default_factory=dict)
+    declared: dict[str, Declaration] = field(default_factory=dict)
+    ids: list[tuple[float, list[str]]] = field(default_factory=list)  # oldest first, with the time of each batch
+
+
+class Horizon:
+    """The ids seen lately, to tell duplicates: those of the last ``seconds``, at most ``limit`` of them."""
+
+    def __init__(self, *, seconds: float, limit: int) -> None:
+        self._seconds = seconds
+        self._limit = limit
+        self._batches: deque[tuple[float, list[str]]] = deque()
+        self._new: list[str] = []
+        self.known: set[str] = set()
+
+    def is_new(self, event_id: str) -> bool:
+        """Whether the id was not seen before; it is from now on."""
+        if event_id in self.known:
+            return False
+        self.known.add(event_id)
+        self._new.append(event_id)
+        return True
+
+    def restore(self, batches: list[tuple[float, list[str]]]) -> None:
+        """Put back what was taken."""
+        self._batches.extend(batches)
+        for _, ids in batches:
+            self.known.update(ids)
+
+    def take(self, now: float) -> tuple[list[str], int]:
+        """The ids of the batch that ends now, and how many old batches are forgotten."""
+        ids, forgotten = self._new, 0
+        if ids:
+            self._batches.append((now, ids))
+            self._new = []
+        while self._batches and (self._batches[0][0] < now - self._seconds or len(self.known) > self._limit):
+            if self._batches[0][1] is ids:
+                break
+            self.known.difference_update(self._batches.popleft()[1])
+            forgotten += 1
+        return ids, forgotten

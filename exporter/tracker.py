@@ -1,0 +1,51 @@
+"""Turns an event into changes of a ledger: no parsing, no I/O, no clock of its own."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jelmon import events as e
+from jelmon.exporter import flow, tally
+from jelmon.exporter.ledger import Ledger
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Handler = Callable[[Ledger, Any, int], bool]
+
+HANDLERS: dict[type[e.Envelope], Handler] = {
+    e.CardQueued: flow.card_queued,
+    e.CardStarted: flow.card_started,
+    e.CardFinished: flow.card_finished,
+    e.StageQueued: flow.stage_queued,
+    e.StageStarted: flow.stage_started,
+    e.StageFinished: flow.stage_finished,
+    e.StageRetried: flow.stage_retried,
+    e.GateEvaluated: tally.gate_evaluated,
+    e.TestFinished: tally.finished_test,
+    e.ScanFinished: tally.scan_finished,
+    e.SessionStarted: tally.session_started,
+    e.SessionFinished: tally.session_finished,
+    e.CallFinished: tally.call_finished,
+    e.ActionRequested: tally.action_requested,
+    e.ActionFinished: tally.action_finished,
+    e.WorkRecorded: tally.work_recorded,
+    e.PipelineDeclared: tally.pipeline_declared,
+}
+"""What each kind of event does. A new kind is a line here."""
+
+
+class Tracker:
+    """Applies events to one ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def apply(self, event: e.Event) -> None:
+        """Count an event, once: a known id, and a step that is known already, count as duplicates."""
+        ledger = self.ledger
+        kind = type(event)
+        if ledger.horizon.is_new(event.id) and HANDLERS[kind](ledger, event, (event.time - _EPOCH) // _MICROSECOND):
+            ledger.applied[kind].add()
+        else:
+            ledger.duplicate.add()

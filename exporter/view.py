@@ -1,0 +1,144 @@
+"""What is shown: the committed series of all partitions, merged, with each series' text rendered once until it changes.
+
+Every replica shows the same, whoever owns which partition: values come here only after a commit, or from the store.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from jelmon import catalogue as c
+from jelmon.exporter.state.cells import Key, Value, real
+from jelmon.exporter.state.model import Declaration
+
+Part = int | str
+"""A partition, or a name for what this process itself contributes."""
+
+
+def _total(values: Iterable[Value]) -> Value:
+    total: float = 0
+    for value in values:
+        total += value  # type: ignore[operator]
+    return total
+
+
+def _largest(values: Iterable[Value]) -> Value:
+    return max(values)  # type: ignore[type-var]
+
+
+def _smallest(values: Iterable[Value]) -> Value:
+    return min(values)  # type: ignore[type-var]
+
+
+def _merged_histogram(values: Iterable[Value]) -> Value:
+    total, counts = 0.0, [0]
+    for value in values:
+        assert isinstance(value, tuple)
+        total += value[0]
+        counts = list(value[1]) if counts == [0] else [a + b for a, b in zip(counts, value[1], strict=True)]
+    return total, tuple(counts)
+
+
+_MERGE: dict[str, Callable[[Iterable[Value]], Value]] = {
+    c.LAST_ACTIVITY.name: _largest,
+    c.STAGE_OLDEST_WAITING.name: _smallest,
+    c.STAGE_OLDEST_RUNNING.name: _smallest,
+}
+"""How gauges of several partitions become one, where adding them up is wrong."""
+
+
+@dataclass(slots=True)
+class Shown:
+    """One series: what each part contributes, and its lines once rendered."""
+
+    metric: c.Metric
+    labels: tuple[str, ...]
+    parts: dict[Part, Value]
+    text: str | None = None
+
+
+class View:
+    """The series of one exporter, ready to be shown."""
+
+    def __init__(self) -> None:
+        self.families: dict[str, dict[tuple[str, ...], Shown]] = {
+            metric.name: {} for metric in c.of_service(c.Service.EXPORTER)
+        }
+        self._declared: dict[str, dict[Part, Declaration]] = {}
+
+    def update(self, part: Part, series: Mapping[Key, Value]) -> None:
+        """Take committed values of a part; None removes the part's contribution."""
+        families = self.families
+        for (name, labels), value in series.items():
+            family = families.get(name)
+            if family is None:  # a metric of another version of this program
+                continue
+            shown = family.get(labels)
+            if shown is None:
+                if value is None:
+                    continue
+                shown = family[labels] = Shown(c.BY_NAME[name], labels, {})
+            if value is None:
+                shown.parts.pop(part, None)
+                if not shown.parts:
+                    del family[labels]
+            else:
+                shown.parts[part] = value
+            shown.text = None
+
+    def forget(self, part: Part) -> None:
+        """Remove all that a part contributes."""
+        for family in self.families.values():
+            for labels, shown in list(family.items()):
+                if part in shown.parts:
+                    del shown.parts[part]
+                    shown.text = None
+                    if not shown.parts:
+                        del family[labels]
+
+    def merged(self, shown: Shown) -> Value:
+        """The value of a series over all parts."""
+        if len(shown.parts) == 1:
+            (value,) = shown.parts.values()
+            return value
+        if isinstance(shown.metric, c.Histogram):
+            return _merged_histogram(shown.parts.values())
+        return _MERGE.get(shown.metric.name, _total)(shown.parts.values())
+
+    def value(self, metric: c.Metric, *labels: str) -> Value:
+        """The value shown for one series, None if it is absent."""
+        shown = self.families[metric.name].get(labels)
+        return None if shown is None else self.merged(shown)
+
+    def declare(self, part: Part, declared: Mapping[str, Declaration]) -> None:
+        """Take declarations of pipelines. Of several the newest counts; gauges follow it."""
+        for pipeline, declaration in declared.items():
+            before = self._newest(pipeline)
+            self._declared.setdefault(pipeline, {})[part] = declaration
+            after = self._newest(pipeline)
+            if after is not before:
+                gone: dict[Key, Value] = dict.fromkeys(_gauges(pipeline, before)) if before else {}
+                self.update("declared", gone | (_gauges(pipeline, after) if after else {}))
+
+    def declarations(self) -> dict[str, Declaration]:
+        """The newest declaration of each pipeline."""
+        found = {pipeline: self._newest(pipeline) for pipeline in self._declared}
+        return {pipeline: declaration for pipeline, declaration in found.items() if declaration is not None}
+
+    def _newest(self, pipeline: str) -> Declaration | None:
+        return max(self._declared.get(pipeline, {}).values(), key=lambda one: one.time, default=None)
+
+
+def _gauges(pipeline: str, declaration: Declaration) -> dict[Key, Value]:
+    """The gauges that a declaration sets; what it does not say is absent."""
+    data, pipeline = declaration.data, real(pipeline)
+    gauges: dict[Key, Value] = {
+        (c.STALL_LIMIT.name, (pipeline,)): data.stall_limit_seconds,
+        (c.CARD_TARGET.name, (pipeline,)): data.card_target_seconds,
+    }
+    for position, stage in enumerate(data.stages, start=1):
+        labels = (pipeline, real(stage.stage))
+        gauges[c.STAGE_POSITION.name, labels] = position
+        gauges[c.STAGE_WORKERS.name, labels] = stage.workers
+        gauges[c.STAGE_QUEUE_CAPACITY.name, labels] = stage.queue_capacity
+        gauges[c.STAGE_TIME_LIMIT.name, labels] = stage.time_limit_seconds
+    return gauges

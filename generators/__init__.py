@@ -1,1 +1,1 @@
-"""The compiler: hand-written YAML in; Prometheus rules, Alertmanager configuration, dashboards and reference documents out."""
+"""The compiler: hand-written YAML in; Prometheus rules, Alertmanager configuration, dashboards and documents out."""

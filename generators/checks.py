@@ -1,0 +1,145 @@
+"""What refuses to compile: names against each other and against the catalogue, before anything is rendered."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from jelmon.generators.channels import CHANNEL_TYPES
+from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
+from jelmon.generators.links import DASHBOARD_UIDS
+from jelmon.generators.promql import FOREIGN, Analysis, Limits, Series, analyse, catalogue_series
+from jelmon.generators.source import Place, did_you_mean
+
+
+def check_signals(bundle: Bundle, known: Mapping[str, Series]) -> dict[str, Analysis]:
+    """Judge every signal's expression. Signals build on metrics, not on each other."""
+    limits = Limits(bundle.settings.scrape_interval_seconds, bundle.settings.retention_seconds)
+    analyses = {}
+    for signal in bundle.signals.values():
+        analysis = analyses[signal.name] = analyse(signal.expr, known, limits)
+        for fault in analysis.faults:
+            _underlined(signal.fields.at("expr"), fault.needle).refuse(fault.message, hint=fault.hint)
+        if analysis.faults:
+            continue
+        _check_signal(signal, analysis)
+    return analyses
+
+
+def _check_signal(signal: Signal, analysis: Analysis) -> None:
+    place = signal.fields.at("expr")
+    if analysis.labels is None:
+        place.refuse("the expression is a number, not a vector", hint="wrap it: vector(...)")
+        return
+    if analysis.names and "job" not in analysis.labels and signal.job is None:
+        place.refuse(
+            "the label 'job' is lost",
+            hint="keep it (sum by (job, ...)) so that dashboards can tell installations apart",
+        )
+    if analysis.compares:
+        place.refuse("a signal has no threshold", hint="compare it in an alert: operator and threshold")
+
+
+def _underlined(place: Place, needle: str) -> Place:
+    """The place of a piece of an expression that may span lines."""
+    if needle:
+        for line in range(place.line, len(place.source.lines) + 1):
+            text = place.source.lines[line - 1]
+            start = place.column - 1 if line == place.line else 0
+            column = text.find(needle, start)
+            if column >= 0:
+                return Place(place.source, line, column + 1, len(needle))
+    return place
+
+
+def check_alerts(bundle: Bundle, known: Mapping[str, Series], root: Path) -> None:
+    """Judge every alert's references."""
+    for alert in bundle.alerts.values():
+        for condition in _conditions(alert):
+            _check_condition(condition, bundle, known)
+        _check_references(alert, bundle)
+        if not (root / "docs" / "runbooks" / f"{alert.name}.md").is_file():
+            alert.fields.at("rule_id").refuse(
+                f"alert {alert.name} has no runbook", hint=f"write docs/runbooks/{alert.name}.md"
+            )
+    for name, place in _channel_references(bundle):
+        if name not in bundle.channels:
+            place.refuse(f"unknown channel {name!r}", hint=did_you_mean(name, bundle.channels))
+
+
+def _conditions(alert: Alert) -> Iterator[Simple]:
+    for condition in (alert.condition, *alert.unless):
+        yield from simple_conditions(condition)
+
+
+def _check_condition(condition: Simple, bundle: Bundle, known: Mapping[str, Series]) -> None:
+    signal = bundle.signals.get(condition.signal)
+    if signal is None:
+        condition.fields.at("metric_path").refuse(
+            f"unknown signal {condition.signal!r}",
+            hint=did_you_mean(condition.signal, bundle.signals, otherwise="signals are declared in rules/signals.yaml"),
+        )
+    if isinstance(condition, Compare):
+        if condition.threshold_from is not None and condition.threshold_from not in known:
+            condition.fields.at("threshold_from").refuse(
+                f"unknown metric {condition.threshold_from!r}",
+                hint=did_you_mean(condition.threshold_from, known, otherwise="docs/metrics.md lists the metrics"),
+            )
+        if signal is not None:
+            for value, place in (
+                (condition.threshold, condition.fields.at("threshold")),
+                *((override.threshold, override.place) for override in condition.overrides),
+            ):
+                _check_range(value, signal, place)
+
+
+def _check_range(value: float, signal: Signal, place: Place) -> None:
+    if (signal.low is not None and value < signal.low) or (signal.high is not None and value > signal.high):
+        low = "-inf" if signal.low is None else f"{signal.low:g}"
+        high = "inf" if signal.high is None else f"{signal.high:g}"
+        place.refuse(
+            f"threshold {value:g} is outside the signal's range",
+            hint=f"{signal.name} goes from {low} to {high} ({signal.unit})",
+        )
+
+
+def _check_references(alert: Alert, bundle: Bundle) -> None:
+    fields = alert.fields
+    if alert.escalation is not None and alert.escalation not in bundle.escalations:
+        fields.at("escalation").refuse(
+            f"unknown escalation {alert.escalation!r}", hint=did_you_mean(alert.escalation, bundle.escalations)
+        )
+    if alert.dashboard is not None and alert.dashboard not in DASHBOARD_UIDS:
+        fields.at("dashboard").refuse(
+            f"unknown dashboard {alert.dashboard!r}", hint=did_you_mean(alert.dashboard, DASHBOARD_UIDS)
+        )
+    for name, place in alert.inhibited_by:
+        if name not in bundle.alerts:
+            place.refuse(f"unknown rule_id {name!r}", hint=did_you_mean(name, bundle.alerts))
+    if alert.duration_seconds < 0:
+        fields.at("duration_minutes").refuse("duration_minutes is negative")
+
+
+def _channel_references(bundle: Bundle) -> Iterator[tuple[str, Place]]:
+    yield from bundle.everywhere
+    for route in bundle.routes.values():
+        yield from route.channels
+    for escalation in bundle.escalations.values():
+        for level in escalation.levels:
+            yield from level.channels
+    for alert in bundle.alerts.values():
+        yield from alert.channels
+
+
+def check_channels(bundle: Bundle, alertmanager: tuple[int, int]) -> None:
+    """Judge channels against the version of Alertmanager that will read them."""
+    for channel in bundle.channels.values():
+        since = CHANNEL_TYPES[channel.type].since
+        if alertmanager < since:
+            channel.fields.at("type").refuse(
+                f"channel type {channel.type!r} needs Alertmanager {since[0]}.{since[1]}",
+                hint=f"the target is {alertmanager[0]}.{alertmanager[1]}: raise it with --target, or use a webhook",
+            )
+
+
+def known_series() -> dict[str, Series]:
+    """What expressions may ask for: the catalogue, and a few series of Prometheus and Alertmanager themselves."""
+    return {**catalogue_series(), **FOREIGN}

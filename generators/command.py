@@ -1,0 +1,83 @@
+"""``jelmon generate``: compile the definitions and write what is generated from them, or check that it is current."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from jelmon.errors import ConfigError
+from jelmon.generators import alertmanager, dashboards, output, prometheus
+from jelmon.generators.compiler import Compilation, compile_bundle
+
+GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
+    "Prometheus rules": lambda made: prometheus.render(
+        list(made.groups), interval_seconds=made.bundle.settings.evaluation_interval_seconds
+    ),
+    "Alertmanager configuration": lambda made: alertmanager.render(made.bundle),
+    "dashboards": lambda _: dashboards.render(),
+}
+"""What is generated. Each gives path relative to the repository root -> text."""
+
+OWNED = (prometheus.RULES_FOLDER,)
+"""Folders in which a generated file that is generated no more is removed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("--check", action="store_true", help="write nothing; print a diff and exit 1 if files differ")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR", help="where rules/ and docs/ are (default: here)"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: --root)")
+    parser.add_argument(
+        "--channel-url", action="append", default=[], metavar="NAME=URL", help="another address for a webhook channel"
+    )
+    parser.epilog = """examples:
+  jelmon generate                     compile rules/ and write every generated file
+  jelmon generate --check             in CI: fail when a generated file is not current
+  jelmon generate --output /etc/jelmon --channel-url responder=http://127.0.0.1:9999/api/v1/alerts/webhook
+"""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate or check."""
+    root: Path = args.root
+    if not (root / "rules").is_dir():
+        raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="name the repository root with --root DIR")
+    files = generate(root, channel_urls=_urls(args.channel_url))
+    target: Path = args.output or root
+    found = output.changes(files, target, OWNED)
+    if args.check:
+        for change in found:
+            sys.stdout.write(change.diff())
+        if found:
+            sys.stderr.write(f"{len(found)} of {len(files)} generated files are not current: run `jelmon generate`\n")
+        return 1 if found else 0
+    output.write(found, target)
+    for change in found:
+        sys.stderr.write(f"{'removed' if change.new is None else 'wrote'} {change.path}\n")
+    sys.stderr.write(f"{len(files)} files, {len(found)} changed\n")
+    return 0
+
+
+def generate(root: Path, *, channel_urls: dict[str, str] | None = None) -> dict[str, str]:
+    """Every generated file.
+
+    Raises:
+        DefinitionError: the definitions have faults.
+    """
+    made = compile_bundle(root, channel_urls=channel_urls)
+    files: dict[str, str] = {}
+    for generator in GENERATORS.values():
+        files.update(generator(made))
+    return files
+
+
+def _urls(texts: list[str]) -> dict[str, str]:
+    urls = {}
+    for text in texts:
+        name, equals, url = text.partition("=")
+        if not equals or not url.startswith(("http://", "https://")):
+            raise ConfigError(f"--channel-url: {text!r} is not NAME=URL", hint="responder=http://127.0.0.1:9748/...")
+        urls[name] = url
+    return urls

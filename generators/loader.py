@@ -1,0 +1,321 @@
+"""``rules/*.yaml`` to definitions: one function for each kind of thing."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jelmon.errors import Problem
+from jelmon.generators.channels import CHANNEL_TYPES
+from jelmon.generators.definitions import (
+    SEVERITIES,
+    Absent,
+    Alert,
+    Bundle,
+    Channel,
+    Combined,
+    Compare,
+    Condition,
+    Direction,
+    Escalation,
+    Example,
+    Level,
+    Operator,
+    Outside,
+    Override,
+    Regression,
+    Route,
+    Settings,
+    Signal,
+)
+from jelmon.generators.source import Fields, Place, read
+
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+_OPERATORS = (*Operator, "outside", "absent", "regression")
+_COMBINATIONS = ("all", "any", "n_of_m")
+
+T = TypeVar("T")
+
+
+def load(root: Path) -> Bundle:
+    """Read everything under ``root/rules``. Faults are in the bundle's ``problems``; the caller stops."""
+    bundle = Bundle()
+    problems = bundle.problems
+    rules = root / "rules"
+    readers: dict[str, Callable[[Bundle, Fields], None]] = {
+        "bundle.yaml": _read_settings,
+        "signals.yaml": _read_signals,
+        "channels.yaml": _read_channels,
+        "escalations.yaml": _read_escalations,
+    }
+    for path in sorted(rules.glob("*.y*ml")):
+        reader = readers.get(path.name)
+        if reader is None:
+            hint = f"the files of rules/ are {', '.join(readers)} and those in alerts/"
+            problems.append(Problem(f"rules/{path.name}", 0, "nobody reads this file", hint))
+            continue
+        if fields := read(root, f"rules/{path.name}", problems):
+            reader(bundle, fields)
+    paths = sorted((rules / "alerts").glob("*.y*ml"))
+    for path in paths:
+        if fields := read(root, f"rules/alerts/{path.name}", problems):
+            _read_alerts(bundle, fields)
+    if not paths:
+        problems.append(Problem("rules/alerts", 0, "no alert definitions found", "is --root the repository root?"))
+    return bundle
+
+
+def _add(table: dict[str, T], name: str, value: T, place: Place, what: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(name):
+        place.refuse(f"{what} {name!r} is not a name", hint="small letters, digits and '_', beginning with a letter")
+    if name in table:
+        first: Any = table[name]
+        place.refuse(f"{what} {name!r} is defined twice", hint=f"first at {first.fields.place}")
+    else:
+        table[name] = value
+
+
+# --- bundle.yaml ---
+
+
+def _read_settings(bundle: Bundle, fields: Fields) -> None:
+    plain = Settings()
+    bundle.settings = Settings(
+        team=fields.text("team", plain.team),
+        evaluation_interval_seconds=fields.duration("evaluation_interval", plain.evaluation_interval_seconds),
+        scrape_interval_seconds=fields.duration("scrape_interval", plain.scrape_interval_seconds),
+        retention_seconds=fields.duration("retention", plain.retention_seconds),
+        runbook_url=fields.text("runbook_url", plain.runbook_url).rstrip("/"),
+        grafana_url=fields.text("grafana_url", plain.grafana_url).rstrip("/"),
+        analyzer_stale_seconds=fields.duration("analyzer_stale_after", plain.analyzer_stale_seconds),
+    )
+    fields.done("the bundle's settings")
+
+
+# --- signals.yaml ---
+
+
+def _read_signals(bundle: Bundle, fields: Fields) -> None:
+    for name, entry in fields.entries("signals"):
+        limits = entry.mapping("range")
+        low = high = None
+        if limits is not None:
+            low, high = limits.number("min", None), limits.number("max", None)
+            limits.done("a range")
+        signal = Signal(
+            name=name,
+            description=entry.text("description"),
+            unit=entry.text("unit"),
+            direction=Direction(entry.choice("direction", Direction)),
+            expr=entry.text("expr").strip(),
+            low=low,
+            high=high,
+            job=entry.text("job", None),
+            example=_example(entry.mapping("example")),
+            fields=entry,
+        )
+        entry.done("a signal")
+        _add(bundle.signals, name, signal, entry.place, "signal", _IDENTIFIER)
+    fields.done("signals.yaml")
+
+
+def _example(fields: Fields | None) -> Example | None:
+    if fields is None:
+        return None
+    example = Example(
+        series=tuple((name, value) for name, value, _ in fields.plain("series")),
+        at_seconds=fields.duration("at", 600.0),
+        value=fields.number("value"),
+        labels=fields.text("labels", "{}"),
+        place=fields.place,
+    )
+    fields.done("an example")
+    return example
+
+
+# --- alerts/*.yaml ---
+
+
+def _read_alerts(bundle: Bundle, fields: Fields) -> None:
+    team = fields.text("team", bundle.settings.team)
+    dashboard = fields.text("dashboard", None)
+    for entry in fields.items("alerts"):
+        alert = _alert(entry, team=team, dashboard=dashboard)
+        if alert is not None:
+            _add(bundle.alerts, alert.rule_id, alert, entry.at("rule_id"), "rule_id", _IDENTIFIER)
+    fields.done("a file of alerts")
+
+
+def _alert(entry: Fields, *, team: str, dashboard: str | None) -> Alert | None:
+    rule_id = entry.text("rule_id")
+    condition = _condition(entry, top=True)
+    limit = entry.number("limit", None)
+    alert = None
+    if condition is not None:
+        alert = Alert(
+            rule_id=rule_id,
+            summary=entry.text("summary"),
+            description=entry.text("description"),
+            condition=condition,
+            unless=tuple(part for item in entry.items("unless") if (part := _condition(item)) is not None),
+            duration_seconds=entry.number("duration_minutes", 0.0) * 60,
+            keep_firing_seconds=entry.duration("keep_firing_for", 0.0),
+            severity=entry.choice("severity", SEVERITIES),
+            team=entry.text("team", team),
+            auto_actions=tuple(name for name, _ in entry.texts("auto_actions")),
+            channels=tuple(entry.texts("channels")),
+            escalation=entry.text("escalation", None),
+            inhibited_by=tuple(entry.texts("inhibited_by")),
+            limit=None if limit is None else int(limit),
+            dashboard=entry.text("dashboard", dashboard),
+            panel=entry.text("panel", None),
+            source=entry.place.source.path,
+            fields=entry,
+        )
+        entry.done("an alert")
+    return alert
+
+
+def _condition(fields: Fields, *, top: bool = False) -> Condition | None:
+    """The condition written in these fields; ``top``: they are an alert's, which has other fields besides."""
+    written = [name for name in ("metric_path", *_COMBINATIONS) if fields.has(name)]
+    if len(written) != 1:
+        fields.place.refuse(
+            f"a condition has exactly one of metric_path, {', '.join(_COMBINATIONS)}; here are {len(written)}",
+            hint="write metric_path (a signal), operator and threshold",
+        )
+        return None
+    condition = _simple(fields) if written[0] == "metric_path" else _combined(fields, written[0])
+    if not top:
+        fields.done("a condition")
+    return condition
+
+
+def _combined(fields: Fields, kind: str) -> Condition | None:
+    parts = tuple(part for item in fields.items(kind) if (part := _condition(item)) is not None)
+    if len(parts) < 2:
+        fields.at(kind).refuse(f"{kind}: needs at least two conditions")
+        return None
+    least = {"all": len(parts), "any": 1}.get(kind)
+    if least is None:
+        least = int(fields.number("n"))
+        if not 1 <= least <= len(parts):
+            fields.at("n").refuse(f"n must be between 1 and {len(parts)}, the number of conditions")
+    return Combined(kind=kind, least=least, parts=parts, fields=fields)
+
+
+def _simple(fields: Fields) -> Condition:
+    signal = fields.text("metric_path")
+    operator = fields.choice("operator", _OPERATORS)
+    match operator:
+        case "absent":
+            return Absent(signal=signal, fields=fields)
+        case "outside":
+            low, high = fields.number("low"), fields.number("high")
+            if low >= high:
+                fields.at("high").refuse("high must be greater than low")
+            return Outside(signal=signal, low=low, high=high, fields=fields)
+        case "regression":
+            baseline = fields.mapping("baseline") or Fields(fields.place, {}, {})
+            condition = Regression(
+                signal=signal,
+                threshold=fields.number("threshold"),
+                lower_bound=baseline.number("lower_bound", 0.0),
+                q_value=baseline.number("q_value", 0.05),
+                window_seconds=baseline.duration("window", 86400.0),
+                minimum_samples=int(baseline.number("minimum_samples", 120)),
+                floor=baseline.number("floor", 0.0),
+                fields=fields,
+            )
+            baseline.done("a baseline")
+            return condition
+        case _:
+            return Compare(
+                signal=signal,
+                operator=Operator(operator),
+                threshold=fields.number("threshold"),
+                threshold_from=fields.text("threshold_from", None),
+                overrides=tuple(_override(item) for item in fields.items("overrides")),
+                fields=fields,
+            )
+
+
+def _override(fields: Fields) -> Override:
+    labels = tuple(sorted((name, value) for name, value, _ in fields.plain("labels")))
+    if not labels:
+        fields.place.refuse("an override needs labels", hint="labels: {pipeline: nightly}")
+    override = Override(labels=labels, threshold=fields.number("threshold"), place=fields.place)
+    fields.done("an override")
+    return override
+
+
+# --- channels.yaml ---
+
+
+def _read_channels(bundle: Bundle, fields: Fields) -> None:
+
+    for name, entry in fields.entries("channels"):
+        kind = entry.choice("type", CHANNEL_TYPES)
+        limit = entry.mapping("rate_limit")
+        max_per_hour = None
+        if limit is not None:
+            max_per_hour = int(limit.number("max_per_hour"))
+            if not 1 <= max_per_hour <= 60:
+                limit.at("max_per_hour").refuse("max_per_hour must be between 1 and 60")
+            limit.done("a rate limit")
+        channel = Channel(
+            name=name,
+            type=kind,
+            options=CHANNEL_TYPES[kind].read(entry),
+            send_resolved=entry.flag("send_resolved", True),
+            max_per_hour=max_per_hour,
+            fields=entry,
+        )
+        entry.done(f"a channel of type {kind}")
+        _add(bundle.channels, name, channel, entry.place, "channel", _NAME)
+    routing = fields.mapping("routing")
+    if routing is None:
+        fields.place.refuse(
+            "field 'routing' is missing", hint="routing: {critical: {...}, warning: {...}, info: {...}}"
+        )
+    else:
+        bundle.everywhere = tuple(routing.texts("everywhere"))
+        for name in ("watchdog", "escalation", "critical", "warning", "info"):
+            route = routing.mapping(name)
+            if route is None:
+                routing.place.refuse(f"field {name!r} is missing")
+                continue
+            bundle.routes[name] = Route(
+                channels=tuple(route.texts("channels")),
+                group_by=tuple(label for label, _ in route.texts("group_by")) or ("alertname",),
+                group_wait_seconds=route.duration("group_wait", 30.0),
+                group_interval_seconds=route.duration("group_interval", 300.0),
+                repeat_interval_seconds=route.duration("repeat_interval", 4 * 3600.0),
+                fields=route,
+            )
+            route.done("a route")
+        routing.done("routing")
+    fields.done("channels.yaml")
+
+
+# --- escalations.yaml ---
+
+
+def _read_escalations(bundle: Bundle, fields: Fields) -> None:
+    for name, entry in fields.entries("escalations"):
+        levels = []
+        for item in entry.items("levels"):
+            levels.append(
+                Level(
+                    minutes=item.number("minutes"),
+                    channels=tuple(item.texts("channels")),
+                    escalate_to=item.text("escalate_to"),
+                    fields=item,
+                )
+            )
+            item.done("a level")
+        escalation = Escalation(name=name, description=entry.text("description"), levels=tuple(levels), fields=entry)
+        entry.done("an escalation")
+        _add(bundle.escalations, name, escalation, entry.place, "escalation", _NAME)
+    fields.done("escalations.yaml")

@@ -1,0 +1,90 @@
+"""The only writer of generated files.
+
+A generated file says so in its first lines; a file that says so, lies in a folder of ours and is generated no more is
+stale: it is removed, or reported by a check.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jelmon.errors import SourceError
+
+MARK = "generated from "
+_HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file that differs from what is generated. ``new`` is None for a stale one."""
+
+    path: str
+    old: str | None
+    new: str | None
+
+    def diff(self) -> str:
+        """The change as a unified diff."""
+        lines = difflib.unified_diff(
+            (self.old or "").splitlines(keepends=True),
+            (self.new or "").splitlines(keepends=True),
+            f"a/{self.path}" if self.old is not None else "/dev/null",
+            f"b/{self.path}" if self.new is not None else "/dev/null",
+        )
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def changes(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> list[Change]:
+    """What writing ``files`` under ``root`` would change, in order of path."""
+    found = []
+    for path, new in files.items():
+        old = _read(root / path)
+        if old != new:
+            found.append(Change(path, old, new))
+    found.extend(Change(path, _read(root / path), None) for path in _stale(files, root, owned))
+    return sorted(found, key=lambda change: change.path)
+
+
+def write(found: Iterable[Change], root: Path) -> None:
+    """Carry out the changes. Each file is replaced in one step, so that a reader never sees half of one.
+
+    Raises:
+        SourceError: a file cannot be written.
+    """
+    for change in found:
+        path = root / change.path
+        try:
+            if change.new is None:
+                path.unlink()
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_text(change.new, encoding="utf-8", newline="\n")
+            os.replace(beside, path)  # noqa: PTH105 (says that it replaces)
+        except OSError as error:
+            raise SourceError(f"cannot write {path}: {error.strerror}", hint="see --output") from error
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        return ""
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _stale(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> Iterator[str]:
+    for folder in owned:
+        for path in sorted((root / folder).glob("*")):
+            name = f"{folder}/{path.name}"
+            if name not in files and path.is_file() and MARK in _head(path):
+                yield name
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES).decode("utf-8", "replace")

@@ -1,0 +1,55 @@
+"""Rule groups to Prometheus rule files, as text that is the same for the same input."""
+
+import json
+
+from jelmon.generators.expressions import duration
+from jelmon.generators.rules import Group, Recording
+
+RULES_FOLDER = "deploy/prometheus/rules"
+
+
+def render(groups: list[Group], *, interval_seconds: float) -> dict[str, str]:
+    """One file for each group, named after it."""
+    return {f"{RULES_FOLDER}/{group.name}.yml": rule_file(group, interval_seconds) for group in groups}
+
+
+def rule_file(group: Group, interval_seconds: float) -> str:
+    """The text of one file."""
+    lines = [
+        f"# generated from {', '.join(group.sources)}, do not edit",
+        "groups:",
+        f"  - name: {quoted(f'jelmore-{group.name}')}",
+        f"    interval: {duration(interval_seconds)}",
+        "    rules:",
+    ]
+    for rule in group.rules:
+        if isinstance(rule, Recording):
+            lines.append(f"      - record: {quoted(rule.record)}")
+            lines.extend(expression(rule.expr, 8))
+            notes: dict[str, str] = {}
+        else:
+            lines.append(f"      - alert: {quoted(rule.alert)}")
+            lines.extend(expression(rule.expr, 8))
+            if rule.for_seconds:
+                lines.append(f"        for: {duration(rule.for_seconds)}")
+            if rule.keep_firing_seconds:
+                lines.append(f"        keep_firing_for: {duration(rule.keep_firing_seconds)}")
+            notes = rule.annotations
+        for title, table in (("labels", rule.labels), ("annotations", notes)):
+            if table:
+                lines.append(f"        {title}:")
+                lines.extend(f"          {name}: {quoted(value)}" for name, value in sorted(table.items()))
+    return "\n".join(lines) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A YAML string that no reader takes for anything else."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def expression(text: str, indent: int) -> list[str]:
+    """``expr:``, on one line when it is one, else as a block."""
+    space = " " * indent
+    if "\n" not in text:
+        return [f"{space}expr: {quoted(text)}"]
+    return [f"{space}expr: |-", *(f"{space}  {line}" if line else "" for line in text.split("\n"))]

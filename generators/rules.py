@@ -1,0 +1,188 @@
+"""Definitions to rule groups: one group for each signal, with its recording first and then every alert about it.
+
+The order inside a group is part of the meaning: Prometheus evaluates it from top to bottom, so an alert sees the value
+recorded in the same evaluation.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jelmon.generators import regression
+from jelmon.generators.conditions import compile_condition, excluded
+from jelmon.generators.definitions import Alert, Bundle, Escalation, Regression, Signal, simple_conditions
+from jelmon.generators.expressions import Expression, Known, duration
+from jelmon.generators.links import annotations, common_labels
+from jelmon.generators.promql import Analysis
+
+FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
+CARRIED_SECONDS = 600.0
+"""How long the clock of an escalation outlives a pause of its alert, besides the alert's own ``for``."""
+
+
+class Recording(NamedTuple):
+    """A recording rule."""
+
+    record: str
+    expr: str
+    labels: dict[str, str]
+
+
+class Alerting(NamedTuple):
+    """An alerting rule."""
+
+    alert: str
+    expr: str
+    for_seconds: float
+    keep_firing_seconds: float
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated together, in this order."""
+
+    name: str
+    rules: tuple[Recording | Alerting, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An alert and what became of it."""
+
+    alert: Alert
+    expression: Expression
+    rules: tuple[Recording | Alerting, ...]
+
+
+def recorded_labels(signal: Signal, analysis: Analysis) -> frozenset[str]:
+    """The labels of a signal's recorded series."""
+    labels = analysis.labels or frozenset()
+    return labels | {"instance"} | ({"job"} if signal.job else frozenset())
+
+
+def recording(signal: Signal, analysis: Analysis) -> Recording:
+    """The rule that records a signal. Where replicas are aggregated away, dashboards still ask for ``instance``."""
+    labels = {}
+    if "instance" not in (analysis.labels or ()):
+        labels["instance"] = "all"
+    if signal.job:
+        labels["job"] = signal.job
+    return Recording(signal.record, signal.expr, labels)
+
+
+def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> Compiled:
+    """The alert, the clock of its escalation, and one alert for each level."""
+    expression = excluded(
+        compile_condition(alert.condition, known), [compile_condition(part, known) for part in alert.unless]
+    )
+    labels = common_labels(alert)
+    notes = annotations(alert, known.settings, expression.labels)
+    base = Alerting(
+        alert.name, _bare(expression.text), alert.duration_seconds, alert.keep_firing_seconds, labels, notes
+    )
+    rules: list[Recording | Alerting] = [base]
+    if escalation is not None:
+        rules.append(_clock(alert))
+        rules.extend(_levels(alert, escalation, _current_value(notes, alert, known)))
+    return Compiled(alert, expression, tuple(rules))
+
+
+def _bare(text: str) -> str:
+    """Without the outermost parentheses of a multi-line expression."""
+    if text.startswith("(\n") and text.endswith("\n)") and text.count("\n)") == 1:
+        return "\n".join(line.removeprefix("  ") for line in text[2:-2].split("\n"))
+    return text
+
+
+def _clock(alert: Alert) -> Recording:
+    """When the alert began to fire, carried over flaps and restarts for ``for`` + 10 minutes."""
+    names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
+    window = duration(alert.duration_seconds + CARRIED_SECONDS)
+    firing = f'ALERTS{{{names},alertstate="firing",escalation_level=""}}'
+    return Recording(
+        FIRING_SINCE,
+        f"(\n  last_over_time({FIRING_SINCE}{{{names}}}[{window}])\n    and ignoring (alertstate)\n  {firing}\n)\n"
+        f"or\nmax without (alertstate) (\n  {firing} * time()\n)",
+        {"rule_id": alert.rule_id},  # it has that label anyway; said here, no two clocks look like duplicates
+    )
+
+
+_VALUE = re.compile(r"\{\{\s*\$value\b([^}]*)\}\}")
+
+
+def _current_value(notes: dict[str, str], alert: Alert, known: Known) -> dict[str, str]:
+    """The annotations for a level: its ``$value`` is the time since the alert fired, so the signal is asked for."""
+    signal = alert.signals[0]
+    labels = sorted(known.labels[signal] - {"instance"} if "job" in known.labels[signal] else known.labels[signal])
+    selector = ",".join(f"{label}=%q" for label in labels)
+    query = f"{known.records[signal]}{{{selector}}}" if labels else known.records[signal]
+    values = " ".join(f"$labels.{label}" for label in labels)
+
+    def asked(match: re.Match[str]) -> str:
+        tail = f" {match.group(1).strip()}" if match.group(1).strip() else ""
+        inner = f'printf "{query}" {values} | query' if labels else f'query "{query}"'
+        return f"{{{{ with {inner} }}}}{{{{ . | first | value{tail} }}}}{{{{ end }}}}"
+
+    return {name: _VALUE.sub(asked, text) for name, text in notes.items()}
+
+
+def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list[Alerting]:
+    """The same alert once more for each level: equal labels besides ``escalation_level``, so one silence mutes all."""
+    names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
+    return [
+        Alerting(
+            alert.name,
+            f"time() - {FIRING_SINCE}{{{names}}} >= {level.minutes * 60:.12g}",
+            0.0,
+            0.0,
+            {"escalation_level": str(place)},
+            {
+                **notes,
+                "escalate_to": level.escalate_to,
+                "escalation_note": f"Level {place} of {len(escalation.levels)}: "
+                f"firing for {duration(level.minutes * 60)} and not fixed.",
+            },
+        )
+        for place, level in enumerate(escalation.levels, 1)
+    ]
+
+
+def _baseline(signal: str, compiled: list[Compiled], known: Known) -> list[Recording]:
+    """What ``regression`` reads when no analyzer runs, if an alert asks for it."""
+    asking = [
+        (condition, one.alert.name)
+        for one in compiled
+        for condition in simple_conditions(one.alert.condition)
+        if isinstance(condition, Regression) and condition.signal == signal
+    ]
+    if not asking:
+        return []
+    return [
+        Recording(record, expr, {})
+        for record, expr in regression.recordings(asking[0][0], known, [name for _, name in asking])
+    ]
+
+
+def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Compiled], known: Known) -> list[Group]:
+    """One group for each signal that alerts are about, and one for the signals that only dashboards ask for."""
+    about: dict[str, list[Compiled]] = {}
+    for one in compiled:
+        about.setdefault(one.alert.signals[0], []).append(one)
+    found, others = [], []
+    for name, signal in bundle.signals.items():
+        rule = recording(signal, analyses[name])
+        if name not in about:
+            others.append(rule)
+            continue
+        rules: list[Recording | Alerting] = [rule, *_baseline(name, compiled, known)]
+        for one in about[name]:
+            rules.extend(one.rules)
+        sources = dict.fromkeys(["rules/signals.yaml", *(one.alert.source for one in about[name])])
+        found.append(Group(name, tuple(rules), tuple(sources)))
+    if others:
+        found.append(Group("signals", tuple(others), ("rules/signals.yaml",)))
+    return found

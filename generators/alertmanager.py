@@ -13,7 +13,7 @@ from jelmon.errors import ConfigError
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Bundle, Channel, Route
 from jelmon.generators.expressions import duration
-from jelmon.generators.source import did_you_mean
+from jelmon.handwritten import did_you_mean
 
 PATH = "alertmanager/alertmanager.yml"
 

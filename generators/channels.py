@@ -6,7 +6,7 @@ Secrets never stand in a definition: every one is a path to a file that Alertman
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jelmon.generators.source import Fields
+from jelmon.handwritten import Fields
 
 Options = dict[str, object]
 

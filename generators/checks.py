@@ -7,7 +7,7 @@ from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
 from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.generators.promql import FOREIGN, Analysis, Limits, Series, analyse, catalogue_series
-from jelmon.generators.source import Place, did_you_mean
+from jelmon.handwritten import Place, did_you_mean
 
 
 def check_signals(bundle: Bundle, known: Mapping[str, Series]) -> dict[str, Analysis]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from jelmon.errors import Problem
-from jelmon.generators.source import Fields, Place
+from jelmon.handwritten import Fields, Place
 
 SEVERITIES = ("critical", "warning", "info", "none")
 

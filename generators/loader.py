@@ -28,7 +28,7 @@ from jelmon.generators.definitions import (
     Settings,
     Signal,
 )
-from jelmon.generators.source import Fields, Place, read
+from jelmon.handwritten import Fields, Place, read
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")

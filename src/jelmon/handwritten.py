@@ -26,7 +26,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """One YAML file: its path relative to the repository root, its lines, and the faults found in it so far."""
+    """One YAML file: its path as it is shown, its lines, and the faults found in it so far."""
 
     path: str
     lines: Sequence[str]
@@ -247,8 +247,8 @@ def fields_of(source: Source, node: yaml.Node, what: str) -> Fields | None:
     return Fields(_place(source, node), nodes, keys)
 
 
-def read(root: Path, path: str, problems: list[Problem]) -> Fields | None:
-    """The top-level fields of a YAML file; None, with the fault noted, when there are none."""
+def read(root: Path, path: str, problems: list[Problem], *, may_be_empty: bool = False) -> Fields | None:
+    """The top-level fields of a YAML file, ``path`` under ``root``; None, with the fault noted, when there are none."""
     try:
         text = (root / path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -268,6 +268,8 @@ def read(root: Path, path: str, problems: list[Problem]) -> Fields | None:
     except yaml.YAMLError as error:
         problems.append(Problem(path, 0, f"not YAML: {error}"))
         return None
+    if node is None and may_be_empty:
+        return Fields(Place(source, 1), {}, {})
     if node is None:
         problems.append(Problem(path, 0, "the file is empty", "delete it, or write definitions"))
         return None

@@ -1,0 +1,8 @@
+"""The Grafana dashboards, rendered from code: queries from the catalogue, panels over grafanalib."""
+
+from jelmon.generators.dashboards import bottlenecks, pipeline, quality
+
+
+def render() -> dict[str, str]:
+    """Path (relative to the repository's root) and JSON text of each dashboard; the same bytes at every call."""
+    return dict(module.render() for module in (bottlenecks, pipeline, quality))

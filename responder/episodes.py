@@ -3,6 +3,7 @@
 An *episode* is one row of the history: an alert from its start to its end. Its key is fingerprint and start.
 """
 
+import bisect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -103,34 +104,42 @@ def fold_delivery(known: Iterable[Episode], delivery: Delivery, *, now: datetime
     ``known`` must hold, of each fingerprint in the delivery: the rows with a start in the delivery, the rows that
     fire, and the newest row. The result does not depend on the order of a firing and its end.
     """
-    rows = {episode.key: episode for episode in known}
-    by_fingerprint: dict[str, set[Key]] = {}
-    for key in rows:
-        by_fingerprint.setdefault(key[0], set()).add(key)
+    rows: dict[Key, Episode] = {}
+    starts: dict[str, list[datetime]] = {}  # in order
+    fires: dict[str, set[Key]] = {}
     folded = Folded()
 
-    def put(episode: Episode, what: What | None) -> None:
-        rows[episode.key] = folded.episodes[episode.key] = episode
-        by_fingerprint.setdefault(episode.fingerprint, set()).add(episode.key)
+    def put(episode: Episode) -> None:
+        if episode.key not in rows:
+            bisect.insort(starts.setdefault(episode.fingerprint, []), episode.starts_at)
+        rows[episode.key] = episode
+        change = set.add if episode.status is Status.FIRING else set.discard
+        change(fires.setdefault(episode.fingerprint, set()), episode.key)
+
+    def write(episode: Episode, what: What | None) -> None:
+        put(episode)
+        folded.episodes[episode.key] = episode
         if what is not None:
             folded.changes.append(Change(what, episode))
 
+    for episode in known:
+        put(episode)
     for alert in delivery.alerts:
-        key = (alert.fingerprint, alert.starts_at)
-        row = rows.get(key)
+        of_it = starts.get(alert.fingerprint, [])
+        place = bisect.bisect_right(of_it, alert.starts_at)
+        later = of_it[place] if place < len(of_it) else None
+        row = rows.get((alert.fingerprint, alert.starts_at))
         if row is not None:
-            put(*_repeated(row, alert, delivery.receiver, now))
+            write(*_repeated(row, alert, delivery.receiver, now, is_newest=later is None))
             continue
-        others = [rows[other] for other in by_fingerprint.get(alert.fingerprint, ())]
-        later = min((other.starts_at for other in others if other.starts_at > alert.starts_at), default=None)
         episode = _new(alert, delivery.receiver, now)
         if alert.status is Status.FIRING and later is not None:  # told late: the alert has begun anew since then
-            put(_closed(episode, later, ClosedBy.SUPERSEDED), None)
+            write(_closed(episode, later, ClosedBy.SUPERSEDED), None)
             continue
-        put(episode, What(alert.status))
-        for other in others:
-            if other.status is Status.FIRING and other.starts_at < alert.starts_at:
-                put(_closed(other, alert.starts_at, ClosedBy.SUPERSEDED), What.RESOLVED)
+        write(episode, What(alert.status))
+        for other in [rows[key] for key in fires[alert.fingerprint]]:
+            if other.starts_at < alert.starts_at:
+                write(_closed(other, alert.starts_at, ClosedBy.SUPERSEDED), What.RESOLVED)
     return folded
 
 
@@ -151,7 +160,9 @@ def fold_active(rows: Iterable[Episode], active: Mapping[str, Iterable[datetime]
     return folded
 
 
-def _repeated(row: Episode, alert: Alert, receiver: str, now: datetime) -> tuple[Episode, What | None]:
+def _repeated(
+    row: Episode, alert: Alert, receiver: str, now: datetime, *, is_newest: bool
+) -> tuple[Episode, What | None]:
     heard = replace(
         row,
         receiver=_column(receiver),
@@ -170,9 +181,7 @@ def _repeated(row: Episode, alert: Alert, receiver: str, now: datetime) -> tuple
         case Status.RESOLVED, Status.FIRING if row.fired_at is None:
             # the end overtook the start
             return replace(heard, fired_at=now), None
-        case Status.RESOLVED, Status.FIRING if row.closed_by is ClosedBy.SUPERSEDED:
-            return heard, None  # told late: the alert has begun anew since then
-        case Status.RESOLVED, Status.FIRING:
+        case Status.RESOLVED, Status.FIRING if is_newest:
             # Alertmanager gave it up (no word from Prometheus for minutes) and now has it again
             return replace(heard, status=Status.FIRING, ends_at=None, closed_by=None), What.FIRING
         case _:

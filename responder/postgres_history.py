@@ -7,7 +7,6 @@ replaced at the next call, and the call repeated once: writing the same alerts a
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -80,8 +79,8 @@ class PostgresHistory:
                 # of several responders on one database one writes at a time; readers do not wait
                 await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITER_LOCK,))
                 folded, actions = fold(await _known(cursor, keys))
-                await cursor.executemany(_UPSERT, [_record(asdict(row)) for row in folded.episodes.values()])
-                await cursor.executemany(_INSERT_ACTION, [_record(asdict(action)) for action in actions])
+                await cursor.executemany(_UPSERT, [_record(row) for row in folded.episodes.values()])
+                await cursor.executemany(_INSERT_ACTION, [_record(action) for action in actions])
             return folded
 
         return await self._writer.run(work)
@@ -113,7 +112,7 @@ class PostgresHistory:
         )
 
         async def work(connection: Connection) -> None:
-            await connection.execute(sql, _record(asdict(action)))
+            await connection.execute(sql, _record(action))
 
         await self._writer.run(work)
 
@@ -238,7 +237,8 @@ async def _known(
     return [history.episode_from(row) for row in await cursor.fetchall()]
 
 
-def _record(values: dict[str, Any]) -> dict[str, Any]:
+def _record(row: Episode | Action) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in row.__dataclass_fields__}
     return {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
 
 

@@ -8,7 +8,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,10 +35,10 @@ class SqliteHistory:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> None:
         self._path = path
-        self._writer = _Lane(path, "history-writer")
-        self._reader = _Lane(path, "history-reader")
+        self._writer = _Lane(path, "history-writer", busy_timeout)
+        self._reader = _Lane(path, "history-reader", busy_timeout)
 
     async def start(self) -> None:
         """Open the file, make it if need be, and bring its tables up to date."""
@@ -67,8 +66,8 @@ class SqliteHistory:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 folded, actions = fold(_known(connection, keys))
-                connection.executemany(_UPSERT, (_record(asdict(row)) for row in folded.episodes.values()))
-                connection.executemany(_INSERT_ACTION, (_record(asdict(action)) for action in actions))
+                connection.executemany(_UPSERT, (_record(row) for row in folded.episodes.values()))
+                connection.executemany(_INSERT_ACTION, (_record(action) for action in actions))
             return folded
 
         return await self._guarded(self._writer, work)
@@ -103,7 +102,7 @@ class SqliteHistory:
 
         def work(connection: sqlite3.Connection) -> None:
             with connection:
-                connection.execute(sql, _record(asdict(action)))
+                connection.execute(sql, _record(action))
 
         await self._guarded(self._writer, work)
 
@@ -120,8 +119,9 @@ class SqliteHistory:
 class _Lane:
     """One thread with one connection, opened at first use."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, busy_timeout: float) -> None:
         self._path = path
+        self._busy_timeout = busy_timeout
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._connection: sqlite3.Connection | None = None
 
@@ -130,7 +130,7 @@ class _Lane:
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = _connect(self._path, self._busy_timeout)
         return work(self._connection)
 
     async def close(self) -> None:
@@ -143,9 +143,9 @@ class _Lane:
             self._connection = None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
     # isolation_level None: we say BEGIN ourselves, so that a transaction locks before it reads
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
@@ -199,8 +199,8 @@ def _episodes(cursor: sqlite3.Cursor) -> list[Episode]:
     return [history.episode_from(_loaded(row)) for row in cursor]
 
 
-def _record(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: _stored(value) for name, value in values.items()}
+def _record(row: Episode | Action) -> dict[str, Any]:
+    return {name: _stored(getattr(row, name)) for name in row.__dataclass_fields__}
 
 
 def _stored(value: Any) -> Any:

@@ -1,0 +1,129 @@
+"""A history in each database, a running responder, and a real Alertmanager that calls it."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from jelmon.responder.app import Responder
+from jelmon.responder.history import AlertHistory, open_history
+from jelmon.responder.settings import ResponderSettings
+from jelmon.settings import ListenAddress
+from jelmon.stack import launch
+from jelmon.stack.processes import Processes
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def history_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty history, once for each database."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/history.db"
+    return str(request.getfixturevalue("postgres_dsn"))
+
+
+@pytest_asyncio.fixture
+async def history(history_url: str) -> AsyncIterator[AlertHistory]:
+    """A started history, once for each database."""
+    history = open_history(history_url)
+    await history.start()
+    yield history
+    await history.stop()
+
+
+Start = Callable[[ResponderSettings], Awaitable[Responder]]
+
+
+@pytest_asyncio.fixture
+async def start() -> AsyncIterator[Start]:
+    """Start responders on free ports, unless the settings name one; they stop at the end of the test."""
+    async with AsyncExitStack() as stack:
+
+        async def run(settings: ResponderSettings) -> Responder:
+            if settings.listen.port == 9748:
+                settings = replace(settings, listen=ListenAddress("127.0.0.1", 0))
+            responder = Responder(settings)
+            await responder.start()
+            stack.push_async_callback(responder.stop)
+            return responder
+
+        yield run
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP client."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def responder_port() -> int:
+    """A free port, for a responder whose address Alertmanager's configuration must know beforehand."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def alertmanager(tool: Callable[[str], Path], tmp_path: Path, responder_port: int) -> Iterator[str]:
+    """A real Alertmanager whose only receiver is the responder on ``responder_port``."""
+    config = {
+        "route": {
+            "receiver": "responder",
+            "group_by": ["alertname"],
+            "group_wait": "0s",
+            "group_interval": "1s",
+            "repeat_interval": "1s",
+        },
+        "receivers": [
+            {
+                "name": "responder",
+                "webhook_configs": [{"url": f"http://127.0.0.1:{responder_port}/api/v1/alerts/webhook"}],
+            }
+        ],
+    }
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
+    with Processes(tmp_path / "logs") as processes:
+        yield launch.alertmanager(processes, tool("alertmanager"), tmp_path / "alertmanager", path)
+
+
+def wire(
+    *, status: str = "firing", starts: str = "2026-01-31T12:00:00Z", ends: str | None = None, **more: Any
+) -> dict[str, Any]:
+    """An alert as Alertmanager writes it."""
+    unset = "0001-01-01T00:00:00Z" if status == "firing" else "2026-01-31T12:10:00Z"
+    alert: dict[str, Any] = {
+        "status": status,
+        "labels": {"alertname": "PipelineStalled", "severity": "critical", "pipeline": "review", "stage": "build"},
+        "annotations": {"summary": "no activity for 10 minutes"},
+        "startsAt": starts,
+        "endsAt": ends or unset,
+        "generatorURL": "http://prometheus/graph",
+        "fingerprint": "b2f4c0a1d3e5f607",
+    }
+    return alert | more
+
+
+def payload(*alerts: dict[str, Any], **more: Any) -> bytes:
+    """A webhook call."""
+    body: dict[str, Any] = {
+        "version": "4",
+        "groupKey": "{}:{}",
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "responder",
+        "groupLabels": {},
+        "commonLabels": {},
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager",
+        "alerts": list(alerts),
+    }
+    return json.dumps(body | more).encode()

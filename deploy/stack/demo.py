@@ -1,5 +1,6 @@
 """Starts the whole line on this machine and feeds it a simulated pipeline."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,7 @@ def _start(
     )
     webhook = f"responder={responder}/api/v1/alerts/webhook"
     _jelmon(["generate", "--root", settings.root, "--output", folder / "generated", "--channel-url", webhook])
+    shutil.copytree(settings.root / "alertmanager/templates", folder / "generated/alertmanager/templates")
     alertmanager = launch.alertmanager(
         processes,
         paths["alertmanager"],

@@ -147,6 +147,11 @@ class Responder:
                 hint="set max_alerts in the webhook_config of Alertmanager",
             )
             return self._refused(too_large, 413)
+        except web.RequestPayloadError as error:  # cut short, or not encoded as its Content-Encoding says
+            request.content.feed_eof()  # else aiohttp tries to read the rest, and logs a traceback
+            response = self._refused(WebhookError(f"cannot read the body: {error}", hint="send it whole"), 400)
+            response.force_close()
+            return response
         except WebhookError as error:
             return self._refused(error, 400)
         if delivery.truncated:

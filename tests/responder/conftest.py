@@ -95,10 +95,21 @@ def alertmanager(tool: Callable[[str], Path], tmp_path: Path, responder_port: in
         yield launch.alertmanager(processes, tool("alertmanager"), tmp_path / "alertmanager", path)
 
 
-def wire(
+@pytest.fixture
+def wire() -> Callable[..., dict[str, Any]]:
+    """A function that writes one alert as Alertmanager does; firing unless told otherwise."""
+    return _wire
+
+
+@pytest.fixture
+def payload() -> Callable[..., bytes]:
+    """A function that writes a webhook call with the given alerts."""
+    return _payload
+
+
+def _wire(
     *, status: str = "firing", starts: str = "2026-01-31T12:00:00Z", ends: str | None = None, **more: Any
 ) -> dict[str, Any]:
-    """An alert as Alertmanager writes it."""
     unset = "0001-01-01T00:00:00Z" if status == "firing" else "2026-01-31T12:10:00Z"
     alert: dict[str, Any] = {
         "status": status,
@@ -112,8 +123,7 @@ def wire(
     return alert | more
 
 
-def payload(*alerts: dict[str, Any], **more: Any) -> bytes:
-    """A webhook call."""
+def _payload(*alerts: dict[str, Any], **more: Any) -> bytes:
     body: dict[str, Any] = {
         "version": "4",
         "groupKey": "{}:{}",

@@ -31,6 +31,7 @@ class Source:
     path: str
     lines: Sequence[str]
     problems: list[Problem]
+    secret: bool = False  # lines are not quoted in problems
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,8 @@ class Place:
 
     def refuse(self, message: str, *, hint: str = "") -> None:
         """Note a fault at this place."""
-        text = self.source.lines[self.line - 1] if 0 < self.line <= len(self.source.lines) else ""
+        quoted = 0 < self.line <= len(self.source.lines) and not self.source.secret
+        text = self.source.lines[self.line - 1] if quoted else ""
         self.source.problems.append(
             Problem(self.source.path, self.line, message, hint, text, self.column, min(self.width, len(text)))
         )
@@ -110,14 +112,18 @@ class Fields:
         """``true`` or ``false``."""
         return bool(self._scalar(name, default, default, _as_flag))
 
-    def choice(self, name: str, known: Iterable[str], default: Any = ...) -> str:
-        """One word of a closed set."""
-        words = tuple(known)
+    @overload
+    def choice(self, name: str, known: Iterable[str]) -> str: ...
+    @overload
+    def choice(self, name: str, known: Iterable[str], default: D) -> str | D: ...
+    def choice(self, name: str, known: Iterable[str], default: Any = ...) -> Any:
+        """One word of a closed set. The first one stands in for a wrong one."""
+        words = tuple(map(str, known))
         value = self._scalar(name, default, words[0], _as_text)
         if value is not default and value not in words:
             self.at(name).refuse(f"{name}: unknown value {value!r}", hint=did_you_mean(value, words))
             return words[0]
-        return str(value)
+        return value
 
     def texts(self, name: str) -> list[tuple[str, Place]]:
         """A list of strings, each with its place; empty when the field is absent."""
@@ -247,14 +253,19 @@ def fields_of(source: Source, node: yaml.Node, what: str) -> Fields | None:
     return Fields(_place(source, node), nodes, keys)
 
 
-def read(root: Path, path: str, problems: list[Problem], *, may_be_empty: bool = False) -> Fields | None:
-    """The top-level fields of a YAML file, ``path`` under ``root``; None, with the fault noted, when there are none."""
+def read(
+    root: Path, path: str, problems: list[Problem], *, may_be_empty: bool = False, secret: bool = False
+) -> Fields | None:
+    """The top-level fields of a YAML file, ``path`` under ``root``; None, with the fault noted, when there are none.
+
+    ``secret``: the file holds secrets, so that its lines are not quoted in problems.
+    """
     try:
         text = (root / path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         problems.append(Problem(path, 0, f"cannot be read: {error}"))
         return None
-    source = Source(path, text.splitlines(), problems)
+    source = Source(path, text.splitlines(), problems, secret)
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jelmon.client import Publisher, Summary
-from jelmon.errors import ConfigError, DefinitionError, EventError, Problem
+from jelmon.errors import ConfigError, EventError, Problem
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, Event, encode, parse, split
 from jelmon.jetstream import add_nats_arguments
 from jelmon.tools.event_flags import add_event_arguments, event_of, short_names
+from jelmon.tools.findings import listing
 
 _LINE_LIMIT = MAX_EVENT_BYTES * MAX_BATCH_EVENTS
 _CHUNK = 65_536
-_PROBLEMS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,9 @@ def _run_file(args: argparse.Namespace) -> int:
                     for _ in _events(chunk, str(path), problems):
                         pass
             if problems:
-                raise DefinitionError(_shown(problems))
+                raise ConfigError(
+                    listing(problems, "line"), hint="mend the file, or send the good lines with --skip-bad-lines"
+                )
         with path.open("rb") as stream:
             return _pump(args, stream, str(path), problems)
     except OSError as error:
@@ -91,8 +93,7 @@ def _pump(args: argparse.Namespace, stream: BinaryIO, name: str, problems: list[
         summary = asyncio.run(_send(args, _streamed(stream, name, problems)))
         _say(f"{summary.stored} events stored, {summary.duplicates} were there before")
     if problems:
-        _say("\n".join(map(str, _shown(problems))))
-        _say(f"{len(problems)} {'line was' if len(problems) == 1 else 'lines were'} not sent")
+        _say(f"{listing(problems, 'line')} not sent")
         return 1
     return 0
 
@@ -171,17 +172,6 @@ def _events(lines: Lines, path: str, problems: list[Problem]) -> Iterator[Event]
             problems.append(Problem(path, number, error.message, error.hint, text))
         else:
             yield from parsed
-
-
-def _shown(problems: list[Problem]) -> list[Problem]:
-    """The first problems; and one that counts the others."""
-    if len(problems) <= _PROBLEMS_SHOWN:
-        return problems
-    path = problems[0].path
-    more = Problem(
-        path, problems[_PROBLEMS_SHOWN].line, f"and {len(problems) - _PROBLEMS_SHOWN} more bad lines from here"
-    )
-    return [*problems[:_PROBLEMS_SHOWN], more]
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,209 @@
+"""``jelmon replay``: publish a process event log as events of cards and stages."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+import zoneinfo
+from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+from jelmon.client import Publisher, Summary
+from jelmon.errors import ConfigError
+from jelmon.events import Envelope, encode
+from jelmon.jetstream import add_nats_arguments
+from jelmon.tools.eventlog import EventLog, Reading, read_log
+from jelmon.tools.findings import listing
+from jelmon.tools.log_columns import COMMON_NAMES
+from jelmon.tools.log_events import Totals, events_of, totals_of
+from jelmon.tools.log_rows import Limits
+from jelmon.tools.progress import Progress
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HELP = {
+    "case": "the case, which becomes the card",
+    "activity": "the activity, which becomes the stage",
+    "queued": "when the run began to wait",
+    "start": "when the run started",
+    "end": "when the run ended",
+    "timestamp": "the time of a row that tells one moment of a run",
+    "lifecycle": "which moment: schedule, start, complete, ... (XES)",
+    "resource": "who did it, which becomes the worker",
+    "outcome": "how the run ended: success, failure, ...",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("log", metavar="LOG", help="a CSV file with a header, perhaps gzipped")
+    parser.add_argument("--pipeline", metavar="NAME", help="the name of the pipeline (default: that of the file)")
+    columns = parser.add_argument_group("columns of the log (found by common names unless given; none leaves one out)")
+    for meaning in COMMON_NAMES:
+        columns.add_argument(f"--{meaning}", metavar="COLUMN", dest=f"column_{meaning}", help=_HELP[meaning])
+    reading = parser.add_argument_group("reading")
+    reading.add_argument("--delimiter", metavar="C", help="between fields (default: seen from the header)")
+    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the file (default: utf-8)")
+    reading.add_argument("--time-format", metavar="FORMAT", help="of times, as for strptime (default: ISO 8601)")
+    reading.add_argument("--timezone", default="UTC", metavar="ZONE", help="of times without one (default: UTC)")
+    reading.add_argument("--skip-bad-rows", action="store_true", help="replay the good rows of a bad log")
+    limits = Limits()
+    reading.add_argument("--max-rows", type=int, default=limits.rows, metavar="N", help="default: %(default)s")
+    reading.add_argument(
+        "--max-characters", type=int, default=limits.characters, metavar="N", help="default: %(default)s"
+    )
+    sending = parser.add_argument_group("sending")
+    sending.add_argument(
+        "--speed",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="how many times as fast as it happened; 0 is as fast as possible (default: 0)",
+    )
+    sending.add_argument(
+        "--shift-to-now", action="store_true", help="move all times, so that the log ends when the replay does"
+    )
+    sending.add_argument("--dry-run", action="store_true", help="print the events as JSON Lines, send nothing")
+    sending.add_argument("--create-stream", action="store_true", help="create the stream if it is absent")
+    add_nats_arguments(parser)
+    parser.epilog = """examples:
+  jelmon replay loan.csv.gz                                    columns are found by their names
+  jelmon replay log.csv --case "Case ID" --activity Step --start Begin --end End --pipeline claims
+  jelmon replay xes.csv --case case:concept:name --activity concept:name --timestamp time:timestamp \\
+      --lifecycle lifecycle:transition
+  jelmon replay log.csv --shift-to-now --speed 600             ten minutes a second, ending now
+
+The ids of the events follow from their content: replaying the same log again counts nothing twice, as long as the
+exporter remembers the ids. The whole log is held in memory, with about 0.5 kB for each row.
+"""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, check, send, and say what became of it."""
+    path = Path(args.log)
+    if args.speed < 0:
+        raise ConfigError("--speed must not be negative", hint="0 is as fast as possible, 1 is as it happened")
+    log = read_log(path, _reading(args))
+    _say(f"{path}: {log.columns}")
+    if log.problems:
+        _report(log, skip=args.skip_bad_rows)
+    totals = totals_of(log.runs)
+    if totals.first is None or totals.last is None:
+        raise ConfigError(f"{path}: there is nothing to replay", hint="the log has a header and no good row")
+    pipeline = args.pipeline or path.name.removesuffix(".gz").removesuffix(".csv")
+    shift = _shift(totals.last - totals.first, totals.last, args.speed) if args.shift_to_now else 0
+    events = events_of(log.runs, pipeline, shift=shift)
+    if args.dry_run:
+        for event in events:
+            sys.stdout.write(f"{encode(event).decode()}\n")
+        return 0
+    replay = _Replay(events, totals.first + shift, args.speed)
+    begin = time.monotonic()
+    summary = asyncio.run(_publish(args, replay, _event_count(log)))
+    _say(_summary(totals, summary, pipeline, time.monotonic() - begin, stopped=replay.stopped))
+    return 1 if replay.stopped else 0
+
+
+async def _publish(args: argparse.Namespace, replay: "_Replay", count: int) -> Summary:
+    with Progress(count, "events") as progress:
+        async with Publisher(args.nats_url, name="jelmon-replay") as publisher:
+            if args.create_stream:
+                await publisher.ensure_stream()
+            return await publisher.publish_many(replay.events(progress))
+
+
+class _Replay:
+    """Lets events through in their time, until they end or a signal comes."""
+
+    def __init__(self, events: Iterator[Envelope], first: int, speed: float) -> None:
+        self._events = events
+        self._first = _EPOCH + timedelta(microseconds=first)
+        self._speed = speed
+        self._stop = asyncio.Event()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    async def events(self, progress: Progress) -> AsyncGenerator[Envelope, None]:
+        """The events, each counted in the progress."""
+        loop = asyncio.get_running_loop()
+        for which in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(which, self._stop.set)
+        begin = time.monotonic()
+        try:
+            for number, event in enumerate(self._events, start=1):
+                if self._speed:
+                    due = begin + (event.time - self._first).total_seconds() / self._speed
+                    while not self.stopped and (left := due - time.monotonic()) > 0:
+                        progress.show(number - 1)
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(self._stop.wait(), min(left, 0.5))
+                elif number % 1000 == 0:
+                    await asyncio.sleep(0)  # let the signal in
+                if self.stopped:
+                    return
+                progress.show(number)
+                yield event
+        finally:
+            for which in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(which)
+
+
+def _reading(args: argparse.Namespace) -> Reading:
+    if args.delimiter is not None and len(args.delimiter.replace("\\t", "\t")) != 1:
+        raise ConfigError("--delimiter must be one character", hint="for example ';' or '\\t'")
+    return Reading(
+        columns={meaning: getattr(args, f"column_{meaning}") for meaning in COMMON_NAMES},
+        encoding=args.encoding,
+        delimiter=None if args.delimiter is None else args.delimiter.replace("\\t", "\t"),
+        time_format=args.time_format,
+        zone=_zone(args.timezone),
+        limits=Limits(characters=args.max_characters, rows=args.max_rows),
+    )
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"--timezone: there is no zone {name!r}", hint="for example Europe/Tallinn, or UTC"
+        ) from error
+
+
+def _report(log: EventLog, *, skip: bool) -> None:
+    """Show the problems; an error unless bad rows may be skipped."""
+    text = f"{listing(log.problems, 'row')} of {log.rows}"
+    if not skip:
+        raise ConfigError(text, hint="mend the log, or leave the bad rows out with --skip-bad-rows")
+    _say(f"{text} left out")
+
+
+def _shift(span: int, last: int, speed: float) -> int:
+    """Microseconds by which all times move, so that the last one is the moment at which it is sent."""
+    now = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
+    return now - last + (int(span / speed) if speed else 0)
+
+
+def _event_count(log: EventLog) -> int:
+    """About how many events there will be: exact but for the cards' own."""
+    return sum((run.queued is not None) + (run.started is not None) + (run.finished is not None) for run in log.runs)
+
+
+def _summary(totals: Totals, summary: Summary, pipeline: str, seconds: float, *, stopped: bool) -> str:
+    rate = summary.acknowledged / seconds if seconds else 0.0
+    open_cards = f" ({totals.open_cards} still open)" if totals.open_cards else ""
+    head = "stopped before the end" if stopped else f"{totals.cards} cards{open_cards}, {totals.runs} runs of stages"
+    again = f", {summary.duplicates} were there before" if summary.duplicates else ""
+    return (
+        f"pipeline {pipeline}: {head}\n{summary.stored} events stored{again}, in {seconds:.1f} s ({rate:.0f} events/s)"
+    )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jelmon import catalogue as c
-from jelmon.exporter.state.cells import Value
+from jelmon.exporter.state.cells import MICRO, Value
 from jelmon.exporter.view import Shown, View
 
 
@@ -125,7 +125,7 @@ def _render(view: View, shown: Shown) -> str:
             so_far += count
             lines.append(f'{name}_bucket{{{labels}{separator}le="{bound}"}} {so_far}\n')
         braces = f"{{{labels}}}" if labels else ""
-        lines.append(f"{name}_sum{braces} {number(total)}\n{name}_count{braces} {so_far}\n")
+        lines.append(f"{name}_sum{braces} {number(total / MICRO)}\n{name}_count{braces} {so_far}\n")
         text = "".join(lines)
     else:
         assert value is not None

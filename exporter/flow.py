@@ -32,7 +32,7 @@ def card_queued(ledger: Ledger, event: CardQueued, time: int) -> bool:
             case Place.MISSING:
                 card.queued = time
                 if card.started is not None:
-                    pipeline.wait.observe(ledger.seconds(time, card.started))
+                    pipeline.wait.observe(ledger.elapsed(time, card.started))
                 pipeline.queued.add()
                 return True
             case Place.NEW:
@@ -59,15 +59,15 @@ def card_started(ledger: Ledger, event: CardStarted, time: int) -> bool:
             case Place.MISSING:
                 card.started = time
                 if card.queued is not None:
-                    pipeline.wait.observe(ledger.seconds(card.queued, time))
+                    pipeline.wait.observe(ledger.elapsed(card.queued, time))
                 if card.finished is not None and card.outcome is not None:
-                    pipeline.processing(card.outcome).observe(ledger.seconds(time, card.finished))
+                    pipeline.processing(card.outcome).observe(ledger.elapsed(time, card.finished))
                 return _count_started(pipeline, time)
             case Place.NEW:
                 _begin_anew(ledger, pipeline, card)
             case Place.NEXT:
                 if card.queued is not None:
-                    pipeline.wait.observe(ledger.seconds(card.queued, time))
+                    pipeline.wait.observe(ledger.elapsed(card.queued, time))
                 if card.live:
                     pipeline.waiting.add(-1)
     card.started, card.live = time, True
@@ -99,7 +99,7 @@ def card_finished(ledger: Ledger, event: CardFinished, time: int) -> bool:
                 _begin_anew(ledger, pipeline, card)
             case Place.NEXT | Place.MISSING:
                 if card.started is not None:
-                    pipeline.processing(outcome).observe(ledger.seconds(card.started, time))
+                    pipeline.processing(outcome).observe(ledger.elapsed(card.started, time))
     ledger.close(pipeline, card)
     card.finished, card.outcome = time, outcome.value
     ledger.over(card)
@@ -154,7 +154,7 @@ def stage_queued(ledger: Ledger, event: StageQueued, time: int) -> bool:
         if found is Place.MISSING:
             life.queued = time
             if life.started is not None:
-                stage.queue_time.observe(ledger.seconds(time, life.started))
+                stage.queue_time.observe(ledger.elapsed(time, life.started))
             return True
         if life.live:
             ledger.close_run(pipeline, data.stage, life)
@@ -182,13 +182,13 @@ def stage_started(ledger: Ledger, event: StageStarted, time: int) -> bool:
             case Place.MISSING:
                 life.started = time
                 if life.queued is not None:
-                    stage.queue_time.observe(ledger.seconds(life.queued, time))
+                    stage.queue_time.observe(ledger.elapsed(life.queued, time))
                 if life.finished is not None and life.outcome is not None:
-                    stage.run_time(life.outcome).observe(ledger.seconds(time, life.finished))
+                    stage.run_time(life.outcome).observe(ledger.elapsed(time, life.finished))
                 return _count_run_started(pipeline, stage, time)
             case Place.NEXT:
                 if life.queued is not None:
-                    stage.queue_time.observe(ledger.seconds(life.queued, time))
+                    stage.queue_time.observe(ledger.elapsed(life.queued, time))
                 if life.live:
                     stage.queue_depth.add(-1)
             case Place.NEW:
@@ -228,7 +228,7 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: int) -> bool:
                 return True
             case Place.NEXT | Place.MISSING:
                 if life.started is not None:
-                    stage.run_time(outcome).observe(ledger.seconds(life.started, time))
+                    stage.run_time(outcome).observe(ledger.elapsed(life.started, time))
                 if life.live:
                     ledger.close_run(pipeline, data.stage, life)
             case Place.NEW:

@@ -1,7 +1,7 @@
 """One partition while it is counted: its series, cards, sessions and ids, and what changed since the last commit."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jelmon import catalogue as c
 from jelmon.events import EVENT_TYPES
@@ -33,7 +33,15 @@ class Limits:
     horizon_ids: int = 1_000_000
     retention_seconds: float = 7 * 86400.0  # a card without events for so long is given up
     afterlife_seconds: float = 900.0  # how long a finished card is remembered for late events
-    afterlife_entries: int = 50_000
+    afterlife_entries: int = 200_000
+
+    def share(self, partitions: int) -> "Limits":
+        """One partition's share of what is limited by number."""
+        return replace(
+            self,
+            horizon_ids=max(1000, self.horizon_ids // partitions),
+            afterlife_entries=max(1000, self.afterlife_entries // partitions),
+        )
 
 
 class Ledger:
@@ -75,12 +83,12 @@ class Ledger:
         """The value of a label that stands by itself, as it is shown."""
         return self.admission.label((label,), value)
 
-    def seconds(self, start: int, end: int) -> float:
+    def elapsed(self, start: int, end: int) -> int:
         """A duration from event times; negative is 0 and counted, as clocks of two producers may differ."""
         if end < start:
             self.skewed.add()
-            return 0.0
-        return (end - start) / 1e6
+            return 0
+        return end - start
 
     # --- noting changes ---
 
@@ -133,6 +141,7 @@ class Ledger:
         for entry in everyone:
             changes.entries[_key(entry)] = encode_entry(entry)
         changes.declared = dict(self.declared)
+        changes.ids, changes.forgotten = self.horizon.collapse(self.now), 0
         return changes
 
     def restore(self, snapshot: Snapshot) -> None:

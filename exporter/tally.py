@@ -35,13 +35,11 @@ def finished_test(ledger: Ledger, event: TestFinished, _time: int) -> bool:
     category = ledger.label("category", data.category)
     _outcomes(ledger, c.TESTS_FINISHED, pipeline=pipeline, category=category).add(data.outcome)
     if data.duration_seconds is not None:
-        ledger.table.cell(c.TEST_TIME, pipeline, category).observe(data.duration_seconds)
+        ledger.table.cell(c.TEST_TIME, pipeline, category).observe_seconds(data.duration_seconds)
     if data.outcome in (TestOutcome.FAILED, TestOutcome.ERROR):
         reason = ledger.label("reason", data.failure_reason or "unknown")
         ledger.table.cell(c.TEST_FAILURES, pipeline, category, reason).add()
     return True
-
-
 
 
 def scan_finished(ledger: Ledger, event: ScanFinished, _time: int) -> bool:
@@ -53,7 +51,7 @@ def scan_finished(ledger: Ledger, event: ScanFinished, _time: int) -> bool:
     for severity, number in data.findings.items():
         findings.by_value[severity].add(number)
     if data.duration_seconds is not None:
-        ledger.table.cell(c.SCAN_TIME, pipeline, scanner).observe(data.duration_seconds)
+        ledger.table.cell(c.SCAN_TIME, pipeline, scanner).observe_seconds(data.duration_seconds)
     return True
 
 
@@ -67,7 +65,7 @@ def session_started(ledger: Ledger, event: SessionStarted, time: int) -> bool:
     if found is Place.MISSING:
         session.started = time
         if session.finished is not None:
-            ledger.table.cell(c.SESSION_TIME, kind).observe(ledger.seconds(time, session.finished))
+            ledger.table.cell(c.SESSION_TIME, kind).observe(ledger.elapsed(time, session.finished))
     elif found is not Place.STALE:
         if session.live:
             active.add(-1)
@@ -86,7 +84,7 @@ def session_finished(ledger: Ledger, event: SessionFinished, time: int) -> bool:
     if found is Place.STALE:
         return True
     if found is Place.NEXT and session.started is not None:
-        ledger.table.cell(c.SESSION_TIME, kind).observe(ledger.seconds(session.started, time))
+        ledger.table.cell(c.SESSION_TIME, kind).observe(ledger.elapsed(session.started, time))
     if session.live:
         active.add(-1)
         session.live = False
@@ -120,7 +118,7 @@ def call_finished(ledger: Ledger, event: CallFinished, _time: int) -> bool:
     data = event.data
     target = ledger.label("target", data.target)
     _outcomes(ledger, c.CALLS_FINISHED, target=target).add(data.outcome)
-    ledger.table.cell(c.CALL_TIME, target).observe(data.duration_seconds)
+    ledger.table.cell(c.CALL_TIME, target).observe_seconds(data.duration_seconds)
     if data.error is not None:
         ledger.table.cell(c.CALL_ERRORS, target, ledger.label("reason", data.error)).add()
     return True
@@ -145,7 +143,7 @@ def work_recorded(ledger: Ledger, event: WorkRecorded, _time: int) -> bool:
     tool, kind = ledger.label("tool", data.tool), ledger.label("kind", data.kind)
     _outcomes(ledger, c.WORK_RECORDED, tool=tool, kind=kind).add(data.outcome)
     if data.duration_seconds is not None:
-        ledger.table.cell(c.WORK_TIME, tool, kind).observe(data.duration_seconds)
+        ledger.table.cell(c.WORK_TIME, tool, kind).observe_seconds(data.duration_seconds)
     return True
 
 

@@ -30,7 +30,7 @@ def _smallest(values: Iterable[Value]) -> Value:
 
 
 def _merged_histogram(values: Iterable[Value]) -> Value:
-    total, counts = 0.0, [0]
+    total, counts = 0, [0]
     for value in values:
         assert isinstance(value, tuple)
         total += value[0]
@@ -59,7 +59,10 @@ class Shown:
 class View:
     """The series of one exporter, ready to be shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int = 0) -> None:
+        """Partitions are shown once values of all ``partitions`` are known: half a sum would look like a reset."""
+        self._awaited = set(range(partitions))
+        self._held_back: dict[Part, dict[Key, Value]] = {}
         self.families: dict[str, dict[tuple[str, ...], Shown]] = {
             metric.name: {} for metric in c.of_service(c.Service.EXPORTER)
         }
@@ -67,6 +70,14 @@ class View:
 
     def update(self, part: Part, series: Mapping[Key, Value]) -> None:
         """Take committed values of a part; None removes the part's contribution."""
+        if self._awaited and isinstance(part, int):
+            self._held_back.setdefault(part, {}).update(series)
+            self._awaited.discard(part)
+            if not self._awaited:
+                held_back, self._held_back = self._held_back, {}
+                for one, values in held_back.items():
+                    self.update(one, values)
+            return
         families = self.families
         for (name, labels), value in series.items():
             family = families.get(name)
@@ -85,8 +96,14 @@ class View:
                 shown.parts[part] = value
             shown.text = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether values of all partitions are known."""
+        return not self._awaited
+
     def forget(self, part: Part) -> None:
         """Remove all that a part contributes."""
+        self._held_back.pop(part, None)
         for family in self.families.values():
             for labels, shown in list(family.items()):
                 if part in shown.parts:

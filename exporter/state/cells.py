@@ -5,6 +5,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import product
 from typing import overload
 
@@ -13,8 +14,11 @@ from jelmon.catalogue import LABELS_OVERFLOWED, Counter, Gauge, Histogram, Metri
 Key = tuple[str, tuple[str, ...]]
 """A series: the metric's name and the values of its labels, in the order of the catalogue."""
 
-Value = float | tuple[float, tuple[int, ...]] | None
-"""What a series holds: a number; sum and counts for each bucket of a histogram; None for a gauge that is absent."""
+Value = float | tuple[int, tuple[int, ...]] | None
+"""What a series holds: a number; sum (in microseconds) and counts for each bucket of a histogram; None for a gauge
+that is absent. Whole microseconds add up to the same in any order, which floats do not."""
+
+MICRO = 1_000_000
 
 OVERFLOW = "other"
 """The label value that takes what is above the limit."""
@@ -58,26 +62,31 @@ class Cell:
 
 
 class HistogramCell:
-    """A histogram with one label set."""
+    """A histogram of durations with one label set."""
 
     __slots__ = ("bounds", "changed", "counts", "dirty", "key", "total")
     refresh = None
 
-    def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[float, ...]) -> None:
+    def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[int, ...]) -> None:
         self.key = key
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
+        self.total = 0
         self.dirty = True
         self.changed = changed
         changed.append(self)
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def observe(self, micros: int) -> None:
+        """Count a duration in microseconds."""
+        self.counts[bisect_left(self.bounds, micros)] += 1
+        self.total += micros
         if not self.dirty:
             self.dirty = True
             self.changed.append(self)
+
+    def observe_seconds(self, seconds: float) -> None:
+        """Count a duration in seconds."""
+        self.observe(round(seconds * MICRO))
 
     def snapshot(self) -> Value:
         return self.total, tuple(self.counts)
@@ -102,13 +111,13 @@ class OverflowHistogramCell(HistogramCell):
 
     __slots__ = ("spill",)
 
-    def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[float, ...], spill: Cell) -> None:
+    def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[int, ...], spill: Cell) -> None:
         super().__init__(key, changed, bounds)
         self.spill = spill
 
-    def observe(self, value: float) -> None:
+    def observe(self, micros: int) -> None:
         self.spill.add()
-        super().observe(value)
+        super().observe(micros)
 
 
 class SeriesTable:
@@ -135,9 +144,10 @@ class SeriesTable:
     def _make(self, metric: Counter | Gauge | Histogram, key: Key) -> Cell | HistogramCell:
         spill = self.cell(LABELS_OVERFLOWED, metric.name) if OVERFLOW in key[1] else None
         if isinstance(metric, Histogram):
+            bounds = _bounds(metric.buckets)
             if spill is None:
-                return HistogramCell(key, self._changed, metric.buckets)
-            return OverflowHistogramCell(key, self._changed, metric.buckets, spill)
+                return HistogramCell(key, self._changed, bounds)
+            return OverflowHistogramCell(key, self._changed, bounds, spill)
         start = 0 if isinstance(metric, Counter) else None
         return Cell(key, self._changed, start) if spill is None else OverflowCell(key, self._changed, start, spill)
 
@@ -173,6 +183,11 @@ class SeriesTable:
         for cell in self._changed:
             cell.dirty = cell.key not in settled
         self._changed[:] = [cell for cell in self._changed if cell.dirty]
+
+
+@cache
+def _bounds(buckets: tuple[float, ...]) -> tuple[int, ...]:
+    return tuple(round(bound * MICRO) for bound in buckets)
 
 
 def closed_sets(metric: Metric, known: dict[str, str]) -> Iterator[tuple[str, ...]]:

@@ -37,7 +37,7 @@ local function remove(key)
 end
 
 if whole then
-  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[6])
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   redis.call('HSET', meta, 'epoch', mine, 'token', ARGV[2], 'whole', next_version)
 else
   local from = at

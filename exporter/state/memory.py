@@ -45,7 +45,7 @@ class MemoryStore:
         if kept.claim != claim:
             raise FencedError(f"partition {partition} has a newer owner")
         if whole:
-            kept.series, kept.entries, kept.declared = {}, {}, {}
+            kept.series, kept.entries, kept.declared, kept.ids = {}, {}, {}, deque()
         elif kept.position.version != position.version - 1:
             raise FellBackError(f"partition {partition} is at version {kept.position.version}")
         kept.position = position

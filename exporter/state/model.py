@@ -124,6 +124,13 @@ class Horizon:
         for _, ids in batches:
             self.known.update(ids)
 
+    def collapse(self, now: float) -> list[str]:
+        """All ids, which are one batch from now on."""
+        ids = list(self.known)
+        self._new = []
+        self._batches = deque([(now, ids)] if ids else [])
+        return ids
+
     def take(self, now: float) -> tuple[list[str], int]:
         """The ids of the batch that ends now, and how many old batches are forgotten."""
         ids, forgotten = self._new, 0

@@ -23,7 +23,7 @@ START_HINT = "start one with `redis-server`, or name yours with --redis.url or R
 _FOLDER = Path(__file__).parent
 _encode = msgspec.json.Encoder().encode
 _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
-_decode_value = msgspec.json.Decoder(float | tuple[float, tuple[int, ...]]).decode
+_decode_value = msgspec.json.Decoder(float | tuple[int, tuple[int, ...]]).decode
 _decode_declaration = msgspec.json.Decoder(Declaration).decode
 _decode_ids = msgspec.json.Decoder(tuple[float, list[str]]).decode
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
@@ -34,10 +34,10 @@ class RedisStore:
 
     name = "redis"
 
-    def __init__(self, url: str, *, prefix: str = "jelmore", timeout: float = 5.0) -> None:
+    def __init__(self, url: str, *, password: str | None = None, prefix: str = "jelmore", timeout: float = 5.0) -> None:
         self._prefix = prefix
         self._client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+            url, password=password, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
         )
         self._acquire = self._client.register_script((_FOLDER / "acquire.lua").read_text())
         self._commit = self._client.register_script((_FOLDER / "commit.lua").read_text())

@@ -301,6 +301,32 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
     return False
 
 
+async def ensure_partitions(context: JetStreamContext) -> bool:
+    """Let the stream of events put each message into a partition, if it does not yet; True if it did not.
+
+    Raises:
+        SourceError: the server is too old, or the stream has a transformation of its own.
+    """
+    wanted = event_stream().subject_transform
+    try:
+        found = (await context.stream_info(STREAM)).config
+        if found.subject_transform is None:
+            await context.update_stream(found, subject_transform=wanted)
+            found = (await context.stream_info(STREAM)).config
+            logger.info("partitioned stream", extra={"stream": STREAM})
+            changed = True
+        else:
+            changed = False
+    except (nats.js.errors.APIError, nats.errors.Error, TimeoutError) as error:
+        raise stream_trouble(error, STREAM) from error
+    if found.subject_transform != wanted:
+        raise SourceError(
+            f"stream {STREAM} does not partition its events",
+            hint="NATS 2.10 or newer does; on it, remove other subject transformations from the stream",
+        )
+    return changed
+
+
 def stream_trouble(error: BaseException, name: str = STREAM) -> SourceError:
     """What a failed JetStream request means, in words that say what to do."""
     if isinstance(error, nats.js.errors.ServiceUnavailableError | nats.errors.NoRespondersError):

@@ -1,0 +1,173 @@
+"""The exporter as a whole: sources, state, `/metrics` and health. Tests start it just as production does."""
+
+import asyncio
+import contextlib
+import gzip
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web as http
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from jelmon import __version__, web
+from jelmon import catalogue as c
+from jelmon.exporter.counting import Workshop
+from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, render
+from jelmon.exporter.pipelines import load_pipelines
+from jelmon.exporter.series import Admission
+from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.sources.jetstream import JetStreamSource
+from jelmon.exporter.sources.system import SystemCollector
+from jelmon.exporter.state.cells import SeriesTable
+from jelmon.exporter.state.memory import MemoryStore
+from jelmon.exporter.state.redis import RedisStore
+from jelmon.exporter.state.store import StateStore
+from jelmon.exporter.view import View
+from jelmon.stream import PARTITIONS
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 4.0
+MAX_SCRAPES = 8
+_GZIP_LEVEL = 1  # level 9 costs ten times the time for half the bytes
+
+
+class Exporter:
+    """One exporter. `start`, then `stop`; in between it serves, whatever happens to NATS or Redis."""
+
+    def __init__(self, settings: ExporterSettings, *, clock: Callable[[], float] = time.time) -> None:
+        """Read the files that the settings name.
+
+        Raises:
+            ConfigError, DefinitionError: a file is wrong.
+        """
+        self._settings = settings
+        self._clock = clock
+        self.view = View(PARTITIONS)
+        self.own = SeriesTable()
+        self.store: StateStore = MemoryStore()
+        if settings.redis_url is not None:
+            self.store = RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
+        shop = Workshop(
+            store=self.store,
+            view=self.view,
+            own=self.own,
+            limits=settings.limits,
+            admission=Admission(settings.label_limit),
+            partitions=PARTITIONS,
+            clock=clock,
+        )
+        self.source = JetStreamSource(
+            settings.nats, shop, batch=settings.batch_messages, batch_seconds=settings.batch_seconds
+        )
+        self.system = SystemCollector(self.own, settings.host)
+        self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
+        self.own.cell(c.STATE_STORE_UP).set(1)
+        if settings.pipelines_file is not None:
+            self.view.declare("file", load_pipelines(settings.pipelines_file))
+        self._process = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._process)
+        config = web.WebConfig.load(settings.web_config_file) if settings.web_config_file else None
+        self.server = web.Server("exporter", checks=self.checks, config=config)
+        self.server.app.router.add_get(settings.telemetry_path, self._metrics)
+        links = [web.Link(settings.telemetry_path, "Metrics"), web.Link("/health", "Health")]
+        self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, lambda: ""))
+        self._scrapes = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where it listens, after `start`."""
+        return self.server.url
+
+    async def start(self) -> None:
+        """Listen and begin to count.
+
+        Raises:
+            ConfigError: the port is taken.
+        """
+        await self.server.start(self._settings.listen_address)
+        self._tasks = [
+            asyncio.create_task(self.source.run(), name="jetstream"),
+            asyncio.create_task(self._collect(), name="collectors"),
+        ]
+        logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
+
+    async def stop(self) -> None:
+        """Commit what was received, let go of everything, and leave no task behind."""
+        self.source.stop()
+        if self._tasks:
+            done, _ = await asyncio.wait(self._tasks[:1], timeout=STOP_SECONDS)
+            if not done:
+                logger.warning("stopped without a last checkpoint: NATS or the state store does not answer")
+            for task in self._tasks:
+                task.cancel()
+            for task in self._tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self.server.stop()
+        await self.store.close()
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Serve until ``stopped`` is set or a task dies of a fault of ours."""
+        await self.start()
+        waiter = asyncio.create_task(stopped.wait())
+        try:
+            await asyncio.wait([waiter, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+            await self.stop()
+
+    def checks(self) -> Mapping[str, web.Check]:
+        """What the exporter depends on. It is ready when events come in and all that was counted is known."""
+        store_up = self.own.cell(c.STATE_STORE_UP).value == 1
+        return {
+            "events": web.Check(self.source.up, self.source.trouble),
+            "state": web.Check(store_up and self.view.complete, "" if self.view.complete else "not loaded yet"),
+        }
+
+    async def _collect(self) -> None:
+        """Run the collectors again and again; one that fails is reported and tried again."""
+        up = self.own.cell(c.COLLECTOR_UP, self.system.name)
+        took = self.own.cell(c.COLLECTOR_TIME, self.system.name)
+        collected = self.own.cell(c.COLLECTED)
+        while True:
+            started = time.perf_counter()
+            try:
+                self.system.collect()
+                up.set(1)
+            except OSError as error:
+                if up.value != 0:
+                    logger.error("collector failed", extra={"collector": self.system.name, "error": str(error)})
+                up.set(0)
+            took.set(time.perf_counter() - started)
+            collected.set(self._clock())
+            await asyncio.sleep(self._settings.collection_interval)
+
+    # --- /metrics ---
+
+    def exposition(self, form: Format) -> bytes:
+        """The page at ``/metrics``."""
+        self.view.update("own", self.own.take())
+        text = render(self.view, form)
+        encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
+        return text.encode() + bytes(encode(self._process))
+
+    async def _metrics(self, request: http.Request) -> http.Response:
+        if self._scrapes >= MAX_SCRAPES:
+            return http.Response(status=503, text="too many scrapes at once\n", headers={"Retry-After": "1"})
+        self._scrapes += 1
+        try:
+            form = choose_format(request.headers.get("Accept", ""))
+            body = self.exposition(form)
+            headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
+            if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+                body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
+                headers["Content-Encoding"] = "gzip"
+            return http.Response(body=body, headers=headers)
+        finally:
+            self._scrapes -= 1

@@ -1,0 +1,103 @@
+"""``jelmon exporter``: flags, signals, and the exit code."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from jelmon.exporter.app import Exporter
+from jelmon.exporter.settings import DEFAULT_ADDRESS, ExporterSettings
+from jelmon.jetstream import add_nats_arguments
+from jelmon.settings import ListenAddress, parse_duration
+
+_EPILOG = """\
+examples:
+  jelmon exporter                                      events from NATS on this machine, state in memory
+  jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts
+  jelmon exporter --pipelines pipelines.yaml           for pipelines that do not declare themselves
+  jelmon exporter --check-config                       check flags, environment and files, then leave
+
+environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, METRICS_COLLECTION_INTERVAL (30s),
+METRICS_RETENTION_DAYS (7), METRICS_LABEL_LIMIT (200), METRICS_BATCH_EVENTS (1000), METRICS_BATCH_INTERVAL (200ms),
+JELMON_HOST, JELMON_PIPELINES. Flags come first.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``jelmon exporter``."""
+    parser.epilog = _EPILOG
+    web = parser.add_argument_group("web")
+    web.add_argument(
+        "--web.listen-address",
+        dest="listen_address",
+        metavar="ADDRESS",
+        help=f"host:port, :port for all interfaces, or port for loopback (default: {DEFAULT_ADDRESS})",
+    )
+    web.add_argument("--web.telemetry-path", dest="telemetry_path", metavar="PATH", help="default: /metrics")
+    web.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS, basic auth and headers, in the form that Prometheus' exporters share",
+    )
+    add_nats_arguments(parser)
+    state = parser.add_argument_group("state")
+    state.add_argument(
+        "--redis.url",
+        dest="redis_url",
+        metavar="URL",
+        help="where counters, cards and the position in the stream are kept (default: REDIS_URL; without it in memory, "
+        "and a restart counts the stream from its beginning)",
+    )
+    parser.add_argument(
+        "--pipelines", dest="pipelines_file", type=Path, metavar="FILE", help="pipelines declared in YAML"
+    )
+    parser.add_argument(
+        "--collection-interval",
+        dest="collection_interval",
+        metavar="DURATION",
+        help="how often system figures are read (default: METRICS_COLLECTION_INTERVAL, else 30s)",
+    )
+    parser.add_argument("--check-config", action="store_true", help="check flags, environment and files, then leave")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the exporter until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError, DefinitionError: settings or files are wrong.
+    """
+    settings = ExporterSettings.from_environ(
+        os.environ,
+        listen_address=ListenAddress.parse(args.listen_address) if args.listen_address else None,
+        telemetry_path=args.telemetry_path,
+        web_config_file=args.web_config_file,
+        nats_url=args.nats_url,
+        redis_url=args.redis_url,
+        pipelines_file=args.pipelines_file,
+        collection_interval=parse_duration(args.collection_interval, name="--collection-interval")
+        if args.collection_interval
+        else None,
+    )
+    if args.check_config:
+        return asyncio.run(_check(settings))
+    asyncio.run(_serve(settings))
+    return 0
+
+
+async def _check(settings: ExporterSettings) -> int:
+    exporter = Exporter(settings)
+    await exporter.store.close()
+    sys.stdout.write("configuration is fine\n")
+    return 0
+
+
+async def _serve(settings: ExporterSettings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopped.set)
+    await Exporter(settings).run(stopped)

@@ -1,0 +1,182 @@
+"""One partition in the hands of its owner: messages in, batches committed, and only what is committed shown."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from jelmon import catalogue as c
+from jelmon.errors import EventError
+from jelmon.events import parse, split
+from jelmon.exporter.ledger import Ledger, Limits
+from jelmon.exporter.series import Admission
+from jelmon.exporter.state.cells import SeriesTable
+from jelmon.exporter.state.model import Changes, Position
+from jelmon.exporter.state.store import Claim, FellBackError, StateStore, StoreUnavailableError
+from jelmon.exporter.tracker import Tracker
+from jelmon.exporter.view import View
+
+logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """An event that cannot be read, and where it came from. ``index`` counts from 0 within a batch message."""
+
+    payload: bytes
+    error: EventError
+    sequence: int
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What all partitions of a process share."""
+
+    store: StateStore
+    view: View
+    own: SeriesTable  # the process's own series
+    limits: Limits
+    admission: Admission
+    partitions: int
+    clock: Callable[[], float] = time.time
+
+
+class Counting:
+    """The state of one owned partition, between `begin` and the day it is fenced."""
+
+    def __init__(self, partition: int, shop: Workshop) -> None:
+        self.partition = partition
+        self._shop = shop
+        self._claim = Claim(0, "")
+        self._commit_time = shop.own.cell(c.CHECKPOINT_TIME)
+        self._commit_success = shop.own.cell(c.CHECKPOINT_SUCCESS)
+        self._store_up = shop.own.cell(c.STATE_STORE_UP)
+        self._retry = 0
+        self._uncommitted = False
+        self.position = Position()
+        self.ledger = self._new_ledger()
+
+    def _new_ledger(self) -> Ledger:
+        return Ledger(limits=self._shop.limits.share(self._shop.partitions), admission=self._shop.admission)
+
+    async def begin(self) -> None:
+        """Become the owner and take up what is committed; waits for a store that does not answer."""
+        while True:
+            try:
+                self._claim = await self._shop.store.acquire(self.partition)
+                await self._load()
+                break
+            except StoreUnavailableError as error:
+                await self._store_trouble(error)
+        await self.commit()
+
+    async def roll_back(self) -> None:
+        """Return to what is committed, if events were applied since."""
+        while self._uncommitted:
+            try:
+                await self._load()
+            except StoreUnavailableError as error:
+                await self._store_trouble(error)
+
+    async def _load(self) -> None:
+        snapshot = await self._shop.store.load(self.partition)
+        self._store_up.set(1)
+        self.ledger = self._new_ledger()
+        self.ledger.restore(snapshot)
+        self.position = snapshot.position
+        self._shop.view.forget(self.partition)
+        self._uncommitted = False
+        self._show(Changes(series=snapshot.series, declared=snapshot.declared))
+
+    def place_in(self, stream: str, first: int, last: int) -> None:
+        """Compare the position with the stream as it is now, and note what is missing."""
+        position = self.position
+        if position.sequence and (position.stream != stream or position.sequence > last):
+            logger.warning(
+                "the stream was recreated or cut: it is counted from its beginning, events known by their ids are not",
+                extra={"partition": self.partition, "counted_to": position.sequence, "stream_last": last},
+            )
+            position = replace(position, sequence=0)
+        elif position.sequence and first > position.sequence + 1:
+            hole = first - 1 - position.sequence
+            missing = -(-hole // self._shop.partitions)  # which of them were this partition's nobody can tell any more
+            self.ledger.lost.add(missing)
+            logger.error(
+                "the stream dropped events before they were counted",
+                extra={"partition": self.partition, "first_missing": position.sequence + 1, "next": first},
+            )
+            position = replace(position, sequence=first - 1)
+        self.position = replace(position, stream=stream)
+
+    def apply(self, payload: bytes, sequence: int, arrived: float) -> list[Poison]:
+        """Count the event or events of a message; returns those that cannot be read."""
+        ledger = self.ledger
+        self._uncommitted = True
+        if arrived > ledger.now:
+            ledger.now = arrived
+        poison: list[Poison] = []
+        tracker = Tracker(ledger)
+        try:
+            parts = split(payload)
+        except EventError as error:
+            parts = []
+            poison.append(Poison(payload, error, sequence, None))
+        for index, part in enumerate(parts):
+            try:
+                event = parse(part)
+            except EventError as error:
+                poison.append(Poison(part, error, sequence, index if len(parts) > 1 else None))
+            else:
+                tracker.apply(event)
+        for one in poison:
+            ledger.parked[one.error.reason].add()
+        return poison
+
+    async def commit(self, sequence: int | None = None) -> None:
+        """Write what changed and the new position; returns when it is stored, however long that takes.
+
+        Raises:
+            FencedError: the partition has another owner by now.
+        """
+        changes = self.ledger.take()
+        if sequence is None and not changes:
+            return
+        position = replace(
+            self.position,
+            version=self.position.version + 1,
+            sequence=self.position.sequence if sequence is None else sequence,
+            time=self.ledger.now,
+        )
+        store, whole, started = self._shop.store, False, time.monotonic()
+        shown = changes
+        while True:
+            try:
+                await store.commit(self.partition, claim=self._claim, position=position, changes=changes, whole=whole)
+                break
+            except StoreUnavailableError as error:
+                await self._store_trouble(error)
+            except FellBackError as error:
+                logger.warning("%s: writing all of it anew", error.message)
+                changes, whole = self.ledger.whole(), True
+        self._retry = 0
+        self._uncommitted = False
+        self.position = position
+        self._commit_time.observe_seconds(time.monotonic() - started)
+        self._commit_success.set(self._shop.clock())
+        self._store_up.set(1)
+        self._show(shown)
+
+    def _show(self, changes: Changes) -> None:
+        self._shop.view.update(self.partition, changes.series)
+        self._shop.view.declare(self.partition, changes.declared)
+
+    async def _store_trouble(self, error: StoreUnavailableError) -> None:
+        if self._store_up.value != 0:
+            logger.error("%s; counting waits, the last committed figures are still served", error.message)
+        self._store_up.set(0)
+        await asyncio.sleep(_RETRY_SECONDS[min(self._retry, len(_RETRY_SECONDS) - 1)])
+        self._retry += 1

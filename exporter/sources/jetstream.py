@@ -1,0 +1,245 @@
+"""Events from a JetStream stream: one durable consumer for each partition, always made anew just after what is counted.
+
+The position that counts is the one committed with the state; acknowledgements only tell others how far we are.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
+
+from jelmon import catalogue as c
+from jelmon import jetstream
+from jelmon.errors import SourceError
+from jelmon.exporter.counting import Counting, Poison, Workshop
+from jelmon.exporter.sources.pull import FlowError, Message, Pull
+from jelmon.exporter.state.store import FencedError
+from jelmon.jetstream import NatsSettings
+from jelmon.stream import STREAM, dead_letter_subject, partition_filter
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 30.0
+_BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+_NATS_TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+
+
+def consumer_name(partition: int) -> str:
+    """The durable consumer of a partition."""
+    return f"jelmon-{partition}"
+
+
+class JetStreamSource:
+    """Feeds all partitions from one connection until it is cancelled; what fails is tried again for ever."""
+
+    def __init__(self, settings: NatsSettings, shop: Workshop, *, batch: int, batch_seconds: float) -> None:
+        self._settings = settings
+        self._shop = shop
+        self._batch = batch
+        self._batch_seconds = batch_seconds
+        self._client: Client | None = None
+        self._up = shop.own.cell(c.SOURCE_UP, "jetstream")
+        self._up.set(0)
+        self._last_event = shop.own.cell(c.LAST_EVENT)
+        self._stopping = asyncio.Event()
+        self._deaf: set[int] = set()
+        self.trouble = "not connected yet"
+
+    @property
+    def up(self) -> bool:
+        """Whether events can come in."""
+        return self._up.value == 1
+
+    async def run(self) -> None:
+        """Consume until `stop`; then commit what was received, and return."""
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                client = await jetstream.connect(
+                    self._settings, name="jelmon-exporter", ping_interval=5, max_outstanding_pings=2
+                )
+            except SourceError as error:
+                self._down(error, attempt)
+                await self._pause(attempt)
+                attempt += 1
+                continue
+            attempt = 0
+            self._client = client
+            try:
+                await self._consume(client)
+            finally:
+                self._client = None
+                await client.close()
+
+    def stop(self) -> None:
+        """End `run` after the batches under way."""
+        self._stopping.set()
+
+    def _down(self, error: SourceError, attempt: int) -> None:
+        self._up.set(0)
+        self.trouble = error.message
+        if attempt == 0:
+            logger.error("%s; trying again until it answers", error)
+
+    async def _pause(self, attempt: int) -> None:
+        seconds = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)] * random.uniform(0.8, 1.2)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _consume(self, client: Client) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                await prepare(client)
+                break
+            except SourceError as error:
+                self._down(error, attempt)
+                await self._pause(attempt)
+                attempt += 1
+        async with asyncio.TaskGroup() as group:
+            for partition in range(self._shop.partitions):
+                group.create_task(self._own(client, partition), name=f"partition {partition}")
+
+    async def _own(self, client: Client, partition: int) -> None:
+        """Count one partition until we are stopped or fenced."""
+        owned = self._shop.own.cell(c.PARTITION_OWNED, str(partition))
+        counting = Counting(partition, self._shop)
+        try:
+            await counting.begin()
+            owned.set(1)
+            attempt = 0
+            while not self._stopping.is_set():
+                try:
+                    await self._flow(client, counting)
+                    attempt = 0
+                except (*_NATS_TROUBLE, SourceError) as error:
+                    self._interrupted(partition, error, attempt)
+                    await self._pause(attempt)
+                    attempt += 1
+        except FencedError:
+            logger.warning("another exporter counts the partition now", extra={"partition": partition})
+        finally:
+            owned.set(0)
+
+    def _interrupted(self, partition: int, error: BaseException, attempt: int) -> None:
+        self._deaf.add(partition)
+        trouble = jetstream.stream_trouble(error) if isinstance(error, _NATS_TROUBLE) else error
+        self.trouble = getattr(trouble, "message", str(trouble))
+        self._up.set(0)
+        if attempt == 1:  # once is an election, a restart or a hiccup
+            logger.error("%s; trying again", trouble, extra={"partition": partition})
+
+    def _flows(self, partition: int) -> None:
+        self._deaf.discard(partition)
+        if not self._deaf:
+            self.trouble = ""
+            self._up.set(1)
+
+    async def _flow(self, client: Client, counting: Counting) -> None:
+        """Consume from just after what is committed, until something is wrong or we are to stop."""
+        context = client.jetstream()
+        await counting.roll_back()
+        counting.place_in(*_incarnation(await context.stream_info(STREAM)))
+        await self._make_consumer(context, counting)
+        name = consumer_name(counting.partition)
+        pull = Pull(client, STREAM, name, batch=self._batch, sequence=counting.position.sequence)
+        await pull.open()
+        self._flows(counting.partition)
+        try:
+            checked = asyncio.get_running_loop().time()
+            while not self._stopping.is_set():
+                messages = await pull.next_batch(self._batch, seconds=self._batch_seconds, patience=1.0)
+                if messages:
+                    await self._count(client, counting, messages)
+                if asyncio.get_running_loop().time() > checked + CHECK_SECONDS:
+                    checked = asyncio.get_running_loop().time()
+                    await self._check(context, counting, quiet=not messages)
+        finally:
+            with contextlib.suppress(*_NATS_TROUBLE):
+                await pull.close()
+
+    async def _make_consumer(self, context: JetStreamContext, counting: Counting) -> None:
+        name = consumer_name(counting.partition)
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            await context.delete_consumer(STREAM, name)
+        await context.add_consumer(
+            STREAM,
+            ConsumerConfig(
+                durable_name=name,
+                description=f"jelmon exporter, partition {counting.partition}; made anew whenever it changes hands",
+                filter_subject=partition_filter(counting.partition),
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=counting.position.sequence + 1,
+                ack_policy=AckPolicy.ALL,
+                ack_wait=60,
+                max_ack_pending=-1,
+                max_waiting=16,
+            ),
+        )
+
+    async def _count(self, client: Client, counting: Counting, messages: list[Message]) -> None:
+        poison: list[Poison] = []
+        for message in messages:
+            poison += counting.apply(message.payload, message.sequence, message.arrived)
+        if poison:
+            await self._park(client.jetstream(), counting.partition, poison)
+        last = messages[-1]
+        await counting.commit(last.sequence)
+        self._last_event.set(self._shop.clock())
+        self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(last.pending)
+        await client.publish(last.reply, b"+ACK")
+
+    async def _park(self, context: JetStreamContext, partition: int, poison: list[Poison]) -> None:
+        """Keep what cannot be read where a person can look at it. The id makes a repetition harmless."""
+        for one in poison:
+            place = f"{one.sequence}" if one.index is None else f"{one.sequence}-{one.index}"
+            headers = {
+                "Nats-Msg-Id": f"{STREAM}-{place}",
+                "Jelmon-Reason": one.error.reason.value,
+                "Jelmon-Message": " ".join(one.error.message.split())[:512].encode("ascii", "replace").decode(),
+                "Jelmon-Stream": STREAM,
+                "Jelmon-Sequence": str(one.sequence),
+            }
+            await context.publish(dead_letter_subject(partition), one.payload, headers=headers)
+            logger.warning(
+                "event parked: %s",
+                one.error.message,
+                extra={"reason": one.error.reason.value, "sequence": one.sequence, "partition": partition},
+            )
+
+    async def _check(self, context: JetStreamContext, counting: Counting, *, quiet: bool) -> None:
+        """From time to time: is it still the stream we know, how far behind are we, what has had its time."""
+        info = await context.stream_info(STREAM)
+        created, _, last = _incarnation(info)
+        if created != counting.position.stream or last < counting.position.sequence:
+            raise FlowError("the stream was recreated or cut")
+        consumer = await context.consumer_info(STREAM, consumer_name(counting.partition))
+        self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(consumer.num_pending or 0)
+        if quiet:  # time passes for cards in flight although no event says so
+            counting.ledger.now = max(counting.ledger.now, self._shop.clock())
+            nothing_left = not consumer.num_pending and not consumer.num_ack_pending
+            await counting.commit(last if nothing_left and last > counting.position.sequence else None)
+
+
+def _incarnation(info: StreamInfo) -> tuple[str, int, int]:
+    """Which stream it is (its time of creation), and its first and last sequence."""
+    created = info.created.isoformat() if info.created is not None else ""
+    return created, info.state.first_seq, info.state.last_seq
+
+
+async def prepare(client: Client) -> None:
+    """Make sure that both streams exist and that events are partitioned.
+
+    Raises:
+        SourceError: they cannot be made, or events are not partitioned.
+    """
+    context = client.jetstream()
+    await jetstream.ensure_stream(context)
+    await jetstream.ensure_stream(context, jetstream.dead_letter_stream())
+    await jetstream.ensure_partitions(context)

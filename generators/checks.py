@@ -1,11 +1,11 @@
 """What refuses to compile: names against each other and against the catalogue, before anything is rendered."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
-from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.generators.promql import FOREIGN, Analysis, Limits, Series, analyse, catalogue_series
 from jelmon.handwritten import Place, did_you_mean
 
@@ -41,12 +41,13 @@ def _check_signal(signal: Signal, analysis: Analysis) -> None:
 def _underlined(place: Place, needle: str) -> Place:
     """The place of a piece of an expression that may span lines."""
     if needle:
+        pattern = re.compile(rf"(?<![\w:]){re.escape(needle)}(?![\w:])" if needle.isidentifier() else re.escape(needle))
         for line in range(place.line, len(place.source.lines) + 1):
             text = place.source.lines[line - 1]
             start = place.column - 1 if line == place.line else 0
-            column = text.find(needle, start)
-            if column >= 0:
-                return Place(place.source, line, column + 1, len(needle))
+            found = pattern.search(text, start)
+            if found:
+                return Place(place.source, line, found.start() + 1, len(needle))
     return place
 
 
@@ -72,7 +73,7 @@ def _conditions(alert: Alert) -> Iterator[Simple]:
 
 def _check_condition(condition: Simple, bundle: Bundle, known: Mapping[str, Series]) -> None:
     signal = bundle.signals.get(condition.signal)
-    if signal is None:
+    if signal is None and bundle.signals:  # without any, their file is at fault, and says so
         condition.fields.at("metric_path").refuse(
             f"unknown signal {condition.signal!r}",
             hint=did_you_mean(condition.signal, bundle.signals, otherwise="signals are declared in rules/signals.yaml"),
@@ -106,10 +107,6 @@ def _check_references(alert: Alert, bundle: Bundle) -> None:
     if alert.escalation is not None and alert.escalation not in bundle.escalations:
         fields.at("escalation").refuse(
             f"unknown escalation {alert.escalation!r}", hint=did_you_mean(alert.escalation, bundle.escalations)
-        )
-    if alert.dashboard is not None and alert.dashboard not in DASHBOARD_UIDS:
-        fields.at("dashboard").refuse(
-            f"unknown dashboard {alert.dashboard!r}", hint=did_you_mean(alert.dashboard, DASHBOARD_UIDS)
         )
     for name, place in alert.inhibited_by:
         if name not in bundle.alerts:

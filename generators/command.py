@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jelmon.errors import ConfigError
-from jelmon.generators import alertmanager, dashboards, output, prometheus
+from jelmon.generators import alertmanager, dashboards, event_reference, output, prometheus, reference
 from jelmon.generators.compiler import Compilation, compile_bundle
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
@@ -15,6 +15,9 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     ),
     "Alertmanager configuration": lambda made: alertmanager.render(made.bundle),
     "dashboards": lambda _: dashboards.render(),
+    "docs/metrics.md": lambda _: reference.metrics_document(),
+    "docs/alerts.md": reference.alerts_document,
+    "docs/events.md": lambda _: event_reference.render(),
 }
 """What is generated. Each gives path relative to the repository root -> text."""
 

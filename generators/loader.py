@@ -28,6 +28,7 @@ from jelmon.generators.definitions import (
     Settings,
     Signal,
 )
+from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.handwritten import Fields, Place, read
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -139,7 +140,7 @@ def _example(fields: Fields | None) -> Example | None:
 
 def _read_alerts(bundle: Bundle, fields: Fields) -> None:
     team = fields.text("team", bundle.settings.team)
-    dashboard = fields.text("dashboard", None)
+    dashboard = fields.choice("dashboard", DASHBOARD_UIDS, None)
     for entry in fields.items("alerts"):
         alert = _alert(entry, team=team, dashboard=dashboard)
         if alert is not None:
@@ -168,7 +169,7 @@ def _alert(entry: Fields, *, team: str, dashboard: str | None) -> Alert | None:
             escalation=entry.text("escalation", None),
             inhibited_by=tuple(entry.texts("inhibited_by")),
             limit=None if limit is None else int(limit),
-            dashboard=entry.text("dashboard", dashboard),
+            dashboard=entry.choice("dashboard", DASHBOARD_UIDS, dashboard),
             panel=entry.text("panel", None),
             source=entry.place.source.path,
             fields=entry,
@@ -256,7 +257,13 @@ def _override(fields: Fields) -> Override:
 def _read_channels(bundle: Bundle, fields: Fields) -> None:
 
     for name, entry in fields.entries("channels"):
+        faults = len(bundle.problems)
         kind = entry.choice("type", CHANNEL_TYPES)
+        if len(bundle.problems) > faults:  # what else may be written depends on the type
+            bundle.channels[name] = Channel(
+                name=name, type="log", options={}, send_resolved=True, max_per_hour=None, fields=entry
+            )
+            continue
         limit = entry.mapping("rate_limit")
         max_per_hour = None
         if limit is not None:

@@ -1,9 +1,12 @@
 """Rule groups to Prometheus rule files, as text that is the same for the same input."""
 
 import json
+import re
 
 from jelmon.generators.expressions import duration
 from jelmon.generators.rules import Group, Recording
+
+_NEEDS_ESCAPES = re.compile(r"['\\\x00-\x1f]")
 
 RULES_FOLDER = "deploy/prometheus/rules"
 
@@ -43,7 +46,9 @@ def rule_file(group: Group, interval_seconds: float) -> str:
 
 
 def quoted(text: str) -> str:
-    """A YAML string that no reader takes for anything else."""
+    """A YAML string that no reader takes for anything else, in quotes that need no escapes where possible."""
+    if '"' in text and not _NEEDS_ESCAPES.search(text):
+        return f"'{text}'"
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import promql_parser as parser
@@ -132,10 +133,10 @@ class _Walk:
             case parser.VectorSelector():
                 return self._selector(node)
             case parser.MatrixSelector():
-                self._window(node.range.total_seconds())
+                self._window(node.range)
                 return self._selector(node.vector_selector)
             case parser.SubqueryExpr():
-                self._window(node.range.total_seconds() if node.range else 0.0)
+                self._window(node.range)
                 inner = self.shape(node.expr)
                 return Shape(inner.labels, "subquery" if inner.kind == "gauge" else inner.kind)
             case parser.AggregateExpr():
@@ -146,17 +147,21 @@ class _Walk:
                 return self._binary(node)
         raise AssertionError(f"unknown node {type(node).__name__}")  # a newer parser than we know
 
-    def _window(self, seconds: float) -> None:
+    def _window(self, width: timedelta | None) -> None:
+        seconds = width.total_seconds() if width else 0.0
+        needle = f"[{parser.display_duration(width)}" if width else ""
         least = 4 * self._limits.scrape_interval
         if seconds < least:
             self._fault(
                 f"window of {seconds:g} s is shorter than four scrapes",
                 f"at least {least:g} s at a scrape interval of {self._limits.scrape_interval:g} s",
+                needle,
             )
         if seconds > self._limits.retention:
             self._fault(
                 f"window of {seconds / 86400:g} d is longer than what is kept",
                 f"retention in rules/bundle.yaml is {self._limits.retention / 86400:g} d",
+                needle,
             )
 
     def _selector(self, node: Any) -> Shape:

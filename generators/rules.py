@@ -127,7 +127,8 @@ def _current_value(notes: dict[str, str], alert: Alert, known: Known) -> dict[st
         inner = f'printf "{query}" {values} | query' if labels else f'query "{query}"'
         return f"{{{{ with {inner} }}}}{{{{ . | first | value{tail} }}}}{{{{ end }}}}"
 
-    return {name: _VALUE.sub(asked, text) for name, text in notes.items()}
+    # automated actions are the base alert's: a level must not ask for them again
+    return {name: _VALUE.sub(asked, text) for name, text in notes.items() if name != "auto_actions"}
 
 
 def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list[Alerting]:

@@ -1,0 +1,178 @@
+"""Catalogue and definitions to ``docs/metrics.md`` and ``docs/alerts.md``."""
+
+from jelmon.catalogue import CATALOGUE, Histogram, Metric, Service, of_service
+from jelmon.generators.compiler import Compilation
+from jelmon.generators.definitions import (
+    Absent,
+    Alert,
+    Combined,
+    Compare,
+    Condition,
+    Outside,
+    Regression,
+    Signal,
+)
+from jelmon.generators.expressions import duration, number
+from jelmon.generators.markdown import banner, table
+from jelmon.generators.prometheus import RULES_FOLDER
+from jelmon.generators.rules import Compiled
+
+_WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "equal to", "!=": "not equal to"}
+
+
+def metrics_document() -> dict[str, str]:
+    """Every metric of the catalogue, by the service that exposes it."""
+    lines = [
+        banner("src/jelmon/catalogue.py"),
+        "# Metrics",
+        "",
+        f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score* goes",
+        "from 0 to 100. Prometheus adds `job` and `instance` to each; the job is `jelmon-<service>`. Histograms offer",
+        "`_bucket`, `_sum` and `_count`. Replicas of a service show the same committed values, so a query aggregates",
+        "with `max without (instance, pod)` before it adds anything up.",
+    ]
+    for service in Service:
+        lines += ["", f"## {service.value.capitalize()}", "", f"Job `{service.job}`.", ""]
+        lines += table(("metric", "type", "labels", "meaning"), [_metric_row(one) for one in of_service(service)])
+    buckets: dict[tuple[float, ...], list[str]] = {}
+    for metric in CATALOGUE:
+        if isinstance(metric, Histogram):
+            buckets.setdefault(metric.buckets, []).append(f"`{metric.name}`")
+    lines += ["", "## Buckets", "", "Upper bounds in seconds, besides `+Inf`.", ""]
+    lines += table(
+        ("bounds", "histograms"),
+        [(", ".join(f"{bound:g}" for bound in bounds), ", ".join(names)) for bounds, names in buckets.items()],
+    )
+    return {"docs/metrics.md": "\n".join(lines) + "\n"}
+
+
+def _metric_row(metric: Metric) -> tuple[str, str, str, str]:
+    labels = []
+    for label in metric.labels:
+        values = metric.closed.get(label)
+        labels.append(f"`{label}`" + (f" ({', '.join(values)})" if values and len(values) <= 8 else ""))
+    return f"`{metric.name}`", metric.kind, ", ".join(labels), metric.help
+
+
+def alerts_document(made: Compilation) -> dict[str, str]:
+    """Every alert: when it fires, who is told, what to do."""
+    bundle = made.bundle
+    sources = "rules/"
+    lines = [
+        banner(sources),
+        "# Alerts",
+        "",
+        "Every alert that ships, with its condition in words, who is told and where to read on. The definitions are in",
+        f"`rules/alerts/`; the rules made of them in `{RULES_FOLDER}/`.",
+        "",
+        *table(
+            ("alert", "severity", "fires when", "after", "escalation"),
+            [
+                (
+                    f"[{one.alert.name}](#{one.alert.name.lower()})",
+                    one.alert.severity,
+                    in_words(one.alert.condition, made),
+                    duration(one.alert.duration_seconds) if one.alert.duration_seconds else "at once",
+                    one.alert.escalation or "",
+                )
+                for one in made.compiled
+            ],
+        ),
+    ]
+    for one in made.compiled:
+        lines += _alert_section(one, made)
+    lines += ["", "## Signals", "", "What the definitions speak of. Each is recorded as `jelmore:<signal>`.", ""]
+    lines += table(
+        ("signal", "unit", "worse", "meaning"),
+        [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values()],
+    )
+    return {"docs/alerts.md": "\n".join(lines) + "\n"}
+
+
+def _alert_section(one: Compiled, made: Compilation) -> list[str]:
+    alert = one.alert
+    facts = [
+        ("condition", in_words(alert.condition, made)),
+        *(("unless", in_words(part, made)) for part in alert.unless),
+        ("fires after", duration(alert.duration_seconds) if alert.duration_seconds else "at once"),
+        *((("keeps firing for", duration(alert.keep_firing_seconds)),) if alert.keep_firing_seconds else ()),
+        ("severity, team", f"{alert.severity}, {alert.team}"),
+        ("told", _told(alert, made)),
+    ]
+    if alert.escalation:
+        facts += [
+            (f"level {place}", f"after {number(level.minutes)} minutes: {level.escalate_to} ({_names(level.channels)})")
+            for place, level in enumerate(made.bundle.escalations[alert.escalation].levels, 1)
+        ]
+    if alert.inhibited_by:
+        facts.append(("held back by", ", ".join(made.bundle.alerts[name].name for name, _ in alert.inhibited_by)))
+    if alert.auto_actions:
+        facts.append(("asks for", ", ".join(f"`{action}`" for action in alert.auto_actions)))
+    facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(one.expression.labels)) or "none of its own"))
+    facts.append(("read on", f"[runbook](runbooks/{alert.name}.md), `{alert.source}`"))
+    lines = ["", f"## {alert.name}", "", _plain(alert.summary) + ".", "", *table(("", ""), facts)]
+    return [*lines, "", "```promql", one.rules[0].expr, "```"]
+
+
+def _plain(template: str) -> str:
+    """A summary without template syntax: ``{{ $labels.stage }}`` becomes ``<stage>``."""
+    text = template
+    while "{{" in text and "}}" in text:
+        before, rest = text.split("{{", 1)
+        inner, after = rest.split("}}", 1)
+        words = inner.split()
+        name = words[0].removeprefix("$labels.").removeprefix("$") if words else ""
+        text = f"{before}*{name}*{after}"
+    return text
+
+
+def _told(alert: Alert, made: Compilation) -> str:
+    bundle = made.bundle
+    key = "watchdog" if alert.rule_id == "watchdog" else alert.severity
+    chosen = alert.channels or (bundle.routes[key].channels if key in bundle.routes else ())
+    return _names((*bundle.everywhere, *chosen)) or "nobody"
+
+
+def _names(channels: tuple[tuple[str, object], ...]) -> str:
+    return ", ".join(dict.fromkeys(name for name, _ in channels))
+
+
+def in_words(condition: Condition, made: Compilation) -> str:
+    """The condition as a person would say it."""
+    match condition:
+        case Compare():
+            signal = made.bundle.signals[condition.signal]
+            text = f"`{signal.name}` is {_WORDS[condition.operator.symbol]} {_amount(condition.threshold, signal)}"
+            for override in condition.overrides:
+                where = ", ".join(f"{name} {value}" for name, value in override.labels)
+                text += f"; for {where}: {_amount(override.threshold, signal)}"
+            if condition.threshold_from:
+                text += f"; or what `{condition.threshold_from}` says, where it is declared"
+            return text
+        case Outside():
+            signal = made.bundle.signals[condition.signal]
+            return (
+                f"`{signal.name}` is below {_amount(condition.low, signal)} or above {_amount(condition.high, signal)}"
+            )
+        case Absent():
+            return f"`{condition.signal}` has no series"
+        case Regression():
+            return (
+                f"`{condition.signal}` is worse than usual by more than {condition.threshold:.0%}, by the regression"
+                " analyzer or, while none runs, by median and MAD of its own history"
+            )
+        case Combined():
+            word = {"all": " and ", "any": " or "}.get(condition.kind, ", ")
+            text = word.join(in_words(part, made) for part in condition.parts)
+            return f"at least {condition.least} of: {text}" if condition.kind == "n_of_m" else text
+
+
+def _amount(value: float, signal: Signal) -> str:
+    match signal.unit:
+        case "ratio":
+            return f"{number(value * 100)} %"
+        case "seconds" if value >= 60 and value == int(value):
+            return duration(value)
+        case "boolean":
+            return number(value)
+    return f"{number(value)} {signal.unit}"

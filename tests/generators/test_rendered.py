@@ -1,0 +1,54 @@
+"""Rendered files of the small bundle, byte by byte, and what promtool and amtool think of them and of ours."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jelmon.generators.command import generate
+
+Tool = Callable[[str], Path]
+
+
+def checked(*command: str | Path) -> None:
+    """Run a tool; its output is the message when it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "alertmanager/alertmanager.yml",
+        "deploy/prometheus/rules/cards_per_hour.yml",
+        "deploy/prometheus/rules/cpu_usage_ratio.yml",
+        "deploy/prometheus/rules/queue_depth.yml",
+        "docs/alerts.md",
+    ],
+)
+def test_rendered_as_before(path: str, bundle: Path, golden: Callable[[str, str], None]) -> None:
+    """`make golden` rewrites these; read the diff."""
+    golden(path.replace("/", "-"), generate(bundle)[path])
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our bundle", "the small bundle"])
+def test_promtool_and_amtool_accept_what_is_rendered(own: bool, root: Path, bundle: Path, tool: Tool) -> None:
+    """Every rule file, with every lint of promtool; the configuration of Alertmanager."""
+    folder = root if own else bundle
+    if not own:
+        for path, text in generate(bundle).items():
+            (bundle / path).parent.mkdir(parents=True, exist_ok=True)
+            (bundle / path).write_text(text)
+
+    rules = sorted((folder / "deploy/prometheus/rules").glob("*.yml"))
+    assert rules
+    checked(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *rules)
+    checked(tool("amtool"), "check-config", folder / "alertmanager/alertmanager.yml")
+
+
+def test_hand_written_unit_tests_pass(root: Path, tool: Tool) -> None:
+    """Chains from raw metrics to alerts that no generator could think of."""
+    tests = sorted((root / "rules/tests").glob("*.yaml"))
+    assert tests
+    checked(tool("promtool"), "test", "rules", *tests)

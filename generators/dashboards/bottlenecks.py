@@ -44,7 +44,7 @@ from jelmon.generators.dashboards.vital_signs import vital_signs
 _HOUR = "1h"
 
 _UTILISATION = queries.ratio(
-    queries.gauge(STAGE_IN_PROGRESS, by=queries.BY_STAGE, smooth=True),
+    queries.gauge(STAGE_IN_PROGRESS, by=queries.BY_STAGE, over="avg"),
     queries.gauge(STAGE_WORKERS, by=queries.BY_STAGE, how="max"),
 )
 _QUEUE_DEPTH = queries.gauge(STAGE_QUEUE_DEPTH, by=queries.BY_STAGE)

@@ -284,7 +284,15 @@ def stacked_bars(
         thresholdSteps=steps(OK),
         overrides=list(overrides),
         extraJson={
-            "fieldConfig": {"defaults": {"links": list(links), "noValue": no_value, "unit": unit, "min": 0}},
+            "fieldConfig": {
+                "defaults": {
+                    "color": {"fixedColor": None},
+                    "links": list(links),
+                    "min": 0,
+                    "noValue": no_value,
+                    "unit": unit,
+                }
+            },
             "options": {"xField": row, "fullHighlight": False, "xTickLabelMaxLength": 32},
         },
     )

@@ -14,8 +14,9 @@ RATE_WINDOW = "$__rate_interval"
 ALERTS = "ALERTS"
 ALERTS_SINCE = "ALERTS_FOR_STATE"
 PROMETHEUS_SERIES = (ALERTS, ALERTS_SINCE)
-"""What Prometheus itself writes about alerts: the only series here that are not in the catalogue. They carry the labels
-of the alert, and an alert over aggregated replicas has no ``instance``: so these selectors leave it out."""
+"""What Prometheus itself writes about alerts: the only series here that are not in the catalogue. They have the alert's
+labels: an alert over aggregated replicas is of no single ``instance``, one that misses something has not even a ``job``.
+So whoever chooses an instance above the panels still sees every alert."""
 
 BY_STAGE = ("pipeline", "stage")
 BAD_OUTCOMES = "=~failure|error|timeout"
@@ -51,12 +52,17 @@ def select(metric: Metric, *, suffix: str = "", **where: str) -> str:
 
 
 def gauge(
-    metric: Gauge, *, by: tuple[str, ...] = (), how: str = "sum", smooth: bool = False, offset: str = "", **where: str
+    metric: Gauge,
+    *,
+    by: tuple[str, ...] = (),
+    how: str = "sum",
+    over: str = "",
+    window: str = RATE_WINDOW,
+    **where: str,
 ) -> str:
-    """The value of a gauge. ``smooth`` averages over the step, so that a short peak between two points is not lost."""
+    """The value of a gauge. ``over`` (``avg``, ``max``) takes in what was between two points of the graph."""
     series = select(metric, **where)
-    inner = f"avg_over_time({series}[{RATE_WINDOW}]{_offset(offset)})" if smooth else series + _offset(offset)
-    return _aggregate(metric, inner, by=by, how=how)
+    return _aggregate(metric, f"{over}_over_time({series}[{window}])" if over else series, by=by, how=how)
 
 
 def rate(counter: Counter, *, by: tuple[str, ...] = (), **where: str) -> str:

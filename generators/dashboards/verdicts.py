@@ -122,11 +122,15 @@ def _impact() -> core.Panel:
 
 
 def _severity_day() -> core.Panel:
+    worst = queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max", over="max", window="$__interval")
     return heatmap(
         43,
         "Severity, last 24 hours",
-        "The severity of each stage, half hour by half hour: is it always the same stage, or always the same time?",
-        (STAGE_LEGEND, queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max")),
+        "The highest severity of each stage, half hour by half hour: is it always the same stage, or always the same time?",
+        (
+            STAGE_LEGEND,
+            queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max", over="max", window="$__interval"),
+        ),
         maximum=100,
         no_value=_NO_VERDICT,
         since="24h",

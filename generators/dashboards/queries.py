@@ -15,7 +15,7 @@ ALERTS = "ALERTS"
 ALERTS_SINCE = "ALERTS_FOR_STATE"
 PROMETHEUS_SERIES = (ALERTS, ALERTS_SINCE)
 """What Prometheus itself writes about alerts: the only series here that are not in the catalogue. They have the alert's
-labels: an alert over aggregated replicas is of no single ``instance``, one that misses something has not even a ``job``.
+labels: an alert over aggregated replicas is of no single ``instance``, one that misses something has no ``job``.
 So whoever chooses an instance above the panels still sees every alert."""
 
 BY_STAGE = ("pipeline", "stage")

@@ -126,11 +126,8 @@ def _severity_day() -> core.Panel:
     return heatmap(
         43,
         "Severity, last 24 hours",
-        "The highest severity of each stage, half hour by half hour: is it always the same stage, or always the same time?",
-        (
-            STAGE_LEGEND,
-            queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max", over="max", window="$__interval"),
-        ),
+        "The highest severity of each stage, half hour by half hour: is it always the same stage, or the same time?",
+        (STAGE_LEGEND, worst),
         maximum=100,
         no_value=_NO_VERDICT,
         since="24h",

@@ -52,7 +52,7 @@ def test_every_query_parses_with_one_and_with_several_choices(
 ) -> None:
     """Whatever is chosen in the variables, PromQL comes out."""
     several = {"job": "(a|b)", "instance": "(c:1|d:1)", "pipeline": "(e|f)", "stage": "(g|h)"}
-    durations = {"__rate_interval": "1m", "__range": "3h"}
+    durations = {"__rate_interval": "1m", "__interval": "30s", "__range": "3h"}
     for _, expression in _expressions(boards):
         parser.parse(expand(expression))
         parser.parse(expand(expression, several | durations))

@@ -1,5 +1,7 @@
 """Real servers for the tests: each is fetched if it is missing, started once on a loopback port, and stopped."""
 
+import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -102,6 +104,61 @@ def jelmon(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+class Certificates:
+    """Certificates made with openssl: an authority, and what it signs."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.authority = folder / f"{name}.pem"
+        self._key = folder / f"{name}.key"
+        folder.mkdir(parents=True, exist_ok=True)
+        new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+        usage = "keyUsage=critical,keyCertSign,cRLSign"
+        self._openssl(
+            *new.split(),
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            usage,
+            "-keyout",
+            str(self._key),
+            "-out",
+            str(self.authority),
+        )
+
+    def sign(self, name: str, names: str = "DNS:localhost,IP:127.0.0.1", *, days: int = 30) -> tuple[Path, Path]:
+        """A certificate for the given alternative names, and its key; the same ones for the same name."""
+        certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+        if certificate.exists():
+            return certificate, key
+        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+        extensions.write_text(
+            f"subjectAltName={names}\nbasicConstraints=CA:FALSE\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
+        )
+        new = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        self._openssl(*new.split(), "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))
+        signing = ["-CA", str(self.authority), "-CAkey", str(self._key), "-CAcreateserial", "-days", str(days)]
+        self._openssl(
+            "x509", "-req", "-in", str(request), *signing, "-extfile", str(extensions), "-out", str(certificate)
+        )
+        return certificate, key
+
+    @staticmethod
+    def _openssl(*arguments: str) -> None:
+        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority that signs certificates for the tests; its files are not to be changed, copy them."""
+    if shutil.which("openssl") is None:
+        if os.environ.get("CI"):
+            pytest.fail("openssl is missing: install it")
+        pytest.skip("openssl is missing")
+    return Certificates(tmp_path_factory.mktemp("certificates"), "authority")
 
 
 def _say(text: str) -> None:

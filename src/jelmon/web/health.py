@@ -1,0 +1,54 @@
+"""Health endpoints: alive, able, and the state of each thing a service depends on."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from jelmon import __version__
+
+OPEN_PATHS = frozenset({"/-/healthy", "/-/ready", "/health"})
+"""Paths that need no login and have no rate limit: orchestrators cannot log in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The state of one thing a service depends on. ``detail`` is shown to anybody who asks: no secrets."""
+
+    ok: bool
+    detail: str = ""
+
+
+Checks = Callable[[], Mapping[str, Check]]
+"""Asked at each request of ``/-/ready`` and ``/health``; must not block."""
+
+
+def health_routes(service: str, checks: Checks, started: float) -> list[web.RouteDef]:
+    """The three endpoints. ``started`` is a reading of the monotonic clock."""
+
+    async def healthy(_: web.Request) -> web.Response:
+        return web.Response(text="OK\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        failed = sorted(name for name, check in checks().items() if not check.ok)
+        if failed:
+            return web.Response(status=503, text=f"not ready: {', '.join(failed)}\n")
+        return web.Response(text="OK\n")
+
+    async def health(_: web.Request) -> web.Response:
+        states = checks()
+        ok = all(check.ok for check in states.values())
+        body = {
+            "service": service,
+            "version": __version__,
+            "status": "ok" if ok else "degraded",
+            "uptime_seconds": round(time.monotonic() - started, 3),
+            "dependencies": {
+                name: {"status": "ok" if check.ok else "failed", "detail": check.detail}
+                for name, check in sorted(states.items())
+            },
+        }
+        return web.json_response(body, status=200 if ok else 503)
+
+    return [web.get("/-/healthy", healthy), web.get("/-/ready", ready), web.get("/health", health)]

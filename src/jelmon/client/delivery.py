@@ -206,13 +206,7 @@ class Delivery:
             flight.no_stream_since = now
             flight.wait = _BACKOFF_SECONDS
         if now - flight.no_stream_since > min(_NO_STREAM_SECONDS, self._patience):
-            self._land(
-                token,
-                SourceError(
-                    f"no stream takes {flight.subject}",
-                    hint="start `jelmon exporter`, which creates the stream, or call ensure_stream() first",
-                ),
-            )
+            self._land(token, _no_stream_error(flight))
             return
         flight.due = now + flight.wait
         flight.wait *= 2
@@ -250,7 +244,16 @@ class Delivery:
             return SourceError(
                 f"the connection to NATS is lost and was not back after {self._patience:g} s", hint=START_HINT
             )
+        if flight.no_stream_since is not None:
+            return _no_stream_error(flight)
         return SourceError(
             f"JetStream did not acknowledge an event for {flight.subject} within {self._patience:g} s",
             hint="check that the server is not out of disk space and that this user may publish to jelmore.events.>",
         )
+
+
+def _no_stream_error(flight: _Flight) -> SourceError:
+    return SourceError(
+        f"no stream takes {flight.subject}",
+        hint="start `jelmon exporter`, which creates the stream, or call ensure_stream() first (--create-stream)",
+    )

@@ -1,0 +1,199 @@
+"""Connecting to NATS, and the streams, against real servers."""
+
+import argparse
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import StreamConfig
+
+from jelmon.errors import ConfigError, SourceError
+from jelmon.jetstream import (
+    NatsSettings,
+    add_nats_arguments,
+    connect,
+    dead_letter_stream,
+    ensure_stream,
+    event_stream,
+    without_secret,
+)
+from jelmon.stack.processes import Processes, free_port, listens
+
+
+@pytest.fixture
+async def own(nats_url: str) -> AsyncIterator[Client]:
+    """A connection to a server without our streams."""
+    client = await connect(NatsSettings(url=nats_url), name="test")
+    await _clean(client)
+    yield client
+    await _clean(client)
+    await client.close()
+
+
+async def _clean(client: Client) -> None:
+    context = client.jetstream()
+    for info in await context.streams_info():
+        await context.delete_stream(str(info.config.name))
+
+
+@pytest.fixture
+def closed_server(tmp_path: Path, tool: Callable[[str], Path]) -> Iterator[str]:
+    """A server without JetStream that wants a password."""
+    port = free_port()
+    with Processes(tmp_path / "logs") as processes:
+        command: list[str | Path] = [
+            tool("nats-server"),
+            "--addr",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--user",
+            "me",
+            "--pass",
+            "secret",
+        ]
+        child = processes.start("nats-server", command)
+        processes.wait_until("nats-server", lambda: listens(port), seconds=30, child=child)
+        yield f"nats://127.0.0.1:{port}"
+
+
+async def test_streams_are_made_once_and_as_documented(own: Client) -> None:
+    """The stream keeps seven days in files and forgets message ids after two minutes."""
+    context = own.jetstream()
+    created = [
+        await ensure_stream(context),
+        await ensure_stream(context),
+        await ensure_stream(context, dead_letter_stream()),
+    ]
+    config = (await context.stream_info("JELMORE")).config
+
+    assert created == [True, False, True]
+    assert (config.subjects, config.max_age, config.duplicate_window) == (["jelmore.events.>"], 604800.0, 120.0)
+    assert config.storage == "file"
+
+
+async def test_a_stream_of_the_operator_is_left_alone(own: Client) -> None:
+    """Limits that somebody chose are not ours to change."""
+    context = own.jetstream()
+    await context.add_stream(StreamConfig(name="JELMORE", subjects=["jelmore.events.>"], max_age=60.0))
+    created = await ensure_stream(context)
+
+    assert not created
+    assert (await context.stream_info("JELMORE")).config.max_age == 60.0
+
+
+async def test_a_stream_that_does_not_take_events_is_an_error(own: Client) -> None:
+    """The same name with other subjects would swallow nothing and help nobody."""
+    context = own.jetstream()
+    await context.add_stream(StreamConfig(name="JELMORE", subjects=["other.>"]))
+    with pytest.raises(SourceError, match=r"does not take jelmore\.events\.>"):
+        await ensure_stream(context)
+
+
+async def test_another_stream_on_our_subjects_is_an_error(own: Client) -> None:
+    """JetStream allows no two streams on one subject; the hint says what to do."""
+    context = own.jetstream()
+    await context.add_stream(StreamConfig(name="OTHER", subjects=["jelmore.>"]))
+    with pytest.raises(SourceError) as caught:
+        await ensure_stream(context)
+
+    assert "overlap" in caught.value.message
+    assert "another stream takes these subjects" in caught.value.hint
+
+
+async def test_a_wrong_password_is_told_at_once_and_not_shown(closed_server: str, tmp_path: Path) -> None:
+    """A refusal is not a server that is away: no waiting, and another hint."""
+    with pytest.raises(SourceError, match="refuses the connection") as caught:
+        await connect(NatsSettings(url=closed_server, user="me", password="wrong"), name="test", patience=30)
+
+    assert "NATS_PASSWORD_FILE" in caught.value.hint
+    assert "wrong" not in str(caught.value)
+
+
+async def test_a_password_from_a_file_opens_the_door(closed_server: str, tmp_path: Path) -> None:
+    """And a server without JetStream says so when a stream is asked for."""
+    secret = tmp_path / "password"
+    secret.write_text("secret\n")
+    settings = NatsSettings.from_environ(
+        {"NATS_URL": closed_server, "NATS_USER": "me", "NATS_PASSWORD_FILE": str(secret)}
+    )
+    client = await connect(settings, name="test")
+    try:
+        with pytest.raises(SourceError, match="JetStream switched off"):
+            await ensure_stream(client.jetstream(timeout=2))
+    finally:
+        await client.close()
+
+    assert "secret" not in repr(settings)
+
+
+async def test_tls_is_not_silently_given_up(nats_url: str) -> None:
+    """nats-py would talk plain text to a server that offers no TLS, whatever the address says."""
+    with pytest.raises(SourceError, match="does not encrypt"):
+        await connect(NatsSettings(url=nats_url.replace("nats://", "tls://")), name="test")
+
+
+async def test_one_of_several_servers_is_enough(nats_url: str) -> None:
+    """The first that answers is taken."""
+    client = await connect(NatsSettings(url=f"nats://127.0.0.1:{free_port()},{nats_url}"), name="test")
+    is_connected = client.is_connected
+    await client.close()
+
+    assert is_connected
+
+
+async def test_a_name_that_does_not_resolve_is_told() -> None:
+    """The cause is in the message."""
+    with pytest.raises(SourceError, match=r"NATS at nats://no\.such\.host\.invalid:4222 does not answer: "):
+        await connect(NatsSettings(url="nats://no.such.host.invalid:4222"), name="test", patience=1)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        pytest.param({"NATS_URL": "localhost"}, "NATS_URL: 'localhost' is not the address", id="no scheme"),
+        pytest.param({"NATS_URL": "ftp://h"}, "is not the address", id="a scheme that is not NATS'"),
+        pytest.param({"NATS_URL": "nats://me:secret@"}, "'nats://' is not", id="no host, and the secret is not shown"),
+        pytest.param({"NATS_PASSWORD": "x"}, "set in the environment", id="a secret in the environment"),
+        pytest.param({"NATS_CREDENTIALS_FILE": "/none"}, "there is no file /none", id="credentials that are not there"),
+        pytest.param({"NATS_CERTIFICATE_FILE": __file__}, "belong together", id="a certificate without its key"),
+    ],
+)
+def test_wrong_settings_name_the_variable(environ: dict[str, str], message: str) -> None:
+    """Each mistake has its message, before anything connects."""
+    with pytest.raises(ConfigError) as caught:
+        NatsSettings.from_environ(environ)
+
+    assert message in str(caught.value)
+
+
+async def test_a_ca_file_that_is_no_certificate_is_told() -> None:
+    """Before any connection."""
+    with pytest.raises(ConfigError, match="NATS_CA_FILE"):
+        await connect(NatsSettings(ca_file=__file__), name="test")
+
+
+def test_the_flag_comes_before_the_environment() -> None:
+    """--nats.url wins over NATS_URL, which wins over the default."""
+    parser = argparse.ArgumentParser()
+    add_nats_arguments(parser)
+    flag = parser.parse_args(["--nats.url", "nats://flag:1"]).nats_url
+    nothing = parser.parse_args([]).nats_url
+    environ = {"NATS_URL": "nats://variable:1"}
+
+    assert NatsSettings.from_environ(environ, url=flag).servers == ["nats://flag:1"]
+    assert NatsSettings.from_environ(environ, url=nothing).servers == ["nats://variable:1"]
+    assert NatsSettings.from_environ({}, url=nothing).servers == ["nats://127.0.0.1:4222"]
+
+
+def test_replicas_can_be_asked_for() -> None:
+    """Both streams take a number of replicas."""
+    assert [event_stream(replicas=3).num_replicas, dead_letter_stream(replicas=3).num_replicas] == [3, 3]
+
+
+def test_secrets_are_cut_from_addresses() -> None:
+    """With and without a scheme."""
+    shown = [without_secret(text) for text in ("nats://a:b@h:1", "a:b@h:1", "nats://h:1")]
+
+    assert shown == ["nats://h:1", "h:1", "nats://h:1"]

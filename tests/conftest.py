@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,13 +35,16 @@ def tool() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the session's servers keep their data."""
-    folder = tmp_path_factory.mktemp("servers")
-    # pytest's folders are closed to others; PostgreSQL run by root becomes another user and must pass through
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o711)
-    return folder
+def server_folder() -> Iterator[Path]:
+    """Where the session's servers keep their data.
+
+    Not one of pytest's folders: PostgreSQL run by root becomes another user and must pass through, and pytest closes
+    its root again whenever a second session starts.
+    """
+    with tempfile.TemporaryDirectory(prefix="jelmon-servers-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
 
 
 @pytest.fixture(scope="session")

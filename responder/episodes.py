@@ -17,7 +17,7 @@ Key = tuple[str, datetime]
 MAX_COLUMN_CHARACTERS = 512
 """Longer names are cut in the columns (an index of PostgreSQL takes 2,700 bytes); the labels keep them whole."""
 SAME_MOMENT = timedelta(milliseconds=1)
-"""Alertmanager's API cuts times to milliseconds, its webhook does not."""
+"""Times are cut to milliseconds, after a rounding to microseconds."""
 _MAX_LEVEL = 32_767
 _EARLIEST_START = datetime(2000, 1, 1, tzinfo=UTC)
 """A start before it is nonsense, and so is the duration that follows from it."""
@@ -144,19 +144,19 @@ def fold_delivery(known: Iterable[Episode], delivery: Delivery, *, now: datetime
 
 
 def fold_active(rows: Iterable[Episode], active: Mapping[str, Iterable[datetime]], *, polled_at: datetime) -> Folded:
-    """Close what Alertmanager no longer has. ``active``: fingerprint -> starts of what it has, silenced or not.
+    """Close what Alertmanager no longer has, and open again what it has. ``active``: fingerprint -> starts.
 
-    What we were told of after the poll began stays open: the poll may not have seen it yet.
+    What we were told of after the poll began stays as it is: the poll may not have seen it yet.
     """
     folded = Folded()
     for row in rows:
-        starts = active.get(row.fingerprint, ())
-        is_active = any(abs(start - row.starts_at) <= SAME_MOMENT for start in starts)
-        if row.status is not Status.FIRING or is_active or row.last_seen >= polled_at:
+        is_active = any(abs(start - row.starts_at) <= SAME_MOMENT for start in active.get(row.fingerprint, ()))
+        fires = row.status is Status.FIRING
+        if is_active is fires or row.last_seen >= polled_at:
             continue
-        closed = _closed(row, polled_at, ClosedBy.RECONCILED)
-        folded.episodes[row.key] = closed
-        folded.changes.append(Change(What.RESOLVED, closed))
+        row = _opened(row) if is_active else _closed(row, polled_at, ClosedBy.RECONCILED)
+        folded.episodes[row.key] = row
+        folded.changes.append(Change(What.FIRING if is_active else What.RESOLVED, row))
     return folded
 
 
@@ -183,9 +183,13 @@ def _repeated(
             return replace(heard, fired_at=now), None
         case Status.RESOLVED, Status.FIRING if is_newest:
             # Alertmanager gave it up (no word from Prometheus for minutes) and now has it again
-            return replace(heard, status=Status.FIRING, ends_at=None, closed_by=None), What.FIRING
+            return _opened(heard), What.FIRING
         case _:
             return heard, None
+
+
+def _opened(episode: Episode) -> Episode:
+    return replace(episode, status=Status.FIRING, ends_at=None, closed_by=None)
 
 
 def _closed(episode: Episode, ends_at: datetime, closed_by: ClosedBy) -> Episode:

@@ -11,7 +11,7 @@ import msgspec
 
 from jelmon.errors import ConfigError
 from jelmon.events import Outcome
-from jelmon.responder.episodes import ClosedBy, Episode, Folded
+from jelmon.responder.episodes import ClosedBy, Episode, Folded, Key
 from jelmon.responder.webhook import Status
 
 Row = Mapping[str, Any]
@@ -81,10 +81,11 @@ class AlertHistory(Protocol):
     async def stop(self) -> None:
         """Close every connection and thread."""
 
-    async def amend(self, keys: Collection[tuple[str, datetime]] | None, fold: Fold) -> Folded:
+    async def amend(self, keys: Collection[Key], fold: Fold, *, and_firing: bool = False) -> Folded:
         """Read, fold and write in one transaction, alone among writers; when it returns, the rows are on disk.
 
-        ``keys`` selects what `fold_delivery` needs of their fingerprints; None selects every row that fires.
+        The rows read are those with the keys and, of their fingerprints, those that fire and the newest;
+        with ``and_firing`` also all others that fire.
         """
 
     async def read(self, query: Query) -> list[Episode]:

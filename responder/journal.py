@@ -99,14 +99,17 @@ class Journal:
         await self._tell(folded.changes)
 
     async def reconcile(self, active: Active, *, polled_at: datetime) -> None:
-        """Close what Alertmanager no longer has.
+        """Close what Alertmanager no longer has, and open again what it has.
 
         Raises:
             JelmonError: the history does not answer.
         """
-        folded = await self._access(
-            self._history.amend(None, lambda rows: (fold_active(rows, active, polled_at=polled_at), ()))
-        )
+
+        def fold(rows: list[Episode]) -> tuple[Folded, list[Action]]:
+            return fold_active(rows, active, polled_at=polled_at), []
+
+        keys = [(fingerprint, start) for fingerprint, starts in active.items() for start in starts]
+        folded = await self._access(self._history.amend(keys, fold, and_firing=True))
         await self._tell(folded.changes)
 
     async def read(self, query: Query) -> list[Episode]:

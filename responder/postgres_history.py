@@ -7,7 +7,6 @@ replaced at the next call, and the call repeated once: writing the same alerts a
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.responder import history
-from jelmon.responder.episodes import Episode, Folded
+from jelmon.responder.episodes import Episode, Folded, Key
 from jelmon.responder.history import Action, Fold, Query
 from jelmon.responder.migrations import migrations, refuse_newer
 
@@ -33,10 +32,10 @@ _INSERT_ACTION = history.insert_action("jelmore.action_log", "%({})s")
 _KNOWN = """
     WITH wanted (fingerprint, starts_at) AS (SELECT * FROM unnest(%(fingerprints)s::text[], %(starts)s::timestamptz[]))
     SELECT h.* FROM jelmore.alert_history h JOIN wanted USING (fingerprint, starts_at)
-    UNION ALL
+    UNION
     SELECT h.* FROM jelmore.alert_history h
-    WHERE h.fingerprint = ANY(%(fingerprints)s) AND h.status = 'firing'
-    UNION ALL
+    WHERE h.status = 'firing' AND (%(and_firing)s OR h.fingerprint = ANY(%(fingerprints)s))
+    UNION
     SELECT newest.* FROM (SELECT DISTINCT fingerprint FROM wanted) AS w
     CROSS JOIN LATERAL (
         SELECT * FROM jelmore.alert_history h WHERE h.fingerprint = w.fingerprint ORDER BY h.starts_at DESC LIMIT 1
@@ -71,14 +70,14 @@ class PostgresHistory:
         await self._writer.close()
         await self._reader.close()
 
-    async def amend(self, keys: Collection[tuple[str, datetime]] | None, fold: Fold) -> Folded:
+    async def amend(self, keys: Collection[Key], fold: Fold, *, and_firing: bool = False) -> Folded:
         """Read, fold and write in one transaction."""
 
         async def work(connection: Connection) -> Folded:
             async with connection.transaction(), connection.cursor() as cursor:
                 # of several responders on one database one writes at a time; readers do not wait
                 await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITER_LOCK,))
-                folded, actions = fold(await _known(cursor, keys))
+                folded, actions = fold(await _known(cursor, keys, and_firing=and_firing))
                 await cursor.executemany(_UPSERT, [_record(row) for row in folded.episodes.values()])
                 await cursor.executemany(_INSERT_ACTION, [_record(action) for action in actions])
             return folded
@@ -228,12 +227,10 @@ async def _applied(connection: Connection) -> int:
 
 
 async def _known(
-    cursor: psycopg.AsyncCursor[dict[str, Any]], keys: Collection[tuple[str, datetime]] | None
+    cursor: psycopg.AsyncCursor[dict[str, Any]], keys: Collection[Key], *, and_firing: bool
 ) -> list[Episode]:
-    if keys is None:
-        await cursor.execute("SELECT * FROM jelmore.alert_history WHERE status = 'firing'")
-    else:
-        await cursor.execute(_KNOWN, {"fingerprints": [key[0] for key in keys], "starts": [key[1] for key in keys]})
+    fingerprints, starts = [key[0] for key in keys], [key[1] for key in keys]
+    await cursor.execute(_KNOWN, {"fingerprints": fingerprints, "starts": starts, "and_firing": and_firing})
     return [history.episode_from(row) for row in await cursor.fetchall()]
 
 

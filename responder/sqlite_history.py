@@ -16,7 +16,7 @@ import msgspec
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.responder import history
-from jelmon.responder.episodes import Episode, Folded
+from jelmon.responder.episodes import Episode, Folded, Key
 from jelmon.responder.history import Action, Fold, Query
 from jelmon.responder.migrations import migrations, refuse_newer
 
@@ -59,13 +59,13 @@ class SqliteHistory:
         await self._writer.close()
         await self._reader.close()
 
-    async def amend(self, keys: Collection[tuple[str, datetime]] | None, fold: Fold) -> Folded:
+    async def amend(self, keys: Collection[Key], fold: Fold, *, and_firing: bool = False) -> Folded:
         """Read, fold and write in one transaction."""
 
         def work(connection: sqlite3.Connection) -> Folded:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                folded, actions = fold(_known(connection, keys))
+                folded, actions = fold(_known(connection, keys, and_firing=and_firing))
                 connection.executemany(_UPSERT, (_record(row) for row in folded.episodes.values()))
                 connection.executemany(_INSERT_ACTION, (_record(action) for action in actions))
             return folded
@@ -179,10 +179,11 @@ def _statements(script: str) -> list[str]:
     return found
 
 
-def _known(connection: sqlite3.Connection, keys: Collection[tuple[str, datetime]] | None) -> list[Episode]:
-    if keys is None:
-        return _episodes(connection.execute("SELECT * FROM alert_history WHERE status = 'firing'"))
-    found: dict[tuple[str, datetime], Episode] = {}
+def _known(connection: sqlite3.Connection, keys: Collection[Key], *, and_firing: bool) -> list[Episode]:
+    found: dict[Key, Episode] = {}
+    if and_firing:
+        sql = "SELECT * FROM alert_history WHERE status = 'firing'"
+        found |= {row.key: row for row in _episodes(connection.execute(sql))}
     for key in keys:
         sql = "SELECT * FROM alert_history WHERE fingerprint = ? AND starts_at = ?"
         found |= {row.key: row for row in _episodes(connection.execute(sql, (key[0], _stored(key[1]))))}

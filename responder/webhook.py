@@ -115,7 +115,11 @@ def _alert(wire: _WireAlert, now: datetime) -> Alert:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC; one without a zone is taken as UTC, one outside the calendar as its edge."""
+    """The moment in UTC and cut to milliseconds, as Alertmanager's API cuts it and its webhook does not.
+
+    One without a zone is taken as UTC, one outside the calendar as its edge.
+    """
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:

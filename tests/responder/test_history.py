@@ -42,6 +42,12 @@ async def deliver(
     )
 
 
+async def reconcile(history: AlertHistory, active: dict[str, list[datetime]]) -> None:
+    keys = [(fingerprint, start) for fingerprint, starts in active.items() for start in starts]
+    polled_at = NOW + timedelta(hours=1)
+    await history.amend(keys, lambda rows: (fold_active(rows, active, polled_at=polled_at), ()), and_firing=True)
+
+
 async def test_a_row_comes_back_as_it_was_written(history: AlertHistory) -> None:
     """Every column survives, for an alert that fires and for one that is over."""
     folded = await deliver(
@@ -198,12 +204,25 @@ async def test_the_history_outlives_the_responder(history_url: str) -> None:
 
 
 async def test_what_alertmanager_lost_is_closed(history: AlertHistory) -> None:
-    """``keys=None`` reads every row that fires."""
+    """Every row that fires is looked at, also of alerts that Alertmanager does not name."""
     await deliver(history, firing(0, "f1"), firing(0, "f2"), over(firing(0, "f3")))
-    await history.amend(None, lambda rows: (fold_active(rows, {"f2": [NOON]}, polled_at=NOW + timedelta(hours=1)), ()))
+    await reconcile(history, {"f2": [NOON]})
 
     rows = await history.read(Query())
     assert {row.fingerprint: row.closed_by for row in rows} == {"f1": "reconciled", "f2": None, "f3": "resolved"}
+
+
+async def test_what_alertmanager_has_is_open(history: AlertHistory) -> None:
+    """A start that moved to an earlier time (two Prometheus servers disagree) ends up right."""
+    await deliver(history, firing(5))
+    await deliver(history, firing(4))
+    await reconcile(history, {"f1": [NOON + timedelta(minutes=4)]})
+
+    rows = await history.read(Query())
+    assert [(row.starts_at, row.closed_by) for row in rows] == [
+        (NOON + timedelta(minutes=5), "reconciled"),
+        (NOON + timedelta(minutes=4), None),
+    ]
 
 
 async def test_an_action_is_asked_for_once(history: AlertHistory) -> None:
@@ -285,7 +304,7 @@ async def test_postgres_runs_with_the_rights_that_the_documents_name(postgres_ds
     try:
         await history.start()
         await deliver(history, firing())
-        await history.amend(None, lambda rows: (fold_active(rows, {}, polled_at=NOW + timedelta(hours=1)), ()))
+        await reconcile(history, {})
         assert await history.actions(pending=True) == []
         with psycopg.connect(postgres_dsn.replace("//jelmon@", "//jelmon_responder@"), autocommit=True) as limited:
             for forbidden in (

@@ -49,6 +49,7 @@ class JetStreamSource:
         self._last_event = shop.own.cell(c.LAST_EVENT)
         self._stopping = asyncio.Event()
         self._deaf: set[int] = set()
+        self._pulls: set[Pull] = set()
         self.trouble = "not connected yet"
 
     @property
@@ -62,7 +63,7 @@ class JetStreamSource:
         while not self._stopping.is_set():
             try:
                 client = await jetstream.connect(
-                    self._settings, name="jelmon-exporter", ping_interval=5, max_outstanding_pings=2
+                    self._settings, name="jelmon-exporter", patience=2.0, ping_interval=5, max_outstanding_pings=2
                 )
             except SourceError as error:
                 self._down(error, attempt)
@@ -80,6 +81,8 @@ class JetStreamSource:
     def stop(self) -> None:
         """End `run` after the batches under way."""
         self._stopping.set()
+        for pull in self._pulls:
+            pull.wake()
 
     def _down(self, error: SourceError, attempt: int) -> None:
         self._up.set(0)
@@ -150,6 +153,7 @@ class JetStreamSource:
         name = consumer_name(counting.partition)
         pull = Pull(client, STREAM, name, batch=self._batch, sequence=counting.position.sequence)
         await pull.open()
+        self._pulls.add(pull)
         self._flows(counting.partition)
         try:
             checked = asyncio.get_running_loop().time()
@@ -161,6 +165,7 @@ class JetStreamSource:
                     checked = asyncio.get_running_loop().time()
                     await self._check(context, counting, quiet=not messages)
         finally:
+            self._pulls.discard(pull)
             with contextlib.suppress(*_NATS_TROUBLE):
                 await pull.close()
 

@@ -68,6 +68,10 @@ class Pull:
         if self._subscription is not None and not self._client.is_closed:
             await self._subscription.unsubscribe()
 
+    def wake(self) -> None:
+        """Let `next_batch` return at once with what there is."""
+        self._woken.set()
+
     async def next_batch(self, most: int, *, seconds: float, patience: float) -> list[Message]:
         """Up to ``most`` messages, gathered for ``seconds`` after the first; none if ``patience`` ends before it.
 

@@ -44,6 +44,8 @@ class MemoryStore:
         kept = self._partitions.setdefault(partition, _Kept())
         if kept.claim != claim:
             raise FencedError(f"partition {partition} has a newer owner")
+        if kept.position.version == position.version:
+            return
         if whole:
             kept.series, kept.entries, kept.declared, kept.ids = {}, {}, {}, deque()
         elif kept.position.version != position.version - 1:

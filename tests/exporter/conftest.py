@@ -1,0 +1,164 @@
+"""Short ways to say events, and an exporter started over real servers."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jelmon import events as e
+from jelmon.exporter.app import Exporter
+from jelmon.exporter.ledger import Ledger, Limits
+from jelmon.exporter.series import Admission
+from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.tracker import Tracker
+from jelmon.exporter.view import View
+from jelmon.jetstream import NatsSettings
+from jelmon.settings import ListenAddress
+from jelmon.stack import launch
+from jelmon.stack.processes import Processes
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Say:
+    """Makes events: ``say.card_started("a", at=3)``. Times are seconds after `START`; ids count up."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count()
+
+    def event(self, kind: type[Any], data: e.Data, subject: str | None, at: float, event_id: str | None = None) -> Any:
+        return e.make(
+            kind,
+            data,
+            source="/test",
+            subject=subject,
+            time=START + timedelta(seconds=at),
+            id=event_id or f"event-{next(self._ids)}",
+        )
+
+    def card_queued(self, card: str, *, at: float, pipeline: str = "main", event_id: str | None = None) -> Any:
+        return self.event(e.CardQueued, e.CardData(pipeline=pipeline), card, at, event_id)
+
+    def card_started(self, card: str, *, at: float, pipeline: str = "main") -> Any:
+        return self.event(e.CardStarted, e.CardData(pipeline=pipeline), card, at)
+
+    def card_finished(
+        self, card: str, *, at: float, outcome: e.Outcome = e.Outcome.SUCCESS, pipeline: str = "main"
+    ) -> Any:
+        return self.event(e.CardFinished, e.CardFinishedData(pipeline=pipeline, outcome=outcome), card, at)
+
+    def queued(self, card: str, stage: str, *, at: float, attempt: int = 1, pipeline: str = "main") -> Any:
+        return self.event(e.StageQueued, e.StageData(pipeline=pipeline, stage=stage, attempt=attempt), card, at)
+
+    def started(self, card: str, stage: str, *, at: float, attempt: int = 1, pipeline: str = "main") -> Any:
+        data = e.StageStartedData(pipeline=pipeline, stage=stage, attempt=attempt)
+        return self.event(e.StageStarted, data, card, at)
+
+    def finished(
+        self,
+        card: str,
+        stage: str,
+        *,
+        at: float,
+        attempt: int = 1,
+        outcome: e.Outcome = e.Outcome.SUCCESS,
+        pipeline: str = "main",
+        **more: Any,
+    ) -> Any:
+        data = e.StageFinishedData(pipeline=pipeline, stage=stage, attempt=attempt, outcome=outcome, **more)
+        return self.event(e.StageFinished, data, card, at)
+
+    def retried(self, card: str, stage: str, *, at: float, attempt: int) -> Any:
+        return self.event(e.StageRetried, e.StageData(pipeline="main", stage=stage, attempt=attempt), card, at)
+
+
+@pytest.fixture
+def say() -> Say:
+    return Say()
+
+
+class Books:
+    """A ledger, and the view of what was committed from it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.ledger = Ledger(limits=limits, admission=Admission(limits.label_values))
+        self.view = View()
+        self._tracker = Tracker(self.ledger)
+
+    def apply(self, *events: Any, arrived: float | None = None) -> View:
+        """Apply events as one batch, commit, and return the view."""
+        for event in events:
+            self.ledger.now = max(self.ledger.now, arrived if arrived is not None else event.time.timestamp())
+            self._tracker.apply(event)
+        self.commit()
+        return self.view
+
+    def commit(self) -> None:
+        changes = self.ledger.take()
+        self.view.update(0, changes.series)
+        self.view.declare(0, changes.declared)
+
+
+@pytest.fixture
+def books() -> Callable[..., Books]:
+    """A function that makes empty books, under limits if given."""
+
+    def make(**limits: Any) -> Books:
+        return Books(replace(Limits(), **limits))
+
+    return make
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """A function that waits until a condition holds, and fails when it does not in time."""
+
+    async def wait(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true in time"
+            await asyncio.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def own_processes(tmp_path: Path) -> Iterator[Processes]:
+    """Child processes of one test."""
+    with Processes(tmp_path / "logs") as children:
+        yield children
+
+
+@pytest.fixture
+def own_nats_url(own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path) -> str:
+    """A NATS server of this test's own: streams, sequences and failures are nobody else's."""
+    return launch.nats(own_processes, tool("nats-server"), tmp_path / "nats")
+
+
+@pytest.fixture
+def exporting() -> Callable[..., Any]:
+    """A function to ``async with``: an exporter on a free port."""
+
+    @asynccontextmanager
+    async def run(**settings: Any) -> AsyncIterator[Exporter]:
+        url = settings.pop("nats_url")
+        settings.setdefault("batch_seconds", 0.05)
+        exporter = Exporter(
+            ExporterSettings(
+                listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=url), host="host-1", **settings
+            )
+        )
+        await exporter.start()
+        try:
+            yield exporter
+        finally:
+            await exporter.stop()
+
+    return run

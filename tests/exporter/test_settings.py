@@ -1,0 +1,61 @@
+"""Settings: defaults, environment, flags, and a message that names what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from jelmon.errors import ConfigError
+from jelmon.exporter.settings import ExporterSettings
+
+
+def test_defaults() -> None:
+    settings = ExporterSettings.from_environ({})
+
+    assert str(settings.listen_address) == "127.0.0.1:9746"
+    assert (settings.collection_interval, settings.retention, settings.redis_url) == (30.0, 7 * 86400.0, None)
+
+
+def test_flags_come_before_the_environment() -> None:
+    environ = {
+        "NATS_URL": "nats://one:4222",
+        "REDIS_URL": "redis://one:6379/0",
+        "METRICS_COLLECTION_INTERVAL": "10s",
+        "METRICS_RETENTION_DAYS": "2",
+        "JELMON_PIPELINES": "p.yaml",
+    }
+    settings = ExporterSettings.from_environ(environ, nats_url="nats://two:4222", collection_interval=5.0)
+
+    assert settings.nats.url == "nats://two:4222"
+    assert settings.redis_url == "redis://one:6379/0"
+    assert (settings.collection_interval, settings.retention) == (5.0, 2 * 86400.0)
+    assert settings.pipelines_file == Path("p.yaml")
+
+
+def test_the_password_of_redis_comes_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("secret\n")
+    settings = ExporterSettings.from_environ({"REDIS_PASSWORD_FILE": str(path)})
+
+    assert settings.redis_password == "secret"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"METRICS_COLLECTION_INTERVAL": "often"}, "METRICS_COLLECTION_INTERVAL: 'often' is not a duration"),
+        ({"METRICS_COLLECTION_INTERVAL": "10ms"}, "METRICS_COLLECTION_INTERVAL: 0.01 is too small"),
+        ({"METRICS_RETENTION_DAYS": "week"}, "METRICS_RETENTION_DAYS: 'week' is not a number"),
+        ({"METRICS_LABEL_LIMIT": "0"}, "METRICS_LABEL_LIMIT: 0 is too small"),
+        ({"REDIS_URL": "localhost:6379"}, "REDIS_URL: not the address of a Redis server"),
+        ({"REDIS_URL": "redis://:hunter2@host/0"}, "REDIS_PASSWORD_FILE"),
+        ({"REDIS_PREFIX": "a{b}"}, "REDIS_PREFIX"),
+        ({"REDIS_PASSWORD": "hunter2"}, "REDIS_PASSWORD is set in the environment"),
+    ],
+)
+def test_what_is_wrong_is_named(environ: dict[str, str], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ExporterSettings.from_environ(environ)
+
+    assert expected in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,135 @@
+"""Every store keeps the same promises: atomic, fenced, and a repeated commit does no harm."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jelmon.events import PipelineDeclaredData
+from jelmon.exporter.state.cells import Key, Value
+from jelmon.exporter.state.memory import MemoryStore
+from jelmon.exporter.state.model import Changes, Declaration, Position
+from jelmon.exporter.state.redis import RedisStore
+from jelmon.exporter.state.store import FellBackError, FencedError, StateStore, StoreUnavailableError
+
+COUNTER = ("jelmore_cards_started_total", ("main",))
+HISTOGRAM = ("jelmore_card_wait_seconds", ('with "quotes" and \x1f',))
+DECLARATION = Declaration(time=5.0, data=PipelineDeclaredData(pipeline="main", stages=(), stall_limit_seconds=60.0))
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
+    made: StateStore
+    made = MemoryStore() if request.param == "memory" else RedisStore(request.getfixturevalue("redis_url"))
+    yield made
+    await made.close()
+
+
+def position(version: int) -> Position:
+    return Position(version=version, sequence=10 * version, stream="2026-01-01", time=1.5)
+
+
+async def test_what_is_committed_is_loaded(store: StateStore) -> None:
+    claim = await store.acquire(3)
+    changes = Changes(
+        series={COUNTER: 7, HISTOGRAM: (2_500_000, (1, 0, 2))},
+        entries={"card": b"\x00\xff"},
+        declared={"main": DECLARATION},
+        ids=["one", "two"],
+    )
+    await store.commit(3, claim=claim, position=position(1), changes=changes)
+    loaded = await store.load(3)
+
+    assert loaded.position == position(1)
+    assert loaded.series == changes.series
+    assert loaded.entries == changes.entries
+    assert loaded.declared == changes.declared
+    assert loaded.ids == [(1.5, ["one", "two"])]
+
+
+async def test_partitions_are_apart(store: StateStore) -> None:
+    claim = await store.acquire(1)
+    await store.commit(1, claim=claim, position=position(1), changes=Changes(series={COUNTER: 7}))
+
+    assert (await store.load(11)).series == {}
+
+
+async def test_changes_overwrite_and_remove(store: StateStore) -> None:
+    claim = await store.acquire(0)
+    first = Changes(series={COUNTER: 1, HISTOGRAM: (1, (1,))}, entries={"a": b"1", "b": b"2"}, ids=["one"])
+    await store.commit(0, claim=claim, position=position(1), changes=first)
+    second = Changes(series={COUNTER: 2, HISTOGRAM: None}, entries={"a": None, "b": b"3"}, ids=["two"], forgotten=1)
+    await store.commit(0, claim=claim, position=position(2), changes=second)
+    loaded = await store.load(0)
+
+    assert loaded.series == {COUNTER: 2}
+    assert loaded.entries == {"b": b"3"}
+    assert loaded.ids == [(1.5, ["two"])]
+
+
+async def test_an_earlier_owner_is_refused(store: StateStore) -> None:
+    """And what it wanted to write is not there."""
+    old = await store.acquire(0)
+    new = await store.acquire(0)
+    with pytest.raises(FencedError):
+        await store.commit(0, claim=old, position=position(1), changes=Changes(series={COUNTER: 100}))
+    await store.commit(0, claim=new, position=position(1), changes=Changes(series={COUNTER: 1}))
+
+    assert (await store.load(0)).series == {COUNTER: 1}
+
+
+async def test_the_same_commit_twice_is_one(store: StateStore) -> None:
+    """When the reply to a commit is lost the owner repeats it."""
+    claim = await store.acquire(0)
+    changes = Changes(series={COUNTER: 1}, ids=["one"])
+    await store.commit(0, claim=claim, position=position(1), changes=changes)
+    await store.commit(0, claim=claim, position=position(1), changes=changes)
+    loaded = await store.load(0)
+
+    assert loaded.ids == [(1.5, ["one"])]
+    assert loaded.position.version == 1
+
+
+async def test_a_store_that_fell_back_is_given_everything(store: StateStore) -> None:
+    claim = await store.acquire(0)
+    await store.commit(0, claim=claim, position=position(1), changes=Changes(series={HISTOGRAM: (1, (1,))}))
+    with pytest.raises(FellBackError):
+        await store.commit(0, claim=claim, position=position(3), changes=Changes(series={COUNTER: 3}))
+    await store.commit(0, claim=claim, position=position(4), changes=Changes(series={COUNTER: 4}), whole=True)
+    loaded = await store.load(0)
+
+    assert loaded.series == {COUNTER: 4}
+    assert loaded.position.version == 4
+
+
+async def test_large_commits_are_whole(store: StateStore) -> None:
+    """More fields than a Lua stack holds."""
+    claim = await store.acquire(0)
+    entries: dict[str, bytes | None] = {f"card-{number}": b"x" for number in range(20_000)}
+    series: dict[Key, Value] = {
+        ("jelmore_cards_started_total", (f"p-{number}",)): float(number) for number in range(9_000)
+    }
+    await store.commit(0, claim=claim, position=position(1), changes=Changes(series=series, entries=entries))
+    loaded = await store.load(0)
+
+    assert loaded.entries == entries
+    assert loaded.series == series
+
+
+async def test_redis_that_is_not_there_is_unavailable() -> None:
+    store = RedisStore("redis://127.0.0.1:9/0")
+    with pytest.raises(StoreUnavailableError, match="Redis does not answer"):
+        await store.acquire(0)
+    await store.close()
+
+
+async def test_an_equal_epoch_of_another_owner_is_refused(redis_url: str) -> None:
+    """Redis that fell back before our claim may give out our epoch again; the token tells us apart."""
+    store = RedisStore(redis_url)
+    ours = await store.acquire(0)
+    await store._client.hset(store.key(0, "meta"), "epoch", "0")
+    theirs = await store.acquire(0)
+
+    assert ours.epoch == theirs.epoch
+    with pytest.raises(FencedError):
+        await store.commit(0, claim=ours, position=position(1), changes=Changes(series={COUNTER: 100}))
+    await store.close()

@@ -1,0 +1,501 @@
+"""A promtool unit test for every alert, made from its definition.
+
+Each test loads only the rule file of the alert's signal, so that the cost of all tests grows with their number and no
+faster. Signals are fed by their recorded names; whether a recording is right is what the signals' examples are for.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from jelmon.catalogue import BY_SERIES
+from jelmon.generators.compiler import Compilation
+from jelmon.generators.definitions import (
+    Absent,
+    Combined,
+    Compare,
+    Condition,
+    Direction,
+    Operator,
+    Outside,
+    Regression,
+    Simple,
+    simple_conditions,
+)
+from jelmon.generators.expressions import NOT_FOR_MATCHING, duration, number
+from jelmon.generators.prometheus import RULES_FOLDER, quoted
+from jelmon.generators.rules import Compiled
+
+TESTS_FOLDER = "rules/tests/generated"
+_TRUTH = {
+    Operator.GT: lambda value, threshold: value > threshold,
+    Operator.GE: lambda value, threshold: value >= threshold,
+    Operator.LT: lambda value, threshold: value < threshold,
+    Operator.LE: lambda value, threshold: value <= threshold,
+    Operator.EQ: lambda value, threshold: value == threshold,
+    Operator.NE: lambda value, threshold: value != threshold,
+}
+
+Key = tuple[str, str]
+"""What is fed: ("signal", name), or ("regression", name) for the analyzer's verdict about a signal."""
+Values = dict[Key, float | None]
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One combination of values, told apart from the others by its labels."""
+
+    labels: Labels
+    values: Values
+    fires: bool
+    threshold_from: float | None = None
+
+
+@dataclass(slots=True)
+class Case:
+    """One ``tests:`` entry."""
+
+    name: str
+    series: list[tuple[str, str]] = field(default_factory=list)
+    checks: list[tuple[str, float, list[str]]] = field(default_factory=list)  # expression, seconds, samples
+
+
+def render(made: Compilation) -> dict[str, str]:
+    """One test file for each alert."""
+    interval = made.bundle.settings.evaluation_interval_seconds
+    return {
+        f"{TESTS_FOLDER}/{one.alert.rule_id}.yml": _file(one, _Writer(one, made).cases(), interval)
+        for one in made.compiled
+    }
+
+
+def _file(one: Compiled, cases: list[Case], interval: float) -> str:
+    lines = [
+        f"# generated from {one.alert.source}, do not edit",
+        "rule_files:",
+        f"  - ../../../{RULES_FOLDER}/{one.alert.signals[0]}.yml",
+        f"evaluation_interval: {duration(interval)}",
+        "tests:",
+    ]
+    for case in cases:
+        lines.append(f"  - name: {quoted(case.name)}")
+        lines.append(f"    interval: {duration(interval)}")
+        if case.series:
+            lines.append("    input_series:")
+        for series, values in case.series:
+            lines.append(f"      - series: {quoted(series)}")
+            lines.append(f"        values: {quoted(values)}")
+        lines.append("    promql_expr_test:")
+        for expression, seconds, samples in case.checks:
+            lines.append(f"      - expr: {quoted(expression)}")
+            lines.append(f"        eval_time: {duration(seconds)}")
+            if samples:
+                lines.append("        exp_samples:")
+                lines.extend(f"          - {{labels: {quoted(sample)}, value: 1}}" for sample in samples)
+    return "\n".join(lines) + "\n"
+
+
+class _Writer:
+    """The test cases of one alert."""
+
+    def __init__(self, one: Compiled, made: Compilation) -> None:
+        self._one = one
+        self._alert = one.alert
+        self._made = made
+        self._interval = made.bundle.settings.evaluation_interval_seconds
+        self._leaves = [
+            leaf for condition in (one.alert.condition, *one.alert.unless) for leaf in simple_conditions(condition)
+        ]
+        self._row_label = self._distinguishing_label()
+        self._by_history = False
+
+    def cases(self) -> list[Case]:
+        """All of them."""
+        rows = self._rows()
+        found = self._truth_tables(rows, "at the edge and on both sides of it")
+        found += self._threshold_cases()
+        true = next((row for row in rows if row.fires), None)
+        if true is not None:
+            found.append(self._timeline(true))
+            if self._levels():
+                found.append(self._flap(true))
+        if self._constant():
+            return found
+        if not self._fires_without_input():
+            found.append(
+                Case("without any input nothing fires", checks=[(self._firing("alertname"), self._steady(), [])])
+            )
+        if any(isinstance(leaf, Regression) for leaf in self._leaves):
+            self._by_history = True
+            found += self._truth_tables(self._rows(), "without an analyzer, by median and MAD")
+        return found
+
+    # --- labels and series ---
+
+    def _distinguishing_label(self) -> str | None:
+        """A label by which rows can be told apart without meeting each other in the conditions."""
+        if any(isinstance(leaf, Absent) for leaf in self._leaves):
+            return None
+        labels = [self._made.known.labels[leaf.signal] for leaf in self._leaves]
+        common = frozenset.intersection(*labels)
+        if others := sorted(common - NOT_FOR_MATCHING):
+            return "pipeline" if "pipeline" in others else others[0]
+        return "instance" if len(self._leaves) == 1 else None
+
+    def _labels(self, names: Iterable[str], row: Labels) -> Labels:
+        plain = {name: f"a-{name}" for name in names}
+        return {name: row.get(name, value) for name, value in plain.items()}
+
+    def _signal_labels(self, signal: str, row: Labels) -> Labels:
+        found = self._labels(self._made.known.labels[signal], row)
+        if "job" in found and "job" not in row:
+            found["job"] = self._job(signal)
+        if "instance" in found and "instance" not in row:
+            rule = self._made.known.labels[signal] - (self._made.analyses[signal].labels or frozenset())
+            found["instance"] = "all" if "instance" in rule else "a-instance"
+        return found
+
+    def _job(self, signal: str) -> str:
+        if job := self._made.bundle.signals[signal].job:
+            return job
+        for name in self._made.analyses[signal].names:
+            if name in BY_SERIES:
+                return BY_SERIES[name].service.job
+        return "a-job"
+
+    # --- what each combination of values means ---
+
+    def _rows(self) -> list[Row]:
+        candidates: dict[Key, list[float | None]] = {}
+        for leaf in self._leaves:
+            known = candidates.setdefault(_key(leaf), [])
+            known.extend(value for value in _edges(leaf, self._made) if value not in known)
+        if len(candidates) > 1 or self._row_label is not None:
+            for values in candidates.values():
+                values.append(None)
+        combinations = self._truth_table(candidates)
+        for key, values in candidates.items():
+            decisive = self._decisive(key, values, combinations)
+            combinations += [changed for value in values if (changed := {**decisive, key: value}) not in combinations]
+        return [
+            Row({self._row_label: f"row-{place:02}"} if self._row_label else {}, row, self._holds(row))
+            for place, row in enumerate(combinations, 1)
+        ]
+
+    def _truth_table(self, candidates: dict[Key, list[float | None]]) -> list[Values]:
+        """Every combination of what can hold, with one value for each."""
+        kinds: list[list[float | None]] = []
+        for key, values in candidates.items():
+            leaves = [leaf for leaf in self._leaves if _key(leaf) == key]
+            seen: dict[tuple[bool, ...], float | None] = {}
+            for value in values:
+                seen.setdefault(tuple(self._true(leaf, {key: value}) for leaf in leaves), value)
+            kinds.append(list(seen.values()))
+        return [dict(zip(candidates, values, strict=True)) for values in itertools.product(*kinds)]
+
+    def _decisive(self, key: Key, values: list[float | None], combinations: list[Values]) -> Values:
+        """A combination of the other values in which this one decides."""
+        for row in combinations:
+            if len({self._holds({**row, key: value}) for value in values}) > 1:
+                return row
+        return combinations[0]
+
+    def _holds(self, values: Values) -> bool:
+        alert = self._alert
+        return self._true(alert.condition, values) and not any(self._true(part, values) for part in alert.unless)
+
+    def _true(self, condition: Condition, values: Values) -> bool:
+        if isinstance(condition, Combined):
+            return sum(self._true(part, values) for part in condition.parts) >= condition.least
+        value = values[_key(condition)]
+        match condition:
+            case Absent():
+                return value is None
+            case _ if value is None:
+                return False
+            case Compare():
+                return bool(_TRUTH[condition.operator](value, condition.threshold))
+            case Outside():
+                return value < condition.low or value > condition.high
+            case Regression():
+                sign = -1 if self._made.known.directions[condition.signal] is Direction.DOWN else 1
+                return sign * value > condition.threshold
+
+    def _fires_without_input(self) -> bool:
+        return self._holds({_key(leaf): None for leaf in self._leaves})
+
+    def _constant(self) -> bool:
+        """Whether the signal has a value without any input."""
+        return not self._made.analyses[self._alert.signals[0]].names
+
+    # --- series ---
+
+    def _series(self, rows: Iterable[Row], shape: str) -> list[tuple[str, str]]:
+        """Input for these rows; ``shape`` is what follows the value, such as ``x20``."""
+        found: dict[str, str] = {}
+        for row in rows:
+            for (kind, signal), value in row.values.items():
+                if value is not None:
+                    for series, amount in self._inputs(kind, signal, value, row.labels):
+                        found[series] = f"{number(amount)}{shape}"
+            if row.threshold_from is not None:
+                found[self._threshold_series(row.labels)] = f"{number(row.threshold_from)}{shape}"
+        if any(kind == "regression" for row in rows for kind, _ in row.values) and not self._by_history:
+            name = "jelmore_analyzer_last_success_timestamp_seconds"
+            found[_selector(name, {"analyzer": "regression", "job": "jelmon-analyzer"})] = f"0+{self._interval:g}x600"
+        return list(found.items())
+
+    def _inputs(self, kind: str, signal: str, value: float, row: Labels) -> list[tuple[str, float]]:
+        labels = self._signal_labels(signal, row)
+        record = self._made.known.records[signal]
+        if kind == "signal":
+            return [(_selector(record, labels), value)]
+        leaf = next(one for one in self._leaves if isinstance(one, Regression) and one.signal == signal)
+        if self._by_history:
+            level = max(100.0, 2 * leaf.floor)
+            return [
+                (_selector(f"{record}:baseline", labels), level),
+                (_selector(f"{record}:mad", labels), level * leaf.threshold / 100),
+                (_selector(f"{record}:median5m", labels), level * (1 + value)),
+            ]
+        own = {name: text for name, text in labels.items() if name in ("pipeline", "stage")}
+        own |= {"signal": signal, "job": "jelmon-analyzer", "instance": "a-instance"}
+        sign = -1 if self._made.known.directions[signal] is Direction.DOWN else 1
+        near = "upper" if sign < 0 else "lower"
+        return [
+            (_selector(record, labels), 1.0),
+            (_selector("jelmore_regression_change_ratio", own), value),
+            (_selector(f"jelmore_regression_change_{near}_ratio", own), sign * (leaf.lower_bound + 0.01)),
+            (_selector("jelmore_regression_q_value", own), leaf.q_value / 2),
+        ]
+
+    def _threshold_series(self, row: Labels) -> str:
+        leaf = self._with_threshold_from()
+        assert leaf is not None
+        assert leaf.threshold_from is not None
+        labels = self._labels(self._made.known.metric_labels(leaf.threshold_from), row)
+        return _selector(leaf.threshold_from, {**labels, "job": row.get("job", self._job(leaf.signal))})
+
+    def _with_threshold_from(self) -> Compare | None:
+        return next((leaf for leaf in self._leaves if isinstance(leaf, Compare) and leaf.threshold_from), None)
+
+    # --- cases ---
+
+    def _firing(self, *by: str, level: str | None = "") -> str:
+        chosen = "" if level is None else f',escalation_level="{level}"'
+        selector = (
+            f'ALERTS{{alertname="{self._alert.name}",rule_id="{self._alert.rule_id}",alertstate="firing"{chosen}}}'
+        )
+        return f"group by ({', '.join(by)}) ({selector})"
+
+    def _steady(self) -> float:
+        """When a condition that holds from the start has led to a firing alert."""
+        return self._ceil(self._alert.duration_seconds) + 2 * self._interval
+
+    def _ceil(self, seconds: float) -> float:
+        return -(-seconds // self._interval) * self._interval
+
+    def _truth_tables(self, rows: list[Row], name: str) -> list[Case]:
+        shape = f"x{round(self._steady() / self._interval) + 2}"
+        if self._row_label is None:
+            return [
+                Case(
+                    f"{name}: {_in_words(row)}",
+                    self._series([row], shape),
+                    [(self._firing("alertname"), self._steady(), [self._name_sample()] if row.fires else [])],
+                )
+                for row in rows
+            ]
+        samples = [f'{{{self._row_label}="{row.labels[self._row_label]}"}}' for row in rows if row.fires]
+        if self._constant():  # its own series is there as well
+            samples.append('{instance="all"}')
+        check = (self._firing(self._row_label), self._steady(), samples)
+        return [Case(name, self._series(rows, shape), [check])]
+
+    def _name_sample(self) -> str:
+        return f'{{alertname="{self._alert.name}"}}'
+
+    def _threshold_cases(self) -> list[Case]:
+        """Declared thresholds, and overrides for some labels."""
+        declaring = self._with_threshold_from()
+        others = {key: value for row in self._rows() if row.fires for key, value in row.values.items()}
+        rows: list[Row] = []
+        if declaring is not None and self._row_label:
+            declared = declaring.threshold * 2 or 1.0
+            moved = replace(declaring, threshold=declared)
+            rows += [
+                Row(
+                    {self._row_label: f"declared-{place}"},
+                    {**others, _key(declaring): value},
+                    self._true(moved, {_key(declaring): value}),
+                    declared,
+                )
+                for place, value in enumerate(_edges(declaring, self._made, declared), 1)
+            ]
+        for leaf in self._leaves:
+            if not isinstance(leaf, Compare):
+                continue
+            for number_of, override in enumerate(leaf.overrides, 1):
+                moved = replace(leaf, threshold=override.threshold)
+                rows += [
+                    Row(
+                        {**dict(override.labels), "job": f"override-{number_of}-{place}"},
+                        {**others, _key(leaf): value},
+                        self._true(moved, {_key(leaf): value}),
+                    )
+                    for place, value in enumerate(_edges(leaf, self._made, override.threshold), 1)
+                ]
+        if not rows:
+            return []
+        by = sorted({"job", *(name for row in rows for name in row.labels)})
+        samples = []
+        for row in rows:
+            if row.fires:
+                labels = {**self._signal_labels(self._alert.signals[0], row.labels)}
+                samples.append(_selector("", {name: labels[name] for name in by if name in labels}))
+        shape = f"x{round(self._steady() / self._interval) + 2}"
+        check = (self._firing(*by), self._steady(), samples)
+        return [Case("other thresholds, declared or overridden", self._series(rows, shape), [check])]
+
+    def _levels(self) -> list[float]:
+        escalation = self._made.bundle.escalations.get(self._alert.escalation or "")
+        return [level.minutes * 60 for level in escalation.levels] if escalation else []
+
+    def _timeline(self, row: Row) -> Case:
+        """Not before its time, at its time, each level at its minute, through a gap, and gone in the end."""
+        if self._constant():
+            return self._constant_timeline()
+        step, levels = self._interval, self._levels()
+        before = 4  # steps of silence first
+        start = before * step
+        fires = start + self._ceil(self._alert.duration_seconds)
+        hold = round((fires - start + (levels[-1] if levels else 0)) / step) + 20
+        gap = 4  # missed scrapes, fewer than Prometheus looks back
+        end = start + (hold + gap) * step
+        label = self._row_label or "alertname"
+        sample = f'{{{label}="{row.labels.get(label, self._alert.name)}"}}'
+        case = Case("fires exactly in time, through a gap, and resolves")
+        false = next((one for one in self._rows() if not one.fires and _none(one) == _none(row)), None)
+        for series, values in self._series([row], ""):
+            if values.startswith("0+"):
+                case.series.append((series, values))
+                continue
+            quiet = dict(self._series([replace(false, labels=row.labels)], "")).get(series) if false else None
+            first = f"{quiet}x{before - 1}" if quiet is not None else f"_x{before}"
+            last = f"{quiet}x40" if quiet is not None else "stale _x40"
+            middle = f"{values}x{hold - 9 - 1} _x{gap} {values}x8"
+            case.series.append((series, f"{first} {middle} {last}"))
+        if not case.series:  # absence: the input is there first, and comes back
+            for series, values in self._series([self._present()], ""):
+                case.series.append((series, f"{values}x{before - 1} stale _x{hold + gap - 1} {values}x40"))
+        by = (label, "escalation_level")
+
+        def check(seconds: float, count: int | None) -> None:
+            samples = [] if count is None else [_level(sample, place) for place in range(count + 1)]
+            case.checks.append((self._firing(*by, level=None), seconds, samples))
+
+        check(fires - step, None)
+        check(fires, 0)
+        case.checks.append(self._all_labels(row, fires))
+        for place, level in enumerate(levels):
+            check(self._ceil(fires + level) - step, place)
+            check(self._ceil(fires + level), place + 1)
+        gone = end + self._ceil(self._alert.keep_firing_seconds)
+        check(gone - step, len(levels))
+        check(gone, None)
+        return case
+
+    def _constant_timeline(self) -> Case:
+        fires = self._ceil(self._alert.duration_seconds)
+        return Case("fires from the start", [], [(self._firing("alertname"), fires, [self._name_sample()])])
+
+    def _present(self) -> Row:
+        values: Values = {_key(leaf): 1.0 for leaf in self._leaves}
+        return Row({}, values, False)
+
+    def _all_labels(self, row: Row, seconds: float) -> tuple[str, float, list[str]]:
+        """Every label of the alert, as routes and dashboards see them."""
+        rule = self._one.rules[0]
+        labels = {"alertname": self._alert.name, "alertstate": "firing", **rule.labels}
+        names = self._one.expression.labels
+        own = self._signal_labels(self._alert.signals[0], row.labels)
+        labels |= {name: own[name] for name in names if name in own}
+        expression = f'ALERTS{{alertname="{self._alert.name}",rule_id="{self._alert.rule_id}",escalation_level=""}}'
+        return expression, seconds, [_selector("ALERTS", labels)]
+
+    def _flap(self, row: Row) -> Case:
+        """A pause of up to ten minutes keeps the clock of the escalation."""
+        step, alert, levels = self._interval, self._alert, self._levels()
+        fires = self._ceil(alert.duration_seconds)
+        resolved_after = 180.0  # it fires for three minutes, then pauses for nine
+        off = fires + resolved_after
+        back = off + self._ceil(alert.keep_firing_seconds) + 540.0
+        again = back + self._ceil(alert.duration_seconds)
+        until = max(again, fires + levels[0]) + 10 * step
+        case = Case("a flap keeps the clock of the escalation")
+        on_steps, off_steps, back_steps = (round(n / step) for n in (off, back - off, until - back + 10 * step))
+        for series, values in self._series([row], ""):
+            if values.startswith("0+"):
+                case.series.append((series, values))
+            else:
+                case.series.append((series, f"{values}x{on_steps - 1} stale _x{off_steps - 1} {values}x{back_steps}"))
+        if not case.series:
+            for series, values in self._series([self._present()], ""):
+                text = f"_x{on_steps} {values}x{off_steps - 1} stale _x{back_steps}"
+                case.series.append((series, text))
+        label = self._row_label or "alertname"
+        sample = f'{{{label}="{row.labels.get(label, alert.name)}"}}'
+        by = (label, "escalation_level")
+        due = [fires + level for level in levels]
+
+        def at(seconds: float) -> None:
+            count = sum(self._ceil(moment) <= seconds for moment in due)
+            samples = [_level(sample, place) for place in range(count + 1)]
+            case.checks.append((self._firing(*by, level=None), seconds, samples))
+
+        case.checks.append((self._firing(*by, level=None), back - step, []))
+        at(again)
+        at(max(again, self._ceil(due[0])))
+        return case
+
+
+def _none(row: Row) -> set[Key]:
+    return {key for key, value in row.values.items() if value is None}
+
+
+def _key(leaf: Simple) -> Key:
+    return ("regression" if isinstance(leaf, Regression) else "signal", leaf.signal)
+
+
+def _edges(leaf: Simple, made: Compilation, threshold: float | None = None) -> list[float | None]:
+    """The values that tell this condition from every near miss, besides no value at all."""
+    match leaf:
+        case Absent():
+            return [None, 1.0]
+        case Compare():
+            return _around(leaf.threshold if threshold is None else threshold)
+        case Outside():
+            return [*_around(leaf.low), *_around(leaf.high)]
+        case Regression():
+            sign = -1 if made.known.directions[leaf.signal] is Direction.DOWN else 1
+            return [sign * leaf.threshold * 0.99, sign * leaf.threshold * 1.01]
+
+
+def _around(value: float) -> list[float | None]:
+    step = abs(value) / 1000 or 0.001
+    return [float(number(value - step)), value, float(number(value + step))]
+
+
+def _selector(name: str, labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inner}}}"
+
+
+def _level(sample: str, place: int) -> str:
+    return sample if place == 0 else f'{sample[:-1]},escalation_level="{place}"}}'
+
+
+def _in_words(row: Row) -> str:
+    parts = [f"{name} {'absent' if value is None else number(value)}" for (_, name), value in row.values.items()]
+    return ", ".join(parts)

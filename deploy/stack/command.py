@@ -1,6 +1,7 @@
 """``jelmon demo``."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +22,7 @@ Servers that are missing are fetched into a cache folder; nothing is installed a
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("--seconds", type=_seconds, help="end after this many seconds (default: go on until Ctrl-C)")
+    parser.add_argument("--stall-at", type=_seconds, default=60, help="when the pipeline stalls (default: after 60 s)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: the current folder)")
 
@@ -32,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
             f"{args.root} is not a checkout of jelmon", hint="run it in the repository, or name it with --root"
         )
     return run_demo(
-        DemoSettings(root=args.root.resolve(), seconds=args.seconds, keep=args.keep), Console(highlight=False)
+        DemoSettings(root=args.root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep),
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()),  # lines of a log are not folded
     )
 
 

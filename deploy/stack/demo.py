@@ -23,16 +23,18 @@ from jelmon.stack.proof import Addresses, Proof
 PIPELINE = "demo"
 REFRESH_SECONDS = 1.0
 PLAIN_STATUS_SECONDS = 15.0
+STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
 HELPFUL = ("redis-server", "postgres", "initdb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSettings:
-    """What to run. ``seconds`` is None to go on until Ctrl-C."""
+    """What to run. ``seconds`` is None to go on until Ctrl-C; ``stall_at`` is seconds after the start."""
 
     root: Path
     seconds: float | None = None
+    stall_at: float = 60
     keep: bool = False
     scrape_seconds: int = 5
 
@@ -148,7 +150,9 @@ def _start(
     )
     config = _prometheus_config(settings, folder, exporter, responder, alertmanager, prometheus_port)
     prometheus = launch.prometheus(processes, paths["prometheus"], folder / "prometheus", config, port=prometheus_port)
-    processes.start("simulate", [sys.executable, "-m", "jelmon", "simulate", "--scenario", "demo", "--nats.url", nats])
+    trouble = ["--slow-at", f"{settings.stall_at * 0.6:g}", "--stall-at", f"{settings.stall_at:g}"]
+    trouble += ["--stall-seconds", f"{STALL_SECONDS:g}"]
+    processes.start("simulate", [sys.executable, "-m", "jelmon", "simulate", *trouble, "--nats.url", nats])
     return Addresses(
         exporter=exporter,
         responder=responder,

@@ -72,6 +72,7 @@ def prometheus(processes: Processes, program: Path, folder: Path, config: Path, 
             "--rules.alert.for-grace-period=0s",
         ],
         environ=servers.environment(program),
+        folder=servers.working_folder(program),
     )
     url = f"http://127.0.0.1:{port}"
     processes.wait_until("prometheus", lambda: answers(f"{url}/-/ready"), seconds=START_SECONDS, child=child)
@@ -91,6 +92,7 @@ def alertmanager(processes: Processes, program: Path, folder: Path, config: Path
             "--cluster.listen-address=",
         ],
         environ=servers.environment(program),
+        folder=servers.working_folder(program),
     )
     url = f"http://127.0.0.1:{port}"
     processes.wait_until("alertmanager", lambda: answers(f"{url}/-/ready"), seconds=START_SECONDS, child=child)

@@ -19,6 +19,10 @@ Say = Callable[[str], None]
 
 PROMETHEUS_MODULE = "github.com/prometheus/prometheus/cmd/{}@v0.316.0"  # Prometheus 3.16
 ALERTMANAGER_MODULE = "github.com/prometheus/alertmanager/cmd/{}@v0.31.0"
+_RELOCATED = {
+    "usr/bin/prometheus": (b"/usr/share/prometheus/web/",),
+    "usr/bin/prometheus-alertmanager": (b"/usr/share/prometheus/alertmanager",),
+}
 _APT_TIMEOUT_SECONDS = 300
 _GO_TIMEOUT_SECONDS = 1500
 
@@ -85,6 +89,12 @@ def get(names: Iterable[str], say: Say) -> dict[str, Path]:
             )
         paths[name] = path
     return paths
+
+
+def working_folder(program: Path) -> Path | None:
+    """The folder that a program must be started in, if it is one that we unpacked: see `_relocate`."""
+    root = cache_folder() / "debian"
+    return root if program.is_relative_to(root) else None
 
 
 def environment(program: Path) -> dict[str, str]:
@@ -160,9 +170,28 @@ def _from_packages(missing: list[str], say: Say) -> list[str]:
             for archive in sorted((apt / "cache" / "archives").glob("*.deb")):
                 _run(["dpkg", "-x", str(archive), str(cache_folder() / "debian")], timeout=_APT_TIMEOUT_SECONDS)
                 archive.unlink()
+        for name in _RELOCATED:
+            _relocate(cache_folder() / "debian" / name)
     except SourceError as error:
         return [f"apt: {error.message}"]
     return []
+
+
+def _relocate(program: Path) -> None:
+    """Let an unpacked program find its data files.
+
+    Debian builds absolute paths into it. A path without its leading slash and with one more at its end is as long,
+    and means the same file when the program is started in the folder that holds the unpacked ``usr``.
+    """
+    if not program.is_file():
+        return
+    content = program.read_bytes()
+    for path in _RELOCATED[f"usr/bin/{program.name}"]:
+        content = content.replace(path, path.removeprefix(b"/") + b"/")
+    fresh = program.with_suffix(".new")
+    fresh.write_bytes(content)
+    fresh.chmod(0o755)
+    fresh.replace(program)
 
 
 def _from_go(missing: list[str], say: Say) -> list[str]:

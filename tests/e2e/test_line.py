@@ -1,0 +1,74 @@
+"""The whole line as a user runs it: an event goes in, a row of the alert history comes out, nothing stays behind."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from jelmon.stack.processes import listens
+
+DEADLINE_SECONDS = 150.0
+STEPS = (
+    "event counted by the exporter",
+    "metric shows no activity beyond the limit",
+    "rule PipelineStalled fires in Prometheus",
+    "alert is active in Alertmanager",
+    "responder took the webhook",
+    "row in the alert history",
+)
+
+
+def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_path: Path) -> None:
+    """`jelmon demo` with an early stall, ended by Ctrl-C once the alert has arrived."""
+    output = tmp_path / "output"
+    with output.open("wb") as stream:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "jelmon", "demo", "--stall-at", "8"],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while "✔ row in the alert history" not in output.read_text():
+            assert demo.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.2)
+        children = psutil.Process(demo.pid).children(recursive=True)
+        names = sorted(child.name() for child in children)
+        ports = sorted({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", output.read_text())})
+    finally:
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(30)
+    text = output.read_text()
+
+    assert code == 0, text
+    assert [step for step in STEPS if f"  ✔ {step}" not in text] == []
+    assert "The alert went the whole way." in text
+    assert len(names) >= 8, names  # seven servers and services, and the simulation
+    assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    assert [port for port in ports if listens(port)] == []
+
+
+def test_killed_demo_leaves_nothing_running(root: Path, tmp_path: Path) -> None:
+    """Even kill -9, which gives no chance to stop the children."""
+    with (tmp_path / "output").open("wb") as stream:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "jelmon", "demo"], cwd=root, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+        )
+    process = psutil.Process(demo.pid)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while len(children := process.children(recursive=True)) < 4:
+        assert demo.poll() is None, (tmp_path / "output").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    demo.kill()
+    demo.wait()
+    _, alive = psutil.wait_procs(children, timeout=15)
+
+    assert alive == []

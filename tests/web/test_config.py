@@ -86,7 +86,7 @@ def test_certificate_and_key_may_stand_in_the_file(write: Write, tmp_path: Path)
 
     assert config.tls is not None
     assert config.tls.context.verify_mode == ssl.CERT_OPTIONAL
-    assert config.files == (tmp_path / "web.yml",)
+    assert list(config.files) == [tmp_path / "web.yml"]
 
 
 def test_ciphers_have_the_names_that_go_gives_them(write: Write) -> None:

@@ -11,6 +11,7 @@ from jelmon.errors import ConfigError, DefinitionError, Problem
 from jelmon.handwritten import Fields, fields_of, read
 from jelmon.settings import parse_duration
 from jelmon.web.tls import Tls, read_tls
+from jelmon.web.watch import State, state_of
 
 _HEADERS: dict[str, tuple[str, ...]] = {  # those that may be set; values, where only some make sense
     "Content-Security-Policy": (),
@@ -41,6 +42,8 @@ class WebConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
     rate_limit: RateLimit | None = None
     warnings: tuple[str, ...] = ()
+    files: Mapping[Path, State] = field(default_factory=dict)
+    """The file and those that it names, as they were just before they were read."""
 
     @classmethod
     def load(cls, path: Path) -> "WebConfig":
@@ -51,6 +54,7 @@ class WebConfig:
                 at once. No line of the file is quoted, as it holds secrets.
         """
         problems: list[Problem] = []
+        files = {path: state_of(path)}
         top = read(Path(), str(path), problems, may_be_empty=True, secret=True)
         if top is None:
             raise DefinitionError(problems)
@@ -59,19 +63,24 @@ class WebConfig:
         tls = None
         if tls_section is not None and tls_section.nodes:
             tls = read_tls(tls_section, path.parent)
-            warnings.extend(tls.warnings if tls else ())
+            if tls is not None:
+                warnings.extend(tls.warnings)
+                files.update(tls.files)
         headers, users, rate_limit = _read_headers(top, warnings), _read_users(top, warnings), _read_rate_limit(top)
         top.done("a web config")
         if problems:
             raise DefinitionError(problems)
         if users and tls is None:
             warnings.append("basic_auth_users without TLS: passwords cross the network in the clear")
-        return cls(path=path, tls=tls, headers=headers, users=users, rate_limit=rate_limit, warnings=tuple(warnings))
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The file and those that it names; a change of any of them is a change of the configuration."""
-        return (*((self.path,) if self.path else ()), *(self.tls.files if self.tls else ()))
+        return cls(
+            path=path,
+            tls=tls,
+            users=users,
+            headers=headers,
+            rate_limit=rate_limit,
+            warnings=tuple(warnings),
+            files=files,
+        )
 
 
 def _section(fields: Fields, name: str) -> Fields | None:

@@ -14,10 +14,14 @@ OPEN_PATHS = frozenset({"/-/healthy", "/-/ready", "/health"})
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The state of one thing a service depends on. ``detail`` is shown to anybody who asks: no secrets."""
+    """The state of one thing a service depends on. ``detail`` is shown to anybody who asks: no secrets.
+
+    What is not ``needed`` is shown, but the service is ready without it.
+    """
 
     ok: bool
     detail: str = ""
+    needed: bool = True
 
 
 Checks = Callable[[], Mapping[str, Check]]
@@ -31,7 +35,7 @@ def health_routes(service: str, checks: Checks, started: float) -> list[web.Rout
         return web.Response(text="OK\n")
 
     async def ready(_: web.Request) -> web.Response:
-        failed = sorted(name for name, check in checks().items() if not check.ok)
+        failed = sorted(name for name, check in checks().items() if check.needed and not check.ok)
         if failed:
             return web.Response(status=503, text=f"not ready: {', '.join(failed)}\n")
         return web.Response(text="OK\n")
@@ -49,6 +53,8 @@ def health_routes(service: str, checks: Checks, started: float) -> list[web.Rout
                 for name, check in sorted(states.items())
             },
         }
-        return web.json_response(body, status=200 if ok else 503)
+        return web.json_response(
+            body, status=200 if all(check.ok for check in states.values() if check.needed) else 503
+        )
 
     return [web.get("/-/healthy", healthy), web.get("/-/ready", ready), web.get("/health", health)]

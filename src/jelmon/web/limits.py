@@ -20,6 +20,10 @@ _FULL = (
 )
 
 
+class SlowBodyError(TimeoutError):
+    """The body of a request did not come in time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientLimits:
     """What one client, and all of them together, may take."""
@@ -205,8 +209,8 @@ class _Connection(asyncio.Protocol):
         if self._body is not None:
             if self._body.is_eof():
                 self._body = None
-            elif now > self._body_due:  # whoever reads it gets this, and it becomes the answer
-                self._body.set_exception(web.HTTPRequestTimeout(text="the body of the request came too slowly\n"))
+            elif now > self._body_due:  # whoever reads it gets this
+                self._body.set_exception(SlowBodyError())
                 self._body = None
         if self._transport.is_closing():
             self._closing_due = self._closing_due or now + self._gate.limits.write_seconds

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from jelmon.settings import ListenAddress
 from jelmon.web.authentication import Authenticator, BusyError
 from jelmon.web.config import WebConfig
 from jelmon.web.health import OPEN_PATHS, Checks, health_routes
-from jelmon.web.limits import ClientLimits, Gate, TokenBucket
+from jelmon.web.limits import ClientLimits, Gate, SlowBodyError, TokenBucket
 from jelmon.web.pages import Handler
+from jelmon.web.watch import states_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +139,8 @@ class Server:
                     if refusal is not None:
                         return refusal
                 return await handler(request)
+            except SlowBodyError:
+                return web.Response(status=408, text="the body of the request came too slowly\n")
             finally:
                 gate.end(request)
 
@@ -168,18 +170,18 @@ class Server:
             gate.sweep()
 
     async def _watch(self, path: Path) -> None:
-        seen = _states(self._config.files)
+        seen = dict(self._config.files)
         while True:
             await asyncio.sleep(self._reload_seconds)
-            now = _states(self._config.files)
+            now = states_of(seen)
             if now == seen:
                 continue
             while now != seen:  # a certificate and its key are written one after the other
                 seen = now
                 await asyncio.sleep(self._reload_seconds / 4)
-                now = _states(self._config.files)
+                now = states_of(seen)
             if await self._reload(path):
-                seen = _states(self._config.files) | {file: seen[file] for file in self._config.files if file in seen}
+                seen = dict(self._config.files)  # it may name other files
 
     async def _reload(self, path: Path) -> bool:
         before = self._config
@@ -222,22 +224,6 @@ class Server:
             self._bucket = TokenBucket(limit.interval, limit.burst) if limit else None
         if self._gate is not None:
             self._gate.allowed_names = config.tls.allowed_names if config.tls else frozenset()
-
-
-_State = tuple[int, int, int] | None
-
-
-def _states(files: Iterable[Path]) -> dict[Path, _State]:
-    """What tells each file from its next version."""
-    return {path: _state(path) for path in files}
-
-
-def _state(path: Path) -> _State:
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 class _OnlyFaultsOfOurs(logging.Filter):

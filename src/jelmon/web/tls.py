@@ -7,12 +7,13 @@ refused if that would be less safe, and told as a warning if it is safer.
 import contextlib
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from jelmon.handwritten import Fields, did_you_mean
+from jelmon.web.watch import State, state_of
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1_2,
@@ -51,7 +52,7 @@ class Tls:
 
     context: ssl.SSLContext
     allowed_names: frozenset[str]
-    files: tuple[Path, ...]
+    files: Mapping[Path, State]  # as they were just before they were read
     warnings: tuple[str, ...]
 
 
@@ -67,7 +68,7 @@ def read_tls(fields: Fields, folder: Path) -> Tls | None:
     problems = fields.place.source.problems
     before = len(problems)
     warnings: list[str] = []
-    files: list[Path] = []
+    files: dict[Path, State] = {}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _read_versions(fields, context, warnings)
     _read_ciphers(fields, context)
@@ -102,7 +103,7 @@ def read_tls(fields: Fields, folder: Path) -> Tls | None:
     context.verify_mode = _CLIENT_AUTH[kind]
     if len(problems) > before:
         return None
-    return Tls(context=context, allowed_names=names, files=tuple(files), warnings=tuple(warnings))
+    return Tls(context=context, allowed_names=names, files=files, warnings=tuple(warnings))
 
 
 def _read_versions(fields: Fields, context: ssl.SSLContext, warnings: list[str]) -> None:
@@ -163,7 +164,7 @@ def _read_client_auth(fields: Fields, warnings: list[str]) -> str:
     return kind
 
 
-def _read_pem(fields: Fields, inline: str, in_file: str, folder: Path, files: list[Path]) -> bytes | None:
+def _read_pem(fields: Fields, inline: str, in_file: str, folder: Path, files: dict[Path, State]) -> bytes | None:
     """The PEM text that stands in the file itself or in another one."""
     if fields.has(inline) and fields.has(in_file):
         fields.at(inline).refuse(f"{inline} and {in_file} exclude each other", hint="remove one of them")
@@ -172,7 +173,7 @@ def _read_pem(fields: Fields, inline: str, in_file: str, folder: Path, files: li
     if name is None:
         return text.encode() if text is not None else None
     path = folder / name
-    files.append(path)
+    files[path] = state_of(path)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -53,7 +53,7 @@ class Responder:
             on_actions=self._publisher.wake if self._publisher else lambda: None,
         )
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
-        self._alertmanager_check = Check(False, "not asked yet")
+        self._alertmanager_check = Check(True, "not asked yet", needed=False)
         self._drilling = asyncio.Lock()
         config = WebConfig.load(settings.web_config) if settings.web_config else None
         self.server = Server("responder", checks=self._checks, config=config, max_body=MAX_PAYLOAD_BYTES)
@@ -83,6 +83,18 @@ class Responder:
             raise
         logger.info("responder listens", extra={"url": self.server.url, "history": self._history.kind})
 
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Serve until ``stopped`` is set or a task dies of a fault of ours."""
+        await self.start()
+        waiter = asyncio.create_task(stopped.wait())
+        try:
+            done, _ = await asyncio.wait([waiter, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {waiter}:
+                task.result()
+        finally:
+            waiter.cancel()
+            await self.stop()
+
     async def stop(self) -> None:
         """Stop listening, then close the history; leaves no task and no thread."""
         await self.server.stop()
@@ -106,19 +118,18 @@ class Responder:
         except JelmonError as error:
             if self._alertmanager_check.detail != "does not answer":
                 logger.warning("Alertmanager does not answer", extra={"error": error.message})
-            self._alertmanager_check = Check(False, "does not answer")
+            self._alertmanager_check = Check(False, "does not answer", needed=False)
             raise
-        self._alertmanager_check = Check(True, f"{len(active)} alerts")
+        self._alertmanager_check = Check(True, f"{len(active)} alerts", needed=False)
         if age >= timedelta(seconds=self._settings.settle_seconds):
             await self._journal.reconcile(active, polled_at=polled_at)
 
     def _checks(self) -> dict[str, Check]:
         checks = {"history": self._journal.check}
-        # without Alertmanager's API or NATS we still take webhooks: shown, but no reason to be unready
         if self._alertmanager is not None:
-            checks["alertmanager"] = Check(True, self._alertmanager_check.detail)
+            checks["alertmanager"] = self._alertmanager_check
         if self._publisher is not None:
-            checks["nats"] = Check(True, self._publisher.check.detail)
+            checks["nats"] = self._publisher.check
         return checks
 
     def _routes(self) -> list[web.RouteDef]:

@@ -29,15 +29,20 @@ and to ask:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``jelmon responder``."""
     parser.epilog = _EPILOG
-    parser.add_argument(
+    web = parser.add_argument_group("web")
+    web.add_argument(
         "--web.listen-address",
         dest="listen",
         metavar="HOST:PORT",
         default=DEFAULT_LISTEN,
         help="where to listen (default: %(default)s)",
     )
-    parser.add_argument(
-        "--web.config.file", dest="web_config", metavar="FILE", type=Path, help="TLS and users, as for Prometheus"
+    web.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        metavar="FILE",
+        type=Path,
+        help="TLS, basic auth and headers, in the form that Prometheus' exporters share",
     )
     history = parser.add_argument_group("history")
     history.add_argument(
@@ -103,13 +108,8 @@ async def _migrate(settings: ResponderSettings) -> None:
 
 
 async def _serve(settings: ResponderSettings) -> None:
-    stop = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    responder = Responder(settings)
-    await responder.start()
-    try:
-        await stop.wait()
-    finally:
-        await responder.stop()
+        loop.add_signal_handler(number, stopped.set)
+    await Responder(settings).run(stopped)

@@ -41,7 +41,7 @@ class ActionPublisher:
         self._instruments = instruments
         self._client: Client | None = None
         self._wake = asyncio.Event()
-        self.check = Check(False, "not connected yet")
+        self.check = Check(False, "not connected yet", needed=False)
 
     def wake(self) -> None:
         """There is something to publish."""
@@ -79,10 +79,10 @@ class ActionPublisher:
             except SourceError as error:
                 if self.check.detail != "does not answer":
                     logger.warning("NATS does not answer", extra={"error": error.message})
-                self.check = Check(False, "does not answer")
+                self.check = Check(False, "does not answer", needed=False)
                 return None
         up = self._client.is_connected
-        self.check = Check(up, "connected" if up else "connection lost")
+        self.check = Check(up, "connected" if up else "connection lost", needed=False)
         return self._client if up else None
 
     async def _publish(self, connection: Client, action: Action) -> None:

@@ -1,0 +1,173 @@
+"""What alerts ask for goes out once on a real NATS, and what is not allowed does not."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import nats
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+
+from jelmon import jetstream
+from jelmon.catalogue import Service
+from jelmon.events import ActionRequested, Outcome, parse
+from jelmon.jetstream import NatsSettings
+from jelmon.registry import Instruments
+from jelmon.responder.actions.publisher import MAX_AGE, ActionPublisher
+from jelmon.responder.actions.wanted import wanted
+from jelmon.responder.app import Responder
+from jelmon.responder.episodes import fold_delivery
+from jelmon.responder.history import Action, AlertHistory
+from jelmon.responder.settings import ResponderSettings
+from jelmon.responder.webhook import Alert, Delivery
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+Start = Callable[[ResponderSettings], Awaitable[Responder]]
+
+
+@pytest_asyncio.fixture
+async def client(nats_url: str) -> AsyncIterator[Client]:
+    """A connection to a NATS server that has the stream of events."""
+    client = await nats.connect(nats_url)
+    await jetstream.ensure_stream(client.jetstream())
+    yield client
+    await client.close()
+
+
+def asked(text: str, *, allowed: tuple[str, ...] = ("scale_up", "restart_pipeline"), **labels: str) -> list[Action]:
+    """The actions of a new alert with this annotation."""
+    alert = Alert(
+        fingerprint="f1",
+        starts_at=NOON,
+        labels={"alertname": "PipelineStalled", "pipeline": "review"} | labels,
+        annotations={"auto_actions": text},
+    )
+    changes = fold_delivery([], Delivery(receiver="r", alerts=(alert,)), now=NOON).changes
+    return wanted(changes, allowed=allowed, can_publish=True, now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", {}, id="nothing"),
+        pytest.param("scale_up", {"scale_up": None}, id="one"),
+        pytest.param(" scale_up ,restart_pipeline,,", {"scale_up": None, "restart_pipeline": None}, id="several"),
+        pytest.param("scale_up,scale_up", {"scale_up": None}, id="each once"),
+        pytest.param("rm -rf", {"rm -rf": Outcome.SKIPPED}, id="what is not allowed is written down and skipped"),
+        pytest.param(",".join(map(str, range(99))), dict.fromkeys("0123456789", Outcome.SKIPPED), id="not too many"),
+    ],
+)
+def test_what_an_annotation_asks_for(text: str, expected: dict[str, Outcome | None]) -> None:
+    """Names are separated by commas."""
+    assert expected == {action.action: action.outcome for action in asked(text)}
+
+
+def test_a_drill_starts_nothing() -> None:
+    """A test alert shows the way and does no harm."""
+    (action,) = asked("scale_up", drill="true")
+
+    assert (action.outcome, action.detail) == (Outcome.SKIPPED, "the alert is a drill")
+
+
+def test_the_same_alert_asks_under_the_same_id() -> None:
+    """So that a second request is recognised, by us and by whoever obeys."""
+    assert asked("scale_up")[0].id == asked("scale_up")[0].id != asked("restart_pipeline")[0].id
+
+
+async def test_an_action_goes_out_once(
+    history_url: str,
+    nats_url: str,
+    client: Client,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Callable[..., bytes],
+    wire: Callable[..., dict[str, Any]],
+) -> None:
+    """On its own subject for the pipeline, in the stream for everybody else; repeats of the alert send nothing."""
+    fingerprint = f"{time.time_ns():x}"
+    subscription = await client.subscribe("jelmore.actions.>")
+    await client.flush()
+    responder = await start(ResponderSettings(history_url=history_url, nats=NatsSettings(url=nats_url)))
+    for _ in range(3):
+        alert = wire(fingerprint=fingerprint, annotations={"auto_actions": "scale_up, dance"})
+        async with http.post(f"{responder.server.url}/api/v1/alerts/webhook", data=payload(alert)) as response:
+            assert response.status == 200
+    message = await subscription.next_msg(timeout=10)
+    event = parse(message.data)
+    assert isinstance(event, ActionRequested)
+    assert (message.subject, event.data.action, event.data.pipeline, event.data.stage, event.data.requested_by) == (
+        "jelmore.actions.scale_up",
+        "scale_up",
+        "review",
+        "build",
+        "PipelineStalled",
+    )
+
+    async def finished() -> bool:
+        async with http.get(f"{responder.server.url}/metrics") as response:
+            text = await response.text()
+        return (
+            'jelmore_responder_actions_total{action="scale_up",outcome="success"} 1.0' in text
+            and 'jelmore_responder_actions_total{action="other",outcome="skipped"} 1.0' in text
+        )
+
+    await until(finished)
+    stored = await client.jetstream().get_last_msg("JELMORE", f"jelmore.events.action.*.{event.subject}")
+    assert (stored.data, subscription.pending_msgs) == (message.data, 0)
+
+
+async def test_an_action_waits_for_nats_but_not_for_ever(history: AlertHistory, nats_url: str, client: Client) -> None:
+    """One that is too old when NATS is back is given up, as what was right then may be wrong now."""
+    now = datetime.now(UTC)
+    (fresh,), (old,) = asked("scale_up"), asked("restart_pipeline")
+    fresh = replace(fresh, requested_at=now - timedelta(minutes=1), id=f"fresh-{time.time_ns()}")
+    old = replace(old, requested_at=now - MAX_AGE - timedelta(seconds=1))
+    delivery = Delivery(receiver="r", alerts=())
+    await history.amend([], lambda rows: (fold_delivery(rows, delivery, now=now), [fresh, old]))
+    publisher = ActionPublisher(NatsSettings(url=nats_url), history, Instruments(Service.RESPONDER))
+    task = asyncio.create_task(publisher.run())
+
+    async def none_pending() -> bool:
+        return not await history.actions(pending=True)
+
+    await until(none_pending)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    outcomes = {action.action: action.outcome for action in await history.actions(pending=False)}
+    assert outcomes == {"scale_up": Outcome.SUCCESS, "restart_pipeline": Outcome.TIMEOUT}
+
+
+async def test_without_nats_the_webhook_is_taken_all_the_same(
+    tmp_path: Path,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Callable[..., bytes],
+    wire: Callable[..., dict[str, Any]],
+) -> None:
+    """Readiness does not hang on it; /health tells."""
+    settings = ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", nats=NatsSettings(url="nats://127.0.0.1:9"))
+    responder = await start(settings)
+    alert = wire(annotations={"auto_actions": "scale_up"})
+    async with http.post(f"{responder.server.url}/api/v1/alerts/webhook", data=payload(alert)) as response:
+        assert response.status == 200
+    async with http.get(f"{responder.server.url}/-/ready") as response:
+        assert response.status == 200
+    async with http.get(f"{responder.server.url}/health") as response:
+        body = await response.json()
+
+    assert (response.status, body["status"], body["dependencies"]["nats"]["status"]) == (200, "degraded", "failed")
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition with a deadline."""
+    deadline = time.monotonic() + 20
+    while not await condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        await asyncio.sleep(0.05)

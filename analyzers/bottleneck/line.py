@@ -1,0 +1,396 @@
+"""The stages of one pipeline as its events tell them: who waits where, who is served, who is held up by whom.
+
+Nothing is guessed about being held up: a card is held up if its ``finished`` says so, or if the stage it goes to has a
+declared queue that is full. Between ``finished`` and a late or missing ``queued`` a card is nowhere.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jelmon import events as e
+from jelmon.analyzers.bottleneck.journeys import Journey, Phase, Visit
+from jelmon.analyzers.bottleneck.tally import ARRIVALS, FINISHES, STARTS, Run, Tally
+from jelmon.events import Event
+
+FORGET_SECONDS = 86400.0
+"""A card that is not heard of for so long is given up."""
+
+
+class Line:
+    """One pipeline: stages by index, cards by id. Times are seconds; a late event counts from the newest time on."""
+
+    def __init__(
+        self,
+        *,
+        window_seconds: float,
+        workers: Mapping[str, int] | None = None,
+        capacities: Mapping[str, int] | None = None,
+    ) -> None:
+        self.window_seconds = window_seconds
+        self._workers_given = dict(workers or {})
+        self._capacities_given = dict(capacities or {})
+        self.clock = float("-inf")
+        self.began: float | None = None
+        self.index: dict[str, int] = {}
+        self.tallies: list[Tally] = []
+        self.capacities: dict[int, int] = {}
+        self.capacities_seen: dict[int, int] = {}
+        self.order: tuple[str, ...] = ()
+        self.declared_at = float("-inf")
+        self.card_target_seconds: float | None = None
+        self.stall_limit_seconds: float | None = None
+        self.journeys: dict[str, Journey] = {}
+        self.ways: dict[int, dict[int, int]] = {}
+        """Stage -> next stage -> how many cards went so."""
+        self.ends: dict[int, int] = {}
+        """Stage -> how many cards ended there."""
+        self.changes = 0
+        """Grows with every event that was used; a reader can tell whether anything is new."""
+        self._held_for: dict[int, dict[int | None, int]] = {}
+        self._presumed: dict[int, deque[tuple[Journey, int, Visit]]] = {}
+        self._serves: dict[str, dict[int, float]] = {}
+        self._swept = float("-inf")
+        self._handlers: dict[type, Callable[[Any, float], None]] = {
+            e.CardQueued: self._card_queued,
+            e.CardFinished: self._card_finished,
+            e.StageQueued: self._stage_queued,
+            e.StageStarted: self._stage_started,
+            e.StageFinished: self._stage_finished,
+            e.StageRetried: self._stage_retried,
+            e.PipelineDeclared: self._declared,
+        }
+
+    # --- reading ---
+
+    def advance(self, now: float) -> float:
+        """Let time pass for every stage; returns the time it is then, which never goes back."""
+        self.clock = max(self.clock, now)
+        for tally in self.tallies:
+            tally.advance(self.clock)
+        if self.clock - self._swept > self.window_seconds:
+            self._sweep()
+        return self.clock
+
+    def observe(self, event: Event) -> None:
+        """Take one event in; those that tell nothing about stages are passed over."""
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            return
+        time = event.time.timestamp()
+        if time > self.clock:
+            self.clock = time
+        if self.began is None:
+            self.began = time
+        self.changes += 1
+        handler(event, time)
+
+    def capacity(self, stage: int) -> int | None:
+        """How many cards may wait for the stage: as declared, else as seen when it held others up; None: no limit."""
+        return self.capacities.get(stage, self.capacities_seen.get(stage))
+
+    def next_of(self, stage: int) -> int | None:
+        """Where cards go from a stage: as most of them went, else as declared."""
+        ways = self.ways.get(stage)
+        if ways:
+            return max(ways, key=lambda target: (ways[target], -target))
+        name = self.tallies[stage].name
+        if name in self.order:
+            place = self.order.index(name) + 1
+            return self.stage(self.order[place]) if place < len(self.order) else None
+        return None
+
+    def stage(self, name: str) -> int:
+        """The index of a stage, which exists from now on."""
+        index = self.index.get(name)
+        if index is None:
+            index = self.index[name] = len(self.tallies)
+            tally = Tally(name, index, window_seconds=self.window_seconds, at=self.clock)
+            tally.workers_declared = self._workers_given.get(name)
+            self.tallies.append(tally)
+            if name in self._capacities_given:
+                self.capacities[index] = self._capacities_given[name]
+        return index
+
+    def oldest_waiting(self) -> dict[int, float]:
+        """Since when the card that has waited longest has waited, by stage."""
+        oldest: dict[int, float] = {}
+        for journey in self.journeys.values():
+            for stage, visit in journey.open.items():
+                if visit.phase is Phase.WAITING and visit.since < oldest.get(stage, float("inf")):
+                    oldest[stage] = visit.since
+        return oldest
+
+    # --- events ---
+
+    def _declared(self, event: e.PipelineDeclared, time: float) -> None:
+        if time < self.declared_at:
+            return
+        self.declared_at = time
+        self.capacities.clear()
+        self.order = tuple(part.stage for part in event.data.stages)
+        self.card_target_seconds = event.data.card_target_seconds
+        self.stall_limit_seconds = event.data.stall_limit_seconds
+        for part in event.data.stages:
+            stage = self.stage(part.stage)
+            self.tallies[stage].advance(self.clock)
+            self.tallies[stage].workers_declared = part.workers or self._workers_given.get(part.stage)
+            capacity = (
+                part.queue_capacity if part.queue_capacity is not None else self._capacities_given.get(part.stage)
+            )
+            if capacity is not None:
+                self.capacities[stage] = capacity
+
+    def _card_queued(self, event: e.CardQueued, time: float) -> None:
+        journey = self._journey(event.subject, time)
+        if journey.arrived is None and not journey.open and journey.ended is None:
+            journey.arrived = time
+
+    def _card_finished(self, event: e.CardFinished, time: float) -> None:
+        journey = self._journey(event.subject, time)
+        for stage in list(journey.open):
+            self._leave(journey, stage, journey.open[stage], finished=False)
+        self._end(journey, time)
+
+    def _stage_queued(self, event: e.StageQueued, time: float) -> None:
+        data = event.data
+        stage = self.stage(data.stage)
+        journey = self._journey(event.subject, time)
+        visit = journey.open.get(stage)
+        if visit is not None and visit.phase is not Phase.HELD:
+            if visit.attempt == data.attempt and visit.queued is None:
+                visit.queued = time  # it comes after its ``started``
+            if data.attempt <= visit.attempt:
+                return
+            self._leave(journey, stage, visit, finished=False)
+        elif journey.is_past(stage, data.attempt, time):
+            return
+        self._enter(journey, stage)
+        visit = Visit(data.attempt, Phase.WAITING, time)
+        visit.queued = time
+        journey.open[stage] = visit
+        tally = self.tallies[stage]
+        tally.advance(self.clock)
+        if tally.q == 0:
+            tally.waiting_since = self.clock
+        tally.q += 1
+        tally.bucket.sums[ARRIVALS] += 1
+        tally.arrival_times.append(time)
+
+    def _stage_started(self, event: e.StageStarted, time: float) -> None:
+        data = event.data
+        stage = self.stage(data.stage)
+        journey = self._journey(event.subject, time)
+        visit = journey.open.get(stage)
+        tally = self.tallies[stage]
+        tally.advance(self.clock)
+        if visit is not None and visit.phase is not Phase.HELD and data.attempt == visit.attempt:
+            if visit.phase is Phase.SERVED:
+                return
+            self._dequeue(stage)
+        else:
+            if visit is not None and visit.phase is not Phase.HELD:
+                if data.attempt < visit.attempt:
+                    return
+                self._leave(journey, stage, visit, finished=False)
+            elif journey.is_past(stage, data.attempt, time):
+                return
+            self._enter(journey, stage)
+            visit = journey.open[stage] = Visit(data.attempt, Phase.SERVED, time)
+            tally.bucket.sums[ARRIVALS] += 1
+            tally.arrival_times.append(time)
+        visit.phase = Phase.SERVED
+        visit.since = visit.started = time
+        tally.v += 1
+        tally.last_start = self.clock
+        tally.bucket.sums[STARTS] += 1
+        if tally.v > tally.workers_seen:
+            tally.workers_seen = tally.v
+        if data.worker is not None:
+            self._occupy(visit, data.worker, stage)
+
+    def _stage_finished(self, event: e.StageFinished, time: float) -> None:
+        data = event.data
+        stage = self.stage(data.stage)
+        journey = self._journey(event.subject, time)
+        visit = journey.open.get(stage)
+        if visit is not None and (visit.attempt != data.attempt or visit.phase is Phase.HELD):
+            return
+        if visit is None and journey.is_past(stage, data.attempt, time):
+            return
+        tally = self.tallies[stage]
+        tally.advance(self.clock)
+        tally.bucket.sums[FINISHES] += 1
+        tally.last_finish = self.clock
+        if visit is not None and visit.started is not None:
+            tally.runs.append(Run(visit.queued, visit.started, time, event.subject))
+        target = self.stage(data.next_stage) if data.next_stage is not None else self.next_of(stage)
+        journey.closed[stage] = (time, data.attempt)
+        if not data.last and (data.held_up or self._finds_no_room(event, target)):
+            self._hold(journey, stage, data.attempt, target, told=data.held_up)
+        elif visit is not None:
+            self._leave(journey, stage, visit, finished=True)
+        journey.left = stage
+        if data.last:
+            self.ends[stage] = self.ends.get(stage, 0) + 1
+            self._end(journey, time)
+
+    def _stage_retried(self, event: e.StageRetried, time: float) -> None:
+        journey = self._journey(event.subject, time)
+        stage = self.stage(event.data.stage)
+        visit = journey.open.get(stage)
+        if visit is not None and visit.attempt < event.data.attempt and visit.since <= time:
+            self._leave(journey, stage, visit, finished=False)
+
+    # --- cards ---
+
+    def _journey(self, card: str, time: float) -> Journey:
+        journey = self.journeys.get(card)
+        if journey is None:
+            journey = self.journeys[card] = Journey(time)
+        elif time > journey.seen:
+            if journey.ended is not None and time > journey.ended:
+                journey.begin_anew()
+            journey.seen = time
+        return journey
+
+    def _enter(self, journey: Journey, stage: int) -> None:
+        """The card comes to a stage: what held it up does not any more, and the way it took is learnt."""
+        for other, visit in list(journey.open.items()):
+            if visit.phase is Phase.HELD:
+                self._leave(journey, other, visit, finished=True)
+        if journey.left is not None and journey.left != stage:
+            ways = self.ways.setdefault(journey.left, {})
+            ways[stage] = ways.get(stage, 0) + 1
+        journey.left = None
+
+    def _leave(self, journey: Journey, stage: int, visit: Visit, *, finished: bool) -> None:
+        """The visit is over; ``finished`` if an event of its own told so."""
+        tally = self.tallies[stage]
+        tally.advance(self.clock)
+        if visit.phase is Phase.WAITING:
+            self._dequeue(stage)
+        elif visit.phase is Phase.SERVED:
+            tally.v -= 1
+        else:
+            self._held(stage, visit.target, -1)
+        if visit.worker is not None:
+            self._release(visit, stage)
+        del journey.open[stage]
+        if not finished:
+            journey.closed[stage] = (max(journey.seen, visit.since), visit.attempt)
+
+    def _end(self, journey: Journey, time: float) -> None:
+        for stage in list(journey.open):
+            self._leave(journey, stage, journey.open[stage], finished=False)
+        journey.ended = max(time, journey.seen)
+        journey.closed.clear()  # everything up to the end is past
+        journey.left = None
+
+    def _sweep(self) -> None:
+        """Forget cards that ended a while ago, or are not heard of any more."""
+        self._swept = self.clock
+        for card, journey in list(self.journeys.items()):
+            age = self.clock - journey.seen
+            if age > FORGET_SECONDS:
+                self._end(journey, self.clock)
+                del self.journeys[card]
+            elif not journey.open and journey.left is None and age > 2 * self.window_seconds:
+                del self.journeys[card]
+
+    # --- held up ---
+
+    def _finds_no_room(self, event: e.StageFinished, target: int | None) -> bool:
+        if target is None or event.data.outcome is not e.Outcome.SUCCESS:
+            return False
+        capacity = self.capacities.get(target)
+        # a queue that was ever longer than declared has another limit than that
+        return capacity is not None and self.tallies[target].q == capacity > 0
+
+    def _hold(self, journey: Journey, stage: int, attempt: int, target: int | None, *, told: bool) -> None:
+        """The card stays in a stage that it finished, until its next event."""
+        if target is not None and target not in self.capacities:
+            self.capacities_seen[target] = max(self.capacities_seen.get(target, 0), self.tallies[target].q)
+        visit = journey.open.get(stage)
+        if visit is None:
+            visit = journey.open[stage] = Visit(attempt, Phase.HELD, self.clock)
+        elif visit.phase is Phase.SERVED:
+            self.tallies[stage].v -= 1
+        else:
+            self._dequeue(stage)
+        visit.phase, visit.target, visit.since = Phase.HELD, target, self.clock
+        self._held(stage, target, 1)
+        if not told and target is not None:
+            self._presumed.setdefault(target, deque()).append((journey, stage, visit))
+
+    def _dequeue(self, stage: int) -> None:
+        """A card waits no longer: there is room for one that we only took to be held up, since nobody told."""
+        self.tallies[stage].q -= 1
+        presumed = self._presumed.get(stage)
+        while presumed:
+            journey, other, visit = presumed.popleft()
+            if journey.open.get(other) is visit:
+                self._leave(journey, other, visit, finished=True)
+                return
+
+    def _held(self, stage: int, target: int | None, change: int) -> None:
+        """Count a card of ``stage`` that ``target`` holds up, and find out anew whom to blame."""
+        for other in {stage, *self._held_for}:
+            self.tallies[other].advance(self.clock)
+        self.tallies[stage].b += change
+        targets = self._held_for.setdefault(stage, {})
+        targets[target] = targets.get(target, 0) + change
+        if targets[target] <= 0:
+            del targets[target]
+        if not targets:
+            del self._held_for[stage]
+            self.tallies[stage].root = stage
+        for other in self._held_for:
+            self.tallies[other].root = self._root(other)
+
+    def _root(self, stage: int) -> int:
+        seen = {stage}
+        while stage in self._held_for:
+            targets = self._held_for[stage]
+            target = max(targets, key=lambda one: targets[one])
+            if target is None or target in seen:
+                break
+            stage = target
+            seen.add(stage)
+        return stage
+
+    # --- workers that serve several stages ---
+
+    def _occupy(self, visit: Visit, worker: str, stage: int) -> None:
+        visit.worker = worker
+        serves = self._serves.setdefault(worker, {})
+        serves[stage] = self.clock
+        if len(serves) == 1:
+            return
+        recent = self.clock - 2 * self.window_seconds
+        visit.shared = tuple(other for other, last in serves.items() if other != stage and last >= recent)
+        for other in visit.shared:
+            tally = self.tallies[other]
+            tally.advance(self.clock)
+            tally.elsewhere[stage] = tally.elsewhere.get(stage, 0) + 1
+
+    def _release(self, visit: Visit, stage: int) -> None:
+        for other in visit.shared:
+            tally = self.tallies[other]
+            tally.advance(self.clock)
+            tally.elsewhere[stage] -= 1
+            if not tally.elsewhere[stage]:
+                del tally.elsewhere[stage]
+        visit.shared = ()
+        visit.worker = None
+
+    def shares_workers(self, stage: int) -> set[int]:
+        """The other stages that workers of this one have served lately."""
+        recent = self.clock - 2 * self.window_seconds
+        return {
+            other
+            for serves in self._serves.values()
+            if len(serves) > 1 and serves.get(stage, float("-inf")) >= recent
+            for other, last in serves.items()
+            if other != stage and last >= recent
+        }

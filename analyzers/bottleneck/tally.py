@@ -1,0 +1,177 @@
+"""What happens at one stage, as step functions of time summed into buckets, so that a window is a sum of buckets.
+
+A stage is described by three counts that change at events: cards waiting (``q``), in service (``v``) and finished but
+held up by the next stage (``b``). Between two changes everything grows linearly, so a stage is brought up to date only
+when it changes or is asked.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BUCKETS_PER_WINDOW = 60
+MAX_RUNS = 2000
+"""Runs of a stage that are remembered one by one, for what is estimated from durations."""
+
+# --- what a bucket sums: seconds, card-seconds, counts ---
+(SATURATED, WAITING, BUSY, HELD, OWN_LOSS, CONTENDED, UNAVAILABLE, ARRIVALS, STARTS, FINISHES) = range(10)
+FIELDS = 10
+
+
+class Run(NamedTuple):
+    """One finished run: when its card was queued (if that was told), started and finished."""
+
+    queued: float | None
+    started: float
+    finished: float
+    card: str
+
+
+class Bucket:
+    """The sums of one span of time."""
+
+    __slots__ = ("blame", "number", "passed_on", "sums")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.sums = [0.0] * FIELDS
+        self.passed_on: dict[int, float] = {}
+        """Card-seconds lost here because of another stage further on, which holds this one up."""
+        self.blame: dict[int, float] = {}
+        """Card-seconds of waiting here while a worker that also serves this stage served another."""
+
+
+class Sums(NamedTuple):
+    """A window of one stage, added up."""
+
+    sums: NDArray[np.float64]
+    passed_on: dict[int, float]
+    blame: dict[int, float]
+    queue_by_bucket: NDArray[np.float64]
+    """Mean number waiting, oldest bucket first; only buckets that are whole."""
+
+
+class Tally:
+    """One stage: its counts now, and the buckets of the last window."""
+
+    __slots__ = (
+        "_bucket_seconds",
+        "_end",
+        "_kept",
+        "_past",
+        "arrival_times",
+        "b",
+        "bucket",
+        "elsewhere",
+        "last_finish",
+        "last_start",
+        "name",
+        "q",
+        "root",
+        "runs",
+        "since",
+        "v",
+        "waiting_since",
+        "workers_declared",
+        "workers_seen",
+    )
+
+    def __init__(self, name: str, index: int, *, window_seconds: float, at: float) -> None:
+        self.name = name
+        self.root = index
+        """The stage to blame for what is lost here: this one, or the one at the end of the chain that holds it up."""
+        self.q = self.v = self.b = 0
+        self.since = at
+        self.waiting_since = at
+        self.last_start = self.last_finish = float("-inf")
+        self.workers_declared: int | None = None
+        self.workers_seen = 0
+        self.elsewhere: dict[int, int] = {}
+        """Other stage -> how many workers that also serve this one it has now."""
+        self.runs: deque[Run] = deque(maxlen=MAX_RUNS)
+        self.arrival_times: deque[float] = deque(maxlen=MAX_RUNS)
+        self._bucket_seconds = window_seconds / BUCKETS_PER_WINDOW
+        self._kept = BUCKETS_PER_WINDOW + 1
+        self._past: deque[Bucket] = deque()
+        self.bucket = Bucket(int(at // self._bucket_seconds))
+        self._end = (self.bucket.number + 1) * self._bucket_seconds
+
+    @property
+    def workers(self) -> int:
+        """How many cards it can serve at once: as declared, else the most ever seen."""
+        return self.workers_declared or self.workers_seen
+
+    def advance(self, time: float) -> None:
+        """Let time pass to ``time`` with the counts as they are."""
+        if time <= self.since:
+            return
+        while time > self._end:
+            self._grow(self._end - self.since)
+            self.since = self._end
+            self._next_bucket(time)
+        self._grow(time - self.since)
+        self.since = time
+
+    def _grow(self, seconds: float) -> None:
+        q, v, b = self.q, self.v, self.b
+        bucket = self.bucket
+        sums = bucket.sums
+        if v:
+            sums[BUSY] += seconds * v
+        if b:
+            sums[HELD] += seconds * b
+            loss = seconds * (q + b)
+            if q:
+                sums[WAITING] += seconds * q
+            bucket.passed_on[self.root] = bucket.passed_on.get(self.root, 0.0) + loss
+        elif q:
+            loss = seconds * q
+            sums[SATURATED] += seconds
+            sums[WAITING] += loss
+            sums[OWN_LOSS] += loss
+            if self.elsewhere:
+                sums[CONTENDED] += loss
+                total = sum(self.elsewhere.values())
+                blame = bucket.blame
+                for stage, workers in self.elsewhere.items():
+                    blame[stage] = blame.get(stage, 0.0) + loss * workers / total
+            elif v < self.workers:
+                sums[UNAVAILABLE] += loss
+
+    def _next_bucket(self, time: float) -> None:
+        self._past.append(self.bucket)
+        number = self.bucket.number + 1
+        # after a long silence only the last window matters: nothing was at the stage, or the same cards all along
+        first = int(time // self._bucket_seconds) - self._kept
+        if number < first and not (self.q or self.v or self.b):
+            number = first
+            self.since = number * self._bucket_seconds
+        self.bucket = Bucket(number)
+        self._end = (number + 1) * self._bucket_seconds
+        while self._past and self._past[0].number < number - self._kept:
+            self._past.popleft()
+
+    def window(self, now: float, seconds: float) -> Sums:
+        """The sums of the last ``seconds`` before ``now``; of the bucket that the window cuts, the share inside."""
+        self.advance(now)
+        begin = now - seconds
+        width = self._bucket_seconds
+        buckets = [bucket for bucket in self._past if (bucket.number + 1) * width > begin]
+        buckets.append(self.bucket)
+        table = np.array([bucket.sums for bucket in buckets])
+        shares = np.ones(len(buckets))
+        oldest = buckets[0]
+        if oldest.number * width < begin:
+            covered = min((oldest.number + 1) * width, now) - oldest.number * width
+            shares[0] = (min((oldest.number + 1) * width, now) - begin) / covered
+        passed_on: dict[int, float] = {}
+        blame: dict[int, float] = {}
+        for bucket, share in zip(buckets, shares, strict=True):
+            for stage, loss in bucket.passed_on.items():
+                passed_on[stage] = passed_on.get(stage, 0.0) + loss * float(share)
+            for stage, loss in bucket.blame.items():
+                blame[stage] = blame.get(stage, 0.0) + loss * float(share)
+        first = 1 if oldest.number * width < begin else 0
+        return Sums(shares @ table, passed_on, blame, table[first:-1, WAITING] / width)

@@ -1,15 +1,11 @@
-"""What a simulated pipeline is made of, as data: the built-in demo, or a YAML file of the same shape."""
+"""What a simulated pipeline is made of, as data; and the built-in demo."""
 
 import math
-from collections.abc import Hashable
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 
-from jelmon.errors import ConfigError
 from jelmon.events import Name, PipelineDeclaredData, Severity, StageDeclaration
 
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -42,6 +38,8 @@ class Arrivals(Part, frozen=True, kw_only=True):
 
 class Tests(Part, frozen=True, kw_only=True):
     """Tests of one category that each run of the stage makes."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
 
     category: Name
     per_run: Annotated[int, Meta(ge=1, le=1000)] = 1
@@ -281,61 +279,3 @@ DEMO = Scenario(
     ),
 )
 BUILT_IN = {"demo": DEMO}
-
-
-def load(name: str) -> Scenario:
-    """The built-in scenario of that name, or the one in the YAML file of that path.
-
-    Raises:
-        ConfigError: there is neither, or the file is wrong.
-    """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
-    path = Path(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(BUILT_IN)
-        raise ConfigError(
-            f"--scenario: {name!r} is no built-in scenario ({known}) and no file that can be read: {error}",
-            hint="`jelmon simulate --print-scenario` prints the demo as a start for your own",
-        ) from error
-    try:
-        return msgspec.convert(yaml.load(text, Loader=_StrictLoader), Scenario)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise ConfigError(
-            f"{path}: {error}", hint="compare with the output of `jelmon simulate --print-scenario`"
-        ) from error
-
-
-def dump(scenario: Scenario) -> str:
-    """The scenario as YAML."""
-    return str(yaml.safe_dump(_without_defaults(scenario), sort_keys=False, allow_unicode=True))
-
-
-def _without_defaults(value: Any) -> Any:
-    """Plain data, without what stands at its default."""
-    if isinstance(value, Part):
-        return {
-            field.name: _without_defaults(getattr(value, field.name))
-            for field in msgspec.structs.fields(value)
-            if field.required or getattr(value, field.name) != field.default
-        }
-    if isinstance(value, tuple):
-        return [_without_defaults(part) for part in value]
-    return {str(key): number for key, number in value.items()} if isinstance(value, dict) else value
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """A key that stands twice is an error, not a silent choice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is there twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)

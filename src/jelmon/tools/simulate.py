@@ -19,7 +19,8 @@ from jelmon.errors import ConfigError
 from jelmon.events import CardFinished, CardQueued, CardStarted, Envelope, encode
 from jelmon.jetstream import add_nats_arguments
 from jelmon.settings import parse_duration
-from jelmon.tools.scenario import Change, Scenario, dump, load
+from jelmon.tools.scenario import Change, Scenario
+from jelmon.tools.scenario_file import dump, load
 from jelmon.tools.simulation import simulate
 from jelmon.tools.surroundings import Step
 

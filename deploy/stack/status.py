@@ -86,7 +86,12 @@ def _snapshot(addresses: Addresses) -> Snapshot:
             for stage in sorted({*position, *running, *finished}, key=lambda stage: (position.get(stage, 1e9), stage))
         ],
         alerts=sorted(
-            (alert["labels"]["alertname"], alert["labels"].get("severity", ""), alert["state"]) for alert in alerts
+            (
+                " ".join(filter(None, (alert["labels"]["alertname"], alert["labels"].get("stage")))),
+                alert["labels"].get("severity", ""),
+                alert["state"],
+            )
+            for alert in alerts
         ),
     )
 

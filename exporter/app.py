@@ -16,6 +16,7 @@ from jelmon import __version__, web
 from jelmon import catalogue as c
 from jelmon.exporter.counting import Workshop
 from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, render
+from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 4.0
 MAX_SCRAPES = 8
+REFRESH_SECONDS = 0.5
+"""How long a scrape waits for the state store; then it gets what was known before."""
 _GZIP_LEVEL = 1  # level 9 costs ten times the time for half the bytes
 
 
@@ -46,8 +49,9 @@ class Exporter:
         """
         self._settings = settings
         self._clock = clock
-        self.view = View(PARTITIONS)
         self.own = SeriesTable()
+        resets = self.own.cell(c.EXPORTER_RESETS, "rollback")
+        self.view = View(PARTITIONS, on_reset=resets.add)
         self.store: StateStore = MemoryStore()
         if settings.redis_url is not None:
             self.store = RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
@@ -60,8 +64,14 @@ class Exporter:
             partitions=PARTITIONS,
             clock=clock,
         )
+        self.mirror = Mirror(self.store, self.view, PARTITIONS)
         self.source = JetStreamSource(
-            settings.nats, shop, batch=settings.batch_messages, batch_seconds=settings.batch_seconds
+            settings.nats,
+            shop,
+            self.mirror,
+            replica=settings.replica,
+            batch=settings.batch_messages,
+            batch_seconds=settings.batch_seconds,
         )
         self.system = SystemCollector(self.own, settings.host)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
@@ -94,6 +104,7 @@ class Exporter:
         self._tasks = [
             asyncio.create_task(self.source.run(), name="jetstream"),
             asyncio.create_task(self._collect(), name="collectors"),
+            asyncio.create_task(self.mirror.run(), name="mirror"),
         ]
         logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
 
@@ -152,6 +163,7 @@ class Exporter:
 
     def exposition(self, form: Format) -> bytes:
         """The page at ``/metrics``."""
+        self.view.settle()
         self.view.update("own", self.own.take())
         text = render(self.view, form)
         encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
@@ -162,6 +174,8 @@ class Exporter:
             return http.Response(status=503, text="too many scrapes at once\n", headers={"Retry-After": "1"})
         self._scrapes += 1
         try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.mirror.refresh(), REFRESH_SECONDS)
             form = choose_format(request.headers.get("Accept", ""))
             body = self.exposition(form)
             headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}

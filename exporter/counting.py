@@ -12,7 +12,7 @@ from jelmon.events import parse, split
 from jelmon.exporter.ledger import Ledger, Limits
 from jelmon.exporter.series import Admission
 from jelmon.exporter.state.cells import SeriesTable
-from jelmon.exporter.state.model import Changes, Position
+from jelmon.exporter.state.model import Position
 from jelmon.exporter.state.store import Claim, FellBackError, StateStore, StoreUnavailableError
 from jelmon.exporter.tracker import Tracker
 from jelmon.exporter.view import View
@@ -48,10 +48,10 @@ class Workshop:
 class Counting:
     """The state of one owned partition, between `begin` and the day it is fenced."""
 
-    def __init__(self, partition: int, shop: Workshop) -> None:
+    def __init__(self, partition: int, shop: Workshop, claim: Claim) -> None:
         self.partition = partition
         self._shop = shop
-        self._claim = Claim(0, "")
+        self._claim = claim
         self._commit_time = shop.own.cell(c.CHECKPOINT_TIME)
         self._commit_success = shop.own.cell(c.CHECKPOINT_SUCCESS)
         self._store_up = shop.own.cell(c.STATE_STORE_UP)
@@ -64,10 +64,13 @@ class Counting:
         return Ledger(limits=self._shop.limits.share(self._shop.partitions), admission=self._shop.admission)
 
     async def begin(self) -> None:
-        """Become the owner and take up what is committed; waits for a store that does not answer."""
+        """Take up what is committed; waits for a store that does not answer.
+
+        Raises:
+            FencedError: the partition has another owner by now.
+        """
         while True:
             try:
-                self._claim = await self._shop.store.acquire(self.partition)
                 await self._load()
                 break
             except StoreUnavailableError as error:
@@ -88,9 +91,9 @@ class Counting:
         self.ledger = self._new_ledger()
         self.ledger.restore(snapshot)
         self.position = snapshot.position
-        self._shop.view.forget(self.partition)
         self._uncommitted = False
-        self._show(Changes(series=snapshot.series, declared=snapshot.declared))
+        self._shop.view.replace(self.partition, snapshot.series)
+        self._shop.view.declare(self.partition, snapshot.declared)
 
     def place_in(self, stream: str, first: int, last: int) -> None:
         """Compare the position with the stream as it is now, and note what is missing."""
@@ -152,7 +155,6 @@ class Counting:
             time=self.ledger.now,
         )
         store, whole, started = self._shop.store, False, time.monotonic()
-        shown = changes
         while True:
             try:
                 await store.commit(self.partition, claim=self._claim, position=position, changes=changes, whole=whole)
@@ -168,9 +170,6 @@ class Counting:
         self._commit_time.observe_seconds(time.monotonic() - started)
         self._commit_success.set(self._shop.clock())
         self._store_up.set(1)
-        self._show(shown)
-
-    def _show(self, changes: Changes) -> None:
         self._shop.view.update(self.partition, changes.series)
         self._shop.view.declare(self.partition, changes.declared)
 

@@ -1,6 +1,7 @@
 """The exporter's settings: environment variables, and flags that come before them."""
 
 import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ class ExporterSettings:
     batch_messages: int = 1000
     batch_seconds: float = 0.2
     host: str = field(default_factory=socket.gethostname)
+    replica: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     pipelines_file: Path | None = None
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 Every replica shows the same, whoever owns which partition: values come here only after a commit, or from the store.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,10 @@ _MERGE: dict[str, Callable[[Iterable[Value]], Value]] = {
 """How gauges of several partitions become one, where adding them up is wrong."""
 
 
+HOLD_SECONDS = 60.0
+"""How long the last value shown stays when a lower one arrives."""
+
+
 @dataclass(slots=True)
 class Shown:
     """One series: what each part contributes, and its lines once rendered."""
@@ -59,8 +64,21 @@ class Shown:
 class View:
     """The series of one exporter, ready to be shown."""
 
-    def __init__(self, partitions: int = 0) -> None:
-        """Partitions are shown once values of all ``partitions`` are known: half a sum would look like a reset."""
+    def __init__(
+        self,
+        partitions: int = 0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_reset: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Partitions are shown once values of all ``partitions`` are known: half a sum would look like a reset.
+
+        ``on_reset`` is called when a counter of a partition has to go down after all.
+        """
+        self._clock = clock
+        self._on_reset = on_reset
+        self._lower: dict[Part, dict[Key, Value]] = {}  # values below what was shown, not shown yet
+        self._lower_since: dict[Part, float] = {}
         self._awaited = set(range(partitions))
         self._held_back: dict[Part, dict[Key, Value]] = {}
         self.families: dict[str, dict[tuple[str, ...], Shown]] = {
@@ -69,7 +87,11 @@ class View:
         self._declared: dict[str, dict[Part, Declaration]] = {}
 
     def update(self, part: Part, series: Mapping[Key, Value]) -> None:
-        """Take committed values of a part; None removes the part's contribution."""
+        """Take committed values of a part; None removes the part's contribution.
+
+        A counter that is lower than before is not shown: a store that fell back is caught up with in a moment. See
+        `settle`.
+        """
         if self._awaited and isinstance(part, int):
             self._held_back.setdefault(part, {}).update(series)
             self._awaited.discard(part)
@@ -79,6 +101,7 @@ class View:
                     self.update(one, values)
             return
         families = self.families
+        risen = set(series) if part in self._lower else set()
         for (name, labels), value in series.items():
             family = families.get(name)
             if family is None:  # a metric of another version of this program
@@ -92,25 +115,61 @@ class View:
                 shown.parts.pop(part, None)
                 if not shown.parts:
                     del family[labels]
+            elif _fell(shown, part, value):
+                self._hold(part, (name, labels), value)
+                risen.discard((name, labels))
+                continue
             else:
                 shown.parts[part] = value
             shown.text = None
+        if part in self._lower:
+            self._let_go(part, risen)
+
+    def replace(self, part: Part, series: Mapping[Key, Value]) -> None:
+        """Take all that a part contributes; what it does not contribute any more goes, counters as in `update`."""
+        gone: dict[Key, Value] = {}
+        for name, family in self.families.items():
+            for labels, shown in family.items():
+                if part in shown.parts and (name, labels) not in series:
+                    if isinstance(shown.metric, c.Gauge):
+                        gone[name, labels] = None
+                    else:
+                        self._hold(part, (name, labels), None)
+        self.update(part, {**gone, **series})
+
+    def _hold(self, part: Part, key: Key, value: Value) -> None:
+        self._lower.setdefault(part, {})[key] = value
+        self._lower_since.setdefault(part, self._clock())
+
+    def _let_go(self, part: Part, risen: Iterable[Key]) -> None:
+        """Values that are shown as they are again are held no longer."""
+        lower = self._lower[part]
+        for key in risen:
+            lower.pop(key, None)
+        if not lower:
+            del self._lower[part], self._lower_since[part]
+
+    def settle(self) -> None:
+        """Accept, and count, what did not rise again within `HOLD_SECONDS`."""
+        for part, since in list(self._lower_since.items()):
+            if self._clock() >= since + HOLD_SECONDS:
+                lower = self._lower.pop(part)
+                del self._lower_since[part]
+                for (name, labels), value in lower.items():
+                    shown = self.families[name].get(labels)
+                    if shown is not None:
+                        shown.parts.pop(part, None)
+                        shown.text = None
+                        if value is not None:
+                            shown.parts[part] = value
+                        elif not shown.parts:
+                            del self.families[name][labels]
+                self._on_reset()
 
     @property
     def complete(self) -> bool:
         """Whether values of all partitions are known."""
         return not self._awaited
-
-    def forget(self, part: Part) -> None:
-        """Remove all that a part contributes."""
-        self._held_back.pop(part, None)
-        for family in self.families.values():
-            for labels, shown in list(family.items()):
-                if part in shown.parts:
-                    del shown.parts[part]
-                    shown.text = None
-                    if not shown.parts:
-                        del family[labels]
 
     def merged(self, shown: Shown) -> Value:
         """The value of a series over all parts."""
@@ -143,6 +202,16 @@ class View:
 
     def _newest(self, pipeline: str) -> Declaration | None:
         return max(self._declared.get(pipeline, {}).values(), key=lambda one: one.time, default=None)
+
+
+def _fell(shown: Shown, part: Part, value: Value) -> bool:
+    """Whether a counter or histogram of a part would go down."""
+    before = shown.parts.get(part)
+    if before is None or isinstance(shown.metric, c.Gauge):
+        return False
+    if isinstance(before, tuple):
+        return not isinstance(value, tuple) or sum(value[1]) < sum(before[1])
+    return value is None or value < before  # type: ignore[operator]
 
 
 def _gauges(pipeline: str, declaration: Declaration) -> dict[Key, Value]:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 
 import nats.errors
 import nats.js.errors
@@ -18,6 +19,8 @@ from jelmon import catalogue as c
 from jelmon import jetstream
 from jelmon.errors import SourceError
 from jelmon.exporter.counting import Counting, Poison, Workshop
+from jelmon.exporter.leases import Holding, Leases
+from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.sources.pull import FlowError, Message, Pull
 from jelmon.exporter.state.store import FencedError
 from jelmon.jetstream import NatsSettings
@@ -26,21 +29,23 @@ from jelmon.stream import STREAM, dead_letter_subject, partition_filter
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 30.0
+DISCONNECTED_SECONDS = 10.0
+"""After so long without NATS a replica leaves its partitions to others."""
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 _NATS_TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
-
-
-def consumer_name(partition: int) -> str:
-    """The durable consumer of a partition."""
-    return f"jelmon-{partition}"
 
 
 class JetStreamSource:
     """Feeds all partitions from one connection until it is cancelled; what fails is tried again for ever."""
 
-    def __init__(self, settings: NatsSettings, shop: Workshop, *, batch: int, batch_seconds: float) -> None:
+    def __init__(
+        self, settings: NatsSettings, shop: Workshop, mirror: Mirror, *, replica: str, batch: int, batch_seconds: float
+    ) -> None:
         self._settings = settings
         self._shop = shop
+        self._mirror = mirror
+        self._replica = replica
+        self._leases = Leases(shop.store, replica, shop.partitions)
         self._batch = batch
         self._batch_seconds = batch_seconds
         self._client: Client | None = None
@@ -90,10 +95,10 @@ class JetStreamSource:
         if attempt == 0:
             logger.error("%s; trying again until it answers", error)
 
-    async def _pause(self, attempt: int) -> None:
+    async def _pause(self, attempt: int, stop: asyncio.Event | None = None) -> None:
         seconds = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)] * random.uniform(0.8, 1.2)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            await asyncio.wait_for((stop or self._stopping).wait(), seconds)
 
     async def _consume(self, client: Client) -> None:
         attempt = 0
@@ -105,30 +110,44 @@ class JetStreamSource:
                 self._down(error, attempt)
                 await self._pause(attempt)
                 attempt += 1
-        async with asyncio.TaskGroup() as group:
-            for partition in range(self._shop.partitions):
-                group.create_task(self._own(client, partition), name=f"partition {partition}")
+        self._flows(None)
+        connected = time.monotonic()
 
-    async def _own(self, client: Client, partition: int) -> None:
-        """Count one partition until we are stopped or fenced."""
+        def able() -> bool:
+            nonlocal connected
+            if client.is_connected:
+                connected = time.monotonic()
+            return time.monotonic() < connected + DISCONNECTED_SECONDS
+
+        async def own(partition: int, holding: Holding) -> None:
+            await self._own(client, partition, holding)
+
+        await self._leases.run(own, self._stopping, able)
+
+    async def _own(self, client: Client, partition: int, holding: Holding) -> None:
+        """Count one partition until we are to stop or are fenced."""
         owned = self._shop.own.cell(c.PARTITION_OWNED, str(partition))
-        counting = Counting(partition, self._shop)
+        counting = Counting(partition, self._shop, holding.claim)
+        self._mirror.own(partition)
         try:
             await counting.begin()
             owned.set(1)
             attempt = 0
-            while not self._stopping.is_set():
+            while not holding.stop.is_set():
                 try:
-                    await self._flow(client, counting)
+                    await self._flow(client, counting, holding.stop)
                     attempt = 0
-                except (*_NATS_TROUBLE, SourceError) as error:
+                except (*_NATS_TROUBLE, FlowError) as error:
                     self._interrupted(partition, error, attempt)
-                    await self._pause(attempt)
+                    await self._pause(attempt, holding.stop)
                     attempt += 1
         except FencedError:
             logger.warning("another exporter counts the partition now", extra={"partition": partition})
         finally:
             owned.set(0)
+            self._shop.own.cell(c.CONSUMER_LAG, str(partition)).set(None)
+            self._deaf.discard(partition)
+            self._mirror.disown(partition)
 
     def _interrupted(self, partition: int, error: BaseException, attempt: int) -> None:
         self._deaf.add(partition)
@@ -138,26 +157,28 @@ class JetStreamSource:
         if attempt == 1:  # once is an election, a restart or a hiccup
             logger.error("%s; trying again", trouble, extra={"partition": partition})
 
-    def _flows(self, partition: int) -> None:
-        self._deaf.discard(partition)
+    def _flows(self, partition: int | None) -> None:
+        """Messages can come in, for one partition or at all."""
+        if partition is not None:
+            self._deaf.discard(partition)
         if not self._deaf:
             self.trouble = ""
             self._up.set(1)
 
-    async def _flow(self, client: Client, counting: Counting) -> None:
+    async def _flow(self, client: Client, counting: Counting, stop: asyncio.Event) -> None:
         """Consume from just after what is committed, until something is wrong or we are to stop."""
         context = client.jetstream()
         await counting.roll_back()
         counting.place_in(*_incarnation(await context.stream_info(STREAM)))
         await self._make_consumer(context, counting)
-        name = consumer_name(counting.partition)
+        name = self._consumer_name(counting.partition)
         pull = Pull(client, STREAM, name, batch=self._batch, sequence=counting.position.sequence)
         await pull.open()
         self._pulls.add(pull)
         self._flows(counting.partition)
         try:
             checked = asyncio.get_running_loop().time()
-            while not self._stopping.is_set():
+            while not stop.is_set():
                 messages = await pull.next_batch(self._batch, seconds=self._batch_seconds, patience=1.0)
                 if messages:
                     await self._count(client, counting, messages)
@@ -169,8 +190,12 @@ class JetStreamSource:
             with contextlib.suppress(*_NATS_TROUBLE):
                 await pull.close()
 
+    def _consumer_name(self, partition: int) -> str:
+        """The partition's durable consumer. Replicas that share no state each count everything, with their own."""
+        return f"jelmon-{partition}" if self._shop.store.shared else f"jelmon-{self._replica}-{partition}"
+
     async def _make_consumer(self, context: JetStreamContext, counting: Counting) -> None:
-        name = consumer_name(counting.partition)
+        name = self._consumer_name(counting.partition)
         with contextlib.suppress(nats.js.errors.NotFoundError):
             await context.delete_consumer(STREAM, name)
         await context.add_consumer(
@@ -185,6 +210,7 @@ class JetStreamSource:
                 ack_wait=60,
                 max_ack_pending=-1,
                 max_waiting=16,
+                inactive_threshold=None if self._shop.store.shared else 600,
             ),
         )
 
@@ -224,7 +250,7 @@ class JetStreamSource:
         created, _, last = _incarnation(info)
         if created != counting.position.stream or last < counting.position.sequence:
             raise FlowError("the stream was recreated or cut")
-        consumer = await context.consumer_info(STREAM, consumer_name(counting.partition))
+        consumer = await context.consumer_info(STREAM, self._consumer_name(counting.partition))
         self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(consumer.num_pending or 0)
         if quiet:  # time passes for cards in flight although no event says so
             counting.ledger.now = max(counting.ledger.now, self._shop.clock())

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from jelmon.exporter.state.cells import Key, Value
 from jelmon.exporter.state.model import Changes, Declaration, Position, Snapshot
-from jelmon.exporter.state.store import Claim, FellBackError, FencedError
+from jelmon.exporter.state.store import Claim, FellBackError, FencedError, Seen
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class MemoryStore:
     """A `StateStore` without a server."""
 
     name = "memory"
+    shared = False
 
     def __init__(self) -> None:
         self._partitions: dict[int, _Kept] = {}
@@ -33,6 +34,20 @@ class MemoryStore:
         kept = self._partitions.setdefault(partition, _Kept())
         kept.claim = Claim(kept.claim.epoch + 1, str(uuid.uuid4()))
         return kept.claim
+
+    async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
+        return [] if leaving else [replica]
+
+    async def renew(self, partition: int, claim: Claim) -> bool:
+        return self._partitions[partition].claim == claim
+
+    async def release(self, partition: int, claim: Claim) -> None:
+        pass
+
+    async def changes_since(self, partition: int, seen: Seen | None) -> tuple[Seen, Snapshot, bool] | None:
+        kept = self._partitions.setdefault(partition, _Kept())
+        now = Seen(kept.claim.epoch, kept.position.version)
+        return None if now == seen else (now, await self.load(partition), True)
 
     async def load(self, partition: int) -> Snapshot:
         kept = self._partitions.setdefault(partition, _Kept())

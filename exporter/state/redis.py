@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 
 from jelmon.exporter.state.cells import Key, Value
 from jelmon.exporter.state.model import Changes, Declaration, Position, Snapshot
-from jelmon.exporter.state.store import Claim, FellBackError, FencedError, StoreUnavailableError
+from jelmon.exporter.state.store import LEASE_SECONDS, Claim, FellBackError, FencedError, Seen, StoreUnavailableError
 
 START_HINT = "start one with `redis-server`, or name yours with --redis.url or REDIS_URL"
 _FOLDER = Path(__file__).parent
@@ -26,6 +26,7 @@ _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_value = msgspec.json.Decoder(float | tuple[int, tuple[int, ...]]).decode
 _decode_declaration = msgspec.json.Decoder(Declaration).decode
 _decode_ids = msgspec.json.Decoder(tuple[float, list[str]]).decode
+_LEASE_MILLISECONDS = int(LEASE_SECONDS * 1000)
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
@@ -33,27 +34,61 @@ class RedisStore:
     """A `StateStore` over one Redis."""
 
     name = "redis"
+    shared = True
 
     def __init__(self, url: str, *, password: str | None = None, prefix: str = "jelmore", timeout: float = 5.0) -> None:
         self._prefix = prefix
         self._client = redis.asyncio.Redis.from_url(
             url, password=password, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
         )
-        self._acquire = self._client.register_script((_FOLDER / "acquire.lua").read_text())
-        self._commit = self._client.register_script((_FOLDER / "commit.lua").read_text())
+        self._acquire, self._renew, self._release, self._attend, self._commit, self._changes = (
+            self._client.register_script((_FOLDER / f"{name}.lua").read_text())
+            for name in ("acquire", "renew", "release", "attend", "commit", "changes")
+        )
         self._fields: dict[Key, bytes] = {}
 
     def key(self, partition: int, part: str) -> str:
         """The name of one of a partition's keys."""
         return f"{self._prefix}:state:{{{partition}}}:{part}"
 
-    async def acquire(self, partition: int) -> Claim:
+    async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
+        milliseconds = 0 if leaving else _LEASE_MILLISECONDS
+        names = await self._call(self._attend, [f"{self._prefix}:replicas"], [replica, milliseconds])
+        return sorted(name.decode() for name in names)
+
+    async def acquire(self, partition: int) -> Claim | None:
         token = str(uuid.uuid4())
+        keys = [self.key(partition, "meta"), self.key(partition, "lease")]
+        epoch = await self._call(self._acquire, keys, [token, _LEASE_MILLISECONDS])
+        return Claim(int(epoch), token) if epoch else None
+
+    async def renew(self, partition: int, claim: Claim) -> bool:
+        keys = [self.key(partition, "meta"), self.key(partition, "lease")]
+        return bool(await self._call(self._renew, keys, [claim.epoch, claim.token, _LEASE_MILLISECONDS]))
+
+    async def release(self, partition: int, claim: Claim) -> None:
+        await self._call(self._release, [self.key(partition, "lease")], [claim.token])
+
+    async def changes_since(self, partition: int, seen: Seen | None) -> tuple[Seen, Snapshot, bool] | None:
+        keys = [self.key(partition, part) for part in ("meta", "series", "touched", "declared")]
+        epoch, version, *more = await self._call(
+            self._changes, keys, [seen.epoch if seen else 0, seen.version if seen else 0]
+        )
+        now = Seen(int(epoch), int(version))
+        if not more:
+            return None if now == seen else (now, Snapshot(), True)
+        everything, series, declared = more
+        return (
+            now,
+            Snapshot(series=read_series(_pairs(series)), declared=_read_declared(_pairs(declared))),
+            everything == 1,
+        )
+
+    async def _call(self, script: Any, keys: list[str], arguments: list[Any]) -> Any:
         try:
-            epoch = await self._acquire(keys=[self.key(partition, "meta")], args=[token])
+            return await script(keys=keys, args=arguments)
         except _TROUBLE as error:
             raise unavailable(error) from error
-        return Claim(int(epoch), token)
 
     async def load(self, partition: int) -> Snapshot:
         try:
@@ -68,23 +103,15 @@ class RedisStore:
             position=_position(meta),
             series=read_series(series),
             entries={key.decode(): value for key, value in entries.items()},
-            declared={key.decode(): _decode_declaration(value) for key, value in declared.items()},
+            declared=_read_declared(declared),
             ids=[_decode_ids(batch) for batch in ids],
         )
 
     async def commit(
         self, partition: int, *, claim: Claim, position: Position, changes: Changes, whole: bool = False
     ) -> None:
-        try:
-            answer = await self._commit(
-                keys=[
-                    self.key(partition, part) for part in ("meta", "series", "entries", "declared", "ids", "touched")
-                ],
-                args=self._arguments(claim, position, changes, whole=whole),
-            )
-        except _TROUBLE as error:
-            raise unavailable(error) from error
-        match answer:
+        keys = [self.key(partition, part) for part in ("meta", "series", "entries", "declared", "ids", "touched")]
+        match await self._call(self._commit, keys, self._arguments(claim, position, changes, whole=whole)):
             case b"done" | b"already":
                 return
             case b"fenced":
@@ -144,8 +171,16 @@ def read_series(stored: Mapping[bytes, bytes]) -> dict[Key, Value]:
     series: dict[Key, Value] = {}
     for field, value in stored.items():
         name, *labels = _decode_key(field)
-        series[name, tuple(labels)] = cast(Value, _decode_value(value))
+        series[name, tuple(labels)] = cast(Value, _decode_value(value)) if value else None
     return series
+
+
+def _read_declared(stored: Mapping[bytes, bytes]) -> dict[str, Declaration]:
+    return {key.decode(): _decode_declaration(value) for key, value in stored.items()}
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _position(meta: Mapping[bytes, bytes]) -> Position:

@@ -33,15 +33,61 @@ class Claim:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Up to which commit a reader knows a partition."""
+
+    epoch: int
+    version: int
+
+
+LEASE_SECONDS = 6.0
+RENEW_SECONDS = 2.0
+
+
 class StateStore(Protocol):
     """Where state is kept. Two kinds: shared by replicas, or our own."""
 
     @property
     def name(self) -> str:
-        """``redis``, ``memory``: a label value."""
+        """``redis``, ``disk``, ``memory``: a label value."""
 
-    async def acquire(self, partition: int) -> Claim:
-        """Become the partition's owner.
+    @property
+    def shared(self) -> bool:
+        """Whether replicas share it: they divide the partitions, and each shows what the others committed."""
+
+    async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
+        """Say that we are alive (or leave), and learn who is, in the same order for all.
+
+        Raises:
+            StoreUnavailableError: try again.
+        """
+
+    async def acquire(self, partition: int) -> Claim | None:
+        """Become the partition's owner; None while somebody else is. The lease must be renewed.
+
+        Raises:
+            StoreUnavailableError: try again.
+        """
+
+    async def renew(self, partition: int, claim: Claim) -> bool:
+        """Keep the lease; False: somebody else owns the partition by now.
+
+        Raises:
+            StoreUnavailableError: try again.
+        """
+
+    async def release(self, partition: int, claim: Claim) -> None:
+        """Give the lease up, so that another need not wait until it runs out.
+
+        Raises:
+            StoreUnavailableError: it runs out by itself.
+        """
+
+    async def changes_since(self, partition: int, seen: Seen | None) -> tuple[Seen, Snapshot, bool] | None:
+        """What others committed since ``seen``; None if nothing. The flag: these are all series there are.
+
+        A series that is gone has the value None.
 
         Raises:
             StoreUnavailableError: try again.

@@ -9,7 +9,7 @@ from jelmon.exporter.state.cells import Key, Value
 from jelmon.exporter.state.memory import MemoryStore
 from jelmon.exporter.state.model import Changes, Declaration, Position
 from jelmon.exporter.state.redis import RedisStore
-from jelmon.exporter.state.store import FellBackError, FencedError, StateStore, StoreUnavailableError
+from jelmon.exporter.state.store import Claim, FellBackError, FencedError, StateStore, StoreUnavailableError
 
 COUNTER = ("jelmore_cards_started_total", ("main",))
 HISTOGRAM = ("jelmore_card_wait_seconds", ('with "quotes" and \x1f',))
@@ -24,12 +24,21 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
     await made.close()
 
 
+async def take(store: StateStore, partition: int = 0) -> Claim:
+    """Become the owner, as if the lease of the owner before had run out."""
+    if isinstance(store, RedisStore):
+        await store._client.delete(store.key(partition, "lease"))
+    claim = await store.acquire(partition)
+    assert claim is not None
+    return claim
+
+
 def position(version: int) -> Position:
     return Position(version=version, sequence=10 * version, stream="2026-01-01", time=1.5)
 
 
 async def test_what_is_committed_is_loaded(store: StateStore) -> None:
-    claim = await store.acquire(3)
+    claim = await take(store, 3)
     changes = Changes(
         series={COUNTER: 7, HISTOGRAM: (2_500_000, (1, 0, 2))},
         entries={"card": b"\x00\xff"},
@@ -47,14 +56,14 @@ async def test_what_is_committed_is_loaded(store: StateStore) -> None:
 
 
 async def test_partitions_are_apart(store: StateStore) -> None:
-    claim = await store.acquire(1)
+    claim = await take(store, 1)
     await store.commit(1, claim=claim, position=position(1), changes=Changes(series={COUNTER: 7}))
 
     assert (await store.load(11)).series == {}
 
 
 async def test_changes_overwrite_and_remove(store: StateStore) -> None:
-    claim = await store.acquire(0)
+    claim = await take(store)
     first = Changes(series={COUNTER: 1, HISTOGRAM: (1, (1,))}, entries={"a": b"1", "b": b"2"}, ids=["one"])
     await store.commit(0, claim=claim, position=position(1), changes=first)
     second = Changes(series={COUNTER: 2, HISTOGRAM: None}, entries={"a": None, "b": b"3"}, ids=["two"], forgotten=1)
@@ -68,8 +77,8 @@ async def test_changes_overwrite_and_remove(store: StateStore) -> None:
 
 async def test_an_earlier_owner_is_refused(store: StateStore) -> None:
     """And what it wanted to write is not there."""
-    old = await store.acquire(0)
-    new = await store.acquire(0)
+    old = await take(store)
+    new = await take(store)
     with pytest.raises(FencedError):
         await store.commit(0, claim=old, position=position(1), changes=Changes(series={COUNTER: 100}))
     await store.commit(0, claim=new, position=position(1), changes=Changes(series={COUNTER: 1}))
@@ -79,7 +88,7 @@ async def test_an_earlier_owner_is_refused(store: StateStore) -> None:
 
 async def test_the_same_commit_twice_is_one(store: StateStore) -> None:
     """When the reply to a commit is lost the owner repeats it."""
-    claim = await store.acquire(0)
+    claim = await take(store)
     changes = Changes(series={COUNTER: 1}, ids=["one"])
     await store.commit(0, claim=claim, position=position(1), changes=changes)
     await store.commit(0, claim=claim, position=position(1), changes=changes)
@@ -90,7 +99,7 @@ async def test_the_same_commit_twice_is_one(store: StateStore) -> None:
 
 
 async def test_a_store_that_fell_back_is_given_everything(store: StateStore) -> None:
-    claim = await store.acquire(0)
+    claim = await take(store)
     await store.commit(0, claim=claim, position=position(1), changes=Changes(series={HISTOGRAM: (1, (1,))}))
     with pytest.raises(FellBackError):
         await store.commit(0, claim=claim, position=position(3), changes=Changes(series={COUNTER: 3}))
@@ -103,7 +112,7 @@ async def test_a_store_that_fell_back_is_given_everything(store: StateStore) -> 
 
 async def test_large_commits_are_whole(store: StateStore) -> None:
     """More fields than a Lua stack holds."""
-    claim = await store.acquire(0)
+    claim = await take(store)
     entries: dict[str, bytes | None] = {f"card-{number}": b"x" for number in range(20_000)}
     series: dict[Key, Value] = {
         ("jelmore_cards_started_total", (f"p-{number}",)): float(number) for number in range(9_000)
@@ -125,11 +134,92 @@ async def test_redis_that_is_not_there_is_unavailable() -> None:
 async def test_an_equal_epoch_of_another_owner_is_refused(redis_url: str) -> None:
     """Redis that fell back before our claim may give out our epoch again; the token tells us apart."""
     store = RedisStore(redis_url)
-    ours = await store.acquire(0)
+    ours = await take(store)
     await store._client.hset(store.key(0, "meta"), "epoch", "0")
-    theirs = await store.acquire(0)
+    theirs = await take(store)
 
     assert ours.epoch == theirs.epoch
     with pytest.raises(FencedError):
         await store.commit(0, claim=ours, position=position(1), changes=Changes(series={COUNTER: 100}))
+    await store.close()
+
+
+async def test_a_lease_keeps_others_out_until_it_is_released(redis_url: str) -> None:
+    ours, theirs = RedisStore(redis_url), RedisStore(redis_url)
+    claim = await ours.acquire(0)
+    assert claim is not None
+
+    assert await theirs.acquire(0) is None
+    assert await ours.renew(0, claim)
+
+    await theirs.release(0, Claim(claim.epoch, "not the token"))
+
+    assert await theirs.acquire(0) is None
+
+    await ours.release(0, claim)
+    successor = await theirs.acquire(0)
+
+    assert successor is not None
+    assert successor.epoch == claim.epoch + 1
+    assert not await ours.renew(0, claim)
+    await ours.close()
+    await theirs.close()
+
+
+async def test_a_lease_that_ran_out_can_be_renewed_while_nobody_took_it(redis_url: str) -> None:
+    store = RedisStore(redis_url)
+    claim = await take(store)
+    await store._client.delete(store.key(0, "lease"))
+
+    assert await store.renew(0, claim)
+
+    await take(store)
+
+    assert not await store.renew(0, claim)
+    await store.close()
+
+
+async def test_replicas_know_each_other(redis_url: str) -> None:
+    store = RedisStore(redis_url)
+
+    assert await store.attend("b") == ["b"]
+    assert await store.attend("a") == ["a", "b"]
+    assert await store.attend("b", leaving=True) == ["a"]
+    await store.close()
+
+
+async def test_a_reader_is_given_changes_only(redis_url: str) -> None:
+    """The first time everything, then what changed; everything again after a whole write or another owner."""
+    store = RedisStore(redis_url)
+    claim = await take(store)
+    first = Changes(series={COUNTER: 1, HISTOGRAM: (1, (1,))}, declared={"main": DECLARATION})
+    await store.commit(0, claim=claim, position=position(1), changes=first)
+    found = await store.changes_since(0, None)
+    assert found is not None
+    seen, snapshot, everything = found
+
+    assert (snapshot.series, snapshot.declared, everything) == (first.series, first.declared, True)
+    assert await store.changes_since(0, seen) is None
+
+    await store.commit(0, claim=claim, position=position(2), changes=Changes(series={COUNTER: 2}))
+    await store.commit(0, claim=claim, position=position(3), changes=Changes(series={HISTOGRAM: None}))
+    found = await store.changes_since(0, seen)
+    assert found is not None
+    seen, snapshot, everything = found
+
+    assert (snapshot.series, everything) == ({COUNTER: 2, HISTOGRAM: None}, False)
+
+    whole = Changes(series={COUNTER: 5})
+    await store.commit(0, claim=claim, position=position(4), changes=whole, whole=True)
+    found = await store.changes_since(0, seen)
+    assert found is not None
+    seen, snapshot, everything = found
+
+    assert (snapshot.series, everything) == ({COUNTER: 5}, True)
+
+    await take(store)
+    found = await store.changes_since(0, seen)
+    assert found is not None
+
+    assert found[2]
     await store.close()

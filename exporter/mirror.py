@@ -1,0 +1,71 @@
+"""What other replicas committed, brought into our view: changes only, and never more often than needed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from jelmon.exporter.state.store import Seen, StateStore, StoreUnavailableError
+from jelmon.exporter.view import View
+
+logger = logging.getLogger(__name__)
+
+LEAST_SECONDS = 0.5
+BACKGROUND_SECONDS = 5.0
+
+
+class Mirror:
+    """Reads the partitions that we do not own."""
+
+    def __init__(
+        self, store: StateStore, view: View, partitions: int, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._view = view
+        self._partitions = partitions
+        self._clock = clock
+        self._owned: set[int] = set()
+        self._seen: dict[int, Seen] = {}
+        self._read = float("-inf")
+        self._lock = asyncio.Lock()
+
+    def own(self, partition: int) -> None:
+        """We count this partition ourselves from now on: its commits reach the view directly."""
+        self._owned.add(partition)
+        self._seen.pop(partition, None)
+
+    def disown(self, partition: int) -> None:
+        """Somebody else counts this partition from now on."""
+        self._owned.discard(partition)
+        self._seen.pop(partition, None)
+
+    async def refresh(self) -> None:
+        """Read what is new, unless that was done a moment ago. A store that does not answer changes nothing."""
+        if not self._store.shared:
+            return
+        async with self._lock:
+            if self._clock() < self._read + LEAST_SECONDS:
+                return
+            try:
+                await asyncio.gather(*(self._refresh(one) for one in range(self._partitions) if one not in self._owned))
+            except StoreUnavailableError as error:
+                logger.debug("cannot read what others committed", extra={"error": error.message})
+            self._read = self._clock()
+
+    async def _refresh(self, partition: int) -> None:
+        found = await self._store.changes_since(partition, self._seen.get(partition))
+        if found is None or partition in self._owned:  # it may have become ours while we waited
+            return
+        seen, snapshot, everything = found
+        self._seen[partition] = seen
+        if everything:
+            self._view.replace(partition, snapshot.series)
+        else:
+            self._view.update(partition, snapshot.series)
+        self._view.declare(partition, snapshot.declared)
+
+    async def run(self) -> None:
+        """Keep the view warm between scrapes."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(BACKGROUND_SECONDS)

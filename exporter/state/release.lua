@@ -1,0 +1,5 @@
+-- Give up the lease of a partition, if it is ours.
+-- KEYS: lease. ARGV: token.
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+end

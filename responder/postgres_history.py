@@ -177,6 +177,7 @@ async def _connect(url: str) -> Connection:
         keepalives_idle=30,
         keepalives_interval=10,
         keepalives_count=3,
+        tcp_user_timeout=15_000,
         # UTC: years near 1 and 9999 do not survive a shift of zone
         options=f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s "
         f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_SECONDS}s",

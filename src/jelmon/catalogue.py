@@ -269,8 +269,27 @@ PROBE_PHASE = Gauge(
     help="Time of the last probe by phase (resolve, connect, tls, processing, transfer).",
     unit="seconds",
     labels=("target", "phase"),
+    closed={"phase": ("resolve", "connect", "tls", "processing", "transfer")},
 )
-PROBE_FAILURES = Counter(name="jelmore_probe_failures_total", help="Probes that failed.", labels=("target", "reason"))
+PROBE_FAILURES = Counter(
+    name="jelmore_probe_failures_total",
+    help="Probes that failed, by what failed.",
+    labels=("target", "reason"),
+    closed={
+        "reason": (
+            "resolve",
+            "connect",
+            "tls",
+            "timeout",
+            "status",
+            "redirect",
+            "body",
+            "protocol",
+            "blocked",
+            "secret",
+        )
+    },
+)
 PROBE_TLS_EXPIRY = Gauge(
     name="jelmore_probe_tls_expiry_timestamp_seconds",
     help="When the first certificate of the target's chain expires.",

@@ -160,8 +160,7 @@ async def test_method_headers_and_secrets_are_sent_and_no_cookies_kept(tmp_path:
 
     async def look(request: web.Request) -> web.Response:
         seen.append({"method": request.method, **request.headers})
-        response = web.Response(headers={"Set-Cookie": "a=b"})
-        return response
+        return web.Response(headers={"Set-Cookie": "a=b"})
 
     secret = tmp_path / "token"
     secret.write_text("Bearer one\n", encoding="utf-8")
@@ -340,7 +339,7 @@ def series(table: SeriesTable) -> dict[str, Any]:
     return {f"{name} {' '.join(labels)}": value for (name, labels), value in table.take().items()}
 
 
-def test_results_become_series(caplog: pytest.LogCaptureFixture) -> None:
+async def test_results_become_series(caplog: pytest.LogCaptureFixture) -> None:
     table = SeriesTable()
     target = Target(name="other", url="http://a")  # a name that could be taken for the overflow value
     prober = Prober([target], table)

@@ -156,11 +156,12 @@ def _steps(proof: Proof) -> Text:
     return text
 
 
-def where_to_look(addresses: Addresses) -> Table:
+def where_to_look(addresses: Addresses) -> Text:
     """The addresses to open in a browser."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("exporter", f"{addresses.exporter}/", "landing page; /metrics for the figures")
-    table.add_row("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts")
-    table.add_row("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "what it holds")
-    table.add_row("responder", f"{addresses.responder}/alerts", "alert history")
-    return table
+    places = (
+        ("exporter", f"{addresses.exporter}/", "landing page; /metrics for the figures"),
+        ("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts"),
+        ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "what it holds"),
+        ("responder", f"{addresses.responder}/alerts", "alert history"),
+    )
+    return Text("\n".join(f"{name:<13} {address:<40} {text}" for name, address, text in places))

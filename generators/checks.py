@@ -1,12 +1,13 @@
 """What refuses to compile: names against each other and against the catalogue, before anything is rendered."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
 from jelmon.generators.promql import FOREIGN, Analysis, Limits, Series, analyse, catalogue_series
+from jelmon.generators.series_text import is_series
+from jelmon.generators.underline import underlined
 from jelmon.handwritten import Place, did_you_mean
 
 
@@ -17,7 +18,9 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series]) -> dict[str, Anal
     for signal in bundle.signals.values():
         analysis = analyses[signal.name] = analyse(signal.expr, known, limits)
         for fault in analysis.faults:
-            _underlined(signal.fields.at("expr"), fault.needle).refuse(fault.message, hint=fault.hint)
+            written = signal.fields.has("expr")  # else the PromQL was made of a value, in which it cannot be found
+            place = signal.fields.at("expr" if written else "value")
+            underlined(place, fault.needle if written else "").refuse(fault.message, hint=fault.hint)
         if analysis.faults:
             continue
         _check_signal(signal, analysis)
@@ -25,7 +28,7 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series]) -> dict[str, Anal
 
 
 def _check_signal(signal: Signal, analysis: Analysis) -> None:
-    place = signal.fields.at("expr")
+    place = signal.fields.at("expr" if signal.fields.has("expr") else "value")
     if analysis.labels is None:
         place.refuse("the expression is a number, not a vector", hint="wrap it: vector(...)")
         return
@@ -34,21 +37,12 @@ def _check_signal(signal: Signal, analysis: Analysis) -> None:
             "the label 'job' is lost",
             hint="keep it (sum by (job, ...)) so that dashboards can tell installations apart",
         )
+    if signal.example is not None:
+        for series, _ in signal.example.series:
+            if not is_series(series):
+                signal.example.place.refuse(f"{series!r} is no series", hint='write name{label="value"}')
     if analysis.compares:
         place.refuse("a signal has no threshold", hint="compare it in an alert: operator and threshold")
-
-
-def _underlined(place: Place, needle: str) -> Place:
-    """The place of a piece of an expression that may span lines."""
-    if needle:
-        pattern = re.compile(rf"(?<![\w:]){re.escape(needle)}(?![\w:])" if needle.isidentifier() else re.escape(needle))
-        for line in range(place.line, len(place.source.lines) + 1):
-            text = place.source.lines[line - 1]
-            start = place.column - 1 if line == place.line else 0
-            found = pattern.search(text, start)
-            if found:
-                return Place(place.source, line, found.start() + 1, len(needle))
-    return place
 
 
 def check_alerts(bundle: Bundle, known: Mapping[str, Series], root: Path) -> None:

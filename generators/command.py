@@ -6,7 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jelmon.errors import ConfigError
-from jelmon.generators import alertmanager, dashboards, event_reference, output, prometheus, prometheus_tests, reference
+from jelmon.generators import (
+    alertmanager,
+    dashboards,
+    event_reference,
+    output,
+    prometheus,
+    prometheus_tests,
+    reference,
+    signal_tests,
+)
 from jelmon.generators.compiler import Compilation, compile_bundle
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
@@ -14,6 +23,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
         list(made.groups), interval_seconds=made.bundle.settings.evaluation_interval_seconds
     ),
     "tests of the Prometheus rules": prometheus_tests.render,
+    "tests of the signals": signal_tests.render,
     "Alertmanager configuration": lambda made: alertmanager.render(made.bundle),
     "dashboards": lambda _: dashboards.render(),
     "docs/metrics.md": lambda _: reference.metrics_document(),
@@ -22,7 +32,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
 }
 """What is generated. Each gives path relative to the repository root -> text."""
 
-OWNED = (prometheus.RULES_FOLDER, prometheus_tests.TESTS_FOLDER)
+OWNED = (prometheus.RULES_FOLDER, prometheus_tests.TESTS_FOLDER, signal_tests.TESTS_FOLDER)
 """Folders in which a generated file that is generated no more is removed."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jelmon.errors import Problem
+from jelmon.generators.aggregations import AggregationError, Name, compile_value
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import (
     SEVERITIES,
@@ -29,10 +30,12 @@ from jelmon.generators.definitions import (
     Signal,
 )
 from jelmon.generators.links import DASHBOARD_UIDS
+from jelmon.generators.underline import underlined
 from jelmon.handwritten import Fields, Place, read
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+_SELECTOR = re.compile(r"([a-zA-Z_]\w*)(?:\{(.*)\})?")
 _OPERATORS = (*Operator, "outside", "absent", "regression")
 _COMBINATIONS = ("all", "any", "n_of_m")
 
@@ -98,6 +101,7 @@ def _read_settings(bundle: Bundle, fields: Fields) -> None:
 
 
 def _read_signals(bundle: Bundle, fields: Fields) -> None:
+    names = _names(fields)
     for name, entry in fields.entries("signals"):
         limits = entry.mapping("range")
         low = high = None
@@ -109,7 +113,7 @@ def _read_signals(bundle: Bundle, fields: Fields) -> None:
             description=entry.text("description"),
             unit=entry.text("unit"),
             direction=Direction(entry.choice("direction", Direction)),
-            expr=entry.text("expr").strip(),
+            expr=_signal_expression(entry, names),
             low=low,
             high=high,
             job=entry.text("job", None),
@@ -119,6 +123,40 @@ def _read_signals(bundle: Bundle, fields: Fields) -> None:
         entry.done("a signal")
         _add(bundle.signals, name, signal, entry.place, "signal", _IDENTIFIER)
     fields.done("signals.yaml")
+
+
+def _names(fields: Fields) -> dict[str, Name]:
+    """Short names of metrics, for the language of `aggregations`."""
+    found = {}
+    for name, text, place in fields.plain("names"):
+        match = _SELECTOR.fullmatch(text)
+        if match is None:
+            place.refuse(f"{text!r} is not a metric with matchers", hint='write name or name{label="value"}')
+        else:
+            found[name] = Name(match.group(1), match.group(2) or "")
+    return found
+
+
+def _signal_expression(entry: Fields, names: dict[str, Name]) -> str:
+    """PromQL as written, or made of a value in the language of `aggregations`."""
+    by = tuple(label for label, _ in entry.texts("by")) or ("pipeline",)
+    if entry.has("expr") == entry.has("value"):
+        entry.text("expr", None), entry.text("value", None)  # both are known fields
+        entry.place.refuse(
+            "a signal has either expr or value",
+            hint='expr is PromQL; value is such as avg(processing_time_seconds, "5m")',
+        )
+        return "vector(0)"
+    if entry.has("expr"):
+        if entry.has("by"):
+            entry.at("by").refuse("by belongs to value", hint="write the labels in the expression")
+        return entry.text("expr").strip()
+    text = entry.text("value")
+    try:
+        return compile_value(text, names, by)
+    except AggregationError as error:
+        underlined(entry.at("value"), error.needle).refuse(error.message, hint=error.hint)
+        return "vector(0)"
 
 
 def _example(fields: Fields | None) -> Example | None:

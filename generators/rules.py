@@ -47,6 +47,7 @@ class Group:
     name: str
     rules: tuple[Recording | Alerting, ...]
     sources: tuple[str, ...]
+    signals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,8 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
         for one in about[name]:
             rules.extend(one.rules)
         sources = dict.fromkeys(["rules/signals.yaml", *(one.alert.source for one in about[name])])
-        found.append(Group(name, tuple(rules), tuple(sources)))
+        found.append(Group(name, tuple(rules), tuple(sources), (name,)))
     if others:
-        found.append(Group("signals", tuple(others), ("rules/signals.yaml",)))
+        names = tuple(name for name in bundle.signals if name not in about)
+        found.append(Group("signals", tuple(others), ("rules/signals.yaml",), names))
     return found

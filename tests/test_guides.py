@@ -1,0 +1,90 @@
+"""The examples in docs/guides are run, so that they cannot grow stale."""
+
+import asyncio
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jelmon.client import Publisher
+from jelmon.events import parse
+from jelmon.stream import subject_of, token
+
+SENDING = Path(__file__).resolve().parent.parent / "docs" / "guides" / "sending-events.md"
+TEXT = SENDING.read_text(encoding="utf-8")
+PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [line[2:] for block in re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+            for line in block.splitlines()]  # fmt: skip
+JSON = re.findall(r"'(\{\n?.*?\})'$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def environ(nats_url: str) -> dict[str, str]:
+    """A server with the stream of events, as the guide takes it for granted."""
+
+    async def ensure() -> None:
+        async with Publisher(nats_url) as publisher:
+            await publisher.ensure_stream()
+
+    asyncio.run(ensure())
+    return {**os.environ, "NATS_URL": nats_url}
+
+
+def test_the_guide_has_examples() -> None:
+    """The patterns above still find them."""
+    assert (len(PYTHON), len(COMMANDS), len(JSON)) == (3, 10, 2)
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_python_examples_run(environ: dict[str, str], number: int, root: Path) -> None:
+    """As a program of its own, without warnings."""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", PYTHON[number]],
+        env=environ, cwd=root, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run(environ: dict[str, str], command: str, root: Path) -> None:
+    """Exit code 0."""
+    name, *arguments = shlex.split(command)
+    assert name == "jelmon"
+    done = subprocess.run(
+        [sys.executable, "-m", "jelmon", *arguments],
+        env=environ, cwd=root, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", JSON)
+def test_json_examples_are_events(text: str) -> None:
+    """Consumers accept them, and the subject in the guide is the one that the client uses."""
+    event = parse(text.encode())
+
+    assert subject_of(event) == "jelmore.events.card.4711"
+
+
+def test_the_rule_for_keys_is_the_one_of_the_code() -> None:
+    """Letters, digits, _ and - stay; 64 characters."""
+    assert token("a/b.c d-e_F9" + "x" * 80) == "a_b_c_d-e_F9" + "x" * 52
+
+
+def test_the_variables_of_the_guide_are_those_that_are_read(jelmon: Callable[..., object]) -> None:
+    """Each NATS_* variable in the table stands in the code, and the other way round."""
+    code = (SENDING.parent.parent.parent / "src/jelmon/jetstream.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'environ\.get\("(NATS_\w+)"\)', code)) | {
+        f"{name}_FILE" for name in re.findall(r'read_secret\(environ, "(NATS_\w+)"\)', code)
+    }
+    table = {
+        name for row in re.findall(r"^\| `NATS_.*$", TEXT, re.MULTILINE) for name in re.findall(r"`(NATS_\w+)`", row)
+    }
+
+    assert read == table

@@ -82,7 +82,7 @@ def _rows(stream: TextIO, path: Path, encoding: str, delimiter: str | None, limi
         count += 1
         if count > limits.rows + 1:
             raise ConfigError(
-                f"{path}: more than {limits.rows} rows", hint="split the log, or raise --max-rows (about 0.5 kB each)"
+                f"{path}: more than {limits.rows} rows", hint="split the log, or raise --max-rows (about 1 kB each)"
             )
         yield Line(lines.number, fields, "" if all(map(_is_text, fields)) else f"not {encoding}")
 

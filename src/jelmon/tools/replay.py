@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   jelmon replay log.csv --shift-to-now --speed 600             ten minutes a second, ending now
 
 The ids of the events follow from their content: replaying the same log again counts nothing twice, as long as the
-exporter remembers the ids. The whole log is held in memory, with about 0.5 kB for each row.
+exporter remembers the ids. The whole log is held in memory, with about 1 kB for each row.
 """
 
 

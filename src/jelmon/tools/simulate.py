@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   jelmon simulate                                      the demo: a slow-down after 40 s, a stall after 65 s
   jelmon simulate --stall-at never --slow-at never     the demo, and nothing goes wrong
-  jelmon simulate --seconds 7d --speed 0 --seed 1      a week of history, at once, ending now
+  jelmon simulate --seconds 6h --speed 0 --stall-at never   six hours of history, at once, ending now
   jelmon simulate --dry-run --speed 0 --seconds 60     look at the events
   jelmon simulate --print-scenario > mine.yaml; jelmon simulate --scenario mine.yaml
 """

@@ -22,6 +22,7 @@ from jelmon.responder.alertmanager import Alertmanager
 from jelmon.responder.drill import drill
 from jelmon.responder.history import open_history
 from jelmon.responder.journal import Journal
+from jelmon.responder.mail import Mailer
 from jelmon.responder.settings import ResponderSettings
 from jelmon.responder.webhook import MAX_PAYLOAD_BYTES, WebhookError, parse
 from jelmon.settings import parse_duration
@@ -45,12 +46,15 @@ class Responder:
         self._publisher = (
             ActionPublisher(settings.nats, self._history, self._instruments) if settings.nats is not None else None
         )
+        self._mailer = Mailer(settings.mail, self._history, self._instruments) if settings.mail else None
         self._journal = Journal(
             self._history,
             self._instruments,
             allowed_actions=settings.allowed_actions,
             can_publish=self._publisher is not None,
             on_actions=self._publisher.wake if self._publisher else lambda: None,
+            mailed_severities=settings.mail.severities if settings.mail else (),
+            on_notices=self._mailer.wake if self._mailer else lambda: None,
         )
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
         self._alertmanager_check = Check(True, "not asked yet", needed=False)
@@ -77,6 +81,8 @@ class Responder:
                 self._tasks.append(asyncio.create_task(_every(self._settings.poll_seconds, self.reconcile)))
             if self._publisher is not None:
                 self._tasks.append(asyncio.create_task(self._publisher.run()))
+            if self._mailer is not None:
+                self._tasks.append(asyncio.create_task(self._mailer.run()))
             await self.server.start(self._settings.listen)
         except BaseException:
             await self.stop()
@@ -130,6 +136,8 @@ class Responder:
             checks["alertmanager"] = self._alertmanager_check
         if self._publisher is not None:
             checks["nats"] = self._publisher.check
+        if self._mailer is not None:
+            checks["email"] = self._mailer.check
         return checks
 
     def _routes(self) -> list[web.RouteDef]:

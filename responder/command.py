@@ -90,6 +90,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="actions that alerts may ask for in their annotation auto_actions (default: %(default)s); "
         "they are published only if NATS is given",
     )
+    email = parser.add_argument_group("mail", "Off unless a server is given.")
+    email.add_argument("--email.server", dest="email_server", metavar="HOST:PORT", help="the mail server (SMTP)")
+    email.add_argument("--email.from", dest="email_from", metavar="ADDRESS", default="", help="sender")
+    email.add_argument(
+        "--email.to", dest="email_to", metavar="ADDRESSES", default="", help="recipients, separated by commas"
+    )
+    email.add_argument(
+        "--email.security",
+        dest="email_security",
+        choices=("starttls", "tls", "none"),
+        default="starttls",
+        help="how the connection is encrypted (default: %(default)s)",
+    )
+    email.add_argument(
+        "--email.user",
+        dest="email_user",
+        metavar="NAME",
+        help="log in as; the password comes from the file named by RESPONDER_SMTP_PASSWORD_FILE",
+    )
+    email.add_argument(
+        "--email.severities",
+        dest="email_severities",
+        metavar="NAMES",
+        default="critical,warning",
+        help="alerts that are mailed (default: %(default)s)",
+    )
+    email.add_argument(
+        "--email.max-per-hour",
+        dest="email_max_per_hour",
+        metavar="NUMBER",
+        type=int,
+        default=10,
+        help="beyond it notices wait and leave as one digest, save critical alerts and escalation from level 2 on "
+        "(default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from jelmon.errors import ConfigError
 from jelmon.events import Outcome
+from jelmon.responder.budget import Letter, Notice
 from jelmon.responder.episodes import ClosedBy, Episode, Folded, Key
 from jelmon.responder.webhook import Status
 
@@ -62,8 +63,24 @@ class Action:
 
 ACTION_COLUMNS = tuple(Action.__dataclass_fields__)
 
-Fold = Callable[[list[Episode]], tuple[Folded, Collection[Action]]]
-"""Given the rows as they are: what to write, and which actions to ask for."""
+NOTICE_COLUMNS = tuple(Notice.__dataclass_fields__)
+UNSETTLED_AFTER = timedelta(minutes=10)
+"""A letter without outcome for so long was on its way when its responder stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one call writes, all of it or nothing."""
+
+    folded: Folded
+    actions: Collection[Action] = ()
+    notices: Collection[Notice] = ()
+
+
+Fold = Callable[[list[Episode]], Entry]
+"""Given the rows as they are: what to write."""
+Choose = Callable[[list[Notice], list[datetime], datetime], list[Letter]]
+"""Given the notices that wait, when the letters of the last hour left, and the time: what goes out now."""
 
 
 class AlertHistory(Protocol):
@@ -99,6 +116,12 @@ class AlertHistory(Protocol):
 
     async def finish_action(self, action: Action) -> None:
         """Write outcome, detail and time of end of an action."""
+
+    async def claim_letters(self, choose: Choose, *, now: datetime) -> dict[str, Letter]:
+        """Take notices for sending, alone among responders; each letter counts as gone until it has failed."""
+
+    async def settle_letter(self, name: str, outcome: Literal["sent", "failed"]) -> None:
+        """Write what became of a letter; the notices of one that failed wait again."""
 
 
 def open_history(url: str) -> AlertHistory:
@@ -156,6 +179,12 @@ def insert_action(table: str, placeholder: str) -> str:
     """SQL that writes an action unless it is there: an action is asked for once."""
     values = ", ".join(placeholder.format(column) for column in ACTION_COLUMNS)
     return f"INSERT INTO {table} ({', '.join(ACTION_COLUMNS)}) VALUES ({values}) ON CONFLICT (id) DO NOTHING"
+
+
+def insert_notice(table: str, placeholder: str) -> str:
+    """SQL that writes a notice."""
+    values = ", ".join(placeholder.format(column) for column in NOTICE_COLUMNS)
+    return f"INSERT INTO {table} ({', '.join(NOTICE_COLUMNS)}) VALUES ({values})"
 
 
 def as_json(value: Mapping[str, str]) -> str:

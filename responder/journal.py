@@ -21,6 +21,7 @@ from jelmon.errors import JelmonError, SourceError
 from jelmon.registry import Instruments
 from jelmon.responder.actions.wanted import wanted
 from jelmon.responder.alertmanager import Active
+from jelmon.responder.budget import Notice
 from jelmon.responder.episodes import (
     Change,
     Episode,
@@ -30,7 +31,8 @@ from jelmon.responder.episodes import (
     fold_delivery,
     known_severity,
 )
-from jelmon.responder.history import Action, AlertHistory, Query
+from jelmon.responder.history import Action, AlertHistory, Entry, Query
+from jelmon.responder.mail import notices
 from jelmon.responder.webhook import Delivery
 from jelmon.web import Check
 
@@ -53,12 +55,16 @@ class Journal:
         allowed_actions: Collection[str] = (),
         can_publish: bool = False,
         on_actions: Callable[[], None] = lambda: None,
+        mailed_severities: Collection[str] = (),
+        on_notices: Callable[[], None] = lambda: None,
     ) -> None:
         self._history = history
         self._instruments = instruments
         self._allowed_actions = frozenset(allowed_actions)
         self._can_publish = can_publish
         self._on_actions = on_actions
+        self._mailed_severities = frozenset(mailed_severities)
+        self._on_notices = on_notices
         self.check = Check(False, "not connected yet")
 
     async def start(self) -> None:
@@ -83,10 +89,10 @@ class Journal:
         """
         actions: list[Action] = []
 
-        def fold(rows: list[Episode]) -> tuple[Folded, list[Action]]:
+        def fold(rows: list[Episode]) -> Entry:
             folded = fold_delivery(rows, delivery, now=now)
             actions[:] = wanted(folded.changes, allowed=self._allowed_actions, can_publish=self._can_publish, now=now)
-            return folded, actions
+            return Entry(folded=folded, actions=actions, notices=self._notices(folded, now))
 
         keys = [(alert.fingerprint, alert.starts_at) for alert in delivery.alerts]
         folded = await self._access(self._history.amend(keys, fold))
@@ -105,8 +111,9 @@ class Journal:
             JelmonError: the history does not answer.
         """
 
-        def fold(rows: list[Episode]) -> tuple[Folded, list[Action]]:
-            return fold_active(rows, active, polled_at=polled_at), []
+        def fold(rows: list[Episode]) -> Entry:
+            folded = fold_active(rows, active, polled_at=polled_at)
+            return Entry(folded=folded, notices=self._notices(folded, polled_at))
 
         keys = [(fingerprint, start) for fingerprint, starts in active.items() for start in starts]
         folded = await self._access(self._history.amend(keys, fold, and_firing=True))
@@ -132,12 +139,16 @@ class Journal:
         for severity, number in numbers.items():
             self._instruments.set(ALERTS_FIRING, number, severity=severity)
 
+    def _notices(self, folded: Folded, now: datetime) -> list[Notice]:
+        return notices(folded.changes, severities=self._mailed_severities, now=now)
+
     async def _tell(self, changes: Iterable[Change]) -> None:
         changes = list(changes)
         for change in changes:
             self._count(change)
             _log(change)
         if changes:
+            self._on_notices()
             with contextlib.suppress(JelmonError):  # what was written is written; the next refresh counts it
                 await self.refresh()
 

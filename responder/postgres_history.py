@@ -7,7 +7,9 @@ replaced at the next call, and the call repeated once: writing the same alerts a
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 import psycopg
 from psycopg.rows import dict_row
@@ -15,8 +17,9 @@ from psycopg.types.json import Jsonb
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.responder import history
+from jelmon.responder.budget import WINDOW, Letter, Notice
 from jelmon.responder.episodes import Episode, Folded, Key
-from jelmon.responder.history import Action, Fold, Query
+from jelmon.responder.history import Action, Choose, Fold, Query
 from jelmon.responder.migrations import migrations, refuse_newer
 
 COMPONENT = "responder"
@@ -29,6 +32,7 @@ _WRITER_LOCK = 0x6A656C6D_6F726502
 
 _UPSERT = history.upsert("jelmore.alert_history", "%({})s")
 _INSERT_ACTION = history.insert_action("jelmore.action_log", "%({})s")
+_INSERT_NOTICE = history.insert_notice("jelmore.notice", "%({})s")
 _KNOWN = """
     WITH wanted (fingerprint, starts_at) AS (SELECT * FROM unnest(%(fingerprints)s::text[], %(starts)s::timestamptz[]))
     SELECT h.* FROM jelmore.alert_history h JOIN wanted USING (fingerprint, starts_at)
@@ -40,6 +44,13 @@ _KNOWN = """
     CROSS JOIN LATERAL (
         SELECT * FROM jelmore.alert_history h WHERE h.fingerprint = w.fingerprint ORDER BY h.starts_at DESC LIMIT 1
     ) AS newest
+"""
+
+_RELEASE = """
+    WITH lost AS (
+        UPDATE jelmore.letter SET outcome = 'unknown' WHERE outcome IS NULL AND left_at < %(lost)s RETURNING id
+    )
+    UPDATE jelmore.notice SET letter = NULL WHERE letter IN (SELECT id FROM lost)
 """
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
@@ -77,10 +88,11 @@ class PostgresHistory:
             async with connection.transaction(), connection.cursor() as cursor:
                 # of several responders on one database one writes at a time; readers do not wait
                 await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITER_LOCK,))
-                folded, actions = fold(await _known(cursor, keys, and_firing=and_firing))
-                await cursor.executemany(_UPSERT, [_record(row) for row in folded.episodes.values()])
-                await cursor.executemany(_INSERT_ACTION, [_record(action) for action in actions])
-            return folded
+                entry = fold(await _known(cursor, keys, and_firing=and_firing))
+                await cursor.executemany(_UPSERT, map(_record, entry.folded.episodes.values()))
+                await cursor.executemany(_INSERT_ACTION, map(_record, entry.actions))
+                await cursor.executemany(_INSERT_NOTICE, map(_record, entry.notices))
+            return entry.folded
 
         return await self._writer.run(work)
 
@@ -112,6 +124,45 @@ class PostgresHistory:
 
         async def work(connection: Connection) -> None:
             await connection.execute(sql, _record(action))
+
+        await self._writer.run(work)
+
+    async def claim_letters(self, choose: Choose, *, now: datetime) -> dict[str, Letter]:
+        """Take notices for sending."""
+
+        async def work(connection: Connection) -> dict[str, Letter]:
+            async with connection.transaction(), connection.cursor() as cursor:
+                await cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITER_LOCK,))
+                await cursor.execute(_RELEASE, {"lost": now - history.UNSETTLED_AFTER})
+                columns = ", ".join(history.NOTICE_COLUMNS)
+                await cursor.execute(
+                    f"SELECT {columns} FROM jelmore.notice WHERE letter IS NULL ORDER BY created_at, id"
+                )
+                waiting = [Notice(**row) for row in await cursor.fetchall()]
+                await cursor.execute(
+                    "SELECT left_at FROM jelmore.letter WHERE left_at > %s AND outcome IS DISTINCT FROM 'failed'",
+                    (now - WINDOW,),
+                )
+                left = [row["left_at"] for row in await cursor.fetchall()]
+                claimed = {uuid4().hex: letter for letter in choose(waiting, left, now)}
+                for name, letter in claimed.items():
+                    await cursor.execute("INSERT INTO jelmore.letter (id, left_at) VALUES (%s, %s)", (name, now))
+                    await cursor.execute(
+                        "UPDATE jelmore.notice SET letter = %s WHERE id = ANY(%s)",
+                        (name, [notice.id for notice in letter]),
+                    )
+            return claimed
+
+        return await self._writer.run(work)
+
+    async def settle_letter(self, name: str, outcome: Literal["sent", "failed"]) -> None:
+        """Write what became of a letter."""
+
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                await connection.execute("UPDATE jelmore.letter SET outcome = %s WHERE id = %s", (outcome, name))
+                if outcome == "failed":
+                    await connection.execute("UPDATE jelmore.notice SET letter = NULL WHERE letter = %s", (name,))
 
         await self._writer.run(work)
 
@@ -235,7 +286,7 @@ async def _known(
     return [history.episode_from(row) for row in await cursor.fetchall()]
 
 
-def _record(row: Episode | Action) -> dict[str, Any]:
+def _record(row: Episode | Action | Notice) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in row.__dataclass_fields__}
     return {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from jelmon.errors import ConfigError
 from jelmon.jetstream import NatsSettings
+from jelmon.responder.mail import MailSettings
 from jelmon.settings import ListenAddress, parse_duration, read_secret
 
 DEFAULT_HISTORY = "sqlite:alert-history.db"
@@ -28,6 +29,8 @@ class ResponderSettings:
     """An Alertmanager younger than this may not have heard of every alert yet (Prometheus sends again each minute)."""
     nats: NatsSettings | None = None
     allowed_actions: tuple[str, ...] = DEFAULT_ACTIONS
+
+    mail: MailSettings | None = None
 
     def __post_init__(self) -> None:
         for url in self.alertmanager_urls:
@@ -62,11 +65,34 @@ class ResponderSettings:
             alertmanager_urls=tuple(url.rstrip("/") for url in args.alertmanager_urls),
             poll_seconds=parse_duration(args.poll_interval, name="--alertmanager.poll-interval"),
             settle_seconds=parse_duration(args.settle, name="--alertmanager.settle"),
+            mail=_mail(args, environ),
             nats=NatsSettings.from_environ(environ, url=args.nats_url)
             if args.nats_url or environ.get("NATS_URL")
             else None,
-            allowed_actions=tuple(filter(None, (name.strip() for name in args.allowed_actions.split(",")))),
+            allowed_actions=_words(args.allowed_actions),
         )
+
+
+def _mail(args: argparse.Namespace, environ: Mapping[str, str]) -> MailSettings | None:
+    """Mail is sent if there is a server for it; the rest of the flags then has to be complete."""
+    if not args.email_server:
+        if args.email_to or args.email_from:
+            raise ConfigError("--email.to and --email.from need --email.server", hint="write smtp.example.org:587")
+        return None
+    return MailSettings(
+        server=args.email_server,
+        sender=args.email_from,
+        recipients=_words(args.email_to),
+        security=args.email_security,
+        user=args.email_user,
+        password=read_secret(environ, "RESPONDER_SMTP_PASSWORD"),
+        severities=_words(args.email_severities),
+        max_per_hour=args.email_max_per_hour,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (word.strip() for word in text.split(","))))
 
 
 def has_password(url: str) -> bool:

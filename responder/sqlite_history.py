@@ -10,21 +10,23 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 import msgspec
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.responder import history
+from jelmon.responder.budget import WINDOW, Letter, Notice
 from jelmon.responder.episodes import Episode, Folded, Key
-from jelmon.responder.history import Action, Fold, Query
+from jelmon.responder.history import Action, Choose, Fold, Query
 from jelmon.responder.migrations import migrations, refuse_newer
 
 BUSY_TIMEOUT_SECONDS = 5.0
 
 _UPSERT = history.upsert("alert_history", ":{}")
 _INSERT_ACTION = history.insert_action("action_log", ":{}")
-_TIMES = frozenset({"starts_at", "ends_at", "first_seen", "last_seen", "fired_at", "requested_at", "finished_at"})
+_INSERT_NOTICE = history.insert_notice("notice", ":{}")
 _JSON = frozenset({"labels", "annotations"})
 
 T = TypeVar("T")
@@ -65,10 +67,11 @@ class SqliteHistory:
         def work(connection: sqlite3.Connection) -> Folded:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                folded, actions = fold(_known(connection, keys, and_firing=and_firing))
-                connection.executemany(_UPSERT, (_record(row) for row in folded.episodes.values()))
-                connection.executemany(_INSERT_ACTION, (_record(action) for action in actions))
-            return folded
+                entry = fold(_known(connection, keys, and_firing=and_firing))
+                connection.executemany(_UPSERT, map(_record, entry.folded.episodes.values()))
+                connection.executemany(_INSERT_ACTION, map(_record, entry.actions))
+                connection.executemany(_INSERT_NOTICE, map(_record, entry.notices))
+            return entry.folded
 
         return await self._guarded(self._writer, work)
 
@@ -103,6 +106,53 @@ class SqliteHistory:
         def work(connection: sqlite3.Connection) -> None:
             with connection:
                 connection.execute(sql, _record(action))
+
+        await self._guarded(self._writer, work)
+
+    async def claim_letters(self, choose: Choose, *, now: datetime) -> dict[str, Letter]:
+        """Take notices for sending."""
+
+        def work(connection: sqlite3.Connection) -> dict[str, Letter]:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                lost = _stored(now - history.UNSETTLED_AFTER)
+                for sql in (
+                    "UPDATE notice SET letter = NULL WHERE letter IN "
+                    "(SELECT id FROM letter WHERE outcome IS NULL AND left_at < ?)",
+                    "UPDATE letter SET outcome = 'unknown' WHERE outcome IS NULL AND left_at < ?",
+                ):
+                    connection.execute(sql, (lost,))
+                columns = ", ".join(history.NOTICE_COLUMNS)
+                waiting = connection.execute(
+                    f"SELECT {columns} FROM notice WHERE letter IS NULL ORDER BY created_at, id"
+                )
+                left = connection.execute(
+                    "SELECT left_at FROM letter WHERE left_at > ? AND outcome IS NOT 'failed'", (_stored(now - WINDOW),)
+                )
+                chosen = choose(
+                    [Notice(**_loaded(row) | {"urgent": bool(row["urgent"])}) for row in waiting],
+                    [_loaded(row)["left_at"] for row in left],
+                    now,
+                )
+                claimed = {uuid4().hex: letter for letter in chosen}
+                for name, letter in claimed.items():
+                    connection.execute("INSERT INTO letter (id, left_at) VALUES (?, ?)", (name, _stored(now)))
+                    connection.executemany(
+                        "UPDATE notice SET letter = ? WHERE id = ?", ((name, notice.id) for notice in letter)
+                    )
+            return claimed
+
+        return await self._guarded(self._writer, work)
+
+    async def settle_letter(self, name: str, outcome: Literal["sent", "failed"]) -> None:
+        """Write what became of a letter."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE letter SET outcome = ? WHERE id = ?", (outcome, name))
+                if outcome == "failed":
+                    connection.execute("UPDATE notice SET letter = NULL WHERE letter = ?", (name,))
 
         await self._guarded(self._writer, work)
 
@@ -200,7 +250,7 @@ def _episodes(cursor: sqlite3.Cursor) -> list[Episode]:
     return [history.episode_from(_loaded(row)) for row in cursor]
 
 
-def _record(row: Episode | Action) -> dict[str, Any]:
+def _record(row: Episode | Action | Notice) -> dict[str, Any]:
     return {name: _stored(getattr(row, name)) for name in row.__dataclass_fields__}
 
 
@@ -214,9 +264,9 @@ def _stored(value: Any) -> Any:
 
 def _loaded(row: sqlite3.Row) -> dict[str, Any]:
     values = dict(row)
-    for name in values.keys() & _TIMES:
-        if values[name] is not None:
-            values[name] = datetime.fromisoformat(values[name])
+    for name, value in values.items():
+        if value is not None and name.endswith(("_at", "_seen")):
+            values[name] = datetime.fromisoformat(value)
     for name in values.keys() & _JSON:
         values[name] = msgspec.json.decode(values[name])
     return values

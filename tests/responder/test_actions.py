@@ -23,7 +23,7 @@ from jelmon.responder.actions.publisher import MAX_AGE, ActionPublisher
 from jelmon.responder.actions.wanted import wanted
 from jelmon.responder.app import Responder
 from jelmon.responder.episodes import fold_delivery
-from jelmon.responder.history import Action, AlertHistory
+from jelmon.responder.history import Action, AlertHistory, Entry
 from jelmon.responder.settings import ResponderSettings
 from jelmon.responder.webhook import Alert, Delivery
 
@@ -129,7 +129,7 @@ async def test_an_action_waits_for_nats_but_not_for_ever(history: AlertHistory, 
     fresh = replace(fresh, requested_at=now - timedelta(minutes=1), id=f"fresh-{time.time_ns()}")
     old = replace(old, requested_at=now - MAX_AGE - timedelta(seconds=1))
     delivery = Delivery(receiver="r", alerts=())
-    await history.amend([], lambda rows: (fold_delivery(rows, delivery, now=now), [fresh, old]))
+    await history.amend([], lambda rows: Entry(folded=fold_delivery(rows, delivery, now=now), actions=[fresh, old]))
     publisher = ActionPublisher(NatsSettings(url=nats_url), history, Instruments(Service.RESPONDER))
     task = asyncio.create_task(publisher.run())
 

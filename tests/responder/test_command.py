@@ -84,6 +84,8 @@ def test_the_url_may_come_from_a_file(postgres_dsn: str, tmp_path: Path, root: P
     )
     assert (result.returncode, result.stderr) == (0, "")
     with psycopg.connect(postgres_dsn) as connection:
-        rows = connection.execute("SELECT component, version, name FROM jelmore.schema_migrations").fetchall()
+        rows = connection.execute(
+            "SELECT component, version, name FROM jelmore.schema_migrations ORDER BY version"
+        ).fetchall()
 
-    assert rows == [("responder", 1, "alert_history")]
+    assert rows == [("responder", 1, "alert_history"), ("responder", 2, "mail")]

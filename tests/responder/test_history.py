@@ -13,8 +13,9 @@ import pytest
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.events import Outcome
+from jelmon.responder.budget import Letter, Notice
 from jelmon.responder.episodes import Episode, Folded, fold_active, fold_delivery
-from jelmon.responder.history import Action, AlertHistory, Query, open_history
+from jelmon.responder.history import Action, AlertHistory, Entry, Query, open_history
 from jelmon.responder.migrations import migrations
 from jelmon.responder.sqlite_history import SqliteHistory
 from jelmon.responder.webhook import Alert, Delivery, Status
@@ -38,14 +39,16 @@ async def deliver(
     delivery = Delivery(receiver="r", alerts=alerts)
     return await history.amend(
         [(alert.fingerprint, alert.starts_at) for alert in alerts],
-        lambda rows: (fold_delivery(rows, delivery, now=now), actions),
+        lambda rows: Entry(folded=fold_delivery(rows, delivery, now=now), actions=actions),
     )
 
 
 async def reconcile(history: AlertHistory, active: dict[str, list[datetime]]) -> None:
     keys = [(fingerprint, start) for fingerprint, starts in active.items() for start in starts]
     polled_at = NOW + timedelta(hours=1)
-    await history.amend(keys, lambda rows: (fold_active(rows, active, polled_at=polled_at), ()), and_firing=True)
+    await history.amend(
+        keys, lambda rows: Entry(folded=fold_active(rows, active, polled_at=polled_at)), and_firing=True
+    )
 
 
 async def test_a_row_comes_back_as_it_was_written(history: AlertHistory) -> None:
@@ -181,7 +184,7 @@ async def test_writers_take_turns(history_url: str) -> None:
 async def test_a_failed_fold_writes_nothing(history: AlertHistory) -> None:
     """The transaction is all or nothing, and the history goes on afterwards."""
 
-    def broken(rows: list[Episode]) -> tuple[Folded, list[Action]]:
+    def broken(rows: list[Episode]) -> Entry:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -245,6 +248,54 @@ async def test_an_action_is_asked_for_once(history: AlertHistory) -> None:
     await history.finish_action(done)
     await deliver(history, firing(), actions=[action])
     assert ([], [done]) == (await history.actions(pending=True), await history.actions(pending=False))
+
+
+def notice(number: int, *, urgent: bool = False) -> Notice:
+    created = NOW + timedelta(seconds=number)
+    return Notice(id=f"n{number}", created_at=created, urgent=urgent, subject=f"s{number}", body="b")
+
+
+def each(waiting: list[Notice], left: list[datetime], now: datetime) -> list[Letter]:
+    """Choose a letter for each notice."""
+    return [(notice,) for notice in waiting]
+
+
+async def test_notices_wait_until_their_letter_is_sent(history: AlertHistory) -> None:
+    """What is on its way is not taken again; what failed is; what was sent counts, what failed does not."""
+    kept = [notice(1), notice(2, urgent=True)]
+    await history.amend([], lambda rows: Entry(folded=Folded(), notices=kept))
+    claimed = await history.claim_letters(each, now=NOW)
+    assert sorted(letter[0].id for letter in claimed.values()) == ["n1", "n2"]
+    assert {kept[0], kept[1]} == {letter[0] for letter in claimed.values()}
+    assert await history.claim_letters(each, now=NOW) == {}
+    by_notice = {letter[0].id: name for name, letter in claimed.items()}
+    await history.settle_letter(by_notice["n1"], "sent")
+    await history.settle_letter(by_notice["n2"], "failed")
+    seen: list[datetime] = []
+
+    def look(waiting: list[Notice], left: list[datetime], now: datetime) -> list[Letter]:
+        seen.extend(left)
+        return each(waiting, left, now)
+
+    again = await history.claim_letters(look, now=NOW + timedelta(minutes=1))
+
+    assert (list(again.values()), seen) == ([(kept[1],)], [NOW])
+
+
+async def test_a_letter_lost_on_the_way_is_written_again(history: AlertHistory) -> None:
+    """A responder that stopped while sending loses no notice, and the lost letter counts as sent."""
+    await history.amend([], lambda rows: Entry(folded=Folded(), notices=[notice(1)]))
+    await history.claim_letters(each, now=NOW)
+    assert await history.claim_letters(each, now=NOW + timedelta(minutes=9)) == {}
+    seen: list[datetime] = []
+
+    def look(waiting: list[Notice], left: list[datetime], now: datetime) -> list[Letter]:
+        seen.extend(left)
+        return each(waiting, left, now)
+
+    again = await history.claim_letters(look, now=NOW + timedelta(minutes=11))
+
+    assert (list(again.values()), seen) == ([(notice(1),)], [NOW])
 
 
 # --- PostgreSQL alone ---

@@ -1,0 +1,89 @@
+"""However alerts come, people get no more mail in an hour than they allowed, and hear of everything."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jelmon.responder.budget import WINDOW, Letter, Notice, letters
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def notice(number: int, *, urgent: bool = False, at: datetime = NOON) -> Notice:
+    return Notice(id=f"n{number}", created_at=at, urgent=urgent, subject=f"s{number}", body="")
+
+
+def run(arrivals: Sequence[tuple[int, bool]], max_per_hour: int) -> list[tuple[datetime, Letter]]:
+    """Notices that come so many seconds after one another, and a look every minute until none waits."""
+    times: list[tuple[datetime, Notice]] = []
+    now = NOON
+    for number, (seconds, urgent) in enumerate(arrivals):
+        now += timedelta(seconds=seconds)
+        times.append((now, notice(number, urgent=urgent, at=now)))
+    sent: list[tuple[datetime, Letter]] = []
+    waiting: list[Notice] = []
+    looks = sorted({moment for moment, _ in times} | {NOON + timedelta(minutes=m) for m in range(60 * 24)})
+    for look in looks:
+        waiting += [item for moment, item in times if moment == look]
+        if not waiting:
+            continue
+        for letter in letters(waiting, [moment for moment, _ in sent], max_per_hour=max_per_hour, now=look):
+            sent.append((look, letter))
+            waiting = [item for item in waiting if item not in letter]
+    assert waiting == []
+    return sent
+
+
+ARRIVALS = st.lists(st.tuples(st.integers(0, 1200), st.booleans()), max_size=40)
+PATIENT = st.lists(st.tuples(st.integers(0, 1200), st.just(False)), max_size=40)
+
+
+@given(PATIENT, st.integers(1, 6))
+def test_never_more_than_allowed_in_any_hour(arrivals: list[tuple[int, bool]], max_per_hour: int) -> None:
+    """Whichever letter one begins with, the hour after it has at most the allowed number."""
+    sent = [moment for moment, _ in run(arrivals, max_per_hour)]
+
+    assert all(sum(first <= moment < first + WINDOW for moment in sent) <= max_per_hour for first in sent)
+
+
+@given(ARRIVALS, st.integers(1, 6))
+def test_every_notice_leaves_once_and_urgent_ones_at_once(arrivals: list[tuple[int, bool]], max_per_hour: int) -> None:
+    """Nothing is lost or told twice; what is urgent waits for nobody and makes others wait."""
+    sent = run(arrivals, max_per_hour)
+
+    told = [item for _, letter in sent for item in letter]
+    assert sorted(item.id for item in told) == sorted(f"n{number}" for number in range(len(arrivals)))
+    for place, (moment, letter) in enumerate(sent):
+        if letter[0].urgent:
+            assert (len(letter), letter[0].created_at) == (1, moment)
+        else:
+            assert sum(earlier > moment - WINDOW for earlier, _ in sent[:place]) < max_per_hour
+
+
+@pytest.mark.parametrize(
+    ("waiting", "left", "expected"),
+    [
+        pytest.param(3, 0, [1, 1, 1], id="room for each"),
+        pytest.param(4, 0, [1, 1, 1, 1], id="the last place is kept"),
+        pytest.param(5, 0, [5], id="they do not fit one by one"),
+        pytest.param(1, 4, [1], id="the last place is used"),
+        pytest.param(7, 4, [7], id="the last place takes all"),
+        pytest.param(7, 5, [], id="no room"),
+        pytest.param(0, 0, [], id="nothing to tell"),
+    ],
+)
+def test_one_by_one_or_together(waiting: int, left: int, expected: list[int]) -> None:
+    """With five letters an hour."""
+    moments = [NOON - timedelta(minutes=number + 1) for number in range(left)]
+
+    found = letters([notice(number) for number in range(waiting)], moments, max_per_hour=5, now=NOON)
+    assert expected == [len(letter) for letter in found]
+
+
+def test_a_letter_of_an_hour_ago_no_longer_counts() -> None:
+    """Exactly an hour is over."""
+    assert letters([notice(1)], [NOON - WINDOW], max_per_hour=1, now=NOON) == [(notice(1),)]
+    assert letters([notice(1)], [NOON - WINDOW + timedelta(microseconds=1)], max_per_hour=1, now=NOON) == []

@@ -266,7 +266,7 @@ PROBE_TIME = Histogram(
 )
 PROBE_PHASE = Gauge(
     name="jelmore_probe_phase_seconds",
-    help="Time of the last probe by phase (resolve, connect, tls, processing, transfer).",
+    help="Time of the last probe by phase; a phase that was not reached is absent.",
     unit="seconds",
     labels=("target", "phase"),
     closed={"phase": ("resolve", "connect", "tls", "processing", "transfer")},
@@ -425,9 +425,21 @@ EVENTS_PARKED = Counter(
     labels=("reason",),
     closed={"reason": ("oversized", "malformed", "unknown_type", "invalid")},
 )
+HTTP_EVENTS = Counter(
+    name="jelmore_exporter_http_events_total",
+    help="Events taken over HTTP, by what became of them.",
+    labels=("result",),
+    closed={"result": ("stored", "duplicate", "refused", "failed")},
+)
 EVENTS_LOST = Counter(
     name="jelmore_exporter_events_lost_total",
     help="Events that the stream dropped before they were counted (a hole in the sequence).",
+)
+STREAM_CHANGES = Counter(
+    name="jelmore_exporter_stream_changes_total",
+    help="Times that the stream was found to be another one, shorter, or trimmed past what was counted.",
+    labels=("reason",),
+    closed={"reason": ("recreated", "truncated", "trimmed")},
 )
 EXPORTER_RESETS = Counter(
     name="jelmore_exporter_state_resets_total",

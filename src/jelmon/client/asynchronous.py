@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from jelmon import jetstream
 from jelmon.client.delivery import Delivery, Done, Published, Summary
 from jelmon.client.telling import Card, Run
-from jelmon.errors import SourceError
+from jelmon.errors import EventError, SourceError
 from jelmon.events import CardFinished, Envelope, StageFinished, encode, parse
 from jelmon.jetstream import NatsSettings
 from jelmon.stream import subject_of
@@ -142,6 +142,41 @@ class Publisher:
             ) from batch.error
         return Summary(batch.stored, batch.duplicates)
 
+    async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
+        """Publish encoded events in order, each as it stands (fields we do not know included); tell the fate of each.
+
+        Raises:
+            SourceError: the publisher is not connected at all.
+        """
+        if self._delivery is None:
+            raise _not_connected()
+        fates: list[asyncio.Future[Published | EventError | SourceError]] = []
+        away: SourceError | None = None
+        for payload in payloads:
+            fate: asyncio.Future[Published | EventError | SourceError] = asyncio.get_running_loop().create_future()
+            fates.append(fate)
+            try:
+                event = parse(payload)
+                if away is not None:  # waiting once is enough
+                    raise away
+                await self._delivery.send(subject_of(event), payload, event.id, _settle(fate))
+            except EventError as error:
+                fate.set_result(error)
+            except SourceError as error:
+                away = error
+                fate.set_result(error)
+        return list(await asyncio.gather(*fates))
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is no connection and none will come back."""
+        return self._client is None or self._client.is_closed
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now; one that was lost comes back by itself."""
+        return self._client is not None and self._client.is_connected
+
     @asynccontextmanager
     async def card(self, card: Card) -> AsyncIterator[Run]:
         """Tell that the card started, and at the end of the block that it finished, with the outcome."""
@@ -220,6 +255,14 @@ async def _each(events: Iterable[Envelope] | AsyncIterable[Envelope]) -> AsyncIt
     else:
         for event in events:
             yield event
+
+
+def _settle(fate: "asyncio.Future[Published | EventError | SourceError]") -> Done:
+    def done(result: Published | SourceError) -> None:
+        if not fate.done():  # cancelled: nobody waits any more
+            fate.set_result(result)
+
+    return done
 
 
 def _not_connected() -> SourceError:

@@ -1,0 +1,369 @@
+"""Events over HTTP against a real NATS server: what is answered with 202 is stored, what is refused says why."""
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import nats
+import pytest
+
+from jelmon import catalogue as c
+from jelmon.events import MAX_EVENT_BYTES
+from jelmon.exporter.sources import http
+from jelmon.exporter.sources.http import BATCH, JSON, MAX_BODY_BYTES, ONE, PATH, HttpSource
+from jelmon.exporter.state.cells import SeriesTable
+from jelmon.jetstream import NatsSettings, ensure_stream
+from jelmon.settings import ListenAddress
+from jelmon.stack import launch
+from jelmon.stack.processes import Processes, free_port
+from jelmon.stream import STREAM
+from jelmon.web import Server
+
+Until = Callable[..., Awaitable[None]]
+
+
+class Endpoint:
+    """The endpoint on a server of its own."""
+
+    def __init__(self, url: str, source: HttpSource, table: SeriesTable, session: aiohttp.ClientSession) -> None:
+        self.url, self.source, self.table, self.session = url, source, table, session
+
+    async def post(self, body: Any, kind: str = ONE, **headers: str) -> tuple[int, dict[str, Any], Any]:
+        """Send a body (encoded, unless it is bytes); status, answer and headers."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if kind:
+            sent["Content-Type"] = kind
+        async with self.session.post(
+            f"{self.url}{PATH}", data=io.BytesIO(data), headers=sent, skip_auto_headers=["Content-Type"]
+        ) as response:
+            return response.status, await response.json(), response.headers
+
+    def counted(self) -> dict[str, Any]:
+        """How many events had which fate."""
+        found = {result: self.table.cell(c.HTTP_EVENTS, result).value for result in c.HTTP_EVENTS.closed["result"]}
+        return {result: count for result, count in found.items() if count}
+
+
+@contextlib.asynccontextmanager
+async def served(nats_url: str, until: Until | None) -> AsyncIterator[Endpoint]:
+    """The endpoint, connected unless ``until`` is None."""
+    table = SeriesTable()
+    source = HttpSource(NatsSettings(url=nats_url), table)
+    server = Server("test", checks=dict)
+    server.app.add_routes(source.routes())
+    await server.start(ListenAddress("127.0.0.1", 0))
+    task = asyncio.create_task(source.run())
+    try:
+        async with aiohttp.ClientSession() as session:
+            if until is not None:
+                await until(lambda: source.up)
+            yield Endpoint(server.url, source, table, session)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await server.stop()
+
+
+@pytest.fixture
+async def stream(own_nats_url: str) -> AsyncIterator[Any]:
+    """The stream of events, empty, to look into."""
+    client = await nats.connect(own_nats_url)
+    await ensure_stream(client.jetstream())
+    yield client.jetstream()
+    await client.close()
+
+
+@pytest.fixture
+async def endpoint(own_nats_url: str, stream: Any, until: Until) -> AsyncIterator[Endpoint]:
+    async with served(own_nats_url, until) as found:
+        yield found
+
+
+async def stored(stream: Any) -> list[dict[str, Any]]:
+    """What the stream holds, in order."""
+    last = (await stream.stream_info(STREAM)).state.last_seq
+    return [json.loads((await stream.get_msg(STREAM, number)).data) for number in range(1, last + 1)]
+
+
+def event(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """A card's start."""
+    return {
+        "specversion": "1.0",
+        "type": "jelmore.card.started",
+        "id": f"e{number}",
+        "source": "/test",
+        "subject": "card-1",
+        "time": "2026-01-01T00:00:00Z",
+        "data": {"pipeline": "main"},
+        **changes,
+    }
+
+
+# --- what is stored ---
+
+
+@pytest.mark.parametrize("kind", [ONE, JSON, f"{ONE}; charset=UTF-8"])
+async def test_one_event_is_answered_when_it_is_stored(endpoint: Endpoint, stream: Any, kind: str) -> None:
+    status, body, _ = await endpoint.post(event(), kind)
+
+    assert (status, body) == (
+        202,
+        {"accepted": 1, "results": [{"index": 0, "id": "e1", "status": "stored", "sequence": 1}]},
+    )
+    assert await stored(stream) == [event()]
+
+
+@pytest.mark.parametrize("kind", [BATCH, JSON])
+async def test_a_batch_is_stored_in_order(endpoint: Endpoint, stream: Any, kind: str) -> None:
+    batch = [event(number) for number in range(100)]
+    status, body, _ = await endpoint.post(batch, kind)
+
+    assert (status, body["accepted"]) == (202, 100)
+    assert [result["sequence"] for result in body["results"]] == list(range(1, 101))
+    assert await stored(stream) == batch
+
+
+async def test_attributes_may_stand_in_headers(endpoint: Endpoint, stream: Any) -> None:
+    status, body, _ = await endpoint.post(
+        {"pipeline": "main"},
+        JSON,
+        ce_specversion="1.0",
+        ce_type="jelmore.card.started",
+        ce_id="e1",
+        ce_source="/test",
+        ce_subject="caf%C3%A9%20%E2%82%AC",
+        ce_time="2026-01-01T00:00:00Z",
+    )
+
+    assert (status, body["accepted"]) == (202, 1)
+    assert await stored(stream) == [event(subject="café €")]
+
+
+async def test_what_is_sent_again_is_stored_once(endpoint: Endpoint, stream: Any) -> None:
+    await endpoint.post([event(1), event(2)], BATCH)
+    status, body, _ = await endpoint.post([event(2), event(3)], BATCH)
+
+    assert status == 202
+    assert [(result["status"], result["sequence"]) for result in body["results"]] == [("duplicate", 2), ("stored", 3)]
+    assert len(await stored(stream)) == 3
+    assert endpoint.counted() == {"stored": 3, "duplicate": 1}
+
+
+async def test_what_a_newer_producer_says_is_kept(endpoint: Endpoint, stream: Any) -> None:
+    newer = event(priority=3, data={"pipeline": "main", "colour": "red"})
+    await endpoint.post(newer)
+
+    assert await stored(stream) == [newer]
+
+
+async def test_a_body_may_be_compressed(endpoint: Endpoint, stream: Any) -> None:
+    status, _, _ = await endpoint.post(gzip.compress(json.dumps(event()).encode()), Content_Encoding="gzip")
+
+    assert status == 202
+    assert await stored(stream) == [event()]
+
+
+# --- what is refused ---
+
+
+def without(name: str) -> dict[str, Any]:
+    found = event()
+    del found[name]
+    return found
+
+
+REFUSED: dict[str, tuple[Any, str, str, str, str]] = {
+    "no field of the data": (
+        event(data={}),
+        "invalid",
+        "data.pipeline",
+        "jelmore.card.started: Object missing required field `pipeline` - at `$.data`",
+        "see docs/events.md for the fields of this type",
+    ),
+    "no attribute": (
+        without("subject"),
+        "invalid",
+        "subject",
+        "jelmore.card.started: Object missing required field `subject`",
+        "see docs/events.md for the fields of this type",
+    ),
+    "a wrong value": (
+        event(type="jelmore.card.finished", data={"pipeline": "main", "outcome": "fine"}),
+        "invalid",
+        "data.outcome",
+        "jelmore.card.finished: Invalid enum value 'fine' - at `$.data.outcome`",
+        "see docs/events.md for the fields of this type",
+    ),
+    "a time without zone": (
+        event(time="2026-01-01T00:00:00"),
+        "invalid",
+        "time",
+        "jelmore.card.started: ",
+        "see docs/events.md",
+    ),
+    "an unknown type": (
+        event(type="jelmore.card.startet"),
+        "unknown_type",
+        "type",
+        "unknown event type 'jelmore.card.startet'",
+        "did you mean 'jelmore.card.started'?",
+    ),
+    "no JSON": (b"{", "malformed", "", "event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
+    "no UTF-8": (
+        json.dumps(event()).encode().replace(b"card-1", b"\xff"),
+        "malformed",
+        "",
+        "event is not JSON: ",
+        "send one CloudEvents 1.0 JSON object",
+    ),
+    "no object": (b"3", "invalid", "", "event is not a CloudEvent: ", "send one CloudEvents 1.0 JSON object"),
+    "nothing": (b"", "malformed", "", "event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
+    "too deep": (b'{"a":' * 5000, "malformed", "", "event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
+}
+
+
+@pytest.mark.parametrize(("body", "reason", "field", "message", "hint"), REFUSED.values(), ids=REFUSED)
+async def test_an_event_that_is_refused_says_which_field_and_what_to_do(
+    endpoint: Endpoint, stream: Any, body: Any, reason: str, field: str, message: str, hint: str
+) -> None:
+    status, answer, _ = await endpoint.post(body)
+
+    assert (status, answer["accepted"]) == (400, 0)
+    (result,) = answer["results"]
+    assert (result["index"], result["status"], result["reason"], result["field"]) == (0, "refused", reason, field)
+    assert answer["error"].startswith(message)
+    assert answer["hint"].startswith(hint)
+    assert await stored(stream) == []
+    assert endpoint.counted() == {"refused": 1}
+
+
+async def test_the_rest_of_a_batch_is_stored(endpoint: Endpoint, stream: Any) -> None:
+    status, body, _ = await endpoint.post([event(1), event(2, data={}), event(3, type="x"), event(4)], BATCH)
+
+    assert status == 400
+    assert (body["error"], body["accepted"]) == ("2 of 4 events were refused", 2)
+    assert body["hint"] == "mend those with status 'refused' and send them; the others are stored"
+    assert [(one["index"], one["id"], one["status"], one.get("field")) for one in body["results"]] == [
+        (0, "e1", "stored", None),
+        (1, "e2", "refused", "data.pipeline"),
+        (2, "e3", "refused", "type"),
+        (3, "e4", "stored", None),
+    ]
+    assert [one["id"] for one in await stored(stream)] == ["e1", "e4"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (event(padding="x" * MAX_EVENT_BYTES), 413, "is larger than 65536"),
+        ([event(number) for number in range(101)], 413, "batch of 101 events, allowed are 1 to 100"),
+        (b"[" + b" " * MAX_BODY_BYTES, 413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
+        (b" " * (9 * 1024 * 1024), 413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
+        ([], 400, "batch of 0 events, allowed are 1 to 100"),
+        (b"[{}", 400, "batch is not JSON: "),
+    ],
+    ids=[
+        "a large event",
+        "a large batch",
+        "a long body",
+        "a body above the server's limit",
+        "no event",
+        "half a batch",
+    ],
+)
+async def test_sizes_have_limits(endpoint: Endpoint, stream: Any, body: Any, status: int, error: str) -> None:
+    found, answer, _ = await endpoint.post(body, JSON)
+
+    assert (found, answer["accepted"]) == (status, 0)
+    assert error in answer["error"]
+    assert answer["hint"]
+    assert await stored(stream) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("", "there is no Content-Type"),
+        ("text/plain", "Content-Type 'text/plain' is not read"),
+        (f"{JSON}; charset=latin-1", "charset latin-1 is not read"),
+    ],
+)
+async def test_other_content_is_not_read(endpoint: Endpoint, kind: str, error: str) -> None:
+    status, answer, headers = await endpoint.post(event(), kind)
+
+    assert (status, answer["error"]) == (415, error)
+    assert headers["Accept-Post"] == f"{ONE}, {BATCH}, {JSON}"
+
+
+async def test_content_that_is_not_what_its_type_says(endpoint: Endpoint) -> None:
+    one = await endpoint.post([event()], ONE)
+    batch = await endpoint.post(event(), BATCH)
+
+    assert (one[0], one[1]["error"], one[1]["hint"]) == (
+        400,
+        f"a batch came as {ONE}",
+        f"send it with Content-Type: {BATCH}",
+    )
+    assert (batch[0], batch[1]["error"]) == (400, f"what came as {BATCH} is no JSON array")
+
+
+async def test_headers_cannot_smuggle_data(endpoint: Endpoint) -> None:
+    status, answer, _ = await endpoint.post({"pipeline": "main"}, JSON, ce_data="x", ce_id="1")
+
+    assert (status, answer["error"]) == (400, "ce-data is no attribute")
+
+
+# --- when NATS is away ---
+
+
+async def test_without_nats_the_answer_is_come_again() -> None:
+    async with served(f"nats://127.0.0.1:{free_port()}", None) as endpoint:
+        status, answer, headers = await endpoint.post([event(1), event(2)], BATCH)
+
+        assert (status, headers["Retry-After"]) == (503, "5")
+        assert (answer["error"], answer["accepted"]) == ("the exporter has no connection to NATS", 0)
+        assert endpoint.counted() == {"failed": 2}
+        assert endpoint.table.cell(c.SOURCE_UP, "http").value == 0
+
+
+async def test_a_lost_connection_is_told_and_comes_back(
+    own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_PATIENCE_SECONDS", 0.3)
+    port = free_port()
+    url = launch.nats(own_processes, tool("nats-server"), tmp_path / "nats", port=port)
+    client = await nats.connect(url)
+    await ensure_stream(client.jetstream())
+    await client.close()
+    async with served(url, until) as endpoint:
+        own_processes.signal("nats-server", signal.SIGKILL)
+        await until(lambda: not endpoint.source.up)
+        away = await endpoint.post([event(1), event(2, data={}), event(3)], BATCH)
+        launch.nats(own_processes, tool("nats-server"), tmp_path / "nats", port=port)
+        await until(lambda: endpoint.source.up)
+        back = await endpoint.post([event(1), event(3)], BATCH)
+
+    assert (away[0], away[2]["Retry-After"], away[1]["accepted"]) == (503, "5", 0)
+    assert [one["status"] for one in away[1]["results"]] == ["failed", "refused", "failed"]
+    assert away[1]["hint"] == "send all of it again: nothing is stored twice"
+    assert (back[0], back[1]["accepted"]) == (202, 2)
+
+
+async def test_without_a_stream_nothing_is_accepted(
+    own_nats_url: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_PATIENCE_SECONDS", 0.3)
+    async with served(own_nats_url, until) as endpoint:
+        status, answer, _ = await endpoint.post(event())
+
+    assert (status, answer["accepted"]) == (503, 0)
+    assert answer["error"].startswith("no stream takes jelmore.events.card.")

@@ -17,10 +17,12 @@ from jelmon import catalogue as c
 from jelmon.exporter.counting import Workshop
 from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, render
 from jelmon.exporter.mirror import Mirror
+from jelmon.exporter.overview import overview
 from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
 from jelmon.exporter.sources.jetstream import JetStreamSource
+from jelmon.exporter.sources.others import OtherSources
 from jelmon.exporter.sources.system import SystemCollector
 from jelmon.exporter.state.cells import SeriesTable
 from jelmon.exporter.state.memory import MemoryStore
@@ -74,6 +76,7 @@ class Exporter:
             batch_seconds=settings.batch_seconds,
         )
         self.system = SystemCollector(self.own, settings.host)
+        self.others = OtherSources(settings, self.own)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
         self.own.cell(c.STATE_STORE_UP).set(1)
         if settings.pipelines_file is not None:
@@ -84,8 +87,9 @@ class Exporter:
         config = web.WebConfig.load(settings.web_config_file) if settings.web_config_file else None
         self.server = web.Server("exporter", checks=self.checks, config=config)
         self.server.app.router.add_get(settings.telemetry_path, self._metrics)
+        self.server.app.add_routes(self.others.routes())
         links = [web.Link(settings.telemetry_path, "Metrics"), web.Link("/health", "Health")]
-        self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, lambda: ""))
+        self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, self._overview))
         self._scrapes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -104,6 +108,7 @@ class Exporter:
         self._tasks = [
             asyncio.create_task(self.source.run(), name="jetstream"),
             asyncio.create_task(self._collect(), name="collectors"),
+            asyncio.create_task(self.others.run(), name="others"),
             asyncio.create_task(self.mirror.run(), name="mirror"),
         ]
         logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
@@ -159,13 +164,17 @@ class Exporter:
             collected.set(self._clock())
             await asyncio.sleep(self._settings.collection_interval)
 
-    # --- /metrics ---
+    # --- pages ---
+
+    def _overview(self) -> str:
+        self.view.update("own", self.own.take())
+        return overview(self.view, self.others.prober.results, now=self._clock())
 
     def exposition(self, form: Format) -> bytes:
         """The page at ``/metrics``."""
         self.view.settle()
         self.view.update("own", self.own.take())
-        text = render(self.view, form)
+        text = render(self.view, form) + self.others.custom.render(openmetrics=form is Format.OPENMETRICS)
         encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
         return text.encode() + bytes(encode(self._process))
 

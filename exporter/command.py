@@ -17,11 +17,12 @@ examples:
   jelmon exporter                                      events from NATS on this machine, state in memory
   jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts
   jelmon exporter --pipelines pipelines.yaml           for pipelines that do not declare themselves
+  jelmon exporter --targets targets.yaml               probe services as well
   jelmon exporter --check-config                       check flags, environment and files, then leave
 
 environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, METRICS_COLLECTION_INTERVAL (30s),
 METRICS_RETENTION_DAYS (7), METRICS_LABEL_LIMIT (200), METRICS_BATCH_EVENTS (1000), METRICS_BATCH_INTERVAL (200ms),
-JELMON_HOST, JELMON_PIPELINES. Flags come first.
+JELMON_HOST, JELMON_PIPELINES, JELMON_TARGETS. Flags come first.
 """
 
 
@@ -56,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pipelines", dest="pipelines_file", type=Path, metavar="FILE", help="pipelines declared in YAML"
     )
     parser.add_argument(
+        "--targets", dest="targets_file", type=Path, metavar="FILE", help="services to probe, in YAML (JELMON_TARGETS)"
+    )
+    parser.add_argument(
         "--collection-interval",
         dest="collection_interval",
         metavar="DURATION",
@@ -78,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         nats_url=args.nats_url,
         redis_url=args.redis_url,
         pipelines_file=args.pipelines_file,
+        targets_file=args.targets_file,
         collection_interval=parse_duration(args.collection_interval, name="--collection-interval")
         if args.collection_interval
         else None,

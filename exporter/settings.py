@@ -35,6 +35,7 @@ class ExporterSettings:
     host: str = field(default_factory=socket.gethostname)
     replica: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     pipelines_file: Path | None = None
+    targets_file: Path | None = None  # services to probe
 
     def __post_init__(self) -> None:
         if not self.telemetry_path.startswith("/") or self.telemetry_path == "/":
@@ -97,6 +98,8 @@ class ExporterSettings:
             values["host"] = environ["JELMON_HOST"]
         if environ.get("JELMON_PIPELINES"):
             values["pipelines_file"] = Path(environ["JELMON_PIPELINES"])
+        if environ.get("JELMON_TARGETS"):
+            values["targets_file"] = Path(environ["JELMON_TARGETS"])
         return cls(**(values | given))
 
 

@@ -1,0 +1,44 @@
+"""The sources besides the stream, together: events over HTTP, probes of services, collectors that users add."""
+
+import asyncio
+
+from aiohttp import web as http
+
+from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.sources.custom import LIMIT_SECONDS, CustomCollectors
+from jelmon.exporter.sources.http import HttpSource
+from jelmon.exporter.sources.probes import Prober
+from jelmon.exporter.sources.targets import load_targets
+from jelmon.exporter.state.cells import SeriesTable
+
+
+class OtherSources:
+    """What `run` keeps going until it is cancelled."""
+
+    def __init__(self, settings: ExporterSettings, table: SeriesTable) -> None:
+        """Read the files that the settings name, and load the installed collectors.
+
+        Raises:
+            DefinitionError: the file of targets is wrong.
+        """
+        self._interval = settings.collection_interval
+        self.http = HttpSource(settings.nats, table)
+        targets = load_targets(settings.targets_file) if settings.targets_file is not None else ()
+        self.prober = Prober(targets, table)
+        self.custom = CustomCollectors(table, limit=min(LIMIT_SECONDS, self._interval))
+
+    def routes(self) -> list[http.RouteDef]:
+        """What to add to the server."""
+        return self.http.routes()
+
+    async def run(self) -> None:
+        """Serve, probe and collect until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.http.run())
+            group.create_task(self.prober.run())
+            group.create_task(self._collect())
+
+    async def _collect(self) -> None:
+        while self.custom.names:
+            await self.custom.collect()
+            await asyncio.sleep(self._interval)

@@ -146,6 +146,10 @@ class Exporter:
             "state": web.Check(store_up and self.view.complete, "" if self.view.complete else "not loaded yet"),
         }
 
+    def notes(self) -> list[str]:
+        """What a person who checks the configuration should know."""
+        return [*(f"warning: {warning}" for warning in self.server.warnings), *self.others.notes()]
+
     async def _collect(self) -> None:
         """Run the collectors again and again; one that fails is reported and tried again."""
         up = self.own.cell(c.COLLECTOR_UP, self.system.name)

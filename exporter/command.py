@@ -96,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
 async def _check(settings: ExporterSettings) -> int:
     exporter = Exporter(settings)
     await exporter.store.close()
+    for line in exporter.notes():
+        sys.stdout.write(f"{line}\n")
     sys.stdout.write("configuration is fine\n")
     return 0
 

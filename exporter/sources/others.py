@@ -31,6 +31,13 @@ class OtherSources:
         """What to add to the server."""
         return self.http.routes()
 
+    def notes(self) -> list[str]:
+        """What was found, for people."""
+        return [
+            f"targets to probe: {', '.join(self.prober.names) or 'none'}",
+            f"collectors installed: {', '.join(self.custom.names) or 'none'}",
+        ]
+
     async def run(self) -> None:
         """Serve, probe and collect until cancelled."""
         async with asyncio.TaskGroup() as group:

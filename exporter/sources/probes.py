@@ -106,6 +106,11 @@ class Prober:
             for reason in c.PROBE_FAILURES.closed["reason"]:
                 table.cell(c.PROBE_FAILURES, real(target.name), reason)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The targets' names."""
+        return tuple(target.name for target in self._targets)
+
     async def run(self) -> None:
         """Probe until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -101,6 +101,11 @@ class Server:
             self._tasks.append(asyncio.create_task(self._watch(self._config.path)))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the web config is taken but not done to the letter."""
+        return self._config.warnings
+
+    @property
     def url(self) -> str:
         """``http://host:port``, after `start`."""
         assert self.address is not None, "start() first"

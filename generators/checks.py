@@ -5,17 +5,22 @@ from pathlib import Path
 
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
-from jelmon.generators.promql import FOREIGN, Analysis, Limits, Series, analyse, catalogue_series
+from jelmon.generators.promql import Analysis, Limits, analyse
+from jelmon.generators.series import Series
 from jelmon.generators.series_text import is_series
+from jelmon.generators.targets import Target, Version, written
 from jelmon.generators.underline import underlined
 from jelmon.handwritten import Place, did_you_mean
 
 
-def check_signals(bundle: Bundle, known: Mapping[str, Series]) -> dict[str, Analysis]:
+def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dict[str, Analysis]:
     """Judge every signal's expression. Signals build on metrics, not on each other."""
-    limits = Limits(bundle.settings.scrape_interval_seconds, bundle.settings.retention_seconds)
+    limits = Limits(bundle.settings.scrape_interval_seconds, bundle.settings.retention_seconds, target)
     analyses = {}
+    seen: dict[str, Signal] = {}
     for signal in bundle.signals.values():
+        if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
+            signal.fields.place.refuse(f"the same as {twin.name!r}", hint=f"{twin.fields.place}: use that one")
         analysis = analyses[signal.name] = analyse(signal.expr, known, limits)
         for fault in analysis.faults:
             written = signal.fields.has("expr")  # else the PromQL was made of a value, in which it cannot be found
@@ -120,17 +125,12 @@ def _channel_references(bundle: Bundle) -> Iterator[tuple[str, Place]]:
         yield from alert.channels
 
 
-def check_channels(bundle: Bundle, alertmanager: tuple[int, int]) -> None:
+def check_channels(bundle: Bundle, alertmanager: Version) -> None:
     """Judge channels against the version of Alertmanager that will read them."""
     for channel in bundle.channels.values():
         since = CHANNEL_TYPES[channel.type].since
         if alertmanager < since:
             channel.fields.at("type").refuse(
-                f"channel type {channel.type!r} needs Alertmanager {since[0]}.{since[1]}",
-                hint=f"the target is {alertmanager[0]}.{alertmanager[1]}: raise it with --target, or use a webhook",
+                f"channel type {channel.type!r} needs Alertmanager {written(since)}",
+                hint=f"the target is {written(alertmanager)}: raise it with --target, or use a webhook",
             )
-
-
-def known_series() -> dict[str, Series]:
-    """What expressions may ask for: the catalogue, and a few series of Prometheus and Alertmanager themselves."""
-    return {**catalogue_series(), **FOREIGN}

@@ -17,6 +17,7 @@ from jelmon.generators import (
     signal_tests,
 )
 from jelmon.generators.compiler import Compilation, compile_bundle
+from jelmon.generators.targets import OLDEST, Target
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "Prometheus rules": lambda made: prometheus.render(
@@ -24,7 +25,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     ),
     "tests of the Prometheus rules": prometheus_tests.render,
     "tests of the signals": signal_tests.render,
-    "Alertmanager configuration": lambda made: alertmanager.render(made.bundle),
+    "Alertmanager configuration": alertmanager.render,
     "dashboards": lambda _: dashboards.render(),
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,
@@ -46,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channel-url", action="append", default=[], metavar="NAME=URL", help="another address for a webhook channel"
     )
+    parser.add_argument(
+        "--target",
+        type=Target.parse,
+        default=OLDEST,
+        metavar="VERSIONS",
+        help="what must understand the files (default: prometheus=2.42,alertmanager=0.25)",
+    )
     parser.epilog = """examples:
   jelmon generate                     compile rules/ and write every generated file
   jelmon generate --check             in CI: fail when a generated file is not current
@@ -58,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     root: Path = args.root
     if not (root / "rules").is_dir():
         raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="name the repository root with --root DIR")
-    files = generate(root, channel_urls=_urls(args.channel_url))
+    files = generate(root, channel_urls=_urls(args.channel_url), target=args.target)
     target: Path = args.output or root
     found = output.changes(files, target, OWNED)
     if args.check:
@@ -74,13 +82,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def generate(root: Path, *, channel_urls: dict[str, str] | None = None) -> dict[str, str]:
+def generate(root: Path, *, channel_urls: dict[str, str] | None = None, target: Target | None = None) -> dict[str, str]:
     """Every generated file.
 
     Raises:
         DefinitionError: the definitions have faults.
     """
-    made = compile_bundle(root, channel_urls=channel_urls)
+    made = compile_bundle(root, channel_urls=channel_urls, target=target)
     files: dict[str, str] = {}
     for generator in GENERATORS.values():
         files.update(generator(made))

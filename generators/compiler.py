@@ -1,17 +1,20 @@
 """From a folder of definitions to everything that is rendered from it: load, check, compile."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jelmon.errors import DefinitionError
-from jelmon.generators import checks
-from jelmon.generators.alertmanager import with_urls
+from jelmon.errors import ConfigError, DefinitionError
+from jelmon.generators import checks, policy
 from jelmon.generators.definitions import Bundle
 from jelmon.generators.expressions import Known
 from jelmon.generators.loader import load
-from jelmon.generators.promql import Analysis, Series
+from jelmon.generators.promql import Analysis
+from jelmon.generators.routing import Routing, routing
 from jelmon.generators.rules import Compiled, Group, compile_alert, groups, recorded_labels
+from jelmon.generators.series import known_series
+from jelmon.generators.targets import OLDEST, Target
+from jelmon.handwritten import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +22,33 @@ class Compilation:
     """The definitions, checked, with their rules."""
 
     bundle: Bundle
+    target: Target
     analyses: Mapping[str, Analysis]
     known: Known
     compiled: tuple[Compiled, ...]
     groups: tuple[Group, ...]
+    routing: Routing
 
 
-def compile_bundle(root: Path, *, channel_urls: Mapping[str, str] | None = None) -> Compilation:
+def compile_bundle(
+    root: Path, *, channel_urls: Mapping[str, str] | None = None, target: Target | None = None
+) -> Compilation:
     """Load ``root/rules``, check it, compile it.
 
     Raises:
         DefinitionError: with every fault of every file.
         ConfigError: a channel in ``channel_urls`` does not exist.
     """
+    target = target or OLDEST
     bundle = load(root)
-    with_urls(bundle, channel_urls or {})
-    known = checks.known_series()
-    analyses = checks.check_signals(bundle, known)
-    checks.check_alerts(bundle, known, root)
-    checks.check_channels(bundle, (0, 25))
-    if bundle.problems:
+    _redirect(bundle, channel_urls or {})
+    series = known_series()
+    analyses = checks.check_signals(bundle, series, target)
+    checks.check_alerts(bundle, series, root)
+    checks.check_channels(bundle, target.alertmanager)
+    policy.check_escalations(bundle)
+    if bundle.problems:  # what follows relies on names that exist
         raise DefinitionError(bundle.problems)
-    return _compile(bundle, analyses, known)
-
-
-def _compile(bundle: Bundle, analyses: Mapping[str, Analysis], series: Mapping[str, Series]) -> Compilation:
     known = Known(
         records={name: signal.record for name, signal in bundle.signals.items()},
         labels={name: recorded_labels(signal, analyses[name]) for name, signal in bundle.signals.items()},
@@ -51,7 +56,34 @@ def _compile(bundle: Bundle, analyses: Mapping[str, Analysis], series: Mapping[s
         metric_labels=lambda name: series[name].labels,
         settings=bundle.settings,
     )
+    policy.check_conditions(bundle, known, analyses)
     compiled = [
         compile_alert(alert, known, bundle.escalations.get(alert.escalation or "")) for alert in bundle.alerts.values()
     ]
-    return Compilation(bundle, analyses, known, tuple(compiled), tuple(groups(bundle, analyses, compiled, known)))
+    policy.check_compiled(bundle, compiled)
+    if bundle.problems:
+        raise DefinitionError(bundle.problems)
+    return Compilation(
+        bundle,
+        target,
+        analyses,
+        known,
+        tuple(compiled),
+        tuple(groups(bundle, analyses, compiled, known)),
+        routing(bundle, compiled),
+    )
+
+
+def _redirect(bundle: Bundle, urls: Mapping[str, str]) -> None:
+    """Point webhook channels elsewhere: the local stack has its own ports.
+
+    Raises:
+        ConfigError: no such channel, or it is no webhook.
+    """
+    for name, url in urls.items():
+        channel = bundle.channels.get(name)
+        if channel is None:
+            raise ConfigError(f"--channel-url: no channel {name!r}", hint=did_you_mean(name, bundle.channels))
+        if channel.type != "webhook":
+            raise ConfigError(f"--channel-url: channel {name!r} is no webhook", hint="only webhooks have an address")
+        bundle.channels[name] = replace(channel, options={"url": url})

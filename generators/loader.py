@@ -1,5 +1,6 @@
 """``rules/*.yaml`` to definitions: one function for each kind of thing."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,7 @@ def _add(table: dict[str, T], name: str, value: T, place: Place, what: str, patt
 
 def _read_settings(bundle: Bundle, fields: Fields) -> None:
     plain = Settings()
+    faults = len(bundle.problems)
     bundle.settings = Settings(
         team=fields.text("team", plain.team),
         evaluation_interval_seconds=fields.duration("evaluation_interval", plain.evaluation_interval_seconds),
@@ -95,6 +97,16 @@ def _read_settings(bundle: Bundle, fields: Fields) -> None:
         analyzer_stale_seconds=fields.duration("analyzer_stale_after", plain.analyzer_stale_seconds),
     )
     fields.done("the bundle's settings")
+    settings = bundle.settings
+    for name, seconds, longest in (
+        ("evaluation_interval", settings.evaluation_interval_seconds, 300.0),
+        ("scrape_interval", settings.scrape_interval_seconds, 120.0),
+        ("retention", settings.retention_seconds, math.inf),
+    ):
+        if len(bundle.problems) == faults and not 0 < seconds <= longest:
+            fields.at(name).refuse(f"{name} must be above 0 and at most {longest:g} seconds")
+    if len(bundle.problems) > faults:
+        bundle.settings = plain
 
 
 # --- signals.yaml ---

@@ -23,8 +23,10 @@ def rule_file(group: Group, interval_seconds: float) -> str:
         "groups:",
         f"  - name: {quoted(f'jelmore-{group.name}')}",
         f"    interval: {duration(interval_seconds)}",
-        "    rules:",
     ]
+    if group.limit is not None:  # the evaluation fails when it is hit, and RuleEvaluationFailing tells
+        lines.append(f"    limit: {group.limit}")
+    lines.append("    rules:")
     for rule in group.rules:
         if isinstance(rule, Recording):
             lines.append(f"      - record: {quoted(rule.record)}")

@@ -4,41 +4,20 @@ Each test loads only the rule file of the alert's signal, so that the cost of al
 faster. Signals are fed by their recorded names; whether a recording is right is what the signals' examples are for.
 """
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jelmon.catalogue import BY_SERIES
 from jelmon.generators.compiler import Compilation
-from jelmon.generators.definitions import (
-    Absent,
-    Combined,
-    Compare,
-    Condition,
-    Direction,
-    Operator,
-    Outside,
-    Regression,
-    Simple,
-    simple_conditions,
-)
+from jelmon.generators.definitions import Absent, Compare, Regression
 from jelmon.generators.expressions import NOT_FOR_MATCHING, duration, number
 from jelmon.generators.prometheus import RULES_FOLDER, quoted
 from jelmon.generators.rules import Compiled
+from jelmon.generators.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, true
 
 TESTS_FOLDER = "rules/tests/generated"
-_TRUTH = {
-    Operator.GT: lambda value, threshold: value > threshold,
-    Operator.GE: lambda value, threshold: value >= threshold,
-    Operator.LT: lambda value, threshold: value < threshold,
-    Operator.LE: lambda value, threshold: value <= threshold,
-    Operator.EQ: lambda value, threshold: value == threshold,
-    Operator.NE: lambda value, threshold: value != threshold,
-}
 
-Key = tuple[str, str]
-"""What is fed: ("signal", name), or ("regression", name) for the analyzer's verdict about a signal."""
-Values = dict[Key, float | None]
+
 Labels = dict[str, str]
 
 
@@ -104,9 +83,8 @@ class _Writer:
         self._alert = one.alert
         self._made = made
         self._interval = made.bundle.settings.evaluation_interval_seconds
-        self._leaves = [
-            leaf for condition in (one.alert.condition, *one.alert.unless) for leaf in simple_conditions(condition)
-        ]
+        self._leaves = leaves(one.alert)
+        self._directions = made.known.directions
         self._row_label = self._distinguishing_label()
         self._by_history = False
 
@@ -167,63 +145,17 @@ class _Writer:
     # --- what each combination of values means ---
 
     def _rows(self) -> list[Row]:
-        candidates: dict[Key, list[float | None]] = {}
-        for leaf in self._leaves:
-            known = candidates.setdefault(_key(leaf), [])
-            known.extend(value for value in _edges(leaf, self._made) if value not in known)
-        if len(candidates) > 1 or self._row_label is not None:
-            for values in candidates.values():
-                values.append(None)
-        combinations = self._truth_table(candidates)
-        for key, values in candidates.items():
-            decisive = self._decisive(key, values, combinations)
-            combinations += [changed for value in values if (changed := {**decisive, key: value}) not in combinations]
+        with_absence = self._row_label is not None or len({key_of(leaf) for leaf in self._leaves}) > 1
         return [
-            Row({self._row_label: f"row-{place:02}"} if self._row_label else {}, row, self._holds(row))
-            for place, row in enumerate(combinations, 1)
+            Row({self._row_label: f"row-{place:02}"} if self._row_label else {}, values, self._holds(values))
+            for place, values in enumerate(combinations(self._alert, self._directions, with_absence=with_absence), 1)
         ]
 
-    def _truth_table(self, candidates: dict[Key, list[float | None]]) -> list[Values]:
-        """Every combination of what can hold, with one value for each."""
-        kinds: list[list[float | None]] = []
-        for key, values in candidates.items():
-            leaves = [leaf for leaf in self._leaves if _key(leaf) == key]
-            seen: dict[tuple[bool, ...], float | None] = {}
-            for value in values:
-                seen.setdefault(tuple(self._true(leaf, {key: value}) for leaf in leaves), value)
-            kinds.append(list(seen.values()))
-        return [dict(zip(candidates, values, strict=True)) for values in itertools.product(*kinds)]
-
-    def _decisive(self, key: Key, values: list[float | None], combinations: list[Values]) -> Values:
-        """A combination of the other values in which this one decides."""
-        for row in combinations:
-            if len({self._holds({**row, key: value}) for value in values}) > 1:
-                return row
-        return combinations[0]
-
     def _holds(self, values: Values) -> bool:
-        alert = self._alert
-        return self._true(alert.condition, values) and not any(self._true(part, values) for part in alert.unless)
-
-    def _true(self, condition: Condition, values: Values) -> bool:
-        if isinstance(condition, Combined):
-            return sum(self._true(part, values) for part in condition.parts) >= condition.least
-        value = values[_key(condition)]
-        match condition:
-            case Absent():
-                return value is None
-            case _ if value is None:
-                return False
-            case Compare():
-                return bool(_TRUTH[condition.operator](value, condition.threshold))
-            case Outside():
-                return value < condition.low or value > condition.high
-            case Regression():
-                sign = -1 if self._made.known.directions[condition.signal] is Direction.DOWN else 1
-                return sign * value > condition.threshold
+        return holds(self._alert, values, self._directions)
 
     def _fires_without_input(self) -> bool:
-        return self._holds({_key(leaf): None for leaf in self._leaves})
+        return self._holds({key_of(leaf): None for leaf in self._leaves})
 
     def _constant(self) -> bool:
         """Whether the signal has a value without any input."""
@@ -261,12 +193,12 @@ class _Writer:
             ]
         own = {name: text for name, text in labels.items() if name in ("pipeline", "stage")}
         own |= {"signal": signal, "job": "jelmon-analyzer", "instance": "a-instance"}
-        sign = -1 if self._made.known.directions[signal] is Direction.DOWN else 1
-        near = "upper" if sign < 0 else "lower"
+        worse = sign(leaf, self._directions)
+        near = "upper" if worse < 0 else "lower"
         return [
             (_selector(record, labels), 1.0),
             (_selector("jelmore_regression_change_ratio", own), value),
-            (_selector(f"jelmore_regression_change_{near}_ratio", own), sign * (leaf.lower_bound + 0.01)),
+            (_selector(f"jelmore_regression_change_{near}_ratio", own), worse * (leaf.lower_bound + 0.01)),
             (_selector("jelmore_regression_q_value", own), leaf.q_value / 2),
         ]
 
@@ -327,11 +259,11 @@ class _Writer:
             rows += [
                 Row(
                     {self._row_label: f"declared-{place}"},
-                    {**others, _key(declaring): value},
-                    self._true(moved, {_key(declaring): value}),
+                    {**others, key_of(declaring): value},
+                    true(moved, {key_of(declaring): value}, self._directions),
                     declared,
                 )
-                for place, value in enumerate(_edges(declaring, self._made, declared), 1)
+                for place, value in enumerate(edges(declaring, self._directions, declared), 1)
             ]
         for leaf in self._leaves:
             if not isinstance(leaf, Compare):
@@ -341,10 +273,10 @@ class _Writer:
                 rows += [
                     Row(
                         {**dict(override.labels), "job": f"override-{number_of}-{place}"},
-                        {**others, _key(leaf): value},
-                        self._true(moved, {_key(leaf): value}),
+                        {**others, key_of(leaf): value},
+                        true(moved, {key_of(leaf): value}, self._directions),
                     )
-                    for place, value in enumerate(_edges(leaf, self._made, override.threshold), 1)
+                    for place, value in enumerate(edges(leaf, self._directions, override.threshold), 1)
                 ]
         if not rows:
             return []
@@ -411,7 +343,7 @@ class _Writer:
         return Case("fires from the start", [], [(self._firing("alertname"), fires, [self._name_sample()])])
 
     def _present(self) -> Row:
-        values: Values = {_key(leaf): 1.0 for leaf in self._leaves}
+        values: Values = {key_of(leaf): 1.0 for leaf in self._leaves}
         return Row({}, values, False)
 
     def _all_labels(self, row: Row, seconds: float) -> tuple[str, float, list[str]]:
@@ -462,29 +394,6 @@ class _Writer:
 
 def _none(row: Row) -> set[Key]:
     return {key for key, value in row.values.items() if value is None}
-
-
-def _key(leaf: Simple) -> Key:
-    return ("regression" if isinstance(leaf, Regression) else "signal", leaf.signal)
-
-
-def _edges(leaf: Simple, made: Compilation, threshold: float | None = None) -> list[float | None]:
-    """The values that tell this condition from every near miss, besides no value at all."""
-    match leaf:
-        case Absent():
-            return [None, 1.0]
-        case Compare():
-            return _around(leaf.threshold if threshold is None else threshold)
-        case Outside():
-            return [*_around(leaf.low), *_around(leaf.high)]
-        case Regression():
-            sign = -1 if made.known.directions[leaf.signal] is Direction.DOWN else 1
-            return [sign * leaf.threshold * 0.99, sign * leaf.threshold * 1.01]
-
-
-def _around(value: float) -> list[float | None]:
-    step = abs(value) / 1000 or 0.001
-    return [float(number(value - step)), value, float(number(value + step))]
 
 
 def _selector(name: str, labels: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """What a PromQL expression asks for and which labels come out, judged by the catalogue instead of a server."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -8,26 +9,16 @@ from typing import Any, NamedTuple
 
 import promql_parser as parser
 
-from jelmon.catalogue import CATALOGUE, Histogram
-
-TARGET_LABELS = frozenset({"job", "instance"})
-"""What Prometheus adds to every scraped series."""
-OPTIONAL_LABELS = frozenset({"pod"})
-"""What service discovery may add: may be aggregated away, never relied on."""
+from jelmon.generators.series import OPTIONAL_LABELS, TARGET_LABELS, Series
+from jelmon.generators.targets import OLDEST, Target, why_not
 
 _COUNTER_ONLY = frozenset({"rate", "irate", "increase", "resets"})
 _GAUGE_ONLY = frozenset(
     {"delta", "idelta", "deriv", "predict_linear", "holt_winters", "double_exponential_smoothing", "changes"}
 )
 _KEEPS_NAME_FREE = frozenset({"sort", "sort_desc"})
+_METACHARACTER = re.compile(r"[.|*+?()\[\]{}\\]")
 _COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
-
-
-class Series(NamedTuple):
-    """What is known of a name that a query may use."""
-
-    kind: str  # counter, gauge, bucket, recorded
-    labels: frozenset[str]
 
 
 class Fault(NamedTuple):
@@ -47,10 +38,11 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What windows must keep to, in seconds."""
+    """What windows must keep to, in seconds; and the Prometheus that evaluates."""
 
     scrape_interval: float = 15.0
     retention: float = 15 * 86400.0
+    target: Target = OLDEST
 
 
 @dataclass(slots=True)
@@ -61,41 +53,8 @@ class Analysis:
     names: dict[str, None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     compares: bool = False  # its outermost operation is a comparison
-
-
-def catalogue_series() -> dict[str, Series]:
-    """Every series of the catalogue."""
-    known: dict[str, Series] = {}
-    for metric in CATALOGUE:
-        own = frozenset(metric.labels) | TARGET_LABELS
-        if isinstance(metric, Histogram):
-            known[f"{metric.name}_bucket"] = Series("bucket", own | {"le"})
-            known[f"{metric.name}_sum"] = Series("counter", own)
-            known[f"{metric.name}_count"] = Series("counter", own)
-        else:
-            known[metric.name] = Series(metric.kind, own)
-    return known
-
-
-def _foreign(kind: str, labels: str, *names: str) -> dict[str, Series]:
-    return {name: Series(kind, TARGET_LABELS | frozenset(labels.split())) for name in names}
-
-
-FOREIGN: dict[str, Series] = {
-    **_foreign("gauge", "", "up", "scrape_duration_seconds", "scrape_samples_scraped"),
-    **_foreign("gauge", "", "prometheus_config_last_reload_successful", "alertmanager_config_last_reload_successful"),
-    **_foreign(
-        "counter",
-        "rule_group",
-        "prometheus_rule_evaluation_failures_total",
-        "prometheus_rule_group_iterations_missed_total",
-    ),
-    **_foreign("gauge", "rule_group", "prometheus_rule_group_last_duration_seconds"),
-    **_foreign("counter", "", "prometheus_notifications_dropped_total", "prometheus_notifications_sent_total"),
-    **_foreign("counter", "integration", "alertmanager_notifications_failed_total", "alertmanager_notifications_total"),
-    **_foreign("gauge", "state", "alertmanager_alerts", "alertmanager_silences"),
-}
-"""Series of Prometheus and Alertmanager themselves that definitions may ask for."""
+    is_ratio: bool = False  # one aggregation divided by another
+    fragile: str = ""  # an operation that returns other series from one evaluation to the next
 
 
 def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
@@ -106,7 +65,10 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
     except ValueError as error:
         result.faults.append(Fault(f"not PromQL: {error}", "", ""))
         return result
-    result.labels = _Walk(known, limits, result).shape(tree).labels
+    shape = _Walk(known, limits, result).shape(tree)
+    result.labels = shape.labels
+    if shape.kind in ("counter", "bucket"):
+        result.faults.append(Fault("a raw counter says nothing by itself", "take rate() or increase()", ""))
     while isinstance(tree, parser.ParenExpr):
         tree = tree.expr
     result.compares = isinstance(tree, parser.BinaryExpr) and str(tree.op) in _COMPARISONS
@@ -187,6 +149,7 @@ class _Walk:
             )
             return Shape(TARGET_LABELS)
         for matcher in matchers:
+            self._matcher(matcher)
             if matcher.name != "__name__" and matcher.name not in series.labels | OPTIONAL_LABELS:
                 near = difflib.get_close_matches(matcher.name, series.labels, n=1)
                 self._fault(
@@ -195,6 +158,18 @@ class _Walk:
                     matcher.name,
                 )
         return Shape(series.labels, series.kind)
+
+    def _matcher(self, matcher: Any) -> None:
+        """A regular expression must be one, and must not say what it says anyway."""
+        if matcher.op not in (parser.MatchOp.Re, parser.MatchOp.NotRe):
+            return
+        value = matcher.value
+        if value in ("", ".*", ".+"):
+            self._fault(f"the matcher {matcher.name}=~{value!r} matches everything or nothing", "leave it out", value)
+        elif value.startswith("^") or value.endswith("$"):
+            self._fault("an anchored matcher", "matchers are anchored at both ends anyway", value)
+        elif not _METACHARACTER.search(value):
+            self._fault("a regular expression without any metacharacter", f'write {matcher.name}="{value}"', value)
 
     def _absent_labels(self, labels: list[str], have: frozenset[str], needle: str) -> None:
         for label in labels:
@@ -219,6 +194,9 @@ class _Walk:
             )
         modifier = node.modifier
         if operation in ("topk", "bottomk", "limitk", "limit_ratio"):
+            self._result.fragile = operation
+            if reason := why_not(operation, self._limits.target):
+                self._fault(reason, "", operation)
             return inner
         if modifier is None:
             return Shape(frozenset(), self._kept(inner.kind, operation))
@@ -237,6 +215,8 @@ class _Walk:
 
     def _call(self, node: Any) -> Shape:
         name = node.func.name
+        if reason := why_not(name, self._limits.target):
+            self._fault(reason, "the target is set with --target", name)
         shapes = [self.shape(argument) for argument in node.args]
         vector = next((shape for shape in shapes if shape.labels is not None), None)
         labels = vector.labels if vector else frozenset()
@@ -286,7 +266,10 @@ class _Walk:
     def _binary(self, node: Any) -> Shape:
         left, right = self.shape(node.lhs), self.shape(node.rhs)
         operation = str(node.op)
+        if left.kind in ("counter", "bucket") or right.kind in ("counter", "bucket"):
+            self._fault("arithmetic with a raw counter", "take rate() or increase() first", operation)
         if operation == "/":
+            self._result.is_ratio |= left.labels is not None and right.labels is not None
             self._divisor(node.rhs)
         if left.labels is None or right.labels is None:
             vector = right if left.labels is None else left

@@ -48,6 +48,7 @@ class Group:
     rules: tuple[Recording | Alerting, ...]
     sources: tuple[str, ...]
     signals: tuple[str, ...]
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
         for one in about[name]:
             rules.extend(one.rules)
         sources = dict.fromkeys(["rules/signals.yaml", *(one.alert.source for one in about[name])])
-        found.append(Group(name, tuple(rules), tuple(sources), (name,)))
+        limits = [one.alert.limit for one in about[name] if one.alert.limit is not None]
+        found.append(Group(name, tuple(rules), tuple(sources), (name,), max(limits, default=None)))
     if others:
         names = tuple(name for name in bundle.signals if name not in about)
         found.append(Group("signals", tuple(others), ("rules/signals.yaml",), names))

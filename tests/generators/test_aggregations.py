@@ -3,7 +3,8 @@
 import pytest
 
 from jelmon.generators.aggregations import AggregationError, Name, compile_value
-from jelmon.generators.promql import FOREIGN, Limits, analyse, catalogue_series
+from jelmon.generators.promql import Limits, analyse
+from jelmon.generators.series import known_series
 
 NAMES = {
     "processing_time_seconds": Name("jelmore_card_processing_seconds"),
@@ -54,7 +55,7 @@ NAMES = {
 def test_it_becomes_promql_that_the_catalogue_knows(value: str, promql: str) -> None:
     """The text, and no fault in it."""
     assert compile_value(value, NAMES, ("pipeline",)) == promql
-    assert analyse(promql, {**catalogue_series(), **FOREIGN}, Limits()).faults == []
+    assert analyse(promql, known_series(), Limits()).faults == []
 
 
 @pytest.mark.parametrize(

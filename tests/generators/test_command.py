@@ -79,3 +79,19 @@ def test_our_own_files_are_current(root: Path, capsys: pytest.CaptureFixture[str
     code = main(["generate", "--root", str(root), "--check"])
 
     assert (code, capsys.readouterr().out) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prometheus=2", "'prometheus=2' is not a version"),
+        ("prometheus=2.30", "Prometheus 2.30 is too old"),
+        ("alertmanager=0.24", "Alertmanager 0.24 is too old"),
+    ],
+)
+def test_a_target_that_nobody_can_render_for_is_refused(
+    bundle: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version is two numbers, and not older than what escalation needs."""
+    assert main(["generate", "--root", str(bundle), "--target", text]) == 2
+    assert message in capsys.readouterr().err

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.generators.command import generate
+from jelmon.generators.targets import Target
 
 Tool = Callable[[str], Path]
 
@@ -30,6 +31,17 @@ def checked(*command: str | Path) -> None:
 def test_rendered_as_before(path: str, bundle: Path, golden: Callable[[str, str], None]) -> None:
     """`make golden` rewrites these; read the diff."""
     golden(path.replace("/", "-"), generate(bundle)[path])
+
+
+@pytest.mark.parametrize("versions", ["prometheus=2.53,alertmanager=0.26", "prometheus=3.5,alertmanager=0.29"])
+def test_rendered_for_newer_versions(versions: str, bundle: Path, golden: Callable[[str, str], None]) -> None:
+    """What differs between targets: Teams, timeouts of webhooks, names of inhibitions, comparison of floats."""
+    channels = bundle / "rules/channels.yaml"
+    teams = "{type: teams, webhook_url_file: /etc/alertmanager/teams}"
+    channels.write_text(channels.read_text().replace("{type: log}", teams))
+    files = generate(bundle, target=Target.parse(versions))
+
+    golden(f"alertmanager-{versions.split('=')[-1]}.yml", files["alertmanager/alertmanager.yml"])
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["our bundle", "the small bundle"])

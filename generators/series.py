@@ -1,0 +1,57 @@
+"""The series that a query may ask for: those of the catalogue, and a few of Prometheus and Alertmanager themselves."""
+
+from typing import NamedTuple
+
+from jelmon.catalogue import CATALOGUE, Histogram
+
+TARGET_LABELS = frozenset({"job", "instance"})
+"""What Prometheus adds to every scraped series."""
+OPTIONAL_LABELS = frozenset({"pod"})
+"""What service discovery may add: may be aggregated away, never relied on."""
+
+
+class Series(NamedTuple):
+    """What is known of a name that a query may use."""
+
+    kind: str  # counter, gauge, bucket, recorded
+    labels: frozenset[str]
+
+
+def catalogue_series() -> dict[str, Series]:
+    """Every series of the catalogue."""
+    known: dict[str, Series] = {}
+    for metric in CATALOGUE:
+        own = frozenset(metric.labels) | TARGET_LABELS
+        if isinstance(metric, Histogram):
+            known[f"{metric.name}_bucket"] = Series("bucket", own | {"le"})
+            known[f"{metric.name}_sum"] = Series("counter", own)
+            known[f"{metric.name}_count"] = Series("counter", own)
+        else:
+            known[metric.name] = Series(metric.kind, own)
+    return known
+
+
+def _foreign(kind: str, labels: str, *names: str) -> dict[str, Series]:
+    return {name: Series(kind, TARGET_LABELS | frozenset(labels.split())) for name in names}
+
+
+FOREIGN: dict[str, Series] = {
+    **_foreign("gauge", "", "up", "scrape_duration_seconds", "scrape_samples_scraped"),
+    **_foreign("gauge", "", "prometheus_config_last_reload_successful", "alertmanager_config_last_reload_successful"),
+    **_foreign(
+        "counter",
+        "rule_group",
+        "prometheus_rule_evaluation_failures_total",
+        "prometheus_rule_group_iterations_missed_total",
+    ),
+    **_foreign("gauge", "rule_group", "prometheus_rule_group_last_duration_seconds"),
+    **_foreign("counter", "", "prometheus_notifications_dropped_total", "prometheus_notifications_sent_total"),
+    **_foreign("counter", "integration", "alertmanager_notifications_failed_total", "alertmanager_notifications_total"),
+    **_foreign("gauge", "state", "alertmanager_alerts", "alertmanager_silences"),
+}
+"""Series of Prometheus and Alertmanager themselves that definitions may ask for."""
+
+
+def known_series() -> dict[str, Series]:
+    """All of them."""
+    return {**catalogue_series(), **FOREIGN}

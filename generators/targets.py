@@ -1,0 +1,91 @@
+"""The versions of Prometheus and Alertmanager that files are rendered for, and what each of them knows."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jelmon.errors import ConfigError
+
+Version = tuple[int, int]
+OLDEST_PROMETHEUS: Version = (2, 42)  # keep_firing_for
+OLDEST_ALERTMANAGER: Version = (0, 25)  # location of time intervals
+
+_PART = re.compile(r"(prometheus|alertmanager)=(\d+)\.(\d+)(?:\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the rendered files must be understood by."""
+
+    prometheus: Version = OLDEST_PROMETHEUS
+    alertmanager: Version = OLDEST_ALERTMANAGER
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """Read ``prometheus=2.42,alertmanager=0.25``; what is not named is the oldest that is supported.
+
+        Raises:
+            ConfigError: not of this form, or too old.
+        """
+        found: dict[str, Version] = {}
+        for part in text.split(","):
+            match = _PART.fullmatch(part.strip())
+            if match is None:
+                raise ConfigError(
+                    f"--target: {part.strip()!r} is not a version", hint="write prometheus=2.42,alertmanager=0.25"
+                )
+            found[match.group(1)] = (int(match.group(2)), int(match.group(3)))
+        target = cls(**found)
+        for name, have, oldest in (
+            ("Prometheus", target.prometheus, OLDEST_PROMETHEUS),
+            ("Alertmanager", target.alertmanager, OLDEST_ALERTMANAGER),
+        ):
+            if have < oldest:
+                raise ConfigError(f"--target: {name} {written(have)} is too old", hint=f"{written(oldest)} or newer")
+        return target
+
+
+OLDEST = Target()
+
+
+class Lifetime(NamedTuple):
+    """When a function came and went."""
+
+    since: Version = (2, 0)
+    until: Version | None = None
+    flag: str = ""
+
+
+FUNCTIONS: dict[str, Lifetime] = {
+    "holt_winters": Lifetime(until=(3, 0)),
+    "double_exponential_smoothing": Lifetime(since=(3, 0), flag="promql-experimental-functions"),
+    "sort_by_label": Lifetime(since=(2, 49), flag="promql-experimental-functions"),
+    "sort_by_label_desc": Lifetime(since=(2, 49), flag="promql-experimental-functions"),
+    "mad_over_time": Lifetime(since=(2, 51), flag="promql-experimental-functions"),
+    "limitk": Lifetime(since=(2, 54), flag="promql-experimental-functions"),
+    "limit_ratio": Lifetime(since=(2, 54), flag="promql-experimental-functions"),
+    "info": Lifetime(since=(3, 0), flag="promql-experimental-functions"),
+    "histogram_stddev": Lifetime(since=(2, 48)),
+    "histogram_stdvar": Lifetime(since=(2, 48)),
+    "histogram_avg": Lifetime(since=(2, 52)),
+}
+"""Functions that not every supported Prometheus has, or not without a feature flag."""
+
+
+def written(version: Version) -> str:
+    """``2.42``."""
+    return f"{version[0]}.{version[1]}"
+
+
+def why_not(function: str, target: Target) -> str | None:
+    """Why the target cannot evaluate the function; None when it can."""
+    lifetime = FUNCTIONS.get(function)
+    if lifetime is None:
+        return None
+    if target.prometheus < lifetime.since:
+        return f"{function}() needs Prometheus {written(lifetime.since)}"
+    if lifetime.until is not None and target.prometheus >= lifetime.until:
+        return f"{function}() is gone since Prometheus {written(lifetime.until)}"
+    if lifetime.flag:
+        return f"{function}() needs the feature flag {lifetime.flag}"
+    return None

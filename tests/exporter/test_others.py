@@ -1,0 +1,140 @@
+"""What stands beside the stream, in the exporter as users start it: probes, events over HTTP, collectors, the page."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from jelmon import catalogue as c
+from jelmon.exporter.overview import overview
+from jelmon.exporter.sources.http import PATH
+from jelmon.exporter.sources.probes import Result
+from jelmon.exporter.view import View
+from jelmon.stack.processes import Processes, free_port
+
+Until = Callable[..., Awaitable[None]]
+Jelmon = Callable[..., subprocess.CompletedProcess[str]]
+
+EVENT = {
+    "specversion": "1.0",
+    "type": "jelmore.card.started",
+    "id": "e1",
+    "source": "/test",
+    "subject": "card-1",
+    "time": "2026-01-01T00:00:00Z",
+    "data": {"pipeline": "<main>"},
+}
+
+
+async def test_an_event_over_http_is_counted_and_shown(
+    own_nats_url: str, exporting: Callable[..., Any], until: Until, tmp_path: Path
+) -> None:
+    targets = tmp_path / "targets.yaml"
+    targets.write_text(f"targets:\n  - {{name: broker, url: '{own_nats_url.replace('nats', 'tcp')}'}}\n", "utf-8")
+    async with exporting(nats_url=own_nats_url, targets_file=targets) as exporter:
+        await until(lambda: exporter.source.up and exporter.others.http.up)
+        sent = [await asyncio.to_thread(requests.post, f"{exporter.url}{PATH}", json=EVENT, timeout=10) for _ in "ab"]
+        await until(lambda: exporter.view.value(c.CARDS_STARTED, "<main>") == 1)
+        await until(lambda: exporter.others.prober.results)
+        metrics = (await asyncio.to_thread(requests.get, f"{exporter.url}/metrics", timeout=10)).text
+        page = (await asyncio.to_thread(requests.get, exporter.url, timeout=10)).text
+
+    assert [answer.status_code for answer in sent] == [202, 202]
+    assert 'jelmore_cards_started_total{pipeline="<main>"} 1\n' in metrics
+    assert 'jelmore_exporter_http_events_total{result="stored"} 1\n' in metrics
+    assert 'jelmore_exporter_http_events_total{result="duplicate"} 1\n' in metrics
+    assert 'jelmore_exporter_source_up{source="http"} 1\n' in metrics
+    assert 'jelmore_target_up{target="broker"} 1\n' in metrics
+    assert 'jelmore_probe_phase_seconds{target="broker",phase="connect"} ' in metrics
+    assert "<td>&lt;main&gt;</td>" in page
+    assert '<td>broker</td><td class="good">up</td>' in page
+
+
+def test_the_page_of_an_exporter_that_knows_nothing() -> None:
+    page = overview(View(), {}, now=0)
+
+    assert "No pipeline has told of itself yet." in page
+    assert "Services" not in page
+
+
+def test_the_page_stays_short() -> None:
+    view = View()
+    view.update("test", {(c.LAST_ACTIVITY.name, (f"p{number}",)): 1000.0 + number for number in range(50)})
+    page = overview(view, {"b": Result(), "a<": Result(reason="tls")}, now=1100)
+
+    assert page.count("<td>p") == 20
+    assert page.index("<td>p49</td>") < page.index("<td>p48</td>")
+    assert "and 30 more" in page
+    assert page.index("a&lt;") < page.index("<td>b</td>")  # what is down comes first
+    assert '<td class="bad">down: tls</td>' in page
+
+
+def test_a_package_with_a_collector_only_has_to_be_installed(own_processes: Processes, tmp_path: Path) -> None:
+    """The very package of docs/guides/custom-collectors.md, found by the metadata that an installer writes."""
+    folder = tmp_path / "site"
+    info = folder / "licence_collector-1.0.dist-info"
+    info.mkdir(parents=True)
+    guide = (Path(__file__).resolve().parents[2] / "docs/guides/custom-collectors.md").read_text(encoding="utf-8")
+    (folder / "licences.py").write_text(guide.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: licence-collector\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[jelmon.collectors]\nlicences = licences:collect\n", encoding="utf-8")
+    port = free_port()
+    listen = ["--web.listen-address", f"127.0.0.1:{port}", "--nats.url", f"nats://127.0.0.1:{free_port()}"]
+    child = own_processes.start(
+        "exporter",
+        [sys.executable, "-m", "jelmon", "exporter", *listen],
+        environ={"PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", "LICENCES_FOLDER": str(info)},
+    )
+    found = ""
+
+    def scraped() -> bool:
+        nonlocal found
+        try:
+            found = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        except requests.ConnectionError:
+            return False
+        return 'collector_up{collector="licences"}' in found
+
+    own_processes.wait_until("the collector", scraped, seconds=60, child=child)
+
+    assert 'jelmore_exporter_collector_up{collector="licences"} 1\n' in found
+    assert "# TYPE licences_files gauge\n" in found
+    assert 'licences_files{suffix=".txt"} 1\n' in found
+
+
+def test_checking_the_configuration_reads_every_file(jelmon: Jelmon, tmp_path: Path) -> None:
+    web, targets = tmp_path / "web.yml", tmp_path / "targets.yaml"
+    web.write_text("http_server_config:\n  http2: true\n", encoding="utf-8")
+    targets.write_text("targets:\n  - {name: registry, url: 'https://registry.example/v2/'}\n", encoding="utf-8")
+    flags = ["--check-config", "--web.config.file", str(web), "--targets", str(targets)]
+    good = jelmon("exporter", *flags)
+    web.write_text("basic_auth_users:\n  alice: secret\n", encoding="utf-8")
+    bad_web = jelmon("exporter", *flags)
+    targets.write_text("targets:\n  - {name: registry, url: 'ftp://registry.example/v2/'}\n", encoding="utf-8")
+    bad_targets = jelmon("exporter", *flags)
+
+    assert (good.returncode, good.stdout) == (
+        0,
+        "warning: http2: true is accepted, but only HTTP/1.1 is served\n"
+        "targets to probe: registry\ncollectors installed: none\nconfiguration is fine\n",
+    )
+    assert bad_web.returncode == bad_targets.returncode == 2
+    assert f"{web}:2: basic_auth_users: the password of 'alice' is not a bcrypt hash" in bad_web.stderr
+    assert f"{targets}:2: url: begins with none of" in bad_targets.stderr
+    assert "Traceback" not in bad_web.stderr + bad_targets.stderr
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 119, 121, 7300, 200000])
+def test_ages_are_told_in_words(seconds: float) -> None:
+    view, now = View(), time.time()
+    view.update("test", {(c.LAST_EVENT.name, ()): now - seconds})
+    words = {0: "0 s", 1: "1 s", 119: "119 s", 121: "2 min", 7300: "2 h", 200000: "2 d"}
+
+    assert f">{words[int(seconds)]} ago<" in overview(view, {}, now=now)

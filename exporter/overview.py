@@ -13,7 +13,7 @@ _ROWS = 20
 
 def overview(view: View, probed: Mapping[str, Result], *, now: float) -> str:
     """HTML, with every name escaped."""
-    return f"<h2>Now</h2>\n{_figures(view, now)}\n{_pipelines(view, now)}\n{_targets(probed)}"
+    return f"{_figures(view, now)}\n{_pipelines(view, now)}\n{_targets(probed)}"
 
 
 def _figures(view: View, now: float) -> str:
@@ -25,9 +25,8 @@ def _figures(view: View, now: float) -> str:
         ("Last event", _ago(last, now)),
         ("Cards in progress", f"{_total(view, c.CARDS_IN_PROGRESS):,.0f}"),
     )
-    heads = "".join(f'<th class="number">{name}</th>' for name, _ in figures)
-    values = "".join(f'<td class="number">{value}</td>' for _, value in figures)
-    return f'<div class="wide"><table><tr>{heads}</tr><tr>{values}</tr></table></div>'
+    tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures)
+    return f'<dl class="figures">{tiles}</dl>'
 
 
 def _pipelines(view: View, now: float) -> str:
@@ -51,7 +50,7 @@ def _pipelines(view: View, now: float) -> str:
     ]
     heads = _heads("Pipeline", "Waiting", "In progress", "Finished", "Last activity")
     more = f'<p class="soft">and {len(names) - _ROWS} more</p>' if len(names) > _ROWS else ""
-    return f'<div class="wide"><table>{heads}{"".join(rows)}</table></div>{more}'
+    return f'<h2>Pipelines</h2><div class="wide"><table>{heads}{"".join(rows)}</table></div>{more}'
 
 
 def _targets(probed: Mapping[str, Result]) -> str:

@@ -26,7 +26,10 @@ a {{ color: var(--link); }}
 .wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; }}
 td, th {{ text-align: left; padding: .3rem 1.5rem .3rem 0; border-bottom: 1px solid var(--line); }}
 th {{ color: var(--soft); font-weight: 600; }}
-.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+.figures {{ display: flex; flex-wrap: wrap; gap: .75rem 2.5rem; margin: 1.5rem 0; }} .figures div {{ min-width: 6rem; }}
+.figures dt {{ color: var(--soft); font-size: .9rem; }}
+.figures dd {{ margin: 0; font-size: 1.4rem; font-weight: 600; }}
 .bad {{ color: var(--bad); font-weight: 600; }} .good {{ color: var(--good); }} .soft {{ color: var(--soft); }}
 footer {{ margin-top: 2rem; color: var(--soft); font-size: .9rem; }}
 </style></head><body><h1>{title}</h1>

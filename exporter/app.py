@@ -40,11 +40,24 @@ REFRESH_SECONDS = 0.5
 _GZIP_LEVEL = 1  # level 9 costs ten times the time for half the bytes
 
 
+def open_store(settings: ExporterSettings) -> StateStore:
+    """The state store that the settings ask for."""
+    if settings.redis_url is not None:
+        return RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
+    return MemoryStore()
+
+
 class Exporter:
     """One exporter. `start`, then `stop`; in between it serves, whatever happens to NATS or Redis."""
 
-    def __init__(self, settings: ExporterSettings, *, clock: Callable[[], float] = time.time) -> None:
-        """Read the files that the settings name.
+    def __init__(
+        self,
+        settings: ExporterSettings,
+        *,
+        store: StateStore | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Read the files that the settings name. ``store`` replaces the one that the settings ask for.
 
         Raises:
             ConfigError, DefinitionError: a file is wrong.
@@ -54,9 +67,7 @@ class Exporter:
         self.own = SeriesTable()
         resets = self.own.cell(c.EXPORTER_RESETS, "rollback")
         self.view = View(PARTITIONS, on_reset=resets.add)
-        self.store: StateStore = MemoryStore()
-        if settings.redis_url is not None:
-            self.store = RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
+        self.store = store or open_store(settings)
         shop = Workshop(
             store=self.store,
             view=self.view,

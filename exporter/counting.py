@@ -98,20 +98,24 @@ class Counting:
     def place_in(self, stream: str, first: int, last: int) -> None:
         """Compare the position with the stream as it is now, and note what is missing."""
         position = self.position
+        facts = {
+            "partition": self.partition,
+            "counted_to": position.sequence,
+            "stream_first": first,
+            "stream_last": last,
+        }
         if position.sequence and (position.stream != stream or position.sequence > last):
-            logger.warning(
-                "the stream was recreated or cut: it is counted from its beginning, events known by their ids are not",
-                extra={"partition": self.partition, "counted_to": position.sequence, "stream_last": last},
+            reason = "recreated" if position.stream != stream else "truncated"
+            logger.error(
+                "stream %s: counted from its beginning, but for events whose ids are known", reason, extra=facts
             )
+            self.ledger.stream_changes[reason].add()
             position = replace(position, sequence=0)
         elif position.sequence and first > position.sequence + 1:
-            hole = first - 1 - position.sequence
-            missing = -(-hole // self._shop.partitions)  # which of them were this partition's nobody can tell any more
-            self.ledger.lost.add(missing)
-            logger.error(
-                "the stream dropped events before they were counted",
-                extra={"partition": self.partition, "first_missing": position.sequence + 1, "next": first},
-            )
+            logger.error("stream trimmed: it dropped events before they were counted", extra=facts)
+            self.ledger.stream_changes["trimmed"].add()
+            # which of the missing were this partition's nobody can tell any more: its share is assumed
+            self.ledger.lost.add(-(-(first - 1 - position.sequence) // self._shop.partitions))
             position = replace(position, sequence=first - 1)
         self.position = replace(position, stream=stream)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from jelmon.exporter.state.store import RENEW_SECONDS, Claim, StateStore, StoreUnavailableError
+from jelmon.exporter.state.store import Claim, StateStore, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Leases:
                         logger.error("%s; leases cannot be renewed", error.message)
                     troubled = True
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), RENEW_SECONDS)
+                    await asyncio.wait_for(stopping.wait(), self._store.renew_seconds)
         finally:
             await self._leave()
 

@@ -65,6 +65,9 @@ class Ledger:
         self.parked: dict[str, Cell] = {
             reason: self.table.cell(c.EVENTS_PARKED, reason) for reason in c.EVENTS_PARKED.closed["reason"]
         }
+        self.stream_changes: dict[str, Cell] = {
+            reason: self.table.cell(c.STREAM_CHANGES, reason) for reason in c.STREAM_CHANGES.closed["reason"]
+        }
         self._changed: list[Card | Session] = []
         self._gone: dict[str, None] = {}
         self._newly_declared: dict[str, Declaration] = {}

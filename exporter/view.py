@@ -39,12 +39,14 @@ def _merged_histogram(values: Iterable[Value]) -> Value:
     return total, tuple(counts)
 
 
+# every partition sees a change of the stream, so the largest count is the number of changes
 _MERGE: dict[str, Callable[[Iterable[Value]], Value]] = {
     c.LAST_ACTIVITY.name: _largest,
+    c.STREAM_CHANGES.name: _largest,
     c.STAGE_OLDEST_WAITING.name: _smallest,
     c.STAGE_OLDEST_RUNNING.name: _smallest,
 }
-"""How gauges of several partitions become one, where adding them up is wrong."""
+"""How values of several partitions become one, where adding them up is wrong."""
 
 
 HOLD_SECONDS = 60.0

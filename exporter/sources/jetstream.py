@@ -81,7 +81,8 @@ class JetStreamSource:
                 await self._consume(client)
             finally:
                 self._client = None
-                await client.close()
+                with contextlib.suppress(*_NATS_TROUBLE):
+                    await client.close()
 
     def stop(self) -> None:
         """End `run` after the batches under way."""
@@ -152,10 +153,11 @@ class JetStreamSource:
     def _interrupted(self, partition: int, error: BaseException, attempt: int) -> None:
         self._deaf.add(partition)
         trouble = jetstream.stream_trouble(error) if isinstance(error, _NATS_TROUBLE) else error
-        self.trouble = getattr(trouble, "message", str(trouble))
+        message = getattr(trouble, "message", str(trouble))
         self._up.set(0)
-        if attempt == 1:  # once is an election, a restart or a hiccup
-            logger.error("%s; trying again", trouble, extra={"partition": partition})
+        if attempt >= 1 and message != self.trouble:  # once is an election, a restart or a hiccup
+            logger.error("%s; trying again until it answers", trouble)
+        self.trouble = message
 
     def _flows(self, partition: int | None) -> None:
         """Messages can come in, for one partition or at all."""

@@ -20,6 +20,8 @@ EXPIRES_SECONDS = 5.0
 DEAF_SECONDS = 5.0
 """How much longer than a request lives the server may be silent."""
 IN_FLIGHT = 2
+_FULFILLED = ("Batch Completed", "Message Size Exceeds MaxBytes")
+"""Ends of a request that are no trouble; the first is sent since NATS 2.12 when a request limits bytes."""
 MAX_BYTES = 8 * 1024 * 1024
 
 
@@ -134,7 +136,7 @@ class Pull:
         text = (message.headers or {}).get("Description", "")
         number = int(message.subject.rsplit(".", 1)[1])
         self._requests = deque(request for request in self._requests if request[0] != number)
-        if status in ("404", "408") or (status == "409" and "MaxBytes" in text):
+        if status in ("404", "408") or (status == "409" and text in _FULFILLED):
             await self._ask()
         elif status != "100":
             self._interrupt(f"the server ended a request: {status} {text}")

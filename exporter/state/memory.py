@@ -26,6 +26,7 @@ class MemoryStore:
 
     name = "memory"
     shared = False
+    renew_seconds = 2.0
 
     def __init__(self) -> None:
         self._partitions: dict[int, _Kept] = {}

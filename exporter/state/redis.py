@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 
 from jelmon.exporter.state.cells import Key, Value
 from jelmon.exporter.state.model import Changes, Declaration, Position, Snapshot
-from jelmon.exporter.state.store import LEASE_SECONDS, Claim, FellBackError, FencedError, Seen, StoreUnavailableError
+from jelmon.exporter.state.store import Claim, FellBackError, FencedError, Seen, StoreUnavailableError
 
 START_HINT = "start one with `redis-server`, or name yours with --redis.url or REDIS_URL"
 _FOLDER = Path(__file__).parent
@@ -26,7 +26,6 @@ _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_value = msgspec.json.Decoder(float | tuple[int, tuple[int, ...]]).decode
 _decode_declaration = msgspec.json.Decoder(Declaration).decode
 _decode_ids = msgspec.json.Decoder(tuple[float, list[str]]).decode
-_LEASE_MILLISECONDS = int(LEASE_SECONDS * 1000)
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
@@ -36,8 +35,18 @@ class RedisStore:
     name = "redis"
     shared = True
 
-    def __init__(self, url: str, *, password: str | None = None, prefix: str = "jelmore", timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        password: str | None = None,
+        prefix: str = "jelmore",
+        timeout: float = 5.0,
+        renew_seconds: float = 2.0,
+    ) -> None:
         self._prefix = prefix
+        self.renew_seconds = renew_seconds
+        self._lease = round(3000 * renew_seconds)  # milliseconds
         self._client = redis.asyncio.Redis.from_url(
             url, password=password, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
         )
@@ -52,19 +61,19 @@ class RedisStore:
         return f"{self._prefix}:state:{{{partition}}}:{part}"
 
     async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
-        milliseconds = 0 if leaving else _LEASE_MILLISECONDS
+        milliseconds = 0 if leaving else self._lease
         names = await self._call(self._attend, [f"{self._prefix}:replicas"], [replica, milliseconds])
         return sorted(name.decode() for name in names)
 
     async def acquire(self, partition: int) -> Claim | None:
         token = str(uuid.uuid4())
         keys = [self.key(partition, "meta"), self.key(partition, "lease")]
-        epoch = await self._call(self._acquire, keys, [token, _LEASE_MILLISECONDS])
+        epoch = await self._call(self._acquire, keys, [token, self._lease])
         return Claim(int(epoch), token) if epoch else None
 
     async def renew(self, partition: int, claim: Claim) -> bool:
         keys = [self.key(partition, "meta"), self.key(partition, "lease")]
-        return bool(await self._call(self._renew, keys, [claim.epoch, claim.token, _LEASE_MILLISECONDS]))
+        return bool(await self._call(self._renew, keys, [claim.epoch, claim.token, self._lease]))
 
     async def release(self, partition: int, claim: Claim) -> None:
         await self._call(self._release, [self.key(partition, "lease")], [claim.token])

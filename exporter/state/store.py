@@ -41,10 +41,6 @@ class Seen:
     version: int
 
 
-LEASE_SECONDS = 6.0
-RENEW_SECONDS = 2.0
-
-
 class StateStore(Protocol):
     """Where state is kept. Two kinds: shared by replicas, or our own."""
 
@@ -55,6 +51,10 @@ class StateStore(Protocol):
     @property
     def shared(self) -> bool:
         """Whether replicas share it: they divide the partitions, and each shows what the others committed."""
+
+    @property
+    def renew_seconds(self) -> float:
+        """How often leases must be renewed; they last three times as long."""
 
     async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
         """Say that we are alive (or leave), and learn who is, in the same order for all.

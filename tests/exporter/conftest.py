@@ -148,12 +148,13 @@ def exporting() -> Callable[..., Any]:
 
     @asynccontextmanager
     async def run(**settings: Any) -> AsyncIterator[Exporter]:
-        url = settings.pop("nats_url")
+        url, store = settings.pop("nats_url"), settings.pop("store", None)
         settings.setdefault("batch_seconds", 0.05)
         exporter = Exporter(
             ExporterSettings(
                 listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=url), host="host-1", **settings
-            )
+            ),
+            store=store,
         )
         await exporter.start()
         try:

@@ -1,0 +1,46 @@
+"""An exporter that dies hard, as by kill -9, at a chosen checkpoint: `crashing.py NATS_URL REDIS_URL POINT NUMBER`."""
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+from jelmon.exporter.app import Exporter
+from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.state.redis import RedisStore
+from jelmon.jetstream import NatsSettings
+from jelmon.settings import ListenAddress
+
+
+class CrashingStore(RedisStore):
+    """Dies before or after the checkpoint of that number; after it, nothing is acknowledged yet."""
+
+    def __init__(self, url: str, point: str, number: int) -> None:
+        super().__init__(url, renew_seconds=0.2)
+        self._point = point
+        self._left = number
+
+    async def commit(self, partition: int, **what: Any) -> None:
+        if what["changes"].ids:  # only commits that count events
+            self._left -= 1
+        if self._left <= 0 and self._point == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        await super().commit(partition, **what)
+        if self._left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def main(nats_url: str, redis_url: str, point: str, number: str) -> None:
+    settings = ExporterSettings(
+        listen_address=ListenAddress("127.0.0.1", 0),
+        nats=NatsSettings(url=nats_url),
+        batch_messages=10,
+        batch_seconds=0.02,
+    )
+    exporter = Exporter(settings, store=CrashingStore(redis_url, point, int(number)))
+    await exporter.run(asyncio.Event())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

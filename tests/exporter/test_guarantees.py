@@ -1,0 +1,465 @@
+"""What the exporter promises about its counts, against real servers that fail. The table is docs/guarantees.md."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import nats
+import pytest
+
+from jelmon import catalogue as c
+from jelmon import events as e
+from jelmon.client import Publisher
+from jelmon.exporter.app import Exporter
+from jelmon.exporter.state.redis import RedisStore
+from jelmon.exporter.state.store import StoreUnavailableError
+from jelmon.exporter.view import View
+from jelmon.stack import launch
+from jelmon.stack.processes import Processes, free_port
+from jelmon.stream import STREAM, subject_of
+
+Exporting = Callable[..., Any]
+Until = Callable[..., Awaitable[None]]
+HERE = Path(__file__).parent
+
+
+class Servers:
+    """A NATS and a Redis of this test's own, which it may ill-treat."""
+
+    def __init__(self, processes: Processes, tool: Callable[[str], Path], folder: Path) -> None:
+        self.processes = processes
+        self._tool = tool
+        self._folder = folder
+        self._nats_port = free_port()
+        self._redis_port = free_port()
+        self.nats_url = f"nats://127.0.0.1:{self._nats_port}"
+        self.redis_url = f"redis://127.0.0.1:{self._redis_port}/0"
+        self._start_nats()
+        self._start_redis()
+
+    def _start_nats(self) -> None:
+        launch.nats(self.processes, self._tool("nats-server"), self._folder / "nats", port=self._nats_port)
+
+    def _start_redis(self) -> None:
+        launch.redis(self.processes, self._tool("redis-server"), self._folder / "redis", port=self._redis_port)
+
+    async def start_nats(self) -> None:
+        await asyncio.to_thread(self._start_nats)
+
+    async def start_redis(self) -> None:
+        await asyncio.to_thread(self._start_redis)
+
+    async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """End a server, and wait until it is gone."""
+        self.processes.signal(name, number)
+        while any(child.name == name and child.alive() for child in self.processes._children):
+            await asyncio.sleep(0.02)
+
+    @property
+    def redis_folder(self) -> Path:
+        return self._folder / "redis"
+
+
+@pytest.fixture
+def servers(own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path) -> Servers:
+    return Servers(own_processes, tool, tmp_path)
+
+
+@pytest.fixture
+def cards(say: Any) -> Callable[[int, int], list[e.Envelope]]:
+    """A function that makes start and finish of the cards with these numbers; each takes 1.5 seconds."""
+
+    def make(first: int, last: int) -> list[e.Envelope]:
+        events: list[e.Envelope] = []
+        for number in range(first, last):
+            events += [
+                say.card_started(f"card-{number}", at=number),
+                say.card_finished(f"card-{number}", at=number + 1.5),
+            ]
+        return events
+
+    return make
+
+
+def figures(view: View) -> tuple[Any, ...]:
+    """Cards started, finished, in progress, and the histogram of their time: count and sum."""
+    histogram = view.value(c.CARD_PROCESSING, "main", "success")
+    total, counts = histogram if isinstance(histogram, tuple) else (0, (0,))
+    return (
+        view.value(c.CARDS_STARTED, "main"),
+        view.value(c.CARDS_FINISHED, "main", "success"),
+        view.value(c.CARDS_IN_PROGRESS, "main"),
+        sum(counts),
+        total / 1e6,
+    )
+
+
+def exactly(number: int) -> tuple[Any, ...]:
+    """The figures after so many cards went through."""
+    return number, number, 0, number, 1.5 * number
+
+
+def finished(exporter: Exporter) -> float:
+    value = exporter.view.value(c.CARDS_FINISHED, "main", "success")
+    return value if isinstance(value, int | float) else 0
+
+
+async def publish(url: str, events: list[e.Envelope]) -> None:
+    async with Publisher(url) as publisher:
+        await publisher.ensure_stream()
+        await publisher.publish_many(events)
+
+
+async def ready(exporter: Exporter, until: Until) -> None:
+    await until(lambda: exporter.source.up and exporter.view.complete)
+
+
+async def test_kill_9_before_and_after_checkpoints(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """Eight hard exits in one run, before a checkpoint and between checkpoint and acknowledgement."""
+    await publish(servers.nats_url, cards(0, 4000))
+    for number in range(8):
+        point = ("before", "after")[number % 2]
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, HERE / "crashing.py", servers.nats_url, servers.redis_url, point, str(5 + 3 * number)
+        )
+
+        assert await asyncio.wait_for(child.wait(), 30) == -signal.SIGKILL
+    store = RedisStore(servers.redis_url, renew_seconds=0.2)
+    async with exporting(nats_url=servers.nats_url, store=store) as exporter:
+        await until(lambda: finished(exporter) == 4000, seconds=30)
+
+        assert figures(exporter.view) == exactly(4000)
+        assert exporter.view.value(c.EVENTS_DUPLICATE) == 0
+
+
+class LosesReplies(RedisStore):
+    """Writes, and then claims that nothing was heard: for the first three commits of events."""
+
+    lost = 0
+
+    async def commit(self, partition: int, **what: Any) -> None:
+        await super().commit(partition, **what)
+        if what["changes"].ids and self.lost < 3:
+            self.lost += 1
+            raise StoreUnavailableError("the reply was lost")
+
+
+async def test_lost_reply_of_a_checkpoint(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    store = LosesReplies(servers.redis_url)
+    async with exporting(nats_url=servers.nats_url, store=store) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 500))
+        await until(lambda: finished(exporter) == 500)
+
+        assert store.lost == 3
+        assert figures(exporter.view) == exactly(500)
+
+
+async def test_redelivery_and_publisher_retries(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """The same id under a new sequence: JetStream's own window is not relied on."""
+    client = await nats.connect(servers.nats_url)
+    try:
+        async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+            await ready(exporter, until)
+            for _ in range(2):
+                for event in cards(0, 1):
+                    await client.publish(subject_of(event), e.encode(event))
+            for event in (again := cards(1, 200)):
+                await client.publish(subject_of(event), e.encode(event))
+            for event in again:
+                await client.publish(subject_of(event), e.encode(event))
+            await until(lambda: exporter.view.value(c.EVENTS_DUPLICATE) == 398 + 2)
+
+            assert figures(exporter.view) == exactly(200)
+    finally:
+        await client.close()
+
+
+async def test_duplicates_are_known_after_a_restart(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """The horizon of ids is part of what is committed."""
+    events = cards(0, 100)
+    client = await nats.connect(servers.nats_url)
+    try:
+        async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+            await ready(exporter, until)
+            await publish(servers.nats_url, events)
+            await until(lambda: finished(exporter) == 100)
+        for event in events:
+            await client.publish(subject_of(event), e.encode(event))
+        await client.flush()
+        async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+            await until(lambda: exporter.view.value(c.EVENTS_DUPLICATE) == 200)
+
+            assert figures(exporter.view) == exactly(100)
+    finally:
+        await client.close()
+
+
+async def test_nats_restarted(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: finished(exporter) == 300)
+        await servers.end("nats-server")
+        await until(lambda: not exporter.source.up)
+        await servers.start_nats()
+        await publish(servers.nats_url, cards(300, 600))
+        await until(lambda: finished(exporter) == 600, seconds=40)
+
+        assert figures(exporter.view) == exactly(600)
+        assert exporter.source.up
+
+
+async def test_nats_frozen(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    """A server that is there but says nothing: noticed, told, and counted on when it thaws."""
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: finished(exporter) == 300)
+        servers.processes.signal("nats-server", signal.SIGSTOP)
+        try:
+            await until(lambda: not exporter.source.up, seconds=30)
+        finally:
+            servers.processes.signal("nats-server", signal.SIGCONT)
+        await publish(servers.nats_url, cards(300, 600))
+        await until(lambda: finished(exporter) == 600, seconds=40)
+        await until(lambda: exporter.source.up, seconds=40)
+
+        assert figures(exporter.view) == exactly(600)
+
+
+async def test_stream_purged_before_it_was_counted(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """What was dropped uncounted is counted as lost; what comes after is counted."""
+    settings = {"nats_url": servers.nats_url, "redis_url": servers.redis_url}
+    client = await nats.connect(servers.nats_url)
+    try:
+        async with exporting(**settings) as exporter:
+            await ready(exporter, until)
+            await publish(servers.nats_url, cards(0, 100))
+            await until(lambda: finished(exporter) == 100)
+        await publish(servers.nats_url, cards(100, 200))
+        await client.jetstream().purge_stream(STREAM)
+        await publish(servers.nats_url, cards(200, 300))
+        async with exporting(**settings) as exporter:
+            await until(lambda: finished(exporter) == 200)
+            lost = exporter.view.value(c.EVENTS_LOST)
+
+            assert figures(exporter.view) == exactly(200)
+            assert isinstance(lost, int | float)
+            assert 200 <= lost <= 200 + 2 * 16
+    finally:
+        await client.close()
+
+
+async def test_stream_recreated(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    """Its sequences begin anew; counts go on, and events that were counted before are not counted again."""
+    client = await nats.connect(servers.nats_url)
+    try:
+        async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+            await ready(exporter, until)
+            await publish(servers.nats_url, cards(0, 100))
+            await until(lambda: finished(exporter) == 100)
+            await client.jetstream().delete_stream(STREAM)
+            await until(lambda: not exporter.source.up)
+            async with Publisher(servers.nats_url) as publisher:
+                await publisher.ensure_stream()
+            await publish(servers.nats_url, cards(100, 150))
+            await until(lambda: finished(exporter) == 150, seconds=40)
+
+            assert figures(exporter.view) == exactly(150)
+            assert exporter.view.value(c.STREAM_CHANGES, "recreated") == 1
+    finally:
+        await client.close()
+
+
+async def test_redis_restarted(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    """Counting waits; the last committed figures are served all the while."""
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: finished(exporter) == 300)
+        await servers.end("redis-server")
+        await publish(servers.nats_url, cards(300, 600))
+        await until(lambda: exporter.own.cell(c.STATE_STORE_UP).value == 0)
+        async with aiohttp.ClientSession() as session, session.get(f"{exporter.url}/metrics") as response:
+            text = await response.text()
+
+        assert 'jelmore_cards_finished_total{pipeline="main",outcome="success"} 300\n' in text
+
+        await servers.start_redis()
+        await until(lambda: finished(exporter) == 600)
+
+        assert figures(exporter.view) == exactly(600)
+
+
+async def test_redis_emptied(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    """The owner that lives writes everything again."""
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: finished(exporter) == 300)
+        await exporter.store._client.flushall()
+        await publish(servers.nats_url, cards(300, 600))
+        await until(lambda: finished(exporter) == 600)
+
+        assert figures(exporter.view) == exactly(600)
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as successor:
+        await ready(successor, until)
+
+        assert figures(successor.view) == exactly(600)
+
+
+async def test_redis_rolled_back(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+    """Redis loses its newest writes, the owner lives: values and position fall back together and are written again."""
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: finished(exporter) == 300)
+        await _copy_append_only_file(servers, restore=False)
+        await publish(servers.nats_url, cards(300, 600))
+        await until(lambda: finished(exporter) == 600)
+        await servers.end("redis-server", signal.SIGKILL)
+        await _copy_append_only_file(servers, restore=True)
+        await servers.start_redis()
+        await publish(servers.nats_url, cards(600, 900))
+        await until(lambda: finished(exporter) == 900)
+
+        assert figures(exporter.view) == exactly(900)
+
+
+async def test_redis_rolled_back_and_the_owner_gone(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """A successor counts again from the older position, from the stream."""
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: finished(exporter) == 300)
+        await _copy_append_only_file(servers, restore=False)
+        await publish(servers.nats_url, cards(300, 600))
+        await until(lambda: finished(exporter) == 600)
+    await servers.end("redis-server", signal.SIGKILL)
+    await _copy_append_only_file(servers, restore=True)
+    await servers.start_redis()
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as successor:
+        await until(lambda: finished(successor) == 600, seconds=30)
+
+        assert figures(successor.view) == exactly(600)
+
+
+async def _copy_append_only_file(servers: Servers, *, restore: bool) -> None:
+    """Keep what Redis has on disk now, or put it back."""
+    folder = servers.redis_folder
+    for name in ("appendonly.aof", "appendonlydir"):  # Redis 6, Redis 7
+        live, kept = folder / name, folder / f"kept-{name}"
+        source, target = (kept, live) if restore else (live, kept)
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            await asyncio.to_thread(shutil.copytree, source, target)
+        elif source.exists():
+            await asyncio.to_thread(shutil.copy, source, target)
+
+
+async def test_an_owner_that_was_paused_is_fenced(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """Paused beyond its lease and woken, it can write nothing; both show the same in the end."""
+    port = free_port()
+    command = [sys.executable, "-m", "jelmon", "exporter", "--web.listen-address", str(port)]
+    command += ["--nats.url", servers.nats_url, "--redis.url", servers.redis_url]
+    paused = subprocess.Popen(command, env={**os.environ, "METRICS_BATCH_INTERVAL": "50ms"}, stderr=subprocess.DEVNULL)
+    try:
+        await until(lambda: launch.answers(f"http://127.0.0.1:{port}/-/ready"), seconds=30)
+        await publish(servers.nats_url, cards(0, 300))
+        await _scraped(port, "jelmore_cards_finished_total", 300)
+        publishing = asyncio.create_task(publish(servers.nats_url, cards(300, 900)))
+        paused.send_signal(signal.SIGSTOP)
+        async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+            await until(lambda: finished(exporter) == 900, seconds=40)
+            await publishing
+            paused.send_signal(signal.SIGCONT)
+            await publish(servers.nats_url, cards(900, 1200))
+            await until(lambda: finished(exporter) == 1200, seconds=40)
+
+            assert figures(exporter.view) == exactly(1200)
+            assert exporter.view.value(c.EVENTS_DUPLICATE) == 0
+
+            await _scraped(port, "jelmore_cards_finished_total", 1200)
+    finally:
+        paused.send_signal(signal.SIGCONT)
+        paused.terminate()
+        await asyncio.to_thread(paused.wait, 20)
+
+    assert paused.returncode == 0
+
+
+async def _scraped(port: int, name: str, expected: float) -> None:
+    """Wait until a scrape gives the value."""
+    deadline = time.monotonic() + 30
+    found: list[float] = []
+    while found != [expected]:
+        assert time.monotonic() < deadline, found
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as response:
+            text = await response.text()
+        pattern = rf'^{name}{{[^}}]*outcome="success"}} (\S+)$'
+        found = [float(value) for value in re.findall(pattern, text, re.MULTILINE)]
+        await asyncio.sleep(0.1)
+
+
+async def test_three_replicas_show_the_same_and_one_may_die(
+    servers: Servers, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """Under load, each replica serves the committed whole, also while another is killed."""
+    settings = {"nats_url": servers.nats_url, "redis_url": servers.redis_url}
+    port = free_port()
+    command = [sys.executable, "-m", "jelmon", "exporter", "--web.listen-address", str(port)]
+    command += ["--nats.url", servers.nats_url, "--redis.url", servers.redis_url]
+    third = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        async with exporting(**settings) as one, exporting(**settings) as two:
+            await until(lambda: launch.answers(f"http://127.0.0.1:{port}/-/ready"), seconds=30)
+            await until(lambda: sum(_owned(replica) for replica in (one, two)) in (10, 11), seconds=30)
+            publishing = asyncio.create_task(publish(servers.nats_url, cards(0, 3000)))
+            await until(lambda: finished(one) > 100)
+            third.kill()
+            await publishing
+            killed = time.monotonic()
+            await until(lambda: _owned(one) + _owned(two) == 16, seconds=30)
+            took = time.monotonic() - killed
+
+            async def whole(replica: Exporter) -> bool:
+                await replica.mirror.refresh()
+                return finished(replica) == 3000
+
+            for replica in (one, two):
+                deadline = time.monotonic() + 20
+                while not await whole(replica):
+                    assert time.monotonic() < deadline
+                    await asyncio.sleep(0.1)
+
+                assert figures(replica.view) == exactly(3000)
+            assert took < 10
+    finally:
+        third.kill()
+        third.wait()
+
+
+def _owned(exporter: Exporter) -> int:
+    return sum(exporter.own.cell(c.PARTITION_OWNED, str(number)).value == 1 for number in range(16))

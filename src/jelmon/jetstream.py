@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
 START_HINT = "start one with `nats-server --jetstream`, or name yours with --nats.url or NATS_URL"
+_DEFAULT_INBOX_PREFIX = "_INBOX"
+_INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _SCHEMES = ("nats", "tls", "ws", "wss")
 _OVERLAP_HINT = "another stream takes these subjects already: remove it, or narrow its subjects"
 
@@ -55,6 +58,7 @@ class NatsSettings:
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    inbox_prefix: str = _DEFAULT_INBOX_PREFIX  # of the subjects for answers; one of our own keeps them from other users
 
     def __post_init__(self) -> None:
         for server in self.servers:
@@ -72,6 +76,10 @@ class NatsSettings:
         ):
             if path is not None and not Path(path).is_file():
                 raise ConfigError(f"{name}: there is no file {path}", hint="give the path of a readable file")
+        if not _INBOX_PREFIX.fullmatch(self.inbox_prefix):
+            raise ConfigError(
+                f"NATS_INBOX_PREFIX: {self.inbox_prefix!r} cannot begin a subject", hint="for example _INBOX_EXPORTER"
+            )
         if bool(self.certificate_file) != bool(self.key_file):
             raise ConfigError(
                 "NATS_CERTIFICATE_FILE and NATS_KEY_FILE belong together", hint="set both, or neither of them"
@@ -107,6 +115,7 @@ class NatsSettings:
             ca_file=environ.get("NATS_CA_FILE") or None,
             certificate_file=environ.get("NATS_CERTIFICATE_FILE") or None,
             key_file=environ.get("NATS_KEY_FILE") or None,
+            inbox_prefix=environ.get("NATS_INBOX_PREFIX") or _DEFAULT_INBOX_PREFIX,
         )
 
 
@@ -166,6 +175,7 @@ async def connect(
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=options.pop("reconnect_time_wait", 0.25),
+            inbox_prefix=settings.inbox_prefix,
             connect_timeout=max(1, min(5, round(patience))),
             **_authentication(settings),
             **options,

@@ -6,7 +6,7 @@ from pathlib import Path
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
 from jelmon.generators.promql import Analysis, Limits, analyse
-from jelmon.generators.series import Series
+from jelmon.generators.series import TARGET_LABELS, Series
 from jelmon.generators.series_text import is_series
 from jelmon.generators.targets import Target, Version, written
 from jelmon.generators.underline import underlined
@@ -18,14 +18,19 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -
     limits = Limits(bundle.settings.scrape_interval_seconds, bundle.settings.retention_seconds, target)
     analyses = {}
     seen: dict[str, Signal] = {}
+    recorded = dict(known)  # what an objective's counts may read besides
     for signal in bundle.signals.values():
         if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
             signal.fields.place.refuse(f"the same as {twin.name!r}", hint=f"{twin.fields.place}: use that one")
-        analysis = analyses[signal.name] = analyse(signal.expr, known, limits)
+        if signal.reads is not None:
+            labels, names = signal.reads
+            analyses[signal.name] = Analysis(labels=labels, names=dict.fromkeys(names))
+            continue
+        analysis = analyses[signal.name] = analyse(signal.expr, recorded if signal.written else known, limits)
+        recorded[signal.record] = Series("recorded", (analysis.labels or frozenset()) | TARGET_LABELS)
         for fault in analysis.faults:
-            written = signal.fields.has("expr")  # else the PromQL was made of a value, in which it cannot be found
-            place = signal.fields.at("expr" if written else "value")
-            underlined(place, fault.needle if written else "").refuse(fault.message, hint=fault.hint)
+            plain = signal.fields.has("expr")  # else the PromQL was made of something else, and is not to be found
+            underlined(signal.place, fault.needle if plain else "").refuse(fault.message, hint=fault.hint)
         if analysis.faults:
             continue
         _check_signal(signal, analysis)
@@ -33,7 +38,7 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -
 
 
 def _check_signal(signal: Signal, analysis: Analysis) -> None:
-    place = signal.fields.at("expr" if signal.fields.has("expr") else "value")
+    place = signal.place
     if analysis.labels is None:
         place.refuse("the expression is a number, not a vector", hint="wrap it: vector(...)")
         return

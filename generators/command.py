@@ -20,9 +20,7 @@ from jelmon.generators.compiler import Compilation, compile_bundle
 from jelmon.generators.targets import OLDEST, Target
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
-    "Prometheus rules": lambda made: prometheus.render(
-        list(made.groups), interval_seconds=made.bundle.settings.evaluation_interval_seconds
-    ),
+    "Prometheus rules": lambda made: prometheus.render(made.groups),
     "tests of the Prometheus rules": prometheus_tests.render,
     "tests of the signals": signal_tests.render,
     "Alertmanager configuration": alertmanager.render,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jelmon.errors import ConfigError, DefinitionError
-from jelmon.generators import checks, policy
+from jelmon.generators import checks, policy, slos
 from jelmon.generators.definitions import Bundle
 from jelmon.generators.expressions import Known
 from jelmon.generators.loader import load
@@ -42,6 +42,7 @@ def compile_bundle(
     target = target or OLDEST
     bundle = load(root)
     _redirect(bundle, channel_urls or {})
+    slos.expand(bundle)
     series = known_series()
     analyses = checks.check_signals(bundle, series, target)
     checks.check_alerts(bundle, series, root)

@@ -61,7 +61,19 @@ class Signal:
     high: float | None = None
     job: str | None = None  # set where the expression itself cannot keep the label
     example: Example | None = None
+    group: str = ""  # recorded together with others, in the order written; else in a group of its own
+    source: str = "rules/signals.yaml"
+    written: str = ""  # the field that the expression was made of, when it is not the expression itself
+    reads: tuple[frozenset[str], tuple[str, ...]] | None = None  # made by us: its labels, and what it reads
     fields: Fields
+
+    @property
+    def place(self) -> Place:
+        """Where a fault of the expression is shown."""
+        for name in (self.written, "expr", "value"):
+            if name and self.fields.has(name):
+                return self.fields.at(name)
+        return self.fields.place
 
     @property
     def record(self) -> str:
@@ -174,6 +186,24 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slo:
+    """A service level objective: which share of the events may be bad, over which period."""
+
+    name: str
+    title: str
+    objective: float
+    period_seconds: float
+    valid: str  # a counter, perhaps with matchers
+    bad: str
+    by: tuple[str, ...]
+    minimum_events: float  # in the shortest long window; fewer say nothing
+    escalation: str | None
+    team: str | None
+    dashboard: str | None
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Channel:
     """A way to tell somebody. ``options`` are those of its type, checked there."""
 
@@ -237,6 +267,7 @@ class Bundle:
     settings: Settings = field(default_factory=Settings)
     signals: dict[str, Signal] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
+    slos: dict[str, Slo] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     everywhere: tuple[tuple[str, Place], ...] = ()
     routes: dict[str, Route] = field(default_factory=dict)

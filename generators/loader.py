@@ -29,6 +29,7 @@ from jelmon.generators.definitions import (
     Route,
     Settings,
     Signal,
+    Slo,
 )
 from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.generators.underline import underlined
@@ -51,6 +52,7 @@ def load(root: Path) -> Bundle:
     readers: dict[str, Callable[[Bundle, Fields], None]] = {
         "bundle.yaml": _read_settings,
         "signals.yaml": _read_signals,
+        "slos.yaml": _read_slos,
         "channels.yaml": _read_channels,
         "escalations.yaml": _read_escalations,
     }
@@ -299,6 +301,42 @@ def _override(fields: Fields) -> Override:
     override = Override(labels=labels, threshold=fields.number("threshold"), place=fields.place)
     fields.done("an override")
     return override
+
+
+# --- slos.yaml ---
+
+
+def _read_slos(bundle: Bundle, fields: Fields) -> None:
+    for name, entry in fields.entries("slos"):
+        slo = Slo(
+            name=name,
+            title=entry.text("title"),
+            objective=entry.number("objective"),
+            period_seconds=entry.duration("period"),
+            valid=entry.text("valid").strip(),
+            bad=entry.text("bad").strip(),
+            by=tuple(label for label, _ in entry.texts("by")),
+            minimum_events=entry.number("minimum_events", 20.0),
+            escalation=entry.text("escalation", None),
+            team=entry.text("team", None),
+            dashboard=entry.choice("dashboard", DASHBOARD_UIDS, None),
+            fields=entry,
+        )
+        entry.done("an objective")
+        if not 0 < slo.objective < 1:
+            entry.at("objective").refuse("an objective is a ratio between 0 and 1", hint="99.5 % is 0.995")
+            continue
+        if slo.period_seconds > bundle.settings.retention_seconds:
+            entry.at("period").refuse(
+                "the period is longer than what is kept", hint="raise retention in rules/bundle.yaml, and in Prometheus"
+            )
+        for field_name, text in (("valid", slo.valid), ("bad", slo.bad)):
+            if not _SELECTOR.fullmatch(text):
+                entry.at(field_name).refuse(f"{text!r} is no counter", hint='write name or name{label="value"}')
+                break
+        else:
+            _add(bundle.slos, name, slo, entry.place, "objective", _IDENTIFIER)
+    fields.done("slos.yaml")
 
 
 # --- channels.yaml ---

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 
 from jelmon.generators.expressions import duration
 from jelmon.generators.rules import Group, Recording
@@ -11,18 +12,18 @@ _NEEDS_ESCAPES = re.compile(r"['\\\x00-\x1f]")
 RULES_FOLDER = "deploy/prometheus/rules"
 
 
-def render(groups: list[Group], *, interval_seconds: float) -> dict[str, str]:
+def render(groups: Iterable[Group]) -> dict[str, str]:
     """One file for each group, named after it."""
-    return {f"{RULES_FOLDER}/{group.name}.yml": rule_file(group, interval_seconds) for group in groups}
+    return {f"{RULES_FOLDER}/{group.name}.yml": rule_file(group) for group in groups}
 
 
-def rule_file(group: Group, interval_seconds: float) -> str:
+def rule_file(group: Group) -> str:
     """The text of one file."""
     lines = [
         f"# generated from {', '.join(group.sources)}, do not edit",
         "groups:",
         f"  - name: {quoted(f'jelmore-{group.name}')}",
-        f"    interval: {duration(interval_seconds)}",
+        f"    interval: {duration(group.interval_seconds)}",
     ]
     if group.limit is not None:  # the evaluation fails when it is hit, and RuleEvaluationFailing tells
         lines.append(f"    limit: {group.limit}")

@@ -12,7 +12,7 @@ from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Absent, Compare, Regression
 from jelmon.generators.expressions import NOT_FOR_MATCHING, duration, number
 from jelmon.generators.prometheus import RULES_FOLDER, quoted
-from jelmon.generators.rules import Compiled
+from jelmon.generators.rules import Compiled, Group
 from jelmon.generators.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, true
 
 TESTS_FOLDER = "rules/tests/generated"
@@ -42,18 +42,21 @@ class Case:
 
 def render(made: Compilation) -> dict[str, str]:
     """One test file for each alert."""
-    interval = made.bundle.settings.evaluation_interval_seconds
-    return {
-        f"{TESTS_FOLDER}/{one.alert.rule_id}.yml": _file(one, _Writer(one, made).cases(), interval)
-        for one in made.compiled
-    }
+    groups = {signal: group for group in made.groups for signal in group.signals}
+    found = {}
+    for one in made.compiled:
+        group = groups[one.alert.signals[0]]
+        cases = _Writer(one, made, group.interval_seconds).cases()
+        found[f"{TESTS_FOLDER}/{one.alert.rule_id}.yml"] = _file(one, cases, group)
+    return found
 
 
-def _file(one: Compiled, cases: list[Case], interval: float) -> str:
+def _file(one: Compiled, cases: list[Case], group: Group) -> str:
+    interval = group.interval_seconds
     lines = [
         f"# generated from {one.alert.source}, do not edit",
         "rule_files:",
-        f"  - ../../../{RULES_FOLDER}/{one.alert.signals[0]}.yml",
+        f"  - ../../../{RULES_FOLDER}/{group.name}.yml",
         f"evaluation_interval: {duration(interval)}",
         "tests:",
     ]
@@ -78,11 +81,11 @@ def _file(one: Compiled, cases: list[Case], interval: float) -> str:
 class _Writer:
     """The test cases of one alert."""
 
-    def __init__(self, one: Compiled, made: Compilation) -> None:
+    def __init__(self, one: Compiled, made: Compilation, interval: float) -> None:
         self._one = one
         self._alert = one.alert
         self._made = made
-        self._interval = made.bundle.settings.evaluation_interval_seconds
+        self._interval = interval
         self._leaves = leaves(one.alert)
         self._directions = made.known.directions
         self._row_label = self._distinguishing_label()
@@ -135,6 +138,9 @@ class _Writer:
         return found
 
     def _job(self, signal: str) -> str:
+        for slo in self._made.bundle.slos.values():
+            if self._made.bundle.signals[signal].fields is slo.fields:
+                return BY_SERIES[slo.valid.split("{")[0]].service.job
         if job := self._made.bundle.signals[signal].job:
             return job
         for name in self._made.analyses[signal].names:

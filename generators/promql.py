@@ -17,6 +17,7 @@ _GAUGE_ONLY = frozenset(
     {"delta", "idelta", "deriv", "predict_linear", "holt_winters", "double_exponential_smoothing", "changes"}
 )
 _KEEPS_NAME_FREE = frozenset({"sort", "sort_desc"})
+_UNKNOWN = "unknown metric"
 _METACHARACTER = re.compile(r"[.|*+?()\[\]{}\\]")
 _COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 
@@ -69,6 +70,9 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
     result.labels = shape.labels
     if shape.kind in ("counter", "bucket"):
         result.faults.append(Fault("a raw counter says nothing by itself", "take rate() or increase()", ""))
+    unknown = [fault for fault in result.faults if fault.message.startswith(_UNKNOWN)]
+    if unknown:  # all else follows from it
+        result.faults = unknown
     while isinstance(tree, parser.ParenExpr):
         tree = tree.expr
     result.compares = isinstance(tree, parser.BinaryExpr) and str(tree.op) in _COMPARISONS
@@ -143,7 +147,7 @@ class _Walk:
         if series is None:
             near = difflib.get_close_matches(name, self._known, n=1, cutoff=0.6)
             self._fault(
-                f"unknown metric {name!r}",
+                f"{_UNKNOWN} {name!r}",
                 f"did you mean {near[0]!r}?" if near else "docs/metrics.md lists the metrics",
                 name,
             )

@@ -84,7 +84,7 @@ def alerts_document(made: Compilation) -> dict[str, str]:
     lines += ["", "## Signals", "", "What the definitions speak of. Each is recorded as `jelmore:<signal>`.", ""]
     lines += table(
         ("signal", "unit", "worse", "meaning"),
-        [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values()],
+        [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values() if not s.group],
     )
     return {"docs/alerts.md": "\n".join(lines) + "\n"}
 

@@ -17,6 +17,10 @@ from jelmon.generators.links import annotations, common_labels
 from jelmon.generators.promql import Analysis
 
 FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
+OTHERS = "signals"
+"""The group of signals that no alert is about."""
+SLO_INTERVAL_SECONDS = 60.0
+"""Objectives look at days; once a minute is enough."""
 CARRIED_SECONDS = 600.0
 """How long the clock of an escalation outlives a pause of its alert, besides the alert's own ``for``."""
 
@@ -48,6 +52,7 @@ class Group:
     rules: tuple[Recording | Alerting, ...]
     sources: tuple[str, ...]
     signals: tuple[str, ...]
+    interval_seconds: float
     limit: int | None = None
 
 
@@ -175,19 +180,21 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
     about: dict[str, list[Compiled]] = {}
     for one in compiled:
         about.setdefault(one.alert.signals[0], []).append(one)
-    found, others = [], []
+    members: dict[str, list[Signal]] = {}
     for name, signal in bundle.signals.items():
-        rule = recording(signal, analyses[name])
-        if name not in about:
-            others.append(rule)
-            continue
-        rules: list[Recording | Alerting] = [rule, *_baseline(name, compiled, known)]
-        for one in about[name]:
+        members.setdefault(signal.group or (name if name in about else OTHERS), []).append(signal)
+    found = []
+    for group, signals in members.items():
+        rules: list[Recording | Alerting] = []
+        for signal in signals:
+            rules.append(recording(signal, analyses[signal.name]))
+            rules.extend(_baseline(signal.name, compiled, known))
+        asking = [one for signal in signals for one in about.get(signal.name, ())]
+        for one in asking:
             rules.extend(one.rules)
-        sources = dict.fromkeys(["rules/signals.yaml", *(one.alert.source for one in about[name])])
-        limits = [one.alert.limit for one in about[name] if one.alert.limit is not None]
-        found.append(Group(name, tuple(rules), tuple(sources), (name,), max(limits, default=None)))
-    if others:
-        names = tuple(name for name in bundle.signals if name not in about)
-        found.append(Group("signals", tuple(others), ("rules/signals.yaml",), names))
+        sources = dict.fromkeys((*(signal.source for signal in signals), *(one.alert.source for one in asking)))
+        limits = [one.alert.limit for one in asking if one.alert.limit is not None]
+        names = tuple(signal.name for signal in signals)
+        interval = SLO_INTERVAL_SECONDS if signals[0].group else bundle.settings.evaluation_interval_seconds
+        found.append(Group(group, tuple(rules), tuple(sources), names, interval, max(limits, default=None)))
     return found

@@ -5,7 +5,7 @@ from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Example, Signal
 from jelmon.generators.expressions import duration, number
 from jelmon.generators.prometheus import RULES_FOLDER, quoted
-from jelmon.generators.rules import recording
+from jelmon.generators.rules import Group, recording
 from jelmon.generators.series_text import parsed
 
 TESTS_FOLDER = "rules/tests/signals"
@@ -14,7 +14,7 @@ _PRECISION = 0.0001
 
 def render(made: Compilation) -> dict[str, str]:
     """One test file for each signal with an example."""
-    where = {signal: group.name for group in made.groups for signal in group.signals}
+    where = {signal: group for group in made.groups for signal in group.signals}
     return {
         f"{TESTS_FOLDER}/{name}.yml": _file(signal, signal.example, where[name], made)
         for name, signal in made.bundle.signals.items()
@@ -22,14 +22,13 @@ def render(made: Compilation) -> dict[str, str]:
     }
 
 
-def _file(signal: Signal, example: Example, group: str, made: Compilation) -> str:
-    interval = made.bundle.settings.evaluation_interval_seconds
+def _file(signal: Signal, example: Example, group: Group, made: Compilation) -> str:
     inputs = [(*_scraped(series), values) for series, values in example.series]
     lines = [
         "# generated from rules/signals.yaml, do not edit",
         "rule_files:",
-        f"  - ../../../{RULES_FOLDER}/{group}.yml",
-        f"evaluation_interval: {duration(interval)}",
+        f"  - ../../../{RULES_FOLDER}/{group.name}.yml",
+        f"evaluation_interval: {duration(group.interval_seconds)}",
         "tests:",
         f"  - name: {quoted(f'{signal.name} has the value and the labels of its example')}",
         "    interval: 15s",

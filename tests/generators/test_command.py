@@ -42,7 +42,12 @@ def test_a_signal_that_went_takes_its_file_along(bundle: Path) -> None:
     main(["generate", "--root", str(bundle)])
 
     folder = bundle / "deploy/prometheus/rules"
-    assert sorted(path.name for path in folder.iterdir()) == ["cards_per_hour.yml", "queue_depth.yml", "signals.yml"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "cards_per_hour.yml",
+        "queue_depth.yml",
+        "signals.yml",
+        "slo_deliveries.yml",
+    ]
 
 
 def test_output_and_channel_url_serve_a_local_stack(bundle: Path, tmp_path: Path) -> None:

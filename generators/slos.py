@@ -1,0 +1,205 @@
+"""Service level objectives to signals and alerts, after which they are treated like any others.
+
+Good and bad events are counted in five-minute steps every minute, and windows add up the counts: a busy hour weighs
+more than a quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert asks a short and
+a long window (multi-window, multi-burn-rate), and for enough events to judge by.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from jelmon.generators.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
+from jelmon.generators.expressions import duration
+
+_STEP = "5m"
+_STEPS_PER_COUNT = 5  # each event is in five of the one-minute evaluations of a five-minute count
+
+
+class Window(NamedTuple):
+    """A pair of windows, and the share of the budget whose loss within the long one is worth an alert."""
+
+    short: float
+    long: float
+    spent: Decimal
+
+
+PAGE = (Window(300, 3600, Decimal("0.02")), Window(1800, 6 * 3600, Decimal("0.05")))
+TICKET = (Window(2 * 3600, 86400, Decimal("0.1")), Window(6 * 3600, 3 * 86400, Decimal("0.1")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of one objective's signals."""
+
+    slo: str
+
+    def counted(self, what: str) -> str:
+        return f"slo_{self.slo}_{what}_{_STEP}"
+
+    def ratio(self, seconds: float) -> str:
+        return f"slo_{self.slo}_error_ratio_{duration(seconds)}"
+
+    def events(self, seconds: float) -> str:
+        return f"slo_{self.slo}_events_{duration(seconds)}"
+
+    @property
+    def left(self) -> str:
+        return f"slo_{self.slo}_budget_left_ratio"
+
+    @property
+    def exhausted_in(self) -> str:
+        return f"slo_{self.slo}_budget_exhausted_in_seconds"
+
+
+def budget(slo: Slo) -> Decimal:
+    """The share of events that may be bad, without the noise of floating point."""
+    return 1 - Decimal(repr(slo.objective))
+
+
+def burn_threshold(slo: Slo, window: Window) -> float:
+    """The ratio of bad events at which the long window alone spends ``window.spent`` of the period's budget."""
+    factor = window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
+    return float(factor * budget(slo))
+
+
+def windows_of(slo: Slo) -> list[Window]:
+    """The pairs that can tell something: a long window must be shorter than the period, a threshold below 1."""
+    return [
+        window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds and burn_threshold(slo, window) < 1
+    ]
+
+
+def expand(bundle: Bundle) -> None:
+    """Add the signals and alerts of every objective to the bundle."""
+    for slo in bundle.slos.values():
+        for signal in _signals(slo):
+            bundle.signals[signal.name] = signal
+        for alert in _alerts(slo, bundle):
+            bundle.alerts[alert.rule_id] = alert
+
+
+def _signals(slo: Slo) -> Iterator[Signal]:
+    names = _Names(slo.name)
+    labels = frozenset({"job", *slo.by})
+    grouping = ", ".join(sorted(labels))
+    source = slo.fields.place.source.path
+
+    def signal(name: str, what: str, expr: str, *reads: str, unit: str = "ratio", written: str = "") -> Signal:
+        return Signal(
+            name=name,
+            description=what,
+            unit=unit,
+            direction=Direction.UP,
+            expr=expr,
+            low=None,
+            group=f"slo_{slo.name}",
+            source=source,
+            written=written,
+            reads=None if written else (labels, reads),
+            fields=slo.fields,
+        )
+
+    valid, bad = names.counted("valid"), names.counted("bad")
+    yield signal(
+        valid,
+        "Events in five minutes.",
+        f"sum by ({grouping}) (max without (instance, pod) (increase({slo.valid}[{_STEP}])))",
+        unit="events",
+        written="valid",
+    )
+    yield signal(
+        bad,
+        "Bad events in five minutes.",
+        f"sum by ({grouping}) (max without (instance, pod) (increase({slo.bad}[{_STEP}])))\n"
+        f"or max without (instance) (jelmore:{valid}) * 0",
+        unit="events",
+        written="bad",
+    )
+    for seconds in sorted({slo.period_seconds, *(n for one in windows_of(slo) for n in (one.short, one.long))}):
+        over = duration(seconds)
+        total = f"sum_over_time(jelmore:{valid}[{over}])"
+        yield signal(
+            names.ratio(seconds),
+            f"Share of bad events in {over}.",
+            f"sum_over_time(jelmore:{bad}[{over}]) / ({total} > 0)\nor {total} * 0",
+            f"jelmore:{valid}",
+        )
+    for seconds in _guarded(slo):
+        yield signal(
+            names.events(seconds),
+            f"Events in {duration(seconds)}.",
+            f"sum_over_time(jelmore:{valid}[{duration(seconds)}]) / {_STEPS_PER_COUNT}",
+            f"jelmore:{valid}",
+            unit="events",
+        )
+    allowed = format(budget(slo), "f")
+    period = f"jelmore:{names.ratio(slo.period_seconds)}"
+    yield signal(names.left, "Share of the error budget that is left.", f"1 - {period} / {allowed}", period)
+    recent = names.ratio(windows_of(slo)[0].long) if windows_of(slo) else names.ratio(slo.period_seconds)
+    yield signal(
+        names.exhausted_in,
+        "Time until the budget is spent, at the present pace.",
+        f"(jelmore:{names.left} > 0) * {allowed} * {slo.period_seconds:.0f} / (jelmore:{recent} > 0)",
+        f"jelmore:{names.left}",
+        unit="seconds",
+    )
+
+
+def _guarded(slo: Slo) -> list[float]:
+    """The windows whose events are counted: the shortest long one of each kind of alert."""
+    usable = windows_of(slo)
+    firsts = [next((one.long for one in kind if one in usable), None) for kind in (PAGE, TICKET)]
+    return [seconds for seconds in firsts if seconds is not None]
+
+
+def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
+    kinds = (
+        ("budget_burn_fast", PAGE, "critical", slo.escalation, "fast", "within days"),
+        ("budget_burn_slow", TICKET, "warning", None, "slowly but steadily", "before the period ends"),
+    )
+    for suffix, windows, severity, escalation, how, when in kinds:
+        usable = [window for window in windows if window in windows_of(slo)]
+        if not usable:
+            continue
+        pairs = tuple(_burning(slo, window, usable[0].long) for window in usable)
+        condition = pairs[0] if len(pairs) == 1 else Combined(kind="any", least=1, parts=pairs, fields=slo.fields)
+        where = "".join(f" of {{{{ $labels.{label} }}}}" for label in slo.by)
+        yield Alert(
+            rule_id=f"{slo.name}_{suffix}",
+            summary=f"{slo.title}{where}: the error budget burns {how}",
+            description=(
+                f"{{{{ $value | humanizePercentage }}}} of the events are bad; {slo.objective * 100:g} % are to be good"
+                f" over {duration(slo.period_seconds)}. At this pace the budget is spent {when}."
+            ),
+            condition=condition,
+            unless=(),
+            duration_seconds=60.0,
+            keep_firing_seconds=300.0,
+            severity=severity,
+            team=slo.team or bundle.settings.team,
+            auto_actions=(),
+            channels=(),
+            escalation=escalation,
+            inhibited_by=((f"{slo.name}_budget_burn_fast", slo.fields.place),) if suffix.endswith("slow") else (),
+            limit=None,
+            dashboard=slo.dashboard,
+            panel=None,
+            source=slo.fields.place.source.path,
+            fields=slo.fields,
+        )
+
+
+def _burning(slo: Slo, window: Window, guard: float) -> Combined:
+    names, threshold = _Names(slo.name), burn_threshold(slo, window)
+
+    def above(signal: str, value: float, operator: Operator = Operator.GT) -> Compare:
+        return Compare(signal=signal, operator=operator, threshold=value, fields=slo.fields)
+
+    parts = (
+        above(names.ratio(window.short), threshold),
+        above(names.ratio(window.long), threshold),
+        above(names.events(guard), slo.minimum_events, Operator.GE),
+    )
+    return Combined(kind="all", least=3, parts=parts, fields=slo.fields)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from jelmon.catalogue import PROBE_FAILURES
 from jelmon.errors import DefinitionError
 from jelmon.exporter.sources.targets import Target, is_forbidden, load_targets
 
@@ -138,3 +139,18 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 )
 def test_which_addresses_no_probe_may_reach(address: str, forbidden: bool) -> None:
     assert is_forbidden(address) is forbidden
+
+
+def test_the_example_of_the_guide_is_read(root: Path, tmp_path: Path, certificates) -> None:  # type: ignore[no-untyped-def]
+    guide = (root / "docs/guides/probing-services.md").read_text(encoding="utf-8")
+    (tmp_path / "artefacts.token").write_text("Bearer abc\n", encoding="utf-8")
+    (tmp_path / "company-ca.pem").write_bytes(certificates.authority.read_bytes())
+    targets = load_targets(write(tmp_path, guide.split("```yaml\n")[1].split("```")[0]))
+
+    assert [target.name for target in targets] == ["registry", "artefacts", "database", "broker"]
+
+
+def test_the_guide_tells_every_reason(root: Path) -> None:
+    guide = (root / "docs/guides/probing-services.md").read_text(encoding="utf-8")
+
+    assert [reason for reason in PROBE_FAILURES.closed["reason"] if f"| `{reason}` |" not in guide] == []

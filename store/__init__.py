@@ -1,1 +1,1 @@
-"""The store: Prometheus remote write and remote read over TimescaleDB. Not built yet: its metrics stand in the catalogue."""
+"""The store: Prometheus remote write and remote read over TimescaleDB. Not built yet; its metrics are declared."""

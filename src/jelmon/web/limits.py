@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import StreamReader, web
 
@@ -161,10 +161,10 @@ class _Connection(asyncio.Protocol):
     # --- what the transport calls ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        if not self._gate.admit(self, transport):
+        stream = cast("asyncio.Transport", transport)
+        if not self._gate.admit(self, stream):
             return
-        self._transport = transport
+        self._transport = stream
         self._header_due = self._gate.now() + self._gate.limits.header_seconds
         self.inner.connection_made(transport)
 

@@ -30,6 +30,7 @@ class Poison:
     error: EventError
     sequence: int
     index: int | None
+    subject: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ class Counting:
             position = replace(position, sequence=first - 1)
         self.position = replace(position, stream=stream)
 
-    def apply(self, payload: bytes, sequence: int, arrived: float) -> list[Poison]:
+    def apply(self, payload: bytes, sequence: int, arrived: float, subject: str = "") -> list[Poison]:
         """Count the event or events of a message; returns those that cannot be read."""
         ledger = self.ledger
         self._uncommitted = True
@@ -131,12 +132,12 @@ class Counting:
             parts = split(payload)
         except EventError as error:
             parts = []
-            poison.append(Poison(payload, error, sequence, None))
+            poison.append(Poison(payload, error, sequence, None, subject))
         for index, part in enumerate(parts):
             try:
                 event = parse(part)
             except EventError as error:
-                poison.append(Poison(part, error, sequence, index if len(parts) > 1 else None))
+                poison.append(Poison(part, error, sequence, index if len(parts) > 1 else None, subject))
             else:
                 tracker.apply(event)
         for one in poison:

@@ -18,6 +18,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 from jelmon import catalogue as c
 from jelmon import jetstream
 from jelmon.errors import SourceError
+from jelmon.exporter import dead_letters
 from jelmon.exporter.counting import Counting, Poison, Workshop
 from jelmon.exporter.leases import Holding, Leases
 from jelmon.exporter.mirror import Mirror
@@ -219,7 +220,7 @@ class JetStreamSource:
     async def _count(self, client: Client, counting: Counting, messages: list[Message]) -> None:
         poison: list[Poison] = []
         for message in messages:
-            poison += counting.apply(message.payload, message.sequence, message.arrived)
+            poison += counting.apply(message.payload, message.sequence, message.arrived, message.subject)
         if poison:
             await self._park(client.jetstream(), counting.partition, poison)
         last = messages[-1]
@@ -234,10 +235,10 @@ class JetStreamSource:
             place = f"{one.sequence}" if one.index is None else f"{one.sequence}-{one.index}"
             headers = {
                 "Nats-Msg-Id": f"{STREAM}-{place}",
-                "Jelmon-Reason": one.error.reason.value,
-                "Jelmon-Message": " ".join(one.error.message.split())[:512].encode("ascii", "replace").decode(),
-                "Jelmon-Stream": STREAM,
-                "Jelmon-Sequence": str(one.sequence),
+                dead_letters.REASON: one.error.reason.value,
+                dead_letters.MESSAGE: " ".join(one.error.message.split())[:512].encode("ascii", "replace").decode(),
+                dead_letters.SEQUENCE: str(one.sequence),
+                dead_letters.SUBJECT: one.subject,
             }
             await context.publish(dead_letter_subject(partition), one.payload, headers=headers)
             logger.warning(

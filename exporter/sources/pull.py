@@ -35,6 +35,7 @@ class Message(NamedTuple):
     sequence: int  # in the stream
     arrived: float  # in the stream, seconds
     pending: int  # how many of the partition's messages come after it
+    subject: str
     payload: bytes
     reply: str  # where to acknowledge it
 
@@ -125,7 +126,9 @@ class Pull:
                 self._requests.popleft()
         if sequence > self._sequence:  # else a redelivery, as we were slow to acknowledge
             self._sequence = sequence
-            self._ready.append(Message(sequence, int(tokens[7]) / 1e9, int(tokens[8]), message.data, message.reply))
+            self._ready.append(
+                Message(sequence, int(tokens[7]) / 1e9, int(tokens[8]), message.subject, message.data, message.reply)
+            )
             if len(self._ready) >= self._wake_at:
                 self._woken.set()
         if len(self._requests) < IN_FLIGHT:

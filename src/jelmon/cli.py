@@ -24,11 +24,17 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "exporter": Command("jelmon.exporter.command", "exporter", "take events in, expose everything at /metrics"),
+    "stream": Command("jelmon.exporter.stream_command", "exporter", "make and check the streams in NATS"),
+    "dlq": Command("jelmon.exporter.dead_letters_command", "exporter", "look at events that could not be read"),
     "responder": Command(
         "jelmon.responder.command", "responder", "take Alertmanager's webhooks, keep the alert history"
     ),
     "generate": Command(
         "jelmon.generators.command", "generators", "compile rules/ to Prometheus, Alertmanager and Grafana files"
+    ),
+    "routes": Command("jelmon.generators.routes_command", "generators", "say who is told of an alert, and when"),
+    "silences": Command(
+        "jelmon.generators.silences_command", "generators", "make Alertmanager's silences those of rules/windows.yaml"
     ),
     "emit": Command("jelmon.tools.emit", "tools", "send one event, or a file of events"),
     "simulate": Command("jelmon.tools.simulate", "tools", "send the events of a simulated pipeline"),
@@ -75,7 +81,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(
         prog="jelmon",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=16),
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=20),
         description="Performance monitoring for pipelines in which cards move through stages.",
         epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
     )

@@ -1,0 +1,128 @@
+"""``jelmon stream``: make the streams, and check that they are as they should be."""
+
+import argparse
+import asyncio
+import os
+import sys
+
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamInfo
+
+from jelmon import jetstream
+from jelmon.jetstream import NatsSettings, add_nats_arguments
+from jelmon.settings import parse_duration
+from jelmon.stream import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
+
+_EPILOG = """\
+examples:
+  jelmon stream init                make the streams of events and of dead letters
+  jelmon stream init --replicas 3   in a cluster: each message on three servers
+  jelmon stream info                what there is, how far it is counted, and what is wrong with it
+
+Exit code 0: fine, 1: findings.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``jelmon stream``."""
+    parser.epilog = _EPILOG
+    parser.add_argument("what", choices=("init", "info"))
+    parser.add_argument(
+        "--replicas", type=int, default=1, metavar="N", help="init: copies of each message (default: 1)"
+    )
+    parser.add_argument("--max-age", metavar="DURATION", help="init: how long events are kept (default: 7d)")
+    add_nats_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or check the streams.
+
+    Raises:
+        SourceError: NATS does not answer, or a stream cannot be made.
+    """
+    return asyncio.run(_run(args, NatsSettings.from_environ(os.environ, url=args.nats_url)))
+
+
+async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
+    client = await jetstream.connect(settings, name="jelmon-stream")
+    try:
+        context = client.jetstream()
+        if args.what == "init":
+            await _init(context, replicas=args.replicas, max_age=args.max_age)
+        findings = await _info(context)
+    finally:
+        await client.close()
+    for finding in findings:
+        sys.stdout.write(f"finding: {finding}\n")
+    return 1 if findings else 0
+
+
+async def _init(context: JetStreamContext, *, replicas: int, max_age: str | None) -> None:
+    events = jetstream.event_stream(replicas=replicas)
+    if max_age is not None:
+        events = events.evolve(max_age=parse_duration(max_age, name="--max-age"))
+    for config in (events, jetstream.dead_letter_stream(replicas=replicas)):
+        made = await jetstream.ensure_stream(context, config)
+        sys.stdout.write(f"stream {config.name}: {'made' if made else 'was there already, left as it is'}\n")
+    if await jetstream.ensure_partitions(context):
+        sys.stdout.write(f"stream {STREAM}: partitioned from now on\n")
+
+
+async def _info(context: JetStreamContext) -> list[str]:
+    findings: list[str] = []
+    for name in (STREAM, DEAD_LETTER_STREAM):
+        try:
+            info = await context.stream_info(name)
+        except nats.js.errors.NotFoundError:
+            findings.append(f"stream {name} is absent: `jelmon stream init` makes it")
+            continue
+        except (nats.js.errors.APIError, nats.errors.Error, TimeoutError) as error:
+            raise jetstream.stream_trouble(error, name) from error
+        _show(info)
+        if name == STREAM:
+            findings += _faults(info)
+            await _show_consumers(context)
+        elif info.state.messages:
+            findings.append(f"{info.state.messages} events could not be read: `jelmon dlq list` shows them")
+    return findings
+
+
+def _show(info: StreamInfo) -> None:
+    config, state = info.config, info.state
+    age = f"{(config.max_age or 0) / 86400:g} d" if config.max_age else "for ever"
+    sys.stdout.write(
+        f"stream {config.name}: {state.messages} messages, {state.bytes / 1e6:.1f} MB, sequences {state.first_seq} to "
+        f"{state.last_seq}, kept {age}, {config.num_replicas} replica(s), {getattr(config.storage, 'value', '')}\n"
+    )
+
+
+def _faults(info: StreamInfo) -> list[str]:
+    """What a stream of events should not be."""
+    config, wanted = info.config, jetstream.event_stream()
+    faults = []
+    if config.subject_transform != wanted.subject_transform:
+        faults.append("events are not partitioned: `jelmon stream init` sees to it, on NATS 2.10 or newer")
+    if config.storage != StorageType.FILE:
+        faults.append("it is kept in memory: a restart of NATS loses events that were not counted")
+    if config.retention != RetentionPolicy.LIMITS:
+        faults.append("its retention is not by limits: events would go once they are acknowledged")
+    if config.duplicate_window < DUPLICATE_WINDOW_SECONDS:
+        faults.append(f"its duplicate window is {config.duplicate_window:g} s, shorter than producers repeat")
+    return faults
+
+
+async def _show_consumers(context: JetStreamContext) -> None:
+    behind: dict[int, int] = {}
+    for partition in range(PARTITIONS):
+        try:
+            behind[partition] = (await context.consumer_info(STREAM, f"jelmon-{partition}")).num_pending or 0
+        except nats.js.errors.NotFoundError:
+            continue
+    if behind:
+        sys.stdout.write(
+            f"consumers: {len(behind)} of {PARTITIONS} partitions, {sum(behind.values())} messages behind\n"
+        )
+    else:
+        sys.stdout.write("consumers: none that keeps its state in Redis\n")

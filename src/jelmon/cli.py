@@ -43,6 +43,14 @@ COMMANDS = {
 }
 
 
+class _CommandList(argparse.HelpFormatter):
+    """Leaves room for the longest name: argparse forgets that subcommands are indented twice."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        self._action_max_length = max(self._action_max_length, 4 + max(map(len, COMMANDS)))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -81,7 +89,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(
         prog="jelmon",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=20),
+        formatter_class=_CommandList,
         description="Performance monitoring for pipelines in which cards move through stages.",
         epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
     )

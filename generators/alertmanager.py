@@ -10,6 +10,7 @@ from jelmon.generators.expressions import duration
 from jelmon.generators.prometheus import quoted
 from jelmon.generators.routing import Inhibition, RoutingNode
 from jelmon.generators.targets import Version
+from jelmon.generators.windows import time_interval
 
 PATH = "alertmanager/alertmanager.yml"
 _NAMED_INHIBITION: Version = (0, 29)
@@ -27,6 +28,9 @@ def configuration(made: Compilation) -> dict[str, Any]:
     }
     if routing.inhibitions:
         plain["inhibit_rules"] = [_inhibition(one, version) for one in routing.inhibitions]
+    intervals = [time_interval(window) for window in made.bundle.windows.values() if window.route]
+    if intervals:
+        plain["time_intervals"] = intervals
     plain["receivers"] = [
         {"name": name, **_integrations([made.bundle.channels[channel] for channel in channels], version)}
         for name, channels in sorted(routing.receivers.items())

@@ -6,9 +6,12 @@ Names are checked against each other and against the catalogue elsewhere (`check
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from jelmon.errors import Problem
+from jelmon.generators.recurrence import Recurrence
 from jelmon.handwritten import Fields, Place
 
 SEVERITIES = ("critical", "warning", "info", "none")
@@ -248,6 +251,23 @@ class Escalation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Window:
+    """A span, or a recurring one, in which alerts stay silent: those with these labels, or those of one route."""
+
+    name: str
+    description: str
+    owner: str
+    matchers: tuple[tuple[str, str], ...]
+    route: str | None
+    first: date
+    at: time
+    zone: ZoneInfo
+    duration_seconds: float
+    recurrence: Recurrence | None
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Settings:
     """What the whole bundle shares (``rules/bundle.yaml``)."""
 
@@ -272,6 +292,7 @@ class Bundle:
     everywhere: tuple[tuple[str, Place], ...] = ()
     routes: dict[str, Route] = field(default_factory=dict)
     escalations: dict[str, Escalation] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jelmon.errors import Problem
+from jelmon.generators import window_loader
 from jelmon.generators.aggregations import AggregationError, Name, compile_value
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import (
@@ -55,6 +56,7 @@ def load(root: Path) -> Bundle:
         "slos.yaml": _read_slos,
         "channels.yaml": _read_channels,
         "escalations.yaml": _read_escalations,
+        "windows.yaml": window_loader.read_windows,
     }
     for path in sorted(rules.glob("*.y*ml")):
         reader = readers.get(path.name)

@@ -155,6 +155,12 @@ def check_compiled(bundle: Bundle, compiled: Iterable[Compiled]) -> None:
                     f"no alert has a label {label!r}", hint=did_you_mean(label, labels | _ROUTE_LABELS)
                 )
     _check_inhibition(bundle)
+    for window in bundle.windows.values():
+        for label, _ in window.matchers:
+            if label not in labels | _ROUTE_LABELS:
+                underlined(window.fields.at("matchers"), label).refuse(
+                    f"no alert has a label {label!r}", hint=did_you_mean(label, labels | _ROUTE_LABELS)
+                )
 
 
 def _check_texts(one: Compiled) -> None:

@@ -94,17 +94,20 @@ class Routing:
 
 def routing(bundle: Bundle, compiled: Iterable[Compiled]) -> Routing:
     """Watchdog first, then channels with a limit, then escalation levels, then severities."""
+    muted = {name: _muted(name, bundle) for name in bundle.routes}
     receivers = Receivers(bundle.channels, tuple(name for name, _ in bundle.everywhere))
     routes = bundle.routes
-    escalated = _node((Matcher("escalation_level", "!=", ""),), routes["escalation"], receivers)
+    escalated = _node((Matcher("escalation_level", "!=", ""),), routes["escalation"], receivers, muted["escalation"])
     children = [
-        _node((Matcher("rule_id", "=", "watchdog"),), routes["watchdog"], receivers),
+        _node((Matcher("rule_id", "=", "watchdog"),), routes["watchdog"], receivers, muted["watchdog"]),
         *_limited(bundle, receivers),
         replace(escalated, routes=_levels(bundle, receivers)),
     ]
     for severity in ("critical", "warning", "info"):
         critical = severity == "critical"
-        node = _node((Matcher("severity", "=", severity),), routes[severity], receivers, past_limits=critical)
+        node = _node(
+            (Matcher("severity", "=", severity),), routes[severity], receivers, muted[severity], past_limits=critical
+        )
         own = tuple(
             RoutingNode(
                 (Matcher("rule_id", "=", alert.rule_id),),
@@ -129,7 +132,12 @@ def channels_of(alert: Alert, bundle: Bundle) -> tuple[str, ...]:
 
 
 def _node(
-    matchers: tuple[Matcher, ...], route: Route, receivers: Receivers, *, past_limits: bool = False
+    matchers: tuple[Matcher, ...],
+    route: Route,
+    receivers: Receivers,
+    muted_in: tuple[str, ...],
+    *,
+    past_limits: bool = False,
 ) -> RoutingNode:
     return RoutingNode(
         matchers,
@@ -138,7 +146,12 @@ def _node(
         route.group_wait_seconds,
         route.group_interval_seconds,
         route.repeat_interval_seconds,
+        muted_in=muted_in,
     )
+
+
+def _muted(route: str, bundle: Bundle) -> tuple[str, ...]:
+    return tuple(window.name for window in bundle.windows.values() if window.route == route)
 
 
 def _limited(bundle: Bundle, receivers: Receivers) -> Iterable[RoutingNode]:

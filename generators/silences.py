@@ -1,0 +1,149 @@
+"""Windows to silences, reconciled: what is asked for against what Alertmanager has, without doubles or leftovers."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from jelmon.errors import SourceError
+from jelmon.generators.definitions import Window
+from jelmon.generators.windows import Occurrence, occurrences
+
+CREATED_BY = "jelmon"
+_TAG = re.compile(r"\[jelmore:([\w-]+):(\d{8}T\d{6}Z)\]")
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do. ``silence`` is the body to send, with ``id`` when an old one is replaced."""
+
+    action: Literal["keep", "create", "update", "expire"]
+    tag: str
+    silence: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        matchers = ",".join(f'{one["name"]}="{one["value"]}"' for one in self.silence["matchers"])
+        return f"{self.action:<7}{self.tag}  {self.silence['startsAt']} to {self.silence['endsAt']}  {{{matchers}}}"
+
+
+def desired(windows: Iterable[Window], now: datetime, horizon: timedelta) -> dict[str, dict[str, Any]]:
+    """Tag -> silence, for every occurrence that is open or begins within the horizon."""
+    return {
+        _tag(occurrence): _silence(window, occurrence)
+        for window in windows
+        if window.matchers
+        for occurrence in occurrences(window, now, now + horizon)
+    }
+
+
+def plan(wanted: Mapping[str, Mapping[str, Any]], existing: Iterable[Mapping[str, Any]], now: datetime) -> list[Step]:
+    """What makes Alertmanager's silences those that are wanted. Silences that others made are not looked at."""
+    ours: dict[str, Mapping[str, Any]] = {}
+    steps: list[Step] = []
+    for silence in existing:
+        match = _TAG.search(str(silence.get("comment", "")))
+        if silence.get("createdBy") != CREATED_BY or match is None or _state(silence) == "expired":
+            continue
+        tag = f"{match.group(1)}:{match.group(2)}"
+        if tag in ours:  # made twice by two that ran at once
+            steps.append(Step("expire", tag, silence))
+        else:
+            ours[tag] = silence
+    for tag, silence in wanted.items():
+        old = ours.pop(tag, None)
+        if old is None:
+            steps.append(Step("create", tag, silence))
+        elif _same(old, silence, now):
+            steps.append(Step("keep", tag, old))
+        else:
+            steps.append(Step("update", tag, {**silence, "id": old["id"]}))
+    steps.extend(Step("expire", tag, silence) for tag, silence in ours.items())
+    return sorted(steps, key=lambda step: (step.tag, step.action))
+
+
+def _tag(occurrence: Occurrence) -> str:
+    return f"{occurrence.window}:{occurrence.starts:%Y%m%dT%H%M%SZ}"
+
+
+def _silence(window: Window, occurrence: Occurrence) -> dict[str, Any]:
+    return {
+        "matchers": [
+            {"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in window.matchers
+        ],
+        "startsAt": _written(occurrence.starts),
+        "endsAt": _written(occurrence.ends),
+        "createdBy": CREATED_BY,
+        "comment": f"{window.description} ({window.owner}) [jelmore:{_tag(occurrence)}]",
+    }
+
+
+def _same(old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
+    """Whether nothing needs to be sent. A start in the past was set to the moment of creation by Alertmanager."""
+    starts_old, starts_new = _read(old["startsAt"]), _read(new["startsAt"])
+    begun = starts_old <= now and starts_new <= now
+    return (
+        (begun or starts_old == starts_new)
+        and _read(old["endsAt"]) == _read(new["endsAt"])
+        and old["comment"] == new["comment"]
+        and _matchers(old) == _matchers(new)
+    )
+
+
+def _matchers(silence: Mapping[str, Any]) -> set[tuple[str, str, bool, bool]]:
+    return {
+        (one["name"], one["value"], one.get("isRegex", False), one.get("isEqual", True)) for one in silence["matchers"]
+    }
+
+
+def _state(silence: Mapping[str, Any]) -> str:
+    return str(silence.get("status", {}).get("state", ""))
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+class Alertmanager:
+    """The part of Alertmanager's API that silences need."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def silences(self) -> list[dict[str, Any]]:
+        """Every silence, expired ones included."""
+        found: list[dict[str, Any]] = json.loads(self._call("GET", "/api/v2/silences"))
+        return found
+
+    def carry_out(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """Send what has to be sent, and give each step when it is done."""
+        for step in steps:
+            if step.action in ("create", "update"):
+                self._call("POST", "/api/v2/silences", json.dumps(step.silence).encode())
+            elif step.action == "expire":
+                self._call("DELETE", f"/api/v2/silence/{step.silence['id']}")
+            yield step
+
+    def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(
+            self._url + path, data=body, method=method, headers={"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+                content: bytes = answer.read()
+                return content
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode("utf-8", "replace").strip()
+            raise SourceError(f"{method} {self._url}{path}: {error.code} {detail}") from error
+        except (urllib.error.URLError, TimeoutError, OSError) as error:
+            raise SourceError(
+                f"Alertmanager at {self._url} does not answer: {error}", hint="set --alertmanager.url"
+            ) from error

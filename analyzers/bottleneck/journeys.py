@@ -34,7 +34,7 @@ class Visit:
 class Journey:
     """A card on its way."""
 
-    __slots__ = ("arrived", "closed", "ended", "left", "open", "seen")
+    __slots__ = ("arrived", "closed", "ended", "entered", "left", "open", "seen")
 
     def __init__(self, seen: float) -> None:
         self.seen = seen
@@ -42,6 +42,7 @@ class Journey:
         self.ended: float | None = None
         self.open: dict[int, Visit] = {}
         self.closed: dict[int, tuple[float, int]] = {}  # stage -> (time, attempt) of the last end
+        self.entered = False  # it came to a stage
         self.left: int | None = None  # the stage it finished last, to learn the way from
 
     def is_past(self, stage: int, attempt: int, time: float) -> bool:
@@ -54,4 +55,5 @@ class Journey:
     def begin_anew(self) -> None:
         """The card comes a second time, after its end."""
         self.ended = self.arrived = self.left = None
+        self.entered = False
         self.closed.clear()

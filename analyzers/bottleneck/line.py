@@ -16,6 +16,10 @@ from jelmon.events import Event
 FORGET_SECONDS = 86400.0
 """A card that is not heard of for so long is given up."""
 
+OUTSIDE_SECONDS = 1.0
+"""A card that takes longer from its arrival to its first stage stood outside."""
+LEAST_ADMISSIONS = 10
+
 
 class Line:
     """One pipeline: stages by index, cards by id. Times are seconds; a late event counts from the newest time on."""
@@ -45,6 +49,14 @@ class Line:
         """Stage -> next stage -> how many cards went so."""
         self.ends: dict[int, int] = {}
         """Stage -> how many cards ended there."""
+        self.arrivals: deque[float] = deque()
+        self.departures: deque[float] = deque()
+        """When cards came to the line and when they left it, in the last window and a little more."""
+        self.entries: dict[int, int] = {}
+        """First stage -> how many cards began there."""
+        self.inside = 0
+        self._admissions: deque[tuple[float, int]] = deque(maxlen=200)
+        """When cards that stood outside were let in, and how many were inside then."""
         self.changes = 0
         """Grows with every event that was used; a reader can tell whether anything is new."""
         self._held_for: dict[int, dict[int | None, int]] = {}
@@ -112,6 +124,13 @@ class Line:
                 self.capacities[index] = self._capacities_given[name]
         return index
 
+    def wip_limit(self, since: float) -> int | None:
+        """The most cards let inside while others stood outside with room in the first stage; None if none stood."""
+        if any(self.capacity(stage) is not None for stage in self.entries):
+            return None
+        seen = [inside for time, inside in self._admissions if time >= since]
+        return max(seen) if len(seen) >= LEAST_ADMISSIONS else None
+
     def oldest_waiting(self) -> dict[int, float]:
         """Since when the card that has waited longest has waited, by stage."""
         oldest: dict[int, float] = {}
@@ -165,7 +184,7 @@ class Line:
             self._leave(journey, stage, visit, finished=False)
         elif journey.is_past(stage, data.attempt, time):
             return
-        self._enter(journey, stage)
+        self._enter(journey, stage, time)
         visit = Visit(data.attempt, Phase.WAITING, time)
         visit.queued = time
         journey.open[stage] = visit
@@ -195,7 +214,7 @@ class Line:
                 self._leave(journey, stage, visit, finished=False)
             elif journey.is_past(stage, data.attempt, time):
                 return
-            self._enter(journey, stage)
+            self._enter(journey, stage, time)
             visit = journey.open[stage] = Visit(data.attempt, Phase.SERVED, time)
             tally.bucket.sums[ARRIVALS] += 1
             tally.arrival_times.append(time)
@@ -204,8 +223,6 @@ class Line:
         tally.v += 1
         tally.last_start = self.clock
         tally.bucket.sums[STARTS] += 1
-        if tally.v > tally.workers_seen:
-            tally.workers_seen = tally.v
         if data.worker is not None:
             self._occupy(visit, data.worker, stage)
 
@@ -222,11 +239,12 @@ class Line:
         tally.advance(self.clock)
         tally.bucket.sums[FINISHES] += 1
         tally.last_finish = self.clock
-        if visit is not None and visit.started is not None:
-            tally.runs.append(Run(visit.queued, visit.started, time, event.subject))
         target = self.stage(data.next_stage) if data.next_stage is not None else self.next_of(stage)
+        held = not data.last and (data.held_up or self._finds_no_room(event, target))
+        if visit is not None and visit.started is not None:
+            tally.runs.append(Run(visit.queued, visit.started, time, event.subject, data.attempt, held))
         journey.closed[stage] = (time, data.attempt)
-        if not data.last and (data.held_up or self._finds_no_room(event, target)):
+        if held:
             self._hold(journey, stage, data.attempt, target, told=data.held_up)
         elif visit is not None:
             self._leave(journey, stage, visit, finished=True)
@@ -248,17 +266,25 @@ class Line:
         journey = self.journeys.get(card)
         if journey is None:
             journey = self.journeys[card] = Journey(time)
+            self.arrivals.append(time)
         elif time > journey.seen:
             if journey.ended is not None and time > journey.ended:
                 journey.begin_anew()
+                self.arrivals.append(time)
             journey.seen = time
         return journey
 
-    def _enter(self, journey: Journey, stage: int) -> None:
+    def _enter(self, journey: Journey, stage: int, time: float) -> None:
         """The card comes to a stage: what held it up does not any more, and the way it took is learnt."""
         for other, visit in list(journey.open.items()):
             if visit.phase is Phase.HELD:
                 self._leave(journey, other, visit, finished=True)
+        if not journey.entered:
+            journey.entered = True
+            self.entries[stage] = self.entries.get(stage, 0) + 1
+            self.inside += 1
+            if journey.arrived is not None and time - journey.arrived > OUTSIDE_SECONDS:
+                self._admissions.append((time, self.inside))
         if journey.left is not None and journey.left != stage:
             ways = self.ways.setdefault(journey.left, {})
             ways[stage] = ways.get(stage, 0) + 1
@@ -283,6 +309,9 @@ class Line:
     def _end(self, journey: Journey, time: float) -> None:
         for stage in list(journey.open):
             self._leave(journey, stage, journey.open[stage], finished=False)
+        if journey.ended is None:
+            self.departures.append(time)
+            self.inside -= journey.entered
         journey.ended = max(time, journey.seen)
         journey.closed.clear()  # everything up to the end is past
         journey.left = None
@@ -290,6 +319,9 @@ class Line:
     def _sweep(self) -> None:
         """Forget cards that ended a while ago, or are not heard of any more."""
         self._swept = self.clock
+        for times in (self.arrivals, self.departures):
+            while times and times[0] < self.clock - 2 * self.window_seconds:
+                times.popleft()
         for card, journey in list(self.journeys.items()):
             age = self.clock - journey.seen
             if age > FORGET_SECONDS:

@@ -19,6 +19,11 @@ MAX_RUNS = 2000
 (SATURATED, WAITING, BUSY, HELD, OWN_LOSS, CONTENDED, UNAVAILABLE, ARRIVALS, STARTS, FINISHES) = range(10)
 FIELDS = 10
 
+_SHARE, _SHARE_WAITING = 0.01, 0.05
+"""A number in service counts if it, or more, lasted for this share of the time in which any card was in service."""
+_FADE = 1 - 1 / (8 * BUCKETS_PER_WINDOW)
+"""With each bucket: what was seen eight windows ago counts a third."""
+
 
 class Run(NamedTuple):
     """One finished run: when its card was queued (if that was told), started and finished."""
@@ -27,6 +32,9 @@ class Run(NamedTuple):
     started: float
     finished: float
     card: str
+    attempt: int
+    held: bool
+    """It was held up after its end."""
 
 
 class Bucket:
@@ -60,11 +68,14 @@ class Tally:
         "_bucket_seconds",
         "_end",
         "_kept",
+        "_lengths",
+        "_lengths_waiting",
         "_past",
         "arrival_times",
         "b",
         "bucket",
         "elsewhere",
+        "idle_spans",
         "last_finish",
         "last_start",
         "name",
@@ -88,10 +99,15 @@ class Tally:
         self.last_start = self.last_finish = float("-inf")
         self.workers_declared: int | None = None
         self.workers_seen = 0
+        self._lengths: list[float] = []
+        self._lengths_waiting: list[float] = []
+        """Number in service -> for how long; in all, and while cards waited (then every worker is busy)."""
         self.elsewhere: dict[int, int] = {}
         """Other stage -> how many workers that also serve this one it has now."""
         self.runs: deque[Run] = deque(maxlen=MAX_RUNS)
         self.arrival_times: deque[float] = deque(maxlen=MAX_RUNS)
+        self.idle_spans: deque[list[float]] = deque(maxlen=MAX_RUNS)
+        """Spans in which cards waited and a worker was free, but took none: begin and end."""
         self._bucket_seconds = window_seconds / BUCKETS_PER_WINDOW
         self._kept = BUCKETS_PER_WINDOW + 1
         self._past: deque[Bucket] = deque()
@@ -100,8 +116,18 @@ class Tally:
 
     @property
     def workers(self) -> int:
-        """How many cards it can serve at once: as declared, else the most ever seen."""
-        return self.workers_declared or self.workers_seen
+        """How many cards it can serve at once: as declared, else as seen."""
+        return self.workers_declared or self.workers_seen or self.v
+
+    def learn_workers(self, *, fade: float = 1.0) -> None:
+        """Find anew how many workers there seem to be: the most in service, but for moments.
+
+        When one card ends and the next one starts, clocks that differ show both in service for a moment.
+        """
+        shares = [(self._lengths_waiting, _SHARE_WAITING), (self._lengths, _SHARE)]
+        self.workers_seen = max(_most(lengths, share) for lengths, share in shares)
+        for lengths, _ in shares:
+            lengths[:] = [length * fade for length in lengths]
 
     def advance(self, time: float) -> None:
         """Let time pass to ``time`` with the counts as they are."""
@@ -120,6 +146,14 @@ class Tally:
         sums = bucket.sums
         if v:
             sums[BUSY] += seconds * v
+            lengths = self._lengths
+            if v >= len(lengths):
+                more = [0.0] * (v + 1 - len(lengths))
+                lengths += more
+                self._lengths_waiting += more
+            lengths[v] += seconds
+            if q and not b:
+                self._lengths_waiting[v] += seconds
         if b:
             sums[HELD] += seconds * b
             loss = seconds * (q + b)
@@ -139,9 +173,15 @@ class Tally:
                     blame[stage] = blame.get(stage, 0.0) + loss * workers / total
             elif v < self.workers:
                 sums[UNAVAILABLE] += loss
+                spans = self.idle_spans
+                if spans and spans[-1][1] >= self.since:
+                    spans[-1][1] = self.since + seconds
+                else:
+                    spans.append([self.since, self.since + seconds])
 
     def _next_bucket(self, time: float) -> None:
         self._past.append(self.bucket)
+        self.learn_workers(fade=_FADE)
         number = self.bucket.number + 1
         # after a long silence only the last window matters: nothing was at the stage, or the same cards all along
         first = int(time // self._bucket_seconds) - self._kept
@@ -156,6 +196,7 @@ class Tally:
     def window(self, now: float, seconds: float) -> Sums:
         """The sums of the last ``seconds`` before ``now``; of the bucket that the window cuts, the share inside."""
         self.advance(now)
+        self.learn_workers()
         begin = now - seconds
         width = self._bucket_seconds
         buckets = [bucket for bucket in self._past if (bucket.number + 1) * width > begin]
@@ -175,3 +216,14 @@ class Tally:
                 blame[stage] = blame.get(stage, 0.0) + loss * float(share)
         first = 1 if oldest.number * width < begin else 0
         return Sums(shares @ table, passed_on, blame, table[first:-1, WAITING] / width)
+
+
+def _most(lengths: list[float], share: float) -> int:
+    """The largest number that was reached for at least that share of the time."""
+    least = share * sum(lengths)
+    reached = 0.0
+    for number in range(len(lengths) - 1, 0, -1):
+        reached += lengths[number]
+        if reached > least:
+            return number
+    return 0

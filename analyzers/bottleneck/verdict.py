@@ -207,9 +207,9 @@ def _state(look: _Look, *, stuck: bool) -> State:
         return State.IDLE
     # a random walk of as many cards as were started wanders by about the root of their number
     noise = 1 + 0.5 * math.sqrt(max(0.0, look.total(STARTS)) * _RECENT)
-    if recent > 1.25 * before + noise and tally.q > before:
+    if recent > 1.1 * before + noise and tally.q > before:
         return State.GROWING
-    if recent < 0.75 * before - noise and tally.q < before:
+    if recent < 0.9 * before - noise and tally.q < before:
         return State.DRAINING
     return State.STEADY
 

@@ -1,0 +1,266 @@
+"""Does the bottleneck analyzer name the right stage, in time, and only when there is one? What does it cost?
+
+Truth is found by perturbation: each line is run again with each stage 20 % faster and the same cards otherwise; the
+right stage is the one whose speed moves Little's flow time most. A stage within 10 % of that is right as well. Naive
+rankings (utilisation, mean time in stage, queue length) are judged in the same run, on the same ticks.
+
+    python benchmarks/bench_bottleneck.py [--seeds 11,12] [--window 15] [--only NAME] [--no-cost]
+"""
+
+import argparse
+import heapq
+import itertools
+import math
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+from line_scenarios import MINUTE, SCENARIOS, Scenario
+from lines import START, Run, events, faster, simulate, stage_name
+from scipy.stats import spearmanr
+
+from jelmon.analyzers.bottleneck import BottleneckAnalyzer, StageReport
+from jelmon.client import Card
+from jelmon.events import Event
+
+METHODS = ("named", "severity", "impact", "gain", "utilisation", "time in stage", "queue length")
+WARN = 50.0
+CLOSE = 0.9
+STEADY_TICKS = 3
+
+
+@dataclass(slots=True)
+class Score:
+    """What was counted for one scenario."""
+
+    right: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    alarms: list[bool] = field(default_factory=list)
+    shifts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    truth: list[list[float]] = field(default_factory=list)
+    ranks: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
+    withheld: int = 0
+    cycle: list[float] = field(default_factory=list)
+
+
+def figures(reports: dict[str, StageReport], gain: dict[str, float], names: list[str]) -> dict[str, dict[str, float]]:
+    """Each method's figure by stage; a stage without a verdict is absent."""
+    known = {name: reports[name] for name in names if name in reports}
+    return {
+        "named": {},
+        "severity": {name: one.severity for name, one in known.items() if one.severity is not None},
+        "impact": {name: one.impact for name, one in known.items()},
+        "gain": gain,
+        "utilisation": {name: one.utilisation for name, one in known.items() if one.utilisation is not None},
+        "time in stage": {
+            name: (one.mean_waiting + one.mean_in_service + one.mean_held_up) / max(one.finishes, 1)
+            for name, one in known.items()
+        },
+        "queue length": {name: one.mean_waiting for name, one in known.items()},
+    }
+
+
+def right_stages(scenario: Scenario, seed: int) -> list[tuple[float, float, set[str], str]]:
+    """Each phase between two changes: begin, end, the right stages, the best of them."""
+    seconds = scenario.minutes * MINUTE
+    edges = [0.0, *scenario.changes, seconds]
+    phases = []
+    for begin, end in itertools.pairwise(edges):
+        gained = true_gains(scenario, simulate(scenario.line, seconds=seconds, seed=seed), begin, end, seed)
+        most = max(gained)
+        best = stage_name(gained.index(most))
+        phases.append((begin, end, {stage_name(n) for n, one in enumerate(gained) if one >= CLOSE * most}, best))
+    return phases
+
+
+def true_gains(scenario: Scenario, usual: Run, begin: float, end: float, seed: int) -> list[float]:
+    """Fall of the flow time in the interval when a stage is 20 % faster in it."""
+    gained = []
+    for stage in range(len(scenario.line.stages)):
+        run = simulate(faster(scenario.line, stage, begin, end), seconds=end, seed=seed)
+        gained.append(usual.flow_time(begin, end) - run.flow_time(begin, end))
+    return gained
+
+
+def judge(scenario: Scenario, seed: int, window: float, *, every: float) -> Score:
+    """Play one scenario through the analyzer, with a look each minute."""
+    score = Score()
+    seconds = scenario.minutes * MINUTE
+    run = simulate(scenario.line, seconds=seconds, seed=seed, log=True)
+    analyzer = BottleneckAnalyzer(window_seconds=window)
+    log = events(scenario.line, run)
+    pending = next(log)
+    phases = right_stages(scenario, seed)
+    names = [stage_name(number) for number in range(len(scenario.line.stages))]
+    first_right: dict[tuple[str, float], float] = {}
+    streak: dict[tuple[str, float], int] = defaultdict(int)
+    tick = window
+    while tick <= seconds:
+        while pending is not None and pending[0] <= tick:
+            analyzer.observe(pending[1])
+            pending = next(log, None)
+        now = START + timedelta(seconds=tick)
+        look = round(tick - window) % round(every) == 0
+        began = time.perf_counter()
+        reports = analyzer.report(now)
+        limiting = analyzer.bottleneck(now)
+        gain = analyzer.gain(now) if look else {}
+        score.cycle.append(time.perf_counter() - began)
+        found = figures(reports, gain, names)
+        # the naming is no figure: the stage that is named comes first, the others by severity
+        found["named"] = found["severity"] | ({limiting.stage: 101.0} if limiting else {})
+        begin, _, right, best = next(phase for phase in phases if phase[0] <= tick - 1e-9 <= phase[1])
+        severities = found["severity"].values()
+        settled = begin == 0 or tick - begin > 15 * MINUTE
+        if settled and (not scenario.limited or tick > scenario.limited_from):
+            score.alarms.append(max(severities, default=0.0) >= WARN)
+        for method in METHODS:
+            named = max(found[method], key=found[method].__getitem__, default="")
+            if method == "gain" and not look:
+                continue
+            if settled and scenario.limited and tick > scenario.limited_from:
+                score.right[method].append(named in right)
+            if begin > 0 and (method, begin) not in first_right:
+                key = (method, begin)
+                streak[key] = streak[key] + 1 if named == best else 0
+                if streak[key] == STEADY_TICKS:
+                    first_right[key] = (tick - begin) / MINUTE - STEADY_TICKS + 1
+        if look:
+            truth = true_gains(scenario, run, tick - window, tick, seed)
+            score.truth.append(truth)
+            score.withheld += len(names) - len(gain)
+            for method in METHODS:
+                score.ranks[method].append([found[method].get(name, 0.0) for name in names])
+        tick += MINUTE
+    for begin, end, _, _ in phases:
+        for method in METHODS:
+            if begin > 0:
+                score.shifts[method].append(first_right.get((method, begin), (end - begin) / MINUTE))
+    return score
+
+
+def rank(ours: list[list[float]], truth: list[list[float]]) -> tuple[float, float]:
+    """Spearman over everything, and the mean over looks of Spearman between stages."""
+    pooled = spearmanr(np.concatenate(ours), np.concatenate(truth)).statistic
+    each = [spearmanr(a, b).statistic for a, b in zip(ours, truth, strict=True) if len(set(a)) > 1 and len(set(b)) > 1]
+    return float(pooled), float(np.mean(each)) if each else math.nan
+
+
+def cost(stages: int = 50, cards: int = 100_000, visits: int = 5) -> None:
+    """A window with many cards: each visits a few of the stages, first come, first served by 15 workers each."""
+    random = np.random.default_rng(1)
+    free = [[0.0] * 15 for _ in range(stages)]
+    todo = [
+        (float(at), number, 0, int(random.integers(stages))) for number, at in enumerate(random.uniform(0, 900, cards))
+    ]
+    heapq.heapify(todo)
+    told: list[tuple[float, int, Event]] = []
+    while todo:
+        queued, number, step, stage = heapq.heappop(todo)
+        start = max(queued, heapq.heappop(free[stage]))
+        end = start + float(random.exponential(1.2))
+        heapq.heappush(free[stage], end)
+        card, name, last = Card(f"c{number}", pipeline="wide", source="/b"), stage_name(stage), step == visits - 1
+        following = (stage + 1) % stages
+        told.append((queued, len(told), card.stage_queued(name, time=START + timedelta(seconds=queued))))
+        told.append((start, len(told), card.stage_started(name, time=START + timedelta(seconds=start))))
+        finished = card.stage_finished(
+            name, next_stage=None if last else stage_name(following), last=last, time=START + timedelta(seconds=end)
+        )
+        told.append((end, len(told), finished))
+        if not last:
+            heapq.heappush(todo, (end, number, step + 1, following))
+    told = sorted(one for one in told if one[0] <= 900)
+    analyzer = BottleneckAnalyzer()
+    began = time.process_time()
+    for _, _, event in told:
+        analyzer.observe(event)
+    fed = time.process_time() - began
+    now = START + timedelta(seconds=901)
+    began = time.process_time()
+    analyzer.report(now)
+    first = time.process_time() - began
+    gains = analyzer.gains(now)
+    analyzer.bottleneck(now)
+    cycle = time.process_time() - began
+    given = sum(one.seconds_per_card is not None for one in gains.values())
+    print(
+        f"cost (CPU): {stages} stages, {cards} cards, {len(told)} events in the window: {1e6 * fed / len(told):.1f} "
+        f"us an event, a cycle {cycle:.2f} s (goal 2), {first:.2f} without gains; gains of {given} of {len(gains)}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="11,12")
+    parser.add_argument("--window", type=float, default=15.0, help="minutes")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--no-cost", action="store_true")
+    parser.add_argument("--only-cost", action="store_true")
+    args = parser.parse_args()
+    if args.only_cost:
+        cost()
+        return 0
+    seeds = [int(seed) for seed in args.seeds.split(",")]
+    total = Score()
+    quiet: list[bool] = []
+    print(
+        f"{'scenario':40}{'alarm':>7} {'shift':>6} " + " ".join(f"{method:>13}" for method in METHODS) + "   gain rank"
+    )
+    worst: dict[str, float] = defaultdict(lambda: 1.0)
+    for name, scenario in SCENARIOS.items():
+        if args.only not in name:
+            continue
+        scores = [judge(scenario, seed, args.window * MINUTE, every=15 * MINUTE) for seed in seeds]
+        alarms = [alarm for score in scores for alarm in score.alarms]
+        shifts = [minutes for score in scores for minutes in score.shifts["severity"]]
+        shares = {}
+        for score in scores:
+            for method in METHODS:
+                total.right[method] += score.right[method]
+                total.shifts[method] += score.shifts[method]
+                total.ranks[method] += score.ranks[method]
+            total.truth += score.truth
+            total.withheld += score.withheld
+            total.cycle += score.cycle
+        for method in METHODS:
+            ticks = [one for score in scores for one in score.right[method]]
+            if ticks:
+                shares[method] = float(np.mean(ticks))
+                worst[method] = min(worst[method], shares[method])
+        if scenario.limited:
+            total.alarms += alarms
+        else:
+            quiet += [not alarm for alarm in alarms]
+        mine = rank([row for score in scores for row in score.ranks["gain"]], [r for s in scores for r in s.truth])
+        print(
+            f"{name:40}{np.mean(alarms):7.2f} {np.mean(shifts) if shifts else math.nan:6.1f} "
+            + " ".join(f"{shares.get(method, math.nan):13.3f}" for method in METHODS)
+            + f"   {mine[0]:.2f} {mine[1]:.2f}",
+            flush=True,
+        )
+    print(f"\n{'all':40}" + " " * 15 + " ".join(f"{method:>13}" for method in METHODS) + "   goal")
+    for label, values, goal in (
+        ("right stage, share of ticks", {m: float(np.mean(total.right[m] or [math.nan])) for m in METHODS}, ">= .98"),
+        ("worst scenario", worst, ">= .85"),
+        ("minutes to a shift, median", {m: float(np.median(total.shifts[m] or [math.nan])) for m in METHODS}, "<= 15"),
+        ("minutes to a shift, most", {m: float(np.max(total.shifts[m] or [math.nan])) for m in METHODS}, ""),
+        ("rank with true gain, pooled", {m: rank(total.ranks[m], total.truth)[0] for m in METHODS}, ">= .85"),
+        ("rank with true gain, mean of looks", {m: rank(total.ranks[m], total.truth)[1] for m in METHODS}, ""),
+    ):
+        print(f"{label:40}" + " " * 15 + " ".join(f"{values[method]:13.3f}" for method in METHODS) + f"   {goal}")
+    print(f"alarm when there is one {np.mean(total.alarms or [math.nan]):.3f} (goal .95), ", end="")
+    print(
+        f"quiet when there is none {np.mean(quiet or [math.nan]):.3f} (goal .95), {total.withheld} gains withheld, ",
+        end="",
+    )
+    print(f"a cycle {1000 * np.mean(total.cycle):.1f} ms, at most {1000 * np.max(total.cycle):.0f}")
+    if not args.no_cost:
+        cost()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

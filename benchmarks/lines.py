@@ -1,0 +1,317 @@
+"""Simulated lines for the bottleneck benchmark: small, fast, and with common random numbers.
+
+Every card draws its way and its service times from its own numbers, so that a run in which one stage is a fifth faster
+for a while differs in nothing else. `jelmon simulate` has the richer world (tests, gates, sessions); this one has what
+moves a bottleneck: finite queues (blocking after service), shared workers, batches, outages, work-in-progress limits,
+retries, branches, pure delays. It shares no code with the analyzer's replay.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from jelmon.client import Card
+from jelmon.events import Event, Outcome, PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+SOURCE = "/benchmark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage. ``spread`` is the sigma of the log of its service time; 0 is constant, ``None`` exponential."""
+
+    mean: float
+    spread: float | None = 0.5
+    workers: int = 1
+    capacity: int | None = None
+    pool: str | None = None  # stages of one pool share its workers; `workers` of the first counts
+    retry: float = 0.0
+    skip: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """From ``begin`` to ``end`` a stage takes ``factor`` times as long; infinity: it starts nothing."""
+
+    stage: int
+    begin: float
+    end: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    stages: tuple[Stage, ...]
+    per_minute: float
+    batch: int = 1
+    rates: tuple[tuple[float, float], ...] = ()  # (from when, factor on per_minute)
+    wip_limit: int | None = None
+    spells: tuple[Spell, ...] = ()
+    declared: bool = True
+
+
+@dataclass(slots=True)
+class Run:
+    """What happened: when each card came and left, and the log if it was wanted."""
+
+    arrived: np.ndarray
+    left: np.ndarray
+    log: list[tuple]
+
+    def flow_time(self, begin: float, end: float) -> float:
+        """Little's flow time in an interval: integral of work in process / cards that left."""
+        left = np.minimum(self.left, end)
+        wip = np.clip(left - np.maximum(self.arrived, begin), 0, None).sum()
+        count = np.count_nonzero((self.left >= begin) & (self.left < end))
+        return float(wip / max(1, count))
+
+    def throughput(self, begin: float, end: float) -> float:
+        return float(np.count_nonzero((self.left >= begin) & (self.left < end)) / (end - begin))
+
+
+@dataclass(slots=True)
+class _Room:
+    spec: Stage
+    workers: "_Pool"
+    queue: deque = field(default_factory=deque)
+    held: deque = field(default_factory=deque)  # (card, room before or None, worker) that find no space here
+    spells: list[Spell] = field(default_factory=list)
+
+    def factor(self, now: float) -> float:
+        """How long a second of work takes now."""
+        factor = 1.0
+        for spell in self.spells:
+            if spell.begin <= now < spell.end:
+                factor *= spell.factor
+        return factor
+
+
+@dataclass(slots=True)
+class _Pool:
+    name: str
+    free: list[int]
+    rooms: list[int] = field(default_factory=list)
+
+
+def simulate(line: Line, *, seconds: float, seed: int, log: bool = False) -> Run:
+    """One run. The same seed gives the same cards, whatever the spells are."""
+    # one source of chance for each purpose, so that a longer run begins like a shorter one
+    sources = np.random.default_rng(seed).spawn(3 + len(line.stages))
+    arrivals = _arrivals(sources[0], line, seconds)
+    count, stages = len(arrivals), len(line.stages)
+    works = _works(sources[3:], line, count)
+    retried = sources[1].random((count, stages, 2)) < np.array([stage.retry for stage in line.stages])[None, :, None]
+    skipped = sources[2].random((count, stages)) < np.array([stage.skip for stage in line.stages])
+    pools: dict[str, _Pool] = {}
+    rooms = []
+    for number, stage in enumerate(line.stages):
+        name = stage.pool or f"s{number}"
+        pool = pools.setdefault(name, _Pool(name, list(range(stage.workers))))
+        pool.rooms.append(number)
+        rooms.append(_Room(stage, pool, spells=[spell for spell in line.spells if spell.stage == number]))
+    left = np.full(count, np.inf)
+    told: list[tuple] = []
+    tell = told.append if log else lambda _: None
+    heap: list[tuple] = [(time, number, "arrive", number, 0, 0) for number, time in enumerate(arrivals)]
+    order = count
+    for spell in line.spells:
+        if spell.factor == np.inf:
+            order += 1
+            heap.append((spell.end, order, "wake", spell.stage, 0, 0))
+    heapq.heapify(heap)
+    attempts: dict[tuple[int, int], int] = {}
+    outside: deque[int] = deque()
+    inside = 0
+
+    def following(card: int, stage: int) -> int | None:
+        stage += 1
+        while stage < stages and skipped[card, stage]:
+            stage += 1
+        return stage if stage < stages else None
+
+    def has_space(room: _Room, now: float) -> bool:
+        capacity = room.spec.capacity
+        if capacity is None or len(room.queue) < capacity:
+            return True
+        return not room.queue and bool(room.workers.free) and room.factor(now) < np.inf
+
+    def enqueue(card: int, stage: int, now: float) -> None:
+        attempt = attempts[(card, stage)] = attempts.get((card, stage), 0) + 1
+        tell((now, "queued", card, stage, attempt))
+        rooms[stage].queue.append((now, card))
+
+    def serve(pool: _Pool, now: float) -> None:
+        nonlocal order
+        again = True
+        while again:
+            again = False
+            while pool.free:
+                heads = [
+                    (rooms[number].queue[0][0], number)
+                    for number in pool.rooms
+                    if rooms[number].queue and rooms[number].factor(now) < np.inf
+                ]
+                if not heads:
+                    break
+                number = min(heads)[1]
+                room = rooms[number]
+                _, card = room.queue.popleft()
+                worker = heapq.heappop(pool.free)
+                attempt = attempts[(card, number)]
+                tell((now, "started", card, number, attempt, worker))
+                order += 1
+                work = works[card, number, min(attempt, 3) - 1] * room.factor(now)
+                heapq.heappush(heap, (now + work, order, "end", card, number, worker))
+            for number in pool.rooms:
+                room = rooms[number]
+                while room.held and has_space(room, now):
+                    card, before, worker = room.held.popleft()
+                    enqueue(card, number, now)
+                    again = True
+                    if before is not None:
+                        heapq.heappush(rooms[before].workers.free, worker)
+                        if rooms[before].workers is not pool:
+                            serve(rooms[before].workers, now)
+
+    def admit(card: int, now: float) -> None:
+        nonlocal inside
+        inside += 1
+        stage = following(card, -1)
+        if stage is None:
+            leave(card, now)
+        elif has_space(rooms[stage], now):
+            enqueue(card, stage, now)
+            serve(rooms[stage].workers, now)
+        else:
+            rooms[stage].held.append((card, None, None))
+
+    def leave(card: int, now: float) -> None:
+        nonlocal inside
+        inside -= 1
+        left[card] = now
+        if outside and (line.wip_limit is None or inside < line.wip_limit):
+            admit(outside.popleft(), now)
+
+    while heap:
+        now, _, what, card, stage, worker = heapq.heappop(heap)
+        if now > seconds:
+            break
+        if what == "arrive":
+            tell((now, "arrived", card))
+            if line.wip_limit is not None and inside >= line.wip_limit:
+                outside.append(card)
+            else:
+                admit(card, now)
+            continue
+        if what == "wake":
+            serve(rooms[card].workers, now)
+            continue
+        room = rooms[stage]
+        attempt = attempts[(card, stage)]
+        if attempt <= 2 and retried[card, stage, attempt - 1]:
+            tell((now, "finished", card, stage, attempt, worker, None, False, False))
+            heapq.heappush(room.workers.free, worker)
+            enqueue(card, stage, now)
+            serve(room.workers, now)
+            continue
+        target = following(card, stage)
+        held = target is not None and not has_space(rooms[target], now)
+        tell((now, "finished", card, stage, attempt, worker, target, held, target is None))
+        if target is None:
+            heapq.heappush(room.workers.free, worker)
+            tell((now, "left", card))
+            leave(card, now)
+            serve(room.workers, now)
+        elif held:
+            rooms[target].held.append((card, stage, worker))
+        else:
+            heapq.heappush(room.workers.free, worker)
+            enqueue(card, target, now)
+            serve(rooms[target].workers, now)
+            serve(room.workers, now)
+    return Run(np.asarray(arrivals), left, told)
+
+
+def faster(line: Line, stage: int, begin: float, end: float, factor: float = 0.8) -> Line:
+    """The same line with one stage's work quicker for a while."""
+    return replace(line, spells=(*line.spells, Spell(stage=stage, begin=begin, end=end, factor=factor)))
+
+
+def _arrivals(random: np.random.Generator, line: Line, seconds: float) -> list[float]:
+    highest = max([1.0, *(factor for _, factor in line.rates)])
+    rate = line.per_minute / 60 / line.batch * highest
+    times, now = [], 0.0
+    while True:
+        now += random.exponential(1 / rate)
+        keep = random.random()
+        if now > seconds:
+            return times
+        factor = 1.0
+        for since, value in line.rates:
+            if now >= since:
+                factor = value
+        if keep * highest < factor:
+            times.extend([now] * line.batch)
+
+
+def _works(sources: list[np.random.Generator], line: Line, count: int) -> np.ndarray:
+    works = np.empty((count, len(line.stages), 3))
+    for number, (stage, random) in enumerate(zip(line.stages, sources, strict=True)):
+        if stage.spread is None:
+            works[:, number] = random.exponential(stage.mean, (count, 3))
+        else:
+            works[:, number] = random.lognormal(np.log(stage.mean) - stage.spread**2 / 2, stage.spread, (count, 3))
+    return works
+
+
+def stage_name(number: int) -> str:
+    return f"s{number + 1}"
+
+
+def events(line: Line, run: Run) -> Iterator[tuple[float, Event]]:
+    """The log as the events that a pipeline would send."""
+    if line.declared:
+        data = PipelineDeclaredData(
+            pipeline="line",
+            stages=tuple(
+                StageDeclaration(stage=stage_name(number), workers=stage.workers, queue_capacity=stage.capacity)
+                for number, stage in enumerate(line.stages)
+            ),
+        )
+        yield 0.0, make(PipelineDeclared, data, source=SOURCE, time=START)
+    for now, what, number, *more in run.log:
+        time = START + timedelta(seconds=now)
+        card = Card(f"c{number}", pipeline="line", source=SOURCE)
+        if what == "arrived":
+            yield now, card.queued(time=time)
+        elif what == "left":
+            yield now, card.finished(time=time)
+        elif what == "queued":
+            yield now, card.stage_queued(stage_name(more[0]), attempt=more[1], time=time)
+        else:
+            stage, attempt, worker, *rest = more
+            pool = line.stages[stage].pool or stage_name(stage)
+            name = f"{pool}-{worker}"
+            if what == "started":
+                yield now, card.stage_started(stage_name(stage), attempt=attempt, worker=name, time=time)
+            else:
+                target, held, last = rest
+                outcome = Outcome.SUCCESS if target is not None or last else Outcome.ERROR
+                yield (
+                    now,
+                    card.stage_finished(
+                        stage_name(stage),
+                        outcome,
+                        attempt=attempt,
+                        worker=name,
+                        next_stage=None if target is None else stage_name(target),
+                        held_up=held,
+                        last=last,
+                        time=time,
+                    ),
+                )

@@ -25,6 +25,7 @@ from jelmon.exporter.sources.jetstream import JetStreamSource
 from jelmon.exporter.sources.others import OtherSources
 from jelmon.exporter.sources.system import SystemCollector
 from jelmon.exporter.state.cells import SeriesTable
+from jelmon.exporter.state.disk import DiskStore
 from jelmon.exporter.state.memory import MemoryStore
 from jelmon.exporter.state.redis import RedisStore
 from jelmon.exporter.state.store import StateStore
@@ -44,7 +45,7 @@ def open_store(settings: ExporterSettings) -> StateStore:
     """The state store that the settings ask for."""
     if settings.redis_url is not None:
         return RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
-    return MemoryStore()
+    return DiskStore(settings.state_path) if settings.state_path is not None else MemoryStore()
 
 
 class Exporter:
@@ -87,7 +88,7 @@ class Exporter:
             batch_seconds=settings.batch_seconds,
         )
         self.system = SystemCollector(self.own, settings.host)
-        self.others = OtherSources(settings, self.own)
+        self.others = OtherSources(settings, self.own, self.store)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
         self.own.cell(c.STATE_STORE_UP).set(1)
         if settings.pipelines_file is not None:

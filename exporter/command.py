@@ -15,14 +15,15 @@ from jelmon.settings import ListenAddress, parse_duration
 _EPILOG = """\
 examples:
   jelmon exporter                                      events from NATS on this machine, state in memory
-  jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts
+  jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts, replicas share the work
+  jelmon exporter --state.path /var/lib/jelmon/state   counters survive restarts, without Redis
   jelmon exporter --pipelines pipelines.yaml           for pipelines that do not declare themselves
   jelmon exporter --targets targets.yaml               probe services as well
   jelmon exporter --check-config                       check flags, environment and files, then leave
 
-environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, METRICS_COLLECTION_INTERVAL (30s),
-METRICS_RETENTION_DAYS (7), METRICS_LABEL_LIMIT (200), METRICS_BATCH_EVENTS (1000), METRICS_BATCH_INTERVAL (200ms),
-JELMON_HOST, JELMON_PIPELINES, JELMON_TARGETS. Flags come first.
+environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, JELMON_STATE_PATH, JELMON_HOST, JELMON_PIPELINES,
+JELMON_TARGETS, METRICS_COLLECTION_INTERVAL (30s), METRICS_RETENTION_DAYS (7), METRICS_LABEL_LIMIT (200),
+METRICS_BATCH_EVENTS (1000), METRICS_BATCH_INTERVAL (200ms). Flags come first.
 """
 
 
@@ -50,8 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--redis.url",
         dest="redis_url",
         metavar="URL",
-        help="where counters, cards and the position in the stream are kept (default: REDIS_URL; without it in memory, "
-        "and a restart counts the stream from its beginning)",
+        help="where counters, cards and the position in the stream are kept, shared by replicas (default: REDIS_URL)",
+    )
+    state.add_argument(
+        "--state.path",
+        dest="state_path",
+        type=Path,
+        metavar="FILE",
+        help="keep them in this file instead, for one exporter without Redis (default: JELMON_STATE_PATH; without "
+        "either they are in memory, and a restart counts the stream from its beginning)",
     )
     parser.add_argument(
         "--pipelines", dest="pipelines_file", type=Path, metavar="FILE", help="pipelines declared in YAML"
@@ -81,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         web_config_file=args.web_config_file,
         nats_url=args.nats_url,
         redis_url=args.redis_url,
+        state_path=args.state_path,
         pipelines_file=args.pipelines_file,
         targets_file=args.targets_file,
         collection_interval=parse_duration(args.collection_interval, name="--collection-interval")

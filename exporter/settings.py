@@ -27,6 +27,7 @@ class ExporterSettings:
     redis_url: str | None = None  # None: state in memory
     redis_password: str | None = field(default=None, repr=False)
     redis_prefix: str = "jelmore"
+    state_path: Path | None = None  # without Redis: state on local disk
     collection_interval: float = 30.0
     retention: float = 7 * 86400.0
     label_limit: int = 200
@@ -48,6 +49,10 @@ class ExporterSettings:
             raise ConfigError(
                 "REDIS_URL: not the address of a Redis server",
                 hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",
+            )
+        if self.redis_url is not None and self.state_path is not None:
+            raise ConfigError(
+                "both a Redis and a state file are given", hint="choose --redis.url for replicas, --state.path for one"
             )
         if not self.redis_prefix or set(self.redis_prefix) & set("{} \n"):
             raise ConfigError(f"REDIS_PREFIX: {self.redis_prefix!r} cannot begin a key", hint="for example jelmore")
@@ -82,6 +87,8 @@ class ExporterSettings:
         }
         if environ.get("REDIS_PREFIX"):
             values["redis_prefix"] = environ["REDIS_PREFIX"]
+        if environ.get("JELMON_STATE_PATH"):
+            values["state_path"] = Path(environ["JELMON_STATE_PATH"])
         if environ.get("METRICS_COLLECTION_INTERVAL"):
             values["collection_interval"] = parse_duration(
                 environ["METRICS_COLLECTION_INTERVAL"], name="METRICS_COLLECTION_INTERVAL"

@@ -29,6 +29,8 @@ from jelmon.stream import STREAM, dead_letter_subject, partition_filter
 
 logger = logging.getLogger(__name__)
 
+API_SECONDS = 15.0
+"""How long JetStream may take to answer; all consumers are made at once, each with a file of its own."""
 CHECK_SECONDS = 30.0
 DISCONNECTED_SECONDS = 10.0
 """After so long without NATS a replica leaves its partitions to others."""
@@ -170,7 +172,7 @@ class JetStreamSource:
 
     async def _flow(self, client: Client, counting: Counting, stop: asyncio.Event) -> None:
         """Consume from just after what is committed, until something is wrong or we are to stop."""
-        context = client.jetstream()
+        context = client.jetstream(timeout=API_SECONDS)
         await counting.roll_back()
         counting.place_in(*_incarnation(await context.stream_info(STREAM)))
         await self._make_consumer(context, counting)
@@ -273,7 +275,7 @@ async def prepare(client: Client) -> None:
     Raises:
         SourceError: they cannot be made, or events are not partitioned.
     """
-    context = client.jetstream()
+    context = client.jetstream(timeout=API_SECONDS)
     await jetstream.ensure_stream(context)
     await jetstream.ensure_stream(context, jetstream.dead_letter_stream())
     await jetstream.ensure_partitions(context)

@@ -1,31 +1,25 @@
 """State in Redis, shared by all replicas: one atomic, fenced script per batch.
 
-Keys of a partition share a hash tag, so that they live together in a cluster. Values are JSON where a person may want
-to look (series, declarations) and MessagePack where only we do (cards, sessions).
+Keys of a partition share a hash tag, so that they live together in a cluster.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import redis.asyncio
 import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from jelmon.exporter.state.cells import Key, Value
-from jelmon.exporter.state.model import Changes, Declaration, Position, Snapshot
+from jelmon.exporter.state.cells import Key
+from jelmon.exporter.state.encoding import encode, encode_key, read_declared, read_ids, read_series
+from jelmon.exporter.state.model import Changes, Position, Snapshot
 from jelmon.exporter.state.store import Claim, FellBackError, FencedError, Seen, StoreUnavailableError
 
 START_HINT = "start one with `redis-server`, or name yours with --redis.url or REDIS_URL"
 _FOLDER = Path(__file__).parent
-_encode = msgspec.json.Encoder().encode
-_decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
-_decode_value = msgspec.json.Decoder(float | tuple[int, tuple[int, ...]]).decode
-_decode_declaration = msgspec.json.Decoder(Declaration).decode
-_decode_ids = msgspec.json.Decoder(tuple[float, list[str]]).decode
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
@@ -89,7 +83,7 @@ class RedisStore:
         everything, series, declared = more
         return (
             now,
-            Snapshot(series=read_series(_pairs(series)), declared=_read_declared(_pairs(declared))),
+            Snapshot(series=read_series(_pairs(series)), declared=read_declared(_pairs(declared))),
             everything == 1,
         )
 
@@ -110,10 +104,10 @@ class RedisStore:
             raise unavailable(error) from error
         return Snapshot(
             position=_position(meta),
-            series=read_series(series),
+            series=read_series(series.items()),
             entries={key.decode(): value for key, value in entries.items()},
-            declared=_read_declared(declared),
-            ids=[_decode_ids(batch) for batch in ids],
+            declared=read_declared(declared.items()),
+            ids=read_ids(ids),
         )
 
     async def commit(
@@ -134,11 +128,11 @@ class RedisStore:
         for key, value in changes.series.items():
             field = self._fields.get(key)
             if field is None:
-                field = self._fields[key] = _encode((key[0], *key[1]))
+                field = self._fields[key] = encode_key(key)
             if value is None:
                 series_gone.append(field)
             else:
-                series_set += (field, _encode(value))
+                series_set += (field, encode(value))
         entries_set: list[str | bytes] = []
         entries_gone: list[str] = []
         for name, entry in changes.entries.items():
@@ -148,7 +142,7 @@ class RedisStore:
                 entries_set += (name, entry)
         declared: list[str | bytes] = []
         for pipeline, declaration in changes.declared.items():
-            declared += (pipeline, _encode(declaration))
+            declared += (pipeline, encode(declaration))
         return [
             claim.epoch,
             claim.token,
@@ -158,7 +152,7 @@ class RedisStore:
             position.time,
             int(whole),
             changes.forgotten,
-            _encode((position.time, changes.ids)) if changes.ids else b"",
+            encode((position.time, changes.ids)) if changes.ids else b"",
             len(series_set) // 2,
             len(series_gone),
             len(entries_set) // 2,
@@ -175,21 +169,8 @@ class RedisStore:
         await self._client.aclose()
 
 
-def read_series(stored: Mapping[bytes, bytes]) -> dict[Key, Value]:
-    """Series as they are stored."""
-    series: dict[Key, Value] = {}
-    for field, value in stored.items():
-        name, *labels = _decode_key(field)
-        series[name, tuple(labels)] = cast(Value, _decode_value(value)) if value else None
-    return series
-
-
-def _read_declared(stored: Mapping[bytes, bytes]) -> dict[str, Declaration]:
-    return {key.decode(): _decode_declaration(value) for key, value in stored.items()}
-
-
-def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _position(meta: Mapping[bytes, bytes]) -> Position:

@@ -120,7 +120,7 @@ def books() -> Callable[..., Books]:
 def until() -> Callable[..., Awaitable[None]]:
     """A function that waits until a condition holds, and fails when it does not in time."""
 
-    async def wait(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+    async def wait(condition: Callable[[], object], *, seconds: float = 40.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "the condition did not come true in time"

@@ -125,12 +125,18 @@ async def test_what_is_exposed_is_what_the_catalogue_declares(
     assert {family.name for family in parse_text(text)} >= {"process_cpu_seconds", "python_gc_objects_collected"}
 
 
-@pytest.mark.parametrize("redis", [False, True], ids=["state in memory", "state in Redis"])
+@pytest.mark.parametrize("kept", ["in memory", "on disk", "in Redis"])
 async def test_counts_survive_a_restart(
-    own_nats_url: str, redis_url: str, exporting: Exporting, say: Any, until: Until, redis: bool
+    own_nats_url: str, redis_url: str, tmp_path: Path, exporting: Exporting, say: Any, until: Until, kept: str
 ) -> None:
-    """In Redis they are kept; in memory they are counted again from the stream. Neither loses or doubles."""
-    settings = {"nats_url": own_nats_url, "redis_url": redis_url if redis else None}
+    """In Redis and on disk they are kept; in memory they are counted again from the stream. None loses or doubles."""
+    settings: dict[str, Any] = {"nats_url": own_nats_url}
+    kinds: dict[str, dict[str, Any]] = {
+        "in memory": {},
+        "on disk": {"state_path": tmp_path / "state"},
+        "in Redis": {"redis_url": redis_url},
+    }
+    settings |= kinds[kept]
     first = [event for number in range(50) for event in (say.card_started(f"card-{number}", at=number),)]
     second = [say.card_finished(f"card-{number}", at=100 + number) for number in range(50)]
     async with Publisher(own_nats_url) as publisher:

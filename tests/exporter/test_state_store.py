@@ -1,11 +1,14 @@
 """Every store keeps the same promises: atomic, fenced, and a repeated commit does no harm."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from jelmon.errors import ConfigError
 from jelmon.events import PipelineDeclaredData
 from jelmon.exporter.state.cells import Key, Value
+from jelmon.exporter.state.disk import DiskStore
 from jelmon.exporter.state.memory import MemoryStore
 from jelmon.exporter.state.model import Changes, Declaration, Position
 from jelmon.exporter.state.redis import RedisStore
@@ -16,10 +19,16 @@ HISTOGRAM = ("jelmore_card_wait_seconds", ('with "quotes" and \x1f',))
 DECLARATION = Declaration(time=5.0, data=PipelineDeclaredData(pipeline="main", stages=(), stall_limit_seconds=60.0))
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[StateStore]:
+@pytest.fixture(params=["memory", "disk", "redis"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StateStore]:
     made: StateStore
-    made = MemoryStore() if request.param == "memory" else RedisStore(request.getfixturevalue("redis_url"))
+    match request.param:
+        case "memory":
+            made = MemoryStore()
+        case "disk":
+            made = DiskStore(tmp_path / "state")
+        case _:
+            made = RedisStore(request.getfixturevalue("redis_url"))
     yield made
     await made.close()
 
@@ -223,3 +232,11 @@ async def test_a_reader_is_given_changes_only(redis_url: str) -> None:
 
     assert found[2]
     await store.close()
+
+
+async def test_a_state_file_has_one_exporter(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "state")
+    with pytest.raises(ConfigError, match="another exporter may have it open"):
+        DiskStore(tmp_path / "state")
+    await store.close()
+    await DiskStore(tmp_path / "state").close()

@@ -92,7 +92,7 @@ class Line:
         time = event.time.timestamp()
         if time > self.clock:
             self.clock = time
-        if self.began is None:
+        if self.began is None and handler != self._declared:  # a declaration may be much older than what is read
             self.began = time
         self.changes += 1
         handler(event, time)

@@ -562,6 +562,12 @@ BOTTLENECK_CONTENTION = _bottleneck(
     "ratio",
     labels=(*_STAGE, "resource"),
 )
+BOTTLENECK_WORKERS = _bottleneck(
+    "workers", "Cards the stage can serve at once, as declared or as learnt.", labels=(*_STAGE, "origin")
+)
+BOTTLENECK_QUEUE_CAPACITY = _bottleneck(
+    "queue_capacity", "Cards that may wait for the stage, as declared or as learnt.", labels=(*_STAGE, "origin")
+)
 BOTTLENECK_EPISODES = Counter(
     name="jelmore_bottleneck_episodes_total",
     help="Times that the stage became a bottleneck.",

@@ -15,9 +15,9 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
-from jelmon.errors import SourceError
+from jelmon.errors import JelmonError, SourceError
 from jelmon.stack import launch, servers, status
-from jelmon.stack.processes import Processes, free_port, listens
+from jelmon.stack.processes import Processes, listens
 from jelmon.stack.proof import Addresses, Proof
 
 PIPELINE = "demo"
@@ -26,6 +26,7 @@ PLAIN_STATUS_SECONDS = 15.0
 STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
 HELPFUL = ("redis-server", "postgres", "initdb")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +50,29 @@ def run(settings: DemoSettings, console: Console) -> int:
     Raises:
         SourceError: a server is missing or does not start.
     """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="jelmon-demo-"))
     folder.chmod(0o711)  # PostgreSQL run by root becomes another user and must pass through
     ports: list[int] = []
     proof: Proof | None = None
-    interrupted = False
+    interrupted, keep = False, settings.keep
     try:
+        for number in _SIGNALS:
+            signal.signal(number, _interrupt)
         with Processes(folder / "logs") as processes:
-            addresses = _start(settings, processes, folder, ports, console.print)
-            proof = Proof.of(addresses)
-            watch(settings, processes, addresses, proof, console)
+            try:
+                addresses = _start(settings, processes, folder, ports, console.print)
+                proof = Proof.of(addresses)
+                watch(settings, processes, addresses, proof, console)
+            finally:
+                _ignore_signals()  # a second Ctrl-C must not leave half of it running
     except Interrupted:
         interrupted = True
+    except JelmonError:
+        keep = True  # the logs tell why
+        raise
     finally:
         console.print("everything is stopped" if not (still := _open(ports)) else f"[red]still open: {still}[/red]")
-        if settings.keep:
+        if keep:
             console.print(f"data and logs are kept in {folder}")
         else:
             subprocess.run(["rm", "-rf", str(folder)], check=False)  # files of another user included
@@ -84,8 +91,7 @@ def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, pr
     started = time.monotonic()
     next_status = started
     live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
-    if live is None:
-        console.print(status.where_to_look(addresses))
+    console.print(status.where_to_look(addresses))
     try:
         if live:
             live.start()
@@ -96,7 +102,7 @@ def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, pr
                 if live is None:
                     console.print(f"✔ {step.name}: {step.found} (after {time.monotonic() - started:.0f} s)")
             if live:
-                live.update(status.render(status.take_snapshot(addresses), addresses, proof, started), refresh=True)
+                live.update(status.render(status.take_snapshot(addresses), proof, started), refresh=True)
             elif time.monotonic() >= next_status:
                 next_status += PLAIN_STATUS_SECONDS
                 console.print(_line(status.take_snapshot(addresses), started))
@@ -117,7 +123,7 @@ def _start(
             say(f"{name} is missing, so its embedded stand-in is used ({error.message.splitlines()[0]})")
 
     def port(preferred: int) -> int:
-        ports.append(free_port(preferred))
+        ports.append(processes.port(preferred))
         return ports[-1]
 
     say("starting NATS, Redis, PostgreSQL, exporter, responder, Prometheus, Alertmanager ...")
@@ -195,6 +201,7 @@ def _prometheus_config(
     config["global"] = {f"{kind}_interval": f"{settings.scrape_seconds}s" for kind in ("scrape", "evaluation")}
     config["rule_files"] = [str(folder / "generated/deploy/prometheus/rules/*.yml")]
     config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [_host(alertmanager)]}]
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in targets]
     for job in config["scrape_configs"]:
         job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
     path = folder / "prometheus.yml"
@@ -232,4 +239,10 @@ def _open(ports: list[int]) -> list[int]:
 
 
 def _interrupt(*_: object) -> None:
+    _ignore_signals()
     raise Interrupted
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,16 +1,16 @@
 """Starts each server on a loopback port, in a folder of its own, and waits until it answers."""
 
+import http.client
 import os
 import pwd
 import shutil
 import subprocess
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 from jelmon.errors import SourceError
 from jelmon.stack import servers
-from jelmon.stack.processes import Child, Processes, free_port, listens
+from jelmon.stack.processes import Child, Processes, listens
 
 START_SECONDS = 30.0
 
@@ -20,13 +20,13 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return bool(200 <= response.status < 300)
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):
         return False
 
 
 def nats(processes: Processes, program: Path, folder: Path, *, port: int | None = None) -> str:
     """Start nats-server with JetStream; returns its URL."""
-    port = port or free_port(14222)
+    port = port or processes.port(14222)
     folder.mkdir(parents=True, exist_ok=True)
     child = processes.start(
         "nats-server",
@@ -39,7 +39,7 @@ def nats(processes: Processes, program: Path, folder: Path, *, port: int | None 
 
 def redis(processes: Processes, program: Path, folder: Path, *, port: int | None = None) -> str:
     """Start redis-server with an append-only file; returns its URL."""
-    port = port or free_port(16379)
+    port = port or processes.port(16379)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "bind": "127.0.0.1",
@@ -60,7 +60,7 @@ def prometheus(processes: Processes, program: Path, folder: Path, config: Path, 
 
     The grace period of 0 lets alerts carry on exactly after a restart; see docs/runbooks for why that matters.
     """
-    port = port or free_port(19090)
+    port = port or processes.port(19090)
     child = processes.start(
         "prometheus",
         [
@@ -81,7 +81,7 @@ def prometheus(processes: Processes, program: Path, folder: Path, config: Path, 
 
 def alertmanager(processes: Processes, program: Path, folder: Path, config: Path, *, port: int | None = None) -> str:
     """Start a single Alertmanager on a configuration file; returns its URL."""
-    port = port or free_port(19093)
+    port = port or processes.port(19093)
     child = processes.start(
         "alertmanager",
         [
@@ -106,7 +106,7 @@ def postgres(
 
     PostgreSQL refuses to run as root, so for root it runs as an unprivileged user.
     """
-    port = port or free_port(15432)
+    port = port or processes.port(15432)
     user = _unprivileged_user() if os.geteuid() == 0 else None
     data = folder / "data"
     folder.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ class Child:
     def tail(self) -> str:
         """The last lines that it logged."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
+        return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:]) or "    (it logged nothing)"
 
 
 class Processes:
@@ -42,6 +42,7 @@ class Processes:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._children: list[Child] = []
+        self._ports: dict[int, socket.socket] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> "Processes":
@@ -79,6 +80,18 @@ class Processes:
         self._children.append(child)
         return child
 
+    def port(self, preferred: int) -> int:
+        """A free port for a child that will be started: the preferred one, else any.
+
+        It is ours until `stop`: another stack that starts at the same time is given another one.
+        """
+        for candidate in (preferred, *[0] * 100):
+            port = free_port(candidate)
+            if (mark := _mark(port)) is not None:
+                self._ports[port] = mark
+                return port
+        raise SourceError("no free TCP port on 127.0.0.1")
+
     def wait_until(
         self, what: str, condition: Callable[[], bool], *, seconds: float, child: Child | None = None
     ) -> None:
@@ -115,22 +128,37 @@ class Processes:
         for child in reversed(self._children):
             stop_child(child)
         self._children.clear()
+        for mark in self._ports.values():
+            mark.close()
+        self._ports.clear()
 
 
 def stop_child(child: Child) -> None:
-    """Stop one child and its own children."""
-    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(seconds)
-            return
+    """Stop one child; whatever is left of its own children is killed."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.process.pid, signal.SIGKILL)
+    child.process.wait()
 
 
 def _dies_with_us() -> list[str]:
     """A prefix that ends the child when we are killed without a chance to stop it."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
+def _mark(port: int) -> socket.socket | None:
+    """Claim a port, by a name in Linux' abstract namespace that one process can hold; None if another one does."""
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0jelmon-port-{port}")
+    except OSError:
+        mark.close()
+        return None
+    return mark
 
 
 def free_port(preferred: int = 0) -> int:

@@ -3,6 +3,8 @@
 Every step looks at the part itself, by the interface that its users have; a step counts once it has been seen.
 """
 
+import contextlib
+import http.client
 import json
 import sqlite3
 import time
@@ -14,6 +16,8 @@ from typing import Any
 
 ALERT = "PipelineStalled"
 _TIMEOUT_SECONDS = 3.0
+NO_ANSWER = (OSError, ValueError, KeyError, http.client.HTTPException, sqlite3.Error)
+"""What a part raises that is not up yet, or in the middle of something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class Proof:
                 continue
             try:
                 found = step.probe()
-            except (OSError, ValueError, KeyError):  # not up yet, or in the middle of something
+            except NO_ANSWER:
                 found = None
             if found is None:
                 break
@@ -84,7 +88,7 @@ def get_json(url: str) -> Any:
     """The JSON that a GET of the URL answers.
 
     Raises:
-        OSError: no answer, or not 2xx.
+        OSError, http.client.HTTPException: no answer, or not 2xx.
         ValueError: not JSON.
     """
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
@@ -139,8 +143,10 @@ def _responder(addresses: Addresses) -> str | None:
 def _history(addresses: Addresses) -> str | None:
     """Ask the database itself, not the responder."""
     if addresses.history.startswith("sqlite:///"):
-        with sqlite3.connect(f"file:{addresses.history.removeprefix('sqlite:///')}?mode=ro", uri=True) as connection:
-            count = connection.execute("SELECT count(*) FROM alert_history WHERE alertname = ?", (ALERT,)).fetchone()[0]
+        file = f"file:{addresses.history.removeprefix('sqlite:///')}?mode=ro"
+        with contextlib.closing(sqlite3.connect(file, uri=True)) as connection:
+            select = "SELECT count(*) FROM alert_history WHERE alertname = ? AND pipeline = ?"
+            count = connection.execute(select, (ALERT, addresses.pipeline)).fetchone()[0]
         return f"{count} in SQLite" if count else None
     import psycopg
 

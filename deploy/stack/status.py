@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jelmon.stack.proof import Addresses, Proof, get_json, query
+from jelmon.stack.proof import NO_ANSWER, Addresses, Proof, get_json, query
 
 _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
@@ -42,7 +42,7 @@ def take_snapshot(addresses: Addresses) -> Snapshot:
     """Ask Prometheus; what it cannot answer stays None."""
     try:
         return _snapshot(addresses)
-    except (OSError, ValueError, KeyError) as error:
+    except NO_ANSWER as error:
         return Snapshot(trouble=f"Prometheus does not answer: {error}")
 
 
@@ -101,8 +101,8 @@ def number(value: float | None, form: str = ",.0f", unit: str = "") -> str:
     return "-" if value is None or value != value else f"{value:{form}}{unit}"
 
 
-def render(snapshot: Snapshot, addresses: Addresses, proof: Proof, started: float) -> RenderableType:
-    """The whole screen."""
+def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
+    """What changes on the screen: 24 lines, as many as an ordinary terminal has."""
     elapsed = int(time.monotonic() - started)
     head = Text.assemble(
         ("jelmon demo", "bold"),
@@ -114,7 +114,7 @@ def render(snapshot: Snapshot, addresses: Addresses, proof: Proof, started: floa
     parts: list[RenderableType] = [head, Text(), _stages(snapshot), Text(), _alerts(snapshot), Text(), _steps(proof)]
     if snapshot.trouble:
         parts.append(Text(snapshot.trouble, style="red"))
-    return Group(*parts, Text(), where_to_look(addresses), Text("Ctrl-C stops everything.", style="dim"))
+    return Group(*parts, Text("Ctrl-C stops everything.", style="dim"))
 
 
 def _stages(snapshot: Snapshot) -> Table:
@@ -157,8 +157,9 @@ def _steps(proof: Proof) -> Text:
 
 
 def where_to_look(addresses: Addresses) -> Text:
-    """The addresses to open in a browser."""
+    """The addresses to open in a browser, and those to send to."""
     places = (
+        ("NATS", addresses.nats, "for events: jelmon emit --nats.url"),
         ("exporter", f"{addresses.exporter}/", "landing page; /metrics for the figures"),
         ("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts"),
         ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "what it holds"),

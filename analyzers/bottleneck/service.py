@@ -1,0 +1,98 @@
+"""The bottleneck analyzer as it runs: follows the stream of events, and judges every few seconds."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jelmon import catalogue as c
+from jelmon.analyzers.bottleneck.analyzer import WINDOW_SECONDS
+from jelmon.analyzers.bottleneck.watch import NAME, Watch
+from jelmon.analyzers.follow import Follower
+from jelmon.errors import ConfigError
+from jelmon.jetstream import NatsSettings
+from jelmon.registry import Instruments
+from jelmon.web import Check
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BottleneckSettings:
+    """What the bottleneck analyzer can be told."""
+
+    nats: NatsSettings = field(default_factory=NatsSettings)
+    window_seconds: float = WINDOW_SECONDS
+    interval_seconds: float = 15.0
+    replay_windows: float = 2.0
+    """How much of the stream is read again at the start, in windows: cards that wait came before the window."""
+
+    def __post_init__(self) -> None:
+        if not 10 <= self.window_seconds <= 86400:
+            raise ConfigError(
+                "--bottleneck.window must be from 10s to 1d", hint="15m finds a change in about 10 minutes"
+            )
+        if not 0.1 <= self.interval_seconds <= self.window_seconds:
+            raise ConfigError("--bottleneck.interval must be from 100ms to the window")
+
+
+class BottleneckService:
+    """Runs until cancelled. Gauges are set only when the last stretch of the stream has been read."""
+
+    name = NAME
+
+    def __init__(
+        self, settings: BottleneckSettings, instruments: Instruments, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._instruments = instruments
+        self._clock = clock
+        self.watch = Watch(instruments, window_seconds=settings.window_seconds)
+        self._follower = Follower(
+            settings.nats,
+            self.watch.take,
+            replay_seconds=settings.window_seconds * settings.replay_windows,
+            name="jelmon-analyzer-bottleneck",
+        )
+        self.cycles = 0
+        self.on_cycle: list[Callable[[float], None]] = []
+        """Called after each cycle with its time; health and suggestions read the verdicts then."""
+
+    def checks(self) -> dict[str, Check]:
+        """What it depends on, for the health endpoints."""
+        follower = self._follower
+        return {
+            "events": Check(follower.connected, follower.trouble),
+            "replay": Check(follower.caught_up, "" if follower.caught_up else "still reading the last window"),
+        }
+
+    async def run(self) -> None:
+        """Follow and judge, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follower.run(), name="follow events")
+            group.create_task(self._judge(), name="judge stages")
+
+    async def _judge(self) -> None:
+        while True:
+            if self._follower.caught_up:
+                self.cycle()
+                await asyncio.sleep(self._settings.interval_seconds)
+            else:
+                await asyncio.sleep(min(0.1, self._settings.interval_seconds))
+
+    def cycle(self) -> None:
+        """Judge once. While no events can come in, what is known grows old, and nothing is said."""
+        now = self._clock()
+        began = time.perf_counter()
+        if self._follower.connected:
+            looked = self.watch.export(now)
+            self._instruments.set(c.ANALYZER_SERIES, looked, analyzer=NAME)
+            self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
+            for call in self.on_cycle:
+                call(now)
+        else:
+            self.watch.silence()
+            self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")
+        self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, analyzer=NAME)
+        self.cycles += 1

@@ -1,11 +1,14 @@
 """The command line tells what it can do and says what went wrong without a traceback."""
 
+import argparse
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from jelmon.cli import COMMANDS
+from jelmon.cli import COMMANDS, main
 
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -31,6 +34,73 @@ def test_no_command_shows_help_and_is_wrong_use(jelmon: Jelmon) -> None:
 
     assert result.returncode == 2
     assert "commands:" in result.stdout
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_logging_flags_stand_before_or_after_the_command(jelmon: Jelmon, where: str) -> None:
+    """With --debug an error has its traceback, without it has none."""
+    flags, command = ["--debug", "--log.format", "json"], ["replay", "/nonexistent.csv"]
+    result = jelmon(*flags, *command) if where == "before" else jelmon(*command, *flags)
+
+    assert "Traceback" in result.stderr
+    assert "ConfigError" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("emit", "card.queued", "--nats-url", "nats://h:4222"), "--nats.url"),
+        (("exporter", "--web.listen-adress=:1"), "--web.listen-address"),
+        (("--verson",), "--version"),
+    ],
+    ids=["a dash for a dot", "a slip, with =", "without a command"],
+)
+def test_a_mistyped_flag_names_the_one_that_was_meant(jelmon: Jelmon, arguments: tuple[str, ...], meant: str) -> None:
+    result = jelmon(*arguments)
+
+    assert result.returncode == 2
+    assert f"did you mean {meant}?" in result.stderr
+
+
+def test_a_full_disk_is_told_without_traceback(root: Path) -> None:
+    command = [sys.executable, "-m", "jelmon", "simulate", "--dry-run", "--speed", "0", "--seconds", "60"]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=root, timeout=60)
+
+    assert result.returncode == 1
+    assert "jelmon: [Errno 28] No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(root: Path) -> None:
+    """As in `jelmon simulate --dry-run | head -1`."""
+    command = [sys.executable, "-m", "jelmon", "simulate", "--dry-run", "--speed", "0", "--seconds", "6h"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        complaints = process.stderr.read()
+
+    assert process.returncode == 0
+    assert b"Traceback" not in complaints
+    assert b"BrokenPipe" not in complaints
+
+
+def test_a_fault_of_our_own_is_one_message_and_a_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: argparse.Namespace) -> int:
+        raise TypeError("takes 3 arguments")
+
+    monkeypatch.setattr("jelmon.tools.emit.run", broken)
+
+    assert main(["emit", "card.queued"]) == 1
+    told = capsys.readouterr().err
+    assert "a fault in jelmon itself: TypeError: takes 3 arguments" in told
+    assert "cli.py:" in told
+    assert "--debug" in told
 
 
 def test_unknown_command_is_wrong_use_without_traceback(jelmon: Jelmon) -> None:

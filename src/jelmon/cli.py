@@ -6,10 +6,13 @@ drift or a server that does not answer, 2 wrong use or configuration.
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from jelmon import __version__, logs
@@ -63,36 +66,82 @@ def main(argv: Sequence[str] | None = None) -> int:
             module = _load(chosen)
             module.add_arguments(subparsers[chosen])
             run = module.run
-        args = parser.parse_args(arguments)
+        args, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            _refuse(unknown[0], subparsers.get(args.command or "", parser))
         if run is None:
             parser.print_help()
             return 2
         logs.configure(level=args.log_level, form=args.log_format)
-        return int(run(args))
+        code = int(run(args))
+        sys.stdout.flush()  # here a full disk can still be told
     except JelmonError as error:
         if "--debug" in arguments:
             raise
         print(f"jelmon: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone: `jelmon ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        if "--debug" in arguments:
+            raise
+        print(f"jelmon: {error}", file=sys.stderr)
+        _drop_output()
+        return 1
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        print(
+            f"jelmon: a fault in jelmon itself: {type(error).__name__}: {error}\n  at {_way(error)}\n"
+            "  hint: please report it, with what --debug prints",
+            file=sys.stderr,
+        )
+        return 1
+    return code
+
+
+def _refuse(argument: str, parser: argparse.ArgumentParser) -> None:
+    """End with exit code 2, and name the flag that was meant: ``--nats-url`` is ``--nats.url``."""
+    near = difflib.get_close_matches(argument.partition("=")[0], parser._option_string_actions, n=1)
+    parser.error(f"unknown argument {argument}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _drop_output() -> None:
+    """Let Python's own last flush of stdout succeed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _way(error: Exception) -> str:
+    """The places of our code that the error came through, the innermost last."""
+    ours = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [frame for frame in frames if Path(frame.filename).is_relative_to(ours)] or frames
+    return ", ".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in places[-4:])
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    common = argparse.ArgumentParser(add_help=False)
+    # without defaults, so that a command's own parser does not undo what stands before the command
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = common.add_argument_group("logging")
-    group.add_argument("--log.level", dest="log_level", default="info", choices=("debug", "info", "warning", "error"))
-    group.add_argument("--log.format", dest="log_format", default="text", choices=("text", "json"))
+    group.add_argument(
+        "--log.level",
+        dest="log_level",
+        choices=("debug", "info", "warning", "error"),
+        help="the least that is worth a line (default: info)",
+    )
+    group.add_argument("--log.format", dest="log_format", choices=("text", "json"), help="of each line (default: text)")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(
         prog="jelmon",
+        parents=[common],
         formatter_class=_CommandList,
         description="Performance monitoring for pipelines in which cards move through stages.",
         epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
     )
+    parser.set_defaults(log_level="info", log_format="text")
     parser.add_argument("--version", action="version", version=f"jelmon {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     return parser, {

@@ -5,17 +5,19 @@ import asyncio
 from aiohttp import web as http
 
 from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.singleton import Singleton
 from jelmon.exporter.sources.custom import LIMIT_SECONDS, CustomCollectors
 from jelmon.exporter.sources.http import HttpSource
 from jelmon.exporter.sources.probes import Prober
 from jelmon.exporter.sources.targets import load_targets
 from jelmon.exporter.state.cells import SeriesTable
+from jelmon.exporter.state.store import StateStore
 
 
 class OtherSources:
     """What `run` keeps going until it is cancelled."""
 
-    def __init__(self, settings: ExporterSettings, table: SeriesTable) -> None:
+    def __init__(self, settings: ExporterSettings, table: SeriesTable, store: StateStore) -> None:
         """Read the files that the settings name, and load the installed collectors.
 
         Raises:
@@ -25,6 +27,7 @@ class OtherSources:
         self.http = HttpSource(settings.nats, table)
         targets = load_targets(settings.targets_file) if settings.targets_file is not None else ()
         self.prober = Prober(targets, table)
+        self._turns = Singleton(store, self.prober.run, self.prober.forget)
         self.custom = CustomCollectors(table, limit=min(LIMIT_SECONDS, self._interval))
 
     def routes(self) -> list[http.RouteDef]:
@@ -42,7 +45,8 @@ class OtherSources:
         """Serve, probe and collect until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.http.run())
-            group.create_task(self.prober.run())
+            if self.prober.names:
+                group.create_task(self._turns.run())
             group.create_task(self._collect())
 
     async def _collect(self) -> None:

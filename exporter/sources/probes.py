@@ -148,6 +148,16 @@ class Prober:
         elif before is not None and not before.up and result.up:
             logger.info("target is up again", extra={"target": target.name})
 
+    def forget(self) -> None:
+        """Show no results any more: somebody else probes from now on. Counters stay."""
+        self.results.clear()
+        for target in self._targets:
+            name = real(target.name)
+            self._table.cell(c.TARGET_UP, name).set(None)
+            self._table.cell(c.PROBE_TLS_EXPIRY, name).set(None)
+            for phase in c.PROBE_PHASE.closed["phase"]:
+                self._table.cell(c.PROBE_PHASE, name, phase).set(None)
+
     async def probe(self, target: Target) -> Result:
         """Probe a target once. Never raises but when it is cancelled."""
         result = Result()

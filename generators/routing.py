@@ -112,6 +112,7 @@ def routing(bundle: Bundle, compiled: Iterable[Compiled]) -> Routing:
             RoutingNode(
                 (Matcher("rule_id", "=", alert.rule_id),),
                 receivers.of((name for name, _ in alert.channels), past_limits=critical),
+                muted_in=muted[severity],
             )
             for alert in bundle.alerts.values()
             if alert.severity == severity and alert.channels
@@ -159,25 +160,23 @@ def _limited(bundle: Bundle, receivers: Receivers) -> Iterable[RoutingNode]:
     for name, channel in bundle.channels.items():
         if channel.max_per_hour is None:
             continue
-        ids = [
-            alert.rule_id
-            for alert in bundle.alerts.values()
-            if alert.severity != "critical" and name in channels_of(alert, bundle)
-        ]
-        if not ids:
-            continue
-        # each flush is one message; with resolves a group may be flushed for one or the other
+        ids: dict[tuple[str, ...], list[str]] = {}  # by what mutes them: a route is muted as a whole
+        for alert in bundle.alerts.values():
+            if alert.severity != "critical" and name in channels_of(alert, bundle):
+                ids.setdefault(_muted(alert.severity, bundle), []).append(alert.rule_id)
+        # each flush of a group is one message
         interval = 3600.0 / channel.max_per_hour
-        matchers = (Matcher("rule_id", "=~", "|".join(sorted(ids))), Matcher("escalation_level", "=", ""))
-        yield RoutingNode(
-            matchers,
-            receivers.limited(name),
-            ONE_GROUP,
-            30.0,
-            interval,
-            max(4 * 3600.0, interval),
-            goes_on=True,
-        )
+        for muted_in, members in ids.items():
+            yield RoutingNode(
+                (Matcher("rule_id", "=~", "|".join(sorted(members))), Matcher("escalation_level", "=", "")),
+                receivers.limited(name),
+                ONE_GROUP,
+                30.0,
+                interval,
+                max(4 * 3600.0, interval),
+                goes_on=True,
+                muted_in=muted_in,
+            )
 
 
 def _levels(bundle: Bundle, receivers: Receivers) -> tuple[RoutingNode, ...]:
@@ -185,6 +184,7 @@ def _levels(bundle: Bundle, receivers: Receivers) -> tuple[RoutingNode, ...]:
         RoutingNode(
             (Matcher("escalation", "=", escalation.name), Matcher("escalation_level", "=", str(place))),
             receivers.of((name for name, _ in level.channels), past_limits=True),
+            muted_in=_muted("escalation", bundle),  # Alertmanager does not inherit it
         )
         for escalation in bundle.escalations.values()
         for place, level in enumerate(escalation.levels, 1)

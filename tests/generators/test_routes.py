@@ -1,0 +1,120 @@
+"""The routing tree walked by us and by amtool, and what is said about it."""
+
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jelmon.cli import main
+from jelmon.generators.command import generate
+from jelmon.generators.compiler import Compilation, compile_bundle
+from jelmon.generators.explain import explain, hops
+
+HERE = Path(__file__).parent / "bundle"
+SILENCED = "silenced: by the window nightly_upgrade until "
+LABELS = {
+    "severity": ["critical", "warning", "info", "none", "unknown"],
+    "rule_id": ["too_slow", "queue_long", "no_cpu_figures", "watchdog", "another"],
+    "escalation": ["standard", "another"],
+    "escalation_level": ["1", "2", "3"],
+    "pipeline": ["checkout", "nightly"],
+}
+
+
+@pytest.fixture(scope="module")
+def made() -> Compilation:
+    """The small bundle, compiled."""
+    return compile_bundle(HERE)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its alertmanager.yml."""
+    path = tmp_path_factory.mktemp("routes") / "alertmanager.yml"
+    path.write_text(generate(HERE)["alertmanager/alertmanager.yml"].replace('templates: ["templates/*.tmpl"]\n', ""))
+    return path
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(labels=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in LABELS.items()}))
+def test_we_and_amtool_agree_on_who_is_told(
+    labels: dict[str, str], made: Compilation, config: Path, tool: Callable[[str], Path]
+) -> None:
+    """The same receivers, in the same order."""
+    written = [f"{name}={value}" for name, value in labels.items()]
+    told = subprocess.run(
+        [tool("amtool"), "config", "routes", "test", f"--config.file={config}", *written],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout.strip() == ",".join(hop.receiver for hop in hops(made.routing.root, labels))
+
+
+def test_what_is_said_of_an_alert(made: Compilation) -> None:
+    """Receivers, timing, a rate limit, what holds it back, what mutes it at that moment."""
+    sunday = datetime(2026, 2, 1, 21, 0, tzinfo=UTC)
+
+    text = "\n".join(explain(made, {"alertname": "QueueLong", "pipeline": "nightly"}, sunday))
+
+    assert (
+        text
+        == """\
+labels:   alertname="QueueLong", pipeline="nightly", rule_id="queue_long", severity="warning", team="platform"
+at:       2026-02-01T21:00+00:00
+
+receiver: team-mail
+  by:     rule_id=~"queue_long" escalation_level=""
+  tells:  team-mail (email)
+  group:  all_in_one_group=''
+  when:   30s after it fires; new alerts of the group within 10m; again every 4h
+  muted:  now, by the window weekend
+
+receiver: responder
+  by:     severity="warning" > rule_id="queue_long"
+  tells:  responder (webhook)
+  group:  alertname='QueueLong', pipeline='nightly'
+  when:   30s after it fires; new alerts of the group within 5m; again every 4h
+  muted:  now, by the window weekend
+
+held back: while TooSlow fires for the same pipeline"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 2, 1, 1, 59, tzinfo=UTC), "nothing keeps it back"),
+        (
+            datetime(2026, 2, 1, 2, 0, tzinfo=UTC),
+            SILENCED + "2026-02-01T04:00+00:00",
+        ),
+        (
+            datetime(2026, 7, 5, 1, 0, tzinfo=UTC),
+            SILENCED + "2026-07-05T03:00+00:00",
+        ),
+        (datetime(2026, 7, 5, 3, 0, tzinfo=UTC), "nothing keeps it back"),
+    ],
+    ids=["a minute before", "in winter", "in summer", "when it is over"],
+)
+def test_a_window_silences_at_its_local_time(moment: datetime, expected: str, made: Compilation) -> None:
+    """03:00 in Berlin, the whole year."""
+    assert explain(made, {"alertname": "TooSlow", "pipeline": "nightly"}, moment)[-1] == expected
+
+
+def test_a_muted_route_is_told(made: Compilation) -> None:
+    """Saturday evening in Berlin, and a warning."""
+    saturday = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
+
+    assert "  muted:  now, by the window weekend" in explain(made, {"severity": "warning"}, saturday)
+
+
+def test_wrong_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A label without a value."""
+    assert main(["routes", "explain", "severity", "--root", str(HERE)]) == 2
+    assert "'severity' is no label" in capsys.readouterr().err

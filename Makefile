@@ -68,6 +68,9 @@ golden: $(INSTALLED) ## Rewrite the golden files of the tests
 bench: $(INSTALLED) ## Speed, each beside the obvious alternative in the same run
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
+bench-%: $(INSTALLED) ## One of them: bench-exporter, bench-client, bench-compiler, ...
+	@$(BIN)/python benchmarks/bench_$*.py
+
 .PHONY: coverage
 coverage: $(INSTALLED) ## Tests with branch coverage
 	@$(BIN)/coverage run -m pytest -q

@@ -104,6 +104,14 @@ class BottleneckAnalyzer:
         """Share of the waiting in which a worker that also serves the stage served another."""
         return {name: one.contention for name, one in self.report(now).items() if one.contention is not None}
 
+    def flow_time(self, now: float | datetime) -> float | None:
+        """Mean time of a card in the line, by Little's law over the window; None if no card left it."""
+        reports = self.report(now).values()
+        present = sum(one.mean_waiting + one.mean_in_service + one.mean_held_up for one in reports)
+        seconds = max((one.window_seconds for one in reports), default=0.0)
+        left = sum(1 for time in self.line.departures if time >= self.line.clock - seconds)
+        return present * seconds / left if left else None
+
     def bottleneck(self, now: float | datetime) -> StageReport | None:
         """The stage that limits the pipeline; None while there is no verdict.
 

@@ -11,6 +11,7 @@ from jelmon.analyzers.bottleneck.analyzer import WINDOW_SECONDS
 from jelmon.analyzers.bottleneck.watch import NAME, Watch
 from jelmon.analyzers.follow import Follower
 from jelmon.errors import ConfigError
+from jelmon.events import Event
 from jelmon.jetstream import NatsSettings
 from jelmon.registry import Instruments
 from jelmon.web import Check
@@ -49,15 +50,23 @@ class BottleneckService:
         self._instruments = instruments
         self._clock = clock
         self.watch = Watch(instruments, window_seconds=settings.window_seconds)
+        self.takers: list[Callable[[Event], None]] = [self.watch.take]
+        """Called with every event; health and suggestions listen too."""
         self._follower = Follower(
             settings.nats,
-            self.watch.take,
+            self._take,
             replay_seconds=settings.window_seconds * settings.replay_windows,
             name="jelmon-analyzer-bottleneck",
         )
         self.cycles = 0
         self.on_cycle: list[Callable[[float], None]] = []
         """Called after each cycle with its time; health and suggestions read the verdicts then."""
+        self.on_silence: list[Callable[[], None]] = []
+        """Called when a cycle has to say nothing."""
+
+    def _take(self, event: Event) -> None:
+        for take in self.takers:
+            take(event)
 
     def checks(self) -> dict[str, Check]:
         """What it depends on, for the health endpoints."""
@@ -93,6 +102,8 @@ class BottleneckService:
                 call(now)
         else:
             self.watch.silence()
+            for hush in self.on_silence:
+                hush()
             self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")
         self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, analyzer=NAME)
         self.cycles += 1

@@ -72,6 +72,10 @@ class Watch:
         self._exports.end()
         return looked
 
+    def is_bottleneck(self, pipeline: str, stage: str) -> bool:
+        """Whether the stage is in an episode."""
+        return self._episodes[pipeline, stage].since is not None
+
     def silence(self) -> None:
         """Say nothing: no verdict is better than an old one."""
         self._exports.end()

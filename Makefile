@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # pip would rather fail than take a version that nobody tried: constraints.txt pins them all
 $(INSTALLED): pyproject.toml constraints.txt deploy/venv.sh

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+import requests
 
 from jelmon.stack.processes import listens
 
@@ -40,6 +41,8 @@ def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_pat
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.2)
         children = psutil.Process(demo.pid).children(recursive=True)
+        services = re.findall(r"^(?:exporter|responder) +(http://[0-9.:]+)", output.read_text(), re.MULTILINE)
+        health = [requests.get(f"{service}/health", timeout=5).json()["status"] for service in services]
         names = sorted(child.name() for child in children)
         ports = sorted({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", output.read_text())})
     finally:
@@ -50,6 +53,7 @@ def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_pat
     assert code == 0, text
     assert [step for step in STEPS if f"  ✔ {step}" not in text] == []
     assert "The alert went the whole way." in text
+    assert health == ["ok", "ok"]
     assert len(names) >= 8, names  # seven servers and services, and the simulation
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     assert [port for port in ports if listens(port)] == []

@@ -44,7 +44,12 @@ class BottleneckService:
     name = NAME
 
     def __init__(
-        self, settings: BottleneckSettings, instruments: Instruments, *, clock: Callable[[], float] = time.time
+        self,
+        settings: BottleneckSettings,
+        instruments: Instruments,
+        *,
+        replay_seconds: float = 0.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._instruments = instruments
@@ -55,9 +60,11 @@ class BottleneckService:
         self._follower = Follower(
             settings.nats,
             self._take,
-            replay_seconds=settings.window_seconds * settings.replay_windows,
+            replay_seconds=max(replay_seconds, settings.window_seconds * settings.replay_windows),
             name="jelmon-analyzer-bottleneck",
         )
+        self.leads: Callable[[], bool] = lambda: True
+        """Whether this replica may speak; the others follow the events and keep silent."""
         self.cycles = 0
         self.on_cycle: list[Callable[[float], None]] = []
         """Called after each cycle with its time; health and suggestions read the verdicts then."""
@@ -94,16 +101,21 @@ class BottleneckService:
         """Judge once. While no events can come in, what is known grows old, and nothing is said."""
         now = self._clock()
         began = time.perf_counter()
-        if self._follower.connected:
+        if not self.leads():
+            self._hush()
+        elif self._follower.connected:
             looked = self.watch.export(now)
             self._instruments.set(c.ANALYZER_SERIES, looked, analyzer=NAME)
             self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
             for call in self.on_cycle:
                 call(now)
         else:
-            self.watch.silence()
-            for hush in self.on_silence:
-                hush()
+            self._hush()
             self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")
         self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, analyzer=NAME)
         self.cycles += 1
+
+    def _hush(self) -> None:
+        self.watch.silence()
+        for hush in self.on_silence:
+            hush()

@@ -2,10 +2,12 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 
 from jelmon import catalogue as c
 from jelmon.analyzers.bottleneck.analyzer import BottleneckAnalyzer
 from jelmon.analyzers.bottleneck.episodes import Episodes
+from jelmon.analyzers.bottleneck.pressure import Pressure
 from jelmon.analyzers.bottleneck.verdict import StageReport
 from jelmon.analyzers.exports import Exports
 from jelmon.events import Event
@@ -26,6 +28,9 @@ class Watch:
         self._window_seconds = window_seconds
         self._limit = pipelines
         self._episodes: dict[tuple[str, str], Episodes] = defaultdict(Episodes)
+        self._pressure: dict[str, Pressure] = {}
+        self.usage: Callable[[], Mapping[str, float]] = dict
+        """Share in use by system resource; nothing unless somebody knows."""
         self.analyzers: dict[str, BottleneckAnalyzer] = {}
 
     def take(self, event: Event) -> None:
@@ -50,8 +55,14 @@ class Watch:
             reports = analyzer.report(now)
             looked += len(reports)
             gains = analyzer.gains(now)
+            pressure = self._pressure.setdefault(pipeline, Pressure(window_seconds=self._window_seconds))
+            pressure.see(now, {name: report.waiting for name, report in reports.items()}, self.usage())
             for report in reports.values():
                 self._stage(pipeline, report, now)
+                for resource, ratio in pressure.ratios(report.stage).items():
+                    self._exports.set(
+                        c.BOTTLENECK_CONTENTION, ratio, pipeline=pipeline, stage=report.stage, resource=resource
+                    )
                 gain = gains.get(report.stage)
                 if gain is not None:
                     labels = {"pipeline": pipeline, "stage": report.stage}
@@ -71,6 +82,11 @@ class Watch:
                 )
         self._exports.end()
         return looked
+
+    def severity(self, pipeline: str, now: float) -> float | None:
+        """The severity of the pipeline's bottleneck; None without a verdict."""
+        analyzer = self.analyzers.get(pipeline)
+        return None if analyzer is None else max(analyzer.severity(now).values(), default=None)
 
     def is_bottleneck(self, pipeline: str, stage: str) -> bool:
         """Whether the stage is in an episode."""

@@ -1,11 +1,11 @@
 """The health of every pipeline as gauges: the score, each part with its weight and the points it costs, coverage."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from jelmon import catalogue as c
 from jelmon.analyzers.exports import Exports
 from jelmon.analyzers.health.cards import Cards
-from jelmon.analyzers.health.scoring import Health, HealthSettings, score
+from jelmon.analyzers.health.scoring import HealthSettings, score
 from jelmon.events import Event
 from jelmon.registry import Instruments
 
@@ -43,16 +43,17 @@ class HealthBoard:
             cards = self._cards[pipeline] = Cards(self._settings)
         cards.take(event)
 
-    def export(self, now: float) -> Mapping[str, Health]:
+    def export(self, now: float) -> None:
         """A cycle: score every pipeline and set the gauges."""
-        found = {}
+        scored = 0
         weights = self._settings.weights
         for pipeline, cards in self._cards.items():
             parts = cards.parts(now, severity=self._severity(pipeline, now), usage=self._usage())
             if not parts:
                 self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_cards")
                 continue
-            health = found[pipeline] = score(parts, weights)
+            health = score(parts, weights)
+            scored += health.score is not None
             self._exports.set(c.HEALTH_SCORE, health.score, pipeline=pipeline)
             self._exports.set(c.HEALTH_COVERAGE, health.coverage, pipeline=pipeline)
             for part, weight in weights.items():
@@ -61,9 +62,8 @@ class HealthBoard:
                 self._exports.set(c.HEALTH_COMPONENT, health.parts.get(part), **labels)
                 self._exports.set(c.HEALTH_POINTS_LOST, health.points_lost.get(part), **labels)
         self._exports.end()
-        self._instruments.set(c.ANALYZER_SERIES, len(found), analyzer=NAME)
+        self._instruments.set(c.ANALYZER_SERIES, scored, analyzer=NAME)
         self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
-        return found
 
     def silence(self) -> None:
         """Say nothing: no score is better than an old one."""

@@ -68,6 +68,10 @@ class HealthSettings:
             raise ConfigError("health weights: each must be 0 or more, and one of them more than 0")
         if not 0 < self.objective < 1:
             raise ConfigError(f"health objective: {self.objective:g} is not a share", hint="for example 0.99")
+        if not 0 < self.resource_limit < 1:
+            raise ConfigError(f"health resource_limit: {self.resource_limit:g} is not a share", hint="for example 0.8")
+        if not (self.stall_limit_seconds > 0 and self.window_seconds > 0):
+            raise ConfigError("health: stall_limit and window must be more than 0")
 
 
 def score(parts: Mapping[Part, float], weights: Mapping[Part, float] = WEIGHTS) -> Health:

@@ -60,6 +60,10 @@ class Desk:
             self._exports.set(c.SUGGESTIONS, count, pipeline=pipeline, strategy=strategy)
         self._exports.end()
 
+    def silence(self) -> None:
+        """Say nothing."""
+        self._exports.end()
+
     async def run(self) -> None:
         """Write what changes, until cancelled; what cannot be written now is tried again."""
         while self._keeper is not None:

@@ -62,7 +62,7 @@ def open_keeper(url: str) -> Keeper:
     if url.startswith(("postgresql://", "postgres://")):
         if importlib.util.find_spec("psycopg") is None:
             raise ConfigError(
-                "a PostgreSQL URL needs the package that provides 'psycopg'", hint="pip install 'jelmon[responder]'"
+                "a PostgreSQL URL needs the package that provides 'psycopg'", hint="pip install 'jelmon[analyzers]'"
             )
         return _Postgres(url)
     raise ConfigError(

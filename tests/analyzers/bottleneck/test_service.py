@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import aiohttp
-import pytest
 from aiohttp import web
 
 from jelmon import catalogue as c
@@ -20,27 +18,11 @@ from jelmon.events import PipelineDeclared, PipelineDeclaredData, StageDeclarati
 from jelmon.jetstream import NatsSettings
 from jelmon.registry import Instruments
 from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
 from jelmon.tools.scenario import DEMO, Change
 from jelmon.tools.simulation import simulate
 from jelmon.web import Server
 
 WINDOW = 300.0
-
-
-@pytest.fixture
-def own_nats(tool: Callable[[str], Path], tmp_path: Path) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A nats-server for one test, and a function that kills it and starts it again with what it stored."""
-    port = free_port(14600)
-    with contextlib.ExitStack() as stack:
-
-        def start() -> str:
-            stack.close()  # stops the server that runs, if one does
-            processes = stack.enter_context(Processes(tmp_path / "logs"))
-            return launch.nats(processes, tool("nats-server"), tmp_path / "nats", port=port)
-
-        yield start(), start
 
 
 class Running:

@@ -1,0 +1,158 @@
+"""The analyzers that follow events, put together: bottlenecks, suggestions, health. One consumer feeds them all."""
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jelmon.analyzers.bottleneck.service import BottleneckService, BottleneckSettings
+from jelmon.analyzers.health import HealthBoard, HealthSettings
+from jelmon.analyzers.health import settings_file as health_file
+from jelmon.analyzers.lease import Lease
+from jelmon.analyzers.resources import Resources
+from jelmon.analyzers.suggestions import table
+from jelmon.analyzers.suggestions.desk import Desk
+from jelmon.analyzers.suggestions.keeper import Keeper, open_keeper
+from jelmon.errors import ConfigError
+from jelmon.jetstream import NatsSettings
+from jelmon.registry import Instruments
+from jelmon.settings import parse_duration, read_secret
+from jelmon.web import Check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings:
+    """What the analyzers of events can be told."""
+
+    bottleneck: BottleneckSettings = field(default_factory=BottleneckSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    strategies_file: Path = table.DEFAULT
+    recommendations_url: str | None = field(default=None, repr=False)
+    prometheus_url: str | None = None
+
+    @classmethod
+    def read(cls, args: argparse.Namespace, environ: Mapping[str, str]) -> "PipelineSettings":
+        """Settings from the flags of `add_arguments`, ``--prometheus.url`` and the environment.
+
+        Raises:
+            ConfigError: a flag or a variable is wrong.
+        """
+        secret = read_secret(environ, "RECOMMENDATIONS_DATABASE_URL")
+        if args.recommendations_url and secret:
+            raise ConfigError(
+                "--recommendations.url and RECOMMENDATIONS_DATABASE_URL_FILE are both given", hint="give one of the two"
+            )
+        window = parse_duration(args.bottleneck_window, name="--bottleneck.window")
+        return cls(
+            bottleneck=BottleneckSettings(
+                nats=NatsSettings.from_environ(environ, url=args.nats_url),
+                window_seconds=window,
+                interval_seconds=parse_duration(args.bottleneck_interval, name="--bottleneck.interval"),
+            ),
+            health=health_file.load(args.health_file) if args.health_file else HealthSettings(),
+            strategies_file=args.strategies_file or table.DEFAULT,
+            recommendations_url=args.recommendations_url or secret,
+            prometheus_url=getattr(args, "prometheus_url", None),
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the analyzers of events, without those of NATS and Prometheus."""
+    group = parser.add_argument_group("bottlenecks, health, suggestions")
+    group.add_argument(
+        "--bottleneck.window",
+        dest="bottleneck_window",
+        metavar="TIME",
+        default="15m",
+        help="what a verdict is about; 30m is steadier, and finds a shift only after 20 minutes (default: %(default)s)",
+    )
+    group.add_argument(
+        "--bottleneck.interval",
+        dest="bottleneck_interval",
+        metavar="TIME",
+        default="15s",
+        help="time between two verdicts (default: %(default)s)",
+    )
+    group.add_argument(
+        "--health.file", dest="health_file", metavar="FILE", type=Path, help="weights and targets of health, YAML"
+    )
+    group.add_argument(
+        "--strategies.file",
+        dest="strategies_file",
+        metavar="FILE",
+        type=Path,
+        help="the table of suggestions, YAML (default: the one that comes with jelmon)",
+    )
+    group.add_argument(
+        "--recommendations.url",
+        dest="recommendations_url",
+        metavar="URL",
+        help="where suggestions and what came of them are written: sqlite:///path or postgresql://user@host/database "
+        "(default: what the file named by RECOMMENDATIONS_DATABASE_URL_FILE holds, else nowhere)",
+    )
+
+
+class PipelineAnalyzers:
+    """Bottlenecks and suggestions, and with ``health`` the score as well: it needs the verdict on bottlenecks."""
+
+    def __init__(self, settings: PipelineSettings, instruments: Instruments, *, health: bool) -> None:
+        self.bottleneck = BottleneckService(
+            settings.bottleneck,
+            instruments,
+            replay_seconds=settings.health.window_seconds if health else 0.0,
+        )
+        self._lease = Lease(settings.bottleneck.nats, "pipelines")
+        self.bottleneck.leads = lambda: self._lease.held
+        watch = self.bottleneck.watch
+        self._keeper: Keeper | None = (
+            open_keeper(settings.recommendations_url) if settings.recommendations_url else None
+        )
+        self.desk = Desk(
+            watch,
+            instruments,
+            table.load(settings.strategies_file),
+            window_seconds=settings.bottleneck.window_seconds,
+            keeper=self._keeper,
+        )
+        self.bottleneck.takers.append(self.desk.take)
+        self.bottleneck.on_cycle.append(self.desk.cycle)
+        self.bottleneck.on_silence.append(self.desk.silence)
+        self._resources = (
+            Resources(settings.prometheus_url, interval_seconds=settings.bottleneck.interval_seconds)
+            if settings.prometheus_url
+            else None
+        )
+        if self._resources is not None:
+            resources = self._resources
+            watch.usage = lambda: resources.usage
+        self.health: HealthBoard | None = None
+        if health:
+            self.health = HealthBoard(
+                instruments,
+                settings.health,
+                severity=watch.severity,
+                usage=lambda: self._resources.scarcest if self._resources is not None else None,
+            )
+            self.bottleneck.takers.append(self.health.take)
+            self.bottleneck.on_cycle.append(self.health.export)
+            self.bottleneck.on_silence.append(self.health.silence)
+
+    def checks(self) -> dict[str, Check]:
+        """What they depend on. Without Prometheus or the database for recommendations they work on: shown only."""
+        found = dict(self.bottleneck.checks())
+        found["lease"] = Check(self._lease.held, "" if self._lease.held else "another replica leads", needed=False)
+        if self._keeper is not None:
+            found["recommendations"] = Check(not self.desk.trouble, self.desk.trouble, needed=False)
+        if self._resources is not None:
+            found["resources"] = Check(not self._resources.trouble, self._resources.trouble, needed=False)
+        return found
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lease.run())
+            group.create_task(self.bottleneck.run())
+            group.create_task(self.desk.run())
+            if self._resources is not None:
+                group.create_task(self._resources.run())

@@ -1,0 +1,42 @@
+"""One replica leads, and the next one takes over when it ends or falls silent."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable
+
+from jelmon.analyzers.lease import Lease
+from jelmon.jetstream import NatsSettings
+
+
+async def _wait(done: Callable[[], bool], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.02)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_one_of_two_leads_and_the_other_takes_over(nats_url: str) -> None:
+    """At no time do both; who ends lets go at once."""
+    name = f"test-{uuid.uuid4().hex}"
+    first, second = (Lease(NatsSettings(url=nats_url), name, ttl_seconds=15.0) for _ in range(2))
+    tasks = [asyncio.create_task(first.run())]
+    await _wait(lambda: first.held)
+    tasks.append(asyncio.create_task(second.run()))
+    await asyncio.sleep(0.3)
+
+    assert (first.held, second.held) == (True, False)
+
+    await _end(tasks[0])
+
+    assert not first.held
+
+    await _wait(lambda: second.held)
+    await _end(tasks[1])

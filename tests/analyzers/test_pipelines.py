@@ -1,0 +1,157 @@
+"""The analyzers of events together, with real servers: a slow stage costs health, and the advice is written down."""
+
+import argparse
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from jelmon import catalogue as c
+from jelmon.analyzers.bottleneck.service import BottleneckSettings
+from jelmon.analyzers.health import HealthSettings, Part
+from jelmon.analyzers.health.settings_file import load as load_health
+from jelmon.analyzers.pipelines import PipelineAnalyzers, PipelineSettings, add_arguments
+from jelmon.analyzers.suggestions.keeper import open_keeper
+from jelmon.catalogue import Service
+from jelmon.client import Publisher
+from jelmon.errors import DefinitionError
+from jelmon.jetstream import NatsSettings
+from jelmon.registry import Instruments
+from jelmon.stack import launch
+from jelmon.stack.processes import Processes
+from jelmon.tools.scenario import DEMO, Change
+from jelmon.tools.simulation import simulate
+
+WINDOW = 300.0
+
+
+@pytest.fixture
+async def prometheus(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[str]:
+    """A Prometheus that scrapes a host whose CPU is used up to 95 %."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            text=f'{c.SYSTEM_CPU.name}{{host="a"}} 0.95\n{c.SYSTEM_CPU.name}{{host="b"}} 0.1\n'
+            f'{c.SYSTEM_MEMORY.name}{{host="a"}} 0.4\n'
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 250ms}\n"
+        f"scrape_configs: [{{job_name: jelmon-exporter, static_configs: [{{targets: ['{host}:{port}']}}]}}]\n"
+    )
+    with Processes(tmp_path / "logs-prometheus") as processes:
+        yield await asyncio.to_thread(launch.prometheus, processes, tool("prometheus"), tmp_path / "prometheus", config)
+    await runner.cleanup()
+
+
+async def _wait(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.02)
+
+
+async def test_a_slow_stage_costs_health_and_is_advised_upon(
+    own_nats: tuple[str, Callable[[], str]], prometheus: str, tmp_path: Path
+) -> None:
+    """Seven minutes of the demo, its tests three times slower, then judged with all that there is."""
+    url, _ = own_nats
+    slow = Change(at_seconds=60, kind="slow", stage="test_execution", factor=3)
+    start = datetime.now(UTC) - timedelta(seconds=420)
+    async with Publisher(url) as publisher:
+        await publisher.ensure_stream()
+        steps = simulate(DEMO.with_changes((slow,)), seed=5, start=start, seconds=420)
+        await publisher.publish_many(step.event for step in steps)
+    instruments = Instruments(Service.ANALYZER)
+    settings = PipelineSettings(
+        bottleneck=BottleneckSettings(nats=NatsSettings(url=url), window_seconds=WINDOW, interval_seconds=0.2),
+        recommendations_url=f"sqlite:///{tmp_path / 'recommendations.db'}",
+        prometheus_url=prometheus,
+    )
+    analyzers = PipelineAnalyzers(settings, instruments, health=True)
+
+    def text() -> str:
+        return instruments.render()[0].decode()
+
+    def value(metric: c.Gauge, *labels: str) -> float | None:
+        for line in text().splitlines():
+            if line.startswith(f"{metric.name}{{") and all(label in line for label in labels):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
+    task = asyncio.create_task(analyzers.run())
+    try:
+        await _wait(lambda: value(c.HEALTH_COMPONENT, '"resources"') is not None)
+        await _wait(lambda: value(c.BOTTLENECK_CONTENTION, '"test_execution"', '"cpu"') is not None)
+        score, coverage = value(c.HEALTH_SCORE), value(c.HEALTH_COVERAGE)
+        parts = {part: value(c.HEALTH_COMPONENT, f'"{part.value}"') for part in Part}
+        lost = [float(number) for number in re.findall(rf"{c.HEALTH_POINTS_LOST.name}{{.*}} (\S+)", text())]
+
+        assert coverage == 1
+        assert score is not None
+        assert score < 70
+        assert parts[Part.CONSTRAINT] == pytest.approx(0.0, abs=0.1)
+        assert parts[Part.RESOURCES] == pytest.approx(0.25)
+        assert parts[Part.FRESHNESS] == 1
+        assert sum(lost) == pytest.approx(100 - score)
+        assert value(c.BOTTLENECK_CONTENTION, '"test_execution"', '"memory"') == 0
+        assert value(c.SUGGESTIONS, '"add_worker"') == 1
+
+        keeper = open_keeper(str(settings.recommendations_url))
+        rows = await keeper.read()
+        while not rows:
+            await asyncio.sleep(0.05)
+            rows = await keeper.read()
+        promised = {row["strategy"]: row["expected_seconds"] for row in rows if row["stage"] == "test_execution"}
+
+        assert promised["add_worker"] > 10
+        assert all(check.ok for check in analyzers.checks().values())
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
+    """With the health of a file."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    parser.add_argument("--nats.url", dest="nats_url")
+    path = tmp_path / "health.yaml"
+    path.write_text("weights: {latency: 50}\ncard_target: 90s\nstall_limit: 5m\n")
+    flags = ["--bottleneck.window", "30m", "--health.file", str(path), "--nats.url", "nats://n:4222"]
+    settings = PipelineSettings.read(parser.parse_args(flags), {})
+
+    assert settings.bottleneck.window_seconds == 1800
+    assert settings.health.weights[Part.LATENCY] == 50
+    assert settings.health.weights[Part.FLOW] == 15
+    assert (settings.health.card_target_seconds, settings.health.stall_limit_seconds) == (90, 300)
+    assert settings.bottleneck.nats.url == "nats://n:4222"
+
+
+def test_faults_of_the_health_file_are_told_with_their_place(tmp_path: Path) -> None:
+    """All of them at once, also what only the whole shows."""
+    path = tmp_path / "health.yaml"
+    path.write_text("weights: {latencyy: 50}\ncard_target: soon\n")
+    with pytest.raises(DefinitionError, match=r"(?s)health.yaml:1: unknown field 'latencyy'.*expected a duration"):
+        load_health(path)
+    path.write_text("objective: 2\n")
+    with pytest.raises(DefinitionError, match="objective: 2 is not a share"):
+        load_health(path)
+    path.write_text("")
+
+    assert load_health(path) == HealthSettings()

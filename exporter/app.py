@@ -31,6 +31,7 @@ from jelmon.exporter.state.redis import RedisStore
 from jelmon.exporter.state.store import StateStore
 from jelmon.exporter.view import View
 from jelmon.stream import PARTITIONS
+from jelmon.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -132,11 +133,7 @@ class Exporter:
             done, _ = await asyncio.wait(self._tasks[:1], timeout=STOP_SECONDS)
             if not done:
                 logger.warning("stopped without a last checkpoint: NATS or the state store does not answer")
-            for task in self._tasks:
-                task.cancel()
-            for task in self._tasks:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end(*self._tasks)
         await self.server.stop()
         await self.store.close()
 

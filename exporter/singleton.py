@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from jelmon.exporter.state.store import Claim, StateStore, StoreUnavailableError
+from jelmon.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,7 @@ class Singleton:
     async def _stop(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
             try:
-                await asyncio.wait([task])  # unlike `await task`, this does not mistake our own end for the task's
+                await end(task)
             finally:
                 self._stopped()

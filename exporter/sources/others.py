@@ -12,6 +12,7 @@ from jelmon.exporter.sources.probes import Prober
 from jelmon.exporter.sources.targets import load_targets
 from jelmon.exporter.state.cells import SeriesTable
 from jelmon.exporter.state.store import StateStore
+from jelmon.tasks import all_of
 
 
 class OtherSources:
@@ -43,11 +44,8 @@ class OtherSources:
 
     async def run(self) -> None:
         """Serve, probe and collect until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.http.run())
-            if self.prober.names:
-                group.create_task(self._turns.run())
-            group.create_task(self._collect())
+        work = [self.http.run(), self._collect(), *([self._turns.run()] if self.prober.names else ())]
+        await all_of(*(asyncio.create_task(one) for one in work))
 
     async def _collect(self) -> None:
         while self.custom.names:

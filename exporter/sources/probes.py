@@ -22,6 +22,7 @@ from jelmon import __version__
 from jelmon import catalogue as c
 from jelmon.exporter.sources.targets import HTTP_SCHEMES, SecretError, Target, is_forbidden
 from jelmon.exporter.state.cells import SeriesTable, real
+from jelmon.tasks import all_of
 
 logger = logging.getLogger(__name__)
 
@@ -113,9 +114,11 @@ class Prober:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for number, target in enumerate(self._targets):
-                group.create_task(self._repeat(target, delay=number / len(self._targets) * min(target.interval, 5.0)))
+        spread = [
+            number / len(self._targets) * min(target.interval, 5.0) for number, target in enumerate(self._targets)
+        ]
+        pairs = zip(self._targets, spread, strict=True)
+        await all_of(*(asyncio.create_task(self._repeat(target, delay=delay)) for target, delay in pairs))
 
     async def _repeat(self, target: Target, *, delay: float) -> None:
         """Probe at a fixed beat; a beat that is missed is left out. ``delay`` spreads targets over the time."""

@@ -24,6 +24,7 @@ from jelmon.settings import ListenAddress
 from jelmon.stack import launch
 from jelmon.stack.processes import Processes, free_port
 from jelmon.stream import STREAM
+from jelmon.tasks import end
 from jelmon.web import Server
 
 Until = Callable[..., Awaitable[None]]
@@ -67,9 +68,7 @@ async def served(nats_url: str, until: Until | None) -> AsyncIterator[Endpoint]:
                 await until(lambda: source.up)
             yield Endpoint(server.url, source, table, session)
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         await server.stop()
 
 

@@ -1,7 +1,6 @@
 """One replica works for all, another follows when it goes, and without a store everybody works."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from jelmon.exporter.state.redis import RedisStore
 from jelmon.exporter.state.store import StateStore
 from jelmon.stack import launch
 from jelmon.stack.processes import Processes, free_port
+from jelmon.tasks import end
 
 Until = Callable[..., Awaitable[None]]
 
@@ -47,9 +47,7 @@ async def running(url: str) -> AsyncIterator[Replica]:
     try:
         yield replica
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         await store.close()
 
 
@@ -103,9 +101,7 @@ async def test_a_store_that_is_not_shared_needs_no_turns() -> None:
     async with asyncio.timeout(20):
         while not replica.begun:
             await asyncio.sleep(0.01)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await end(task)
 
 
 async def test_a_fault_in_the_work_is_not_hidden(redis_url: str) -> None:

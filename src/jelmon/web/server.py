@@ -11,6 +11,7 @@ from aiohttp import http_exceptions, web
 
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.settings import ListenAddress
+from jelmon.tasks import end
 from jelmon.web.authentication import Authenticator, BusyError
 from jelmon.web.config import WebConfig
 from jelmon.web.health import OPEN_PATHS, Checks, health_routes
@@ -113,14 +114,14 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening; requests under way get two seconds."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        for listener in self._listeners:
-            listener.close()
-        self._listeners = []
-        await self._runner.cleanup()
+        tasks, self._tasks = self._tasks, []
+        try:
+            await end(*tasks)
+        finally:
+            for listener in self._listeners:
+                listener.close()
+            self._listeners = []
+            await self._runner.cleanup()
 
     @property
     def _context(self) -> ssl.SSLContext | None:

@@ -154,6 +154,8 @@ async def test_a_name_that_does_not_resolve_is_told() -> None:
     [
         pytest.param({"NATS_URL": "localhost"}, "NATS_URL: 'localhost' is not the address", id="no scheme"),
         pytest.param({"NATS_URL": "ftp://h"}, "is not the address", id="a scheme that is not NATS'"),
+        pytest.param({"NATS_URL": "nats://h:port"}, "'nats://h:port' is not", id="a port that is no number"),
+        pytest.param({"NATS_URL": "nats://[::1"}, "'nats://[::1' is not", id="half a bracket"),
         pytest.param({"NATS_URL": "nats://me:secret@"}, "'nats://' is not", id="no host, and the secret is not shown"),
         pytest.param({"NATS_PASSWORD": "x"}, "set in the environment", id="a secret in the environment"),
         pytest.param({"NATS_CREDENTIALS_FILE": "/none"}, "there is no file /none", id="credentials that are not there"),

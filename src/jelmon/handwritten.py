@@ -262,8 +262,14 @@ def read(
     """
     try:
         text = (root / path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(path, 0, f"cannot be read: {error}"))
+    except OSError as error:
+        problems.append(
+            Problem(path, 0, f"cannot be read: {error.strerror}", "it must be a file that this user may read")
+        )
+        return None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problems.append(Problem(path, line, f"not UTF-8: byte 0x{error.object[error.start]:02x}", "save it as UTF-8"))
         return None
     source = Source(path, text.splitlines(), problems, secret)
     try:

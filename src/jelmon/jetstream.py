@@ -62,8 +62,7 @@ class NatsSettings:
 
     def __post_init__(self) -> None:
         for server in self.servers:
-            parts = urlsplit(server)
-            if parts.scheme not in _SCHEMES or not parts.hostname:
+            if not _is_address(server):
                 raise ConfigError(
                     f"NATS_URL: {without_secret(server)!r} is not the address of a NATS server",
                     hint="write nats://host:4222, or tls://host:4222",
@@ -117,6 +116,14 @@ class NatsSettings:
             key_file=environ.get("NATS_KEY_FILE") or None,
             inbox_prefix=environ.get("NATS_INBOX_PREFIX") or _DEFAULT_INBOX_PREFIX,
         )
+
+
+def _is_address(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is missing
+        return False
 
 
 def add_nats_arguments(parser: argparse.ArgumentParser) -> None:

@@ -72,5 +72,10 @@ def read_secret(environ: Mapping[str, str], name: str) -> str | None:
         return None
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}_FILE: cannot read {path}: {error}") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{name}_FILE: cannot read {path}: {error.strerror}",
+            hint="give the path of a file that this user may read",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}_FILE: {path} is not text", hint="the secret must be UTF-8") from error

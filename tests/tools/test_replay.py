@@ -93,7 +93,8 @@ def test_a_bad_log_sends_nothing_and_a_good_part_can_be_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--speed", "-1"], "--speed must not be negative"),
+        (["--speed", "-1"], "--speed: -1 is not a number from 0"),
+        (["--speed", "nan"], "--speed: nan is not a number from 0"),
         (["--delimiter", ";;"], "--delimiter must be one character"),
         (["--timezone", "Mars/Olympus"], "there is no zone 'Mars/Olympus'"),
         (["--case", "csae"], "has no column 'csae'"),

@@ -83,8 +83,11 @@ exporter remembers the ids. The whole log is held in memory, with about 1 kB for
 def run(args: argparse.Namespace) -> int:
     """Read, check, send, and say what became of it."""
     path = Path(args.log)
-    if args.speed < 0:
-        raise ConfigError("--speed must not be negative", hint="0 is as fast as possible, 1 is as it happened")
+    if not 0 <= args.speed <= 1e6:  # nor NaN
+        raise ConfigError(
+            f"--speed: {args.speed:g} is not a number from 0 to 1000000",
+            hint="0 is as fast as possible, 1 is as it happened",
+        )
     log = read_log(path, _reading(args))
     _say(f"{path}: {log.columns}")
     if log.problems:

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from jelmon import catalogue as c
 from jelmon.errors import EventError
-from jelmon.events import parse, split
+from jelmon.events import Event, parse, parse_batch, split
 from jelmon.exporter.ledger import Ledger, Limits
+from jelmon.exporter.messages import Message, origin
 from jelmon.exporter.series import Admission
 from jelmon.exporter.state.cells import SeriesTable
 from jelmon.exporter.state.model import Position
@@ -60,6 +61,7 @@ class Counting:
         self._uncommitted = False
         self.position = Position()
         self.ledger = self._new_ledger()
+        self._tracker = Tracker(self.ledger)
 
     def _new_ledger(self) -> Ledger:
         return Ledger(limits=self._shop.limits.share(self._shop.partitions), admission=self._shop.admission)
@@ -91,6 +93,7 @@ class Counting:
         self._store_up.set(1)
         self.ledger = self._new_ledger()
         self.ledger.restore(snapshot)
+        self._tracker = Tracker(self.ledger)
         self.position = snapshot.position
         self._uncommitted = False
         self._shop.view.replace(self.partition, snapshot.series)
@@ -120,29 +123,44 @@ class Counting:
             position = replace(position, sequence=first - 1)
         self.position = replace(position, stream=stream)
 
-    def apply(self, payload: bytes, sequence: int, arrived: float, subject: str = "") -> list[Poison]:
-        """Count the event or events of a message; returns those that cannot be read."""
-        ledger = self.ledger
+    def apply(self, messages: Iterable[Message], arrived: float) -> list[Poison]:
+        """Count the events of some messages; returns those that cannot be read."""
         self._uncommitted = True
-        if arrived > ledger.now:
-            ledger.now = arrived
+        self.ledger.now = max(self.ledger.now, arrived)
+        good: list[Event] = []
         poison: list[Poison] = []
-        tracker = Tracker(ledger)
+        for message in messages:
+            payload = message[0]
+            try:
+                if payload.startswith(b"["):
+                    good += parse_batch(payload)
+                else:
+                    good.append(parse(payload))
+            except EventError:
+                self._read_slowly(message, good, poison)
+        self._tracker.apply(good)
+        for one in poison:
+            self.ledger.parked[one.error.reason].add()
+        return poison
+
+    def _read_slowly(self, message: Message, good: list[Event], poison: list[Poison]) -> None:
+        """Take a message apart that is not good as a whole."""
+        payload, subject, reply = message
+        sequence = origin(reply).sequence
+
+        def park(part: bytes, error: EventError, index: int | None) -> None:
+            poison.append(Poison(part, error, sequence, index, subject.decode()))
+
         try:
             parts = split(payload)
         except EventError as error:
-            parts = []
-            poison.append(Poison(payload, error, sequence, None, subject))
+            park(payload, error, None)
+            return
         for index, part in enumerate(parts):
             try:
-                event = parse(part)
+                good.append(parse(part))
             except EventError as error:
-                poison.append(Poison(part, error, sequence, index if len(parts) > 1 else None, subject))
-            else:
-                tracker.apply(event)
-        for one in poison:
-            ledger.parked[one.error.reason].add()
-        return poison
+                park(part, error, index if len(parts) > 1 else None)
 
     async def commit(self, sequence: int | None = None) -> None:
         """Write what changed and the new position; returns when it is stored, however long that takes.

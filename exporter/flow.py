@@ -18,7 +18,7 @@ from jelmon.exporter.state.model import Card, StageKey
 
 
 def card_queued(ledger: Ledger, event: CardQueued, time: int) -> bool:
-    pipeline = ledger.pipeline(event.data.pipeline)
+    pipeline = ledger.pipelines.get(event.data.pipeline) or ledger.pipeline(event.data.pipeline)
     card = pipeline.cards.get(event.subject)
     if card is None:
         card = _new_card(ledger, pipeline, event.subject)
@@ -46,7 +46,7 @@ def card_queued(ledger: Ledger, event: CardQueued, time: int) -> bool:
 
 
 def card_started(ledger: Ledger, event: CardStarted, time: int) -> bool:
-    pipeline = ledger.pipeline(event.data.pipeline)
+    pipeline = ledger.pipelines.get(event.data.pipeline) or ledger.pipeline(event.data.pipeline)
     card = pipeline.cards.get(event.subject)
     if card is None:
         card = _new_card(ledger, pipeline, event.subject)
@@ -82,7 +82,7 @@ def _count_started(pipeline: PipelineSeries, time: int) -> bool:
 
 
 def card_finished(ledger: Ledger, event: CardFinished, time: int) -> bool:
-    pipeline = ledger.pipeline(event.data.pipeline)
+    pipeline = ledger.pipelines.get(event.data.pipeline) or ledger.pipeline(event.data.pipeline)
     outcome = event.data.outcome
     card = pipeline.cards.get(event.subject)
     if card is None:
@@ -140,8 +140,8 @@ def _begin_anew(ledger: Ledger, pipeline: PipelineSeries, card: Card) -> None:
 
 def stage_queued(ledger: Ledger, event: StageQueued, time: int) -> bool:
     data = event.data
-    pipeline = ledger.pipeline(data.pipeline)
-    stage = pipeline.stage(data.stage)
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
     card = pipeline.cards.get(event.subject) or _new_card(ledger, pipeline, event.subject)
     key = (data.stage, data.attempt)
     life = card.runs.get(key)
@@ -168,12 +168,18 @@ def stage_queued(ledger: Ledger, event: StageQueued, time: int) -> bool:
 
 def stage_started(ledger: Ledger, event: StageStarted, time: int) -> bool:
     data = event.data
-    pipeline = ledger.pipeline(data.pipeline)
-    stage = pipeline.stage(data.stage)
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
     card = pipeline.cards.get(event.subject) or _new_card(ledger, pipeline, event.subject)
     key = (data.stage, data.attempt)
     life = card.runs.get(key)
-    if life is not None:
+    if life is not None and life.started is None and life.finished is None:  # by far the most frequent
+        ledger.touch(card)
+        if life.queued is not None:
+            stage.queue_time.observe(ledger.elapsed(life.queued, time))
+        if life.live:
+            stage.queue_depth.add(-1)
+    elif life is not None:
         match _place_run(ledger, card, life, Step.STARTED, time):
             case Place.REPEATED:
                 return False
@@ -186,12 +192,7 @@ def stage_started(ledger: Ledger, event: StageStarted, time: int) -> bool:
                 if life.finished is not None and life.outcome is not None:
                     stage.run_time(life.outcome).observe(ledger.elapsed(time, life.finished))
                 return _count_run_started(pipeline, stage, time)
-            case Place.NEXT:
-                if life.queued is not None:
-                    stage.queue_time.observe(ledger.elapsed(life.queued, time))
-                if life.live:
-                    stage.queue_depth.add(-1)
-            case Place.NEW:
+            case _:
                 if life.live:
                     ledger.close_run(pipeline, data.stage, life)
                 life = None
@@ -212,13 +213,20 @@ def _count_run_started(pipeline: PipelineSeries, stage: StageSeries, time: int) 
 
 def stage_finished(ledger: Ledger, event: StageFinished, time: int) -> bool:
     data = event.data
-    pipeline = ledger.pipeline(data.pipeline)
-    stage = pipeline.stage(data.stage)
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
     card = pipeline.cards.get(event.subject) or _new_card(ledger, pipeline, event.subject)
     key = (data.stage, data.attempt)
     life = card.runs.get(key)
     outcome = data.outcome
-    if life is not None:
+    if life is not None and life.finished is None:  # by far the most frequent
+        ledger.touch(card)
+        if life.started is not None:
+            stage.run_time(outcome).observe(ledger.elapsed(life.started, time))
+        if life.live:
+            (stage.in_progress if life.started is not None else stage.queue_depth).add(-1)
+            life.live = False
+    elif life is not None:
         match _place_run(ledger, card, life, Step.FINISHED, time):
             case Place.REPEATED:
                 return False
@@ -226,14 +234,7 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: int) -> bool:
                 stage.finished.add(outcome)
                 pipeline.active(time)
                 return True
-            case Place.NEXT | Place.MISSING:
-                if life.started is not None:
-                    stage.run_time(outcome).observe(ledger.elapsed(life.started, time))
-                if life.live:
-                    ledger.close_run(pipeline, data.stage, life)
-            case Place.NEW:
-                if life.live:
-                    ledger.close_run(pipeline, data.stage, life)
+            case _:
                 life = None
     if life is None:
         life = card.runs[key] = Life()
@@ -247,8 +248,8 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: int) -> bool:
 
 def stage_retried(ledger: Ledger, event: StageRetried, time: int) -> bool:
     data = event.data
-    pipeline = ledger.pipeline(data.pipeline)
-    stage = pipeline.stage(data.stage)
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
     stage.retries.add()
     pipeline.active(time)
     card = pipeline.cards.get(event.subject)

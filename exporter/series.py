@@ -6,7 +6,7 @@ from itertools import count
 
 from jelmon import catalogue as c
 from jelmon.exporter.lifecycle import Life
-from jelmon.exporter.state.cells import OVERFLOW, Cell, HistogramCell, SeriesTable, closed_sets, real
+from jelmon.exporter.state.cells import MICRO, OVERFLOW, Cell, HistogramCell, SeriesTable, closed_sets, real
 from jelmon.exporter.state.model import Card
 
 _ties = count()  # heaps compare times, then this; never the lives
@@ -73,7 +73,7 @@ class Ages:
             heapq.heapify(heap)
         while heap and not self._alive(heap[0][2], heap[0][0]):
             heapq.heappop(heap)
-        return heap[0][0] / 1e6 if heap else None
+        return heap[0][0] / MICRO if heap else None
 
 
 def _waits(life: Life, time: int) -> bool:
@@ -137,6 +137,8 @@ class PipelineSeries:
         self.waiting = zeroed(table.cell(c.CARDS_WAITING, shown))
         self.in_progress = zeroed(table.cell(c.CARDS_IN_PROGRESS, shown))
         self.last_activity = table.cell(c.LAST_ACTIVITY, shown)
+        self.latest = 0  # event time of the newest activity, microseconds
+        self.last_activity.refresh = self._set_last_activity
         self.cards: dict[str, Card] = {}
         self.stages: dict[str, StageSeries] = {}
         self._overflow_stage: StageSeries | None = None
@@ -173,9 +175,14 @@ class PipelineSeries:
 
     def active(self, time: int) -> None:
         """Note activity at ``time``."""
-        seconds = time / 1e6
-        if self.last_activity.value is None or seconds > self.last_activity.value:
-            self.last_activity.set(seconds)
+        if time > self.latest:
+            self.latest = time
+            self.last_activity.touch()
+
+    def _set_last_activity(self) -> None:
+        shown = self.last_activity.value
+        if self.latest and (shown is None or self.latest / MICRO > shown):
+            self.last_activity.value = self.latest / MICRO
 
 
 def zeroed(gauge: Cell) -> Cell:

@@ -1,6 +1,6 @@
 """Turns an event into changes of a ledger: no parsing, no I/O, no clock of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,12 +40,19 @@ class Tracker:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
+        self._actions = {kind: (HANDLERS[kind], applied) for kind, applied in ledger.applied.items()}
 
-    def apply(self, event: e.Event) -> None:
-        """Count an event, once: a known id, and a step that is known already, count as duplicates."""
-        ledger = self.ledger
-        kind = type(event)
-        if ledger.horizon.is_new(event.id) and HANDLERS[kind](ledger, event, (event.time - _EPOCH) // _MICROSECOND):
-            ledger.applied[kind].add()
-        else:
+    def apply(self, events: Iterable[e.Event]) -> None:
+        """Count each event, once: a known id, and a step that is known already, count as duplicates."""
+        ledger, actions = self.ledger, self._actions
+        known, fresh = ledger.horizon.known, ledger.horizon.fresh
+        for event in events:
+            event_id = event.id
+            if event_id not in known:
+                known.add(event_id)
+                fresh.append(event_id)
+                handler, applied = actions[type(event)]
+                if handler(ledger, event, (event.time - _EPOCH) // _MICROSECOND):
+                    applied.add()
+                    continue
             ledger.duplicate.add()

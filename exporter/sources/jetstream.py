@@ -22,7 +22,8 @@ from jelmon.exporter import dead_letters
 from jelmon.exporter.counting import Counting, Poison, Workshop
 from jelmon.exporter.leases import Holding, Leases
 from jelmon.exporter.mirror import Mirror
-from jelmon.exporter.sources.pull import FlowError, Message, Pull
+from jelmon.exporter.sources.direct import new_client
+from jelmon.exporter.sources.pull import Batch, FlowError, Pull
 from jelmon.exporter.state.store import FencedError
 from jelmon.jetstream import NatsSettings
 from jelmon.stream import STREAM, dead_letter_subject, partition_filter
@@ -71,7 +72,12 @@ class JetStreamSource:
         while not self._stopping.is_set():
             try:
                 client = await jetstream.connect(
-                    self._settings, name="jelmon-exporter", patience=2.0, ping_interval=5, max_outstanding_pings=2
+                    self._settings,
+                    name="jelmon-exporter",
+                    patience=2.0,
+                    client=new_client(),
+                    ping_interval=5,
+                    max_outstanding_pings=2,
                 )
             except SourceError as error:
                 self._down(error, attempt)
@@ -184,12 +190,12 @@ class JetStreamSource:
         try:
             checked = asyncio.get_running_loop().time()
             while not stop.is_set():
-                messages = await pull.next_batch(self._batch, seconds=self._batch_seconds, patience=1.0)
-                if messages:
-                    await self._count(client, counting, messages)
+                batch = await pull.next_batch(self._batch, seconds=self._batch_seconds, patience=1.0)
+                if batch is not None:
+                    await self._count(client, counting, batch)
                 if asyncio.get_running_loop().time() > checked + CHECK_SECONDS:
                     checked = asyncio.get_running_loop().time()
-                    await self._check(context, counting, quiet=not messages)
+                    await self._check(context, counting, quiet=batch is None)
         finally:
             self._pulls.discard(pull)
             with contextlib.suppress(*_NATS_TROUBLE):
@@ -219,17 +225,14 @@ class JetStreamSource:
             ),
         )
 
-    async def _count(self, client: Client, counting: Counting, messages: list[Message]) -> None:
-        poison: list[Poison] = []
-        for message in messages:
-            poison += counting.apply(message.payload, message.sequence, message.arrived, message.subject)
+    async def _count(self, client: Client, counting: Counting, batch: Batch) -> None:
+        poison = counting.apply(batch.messages, batch.last.arrived)
         if poison:
             await self._park(client.jetstream(), counting.partition, poison)
-        last = messages[-1]
-        await counting.commit(last.sequence)
+        await counting.commit(batch.last.sequence)
         self._last_event.set(self._shop.clock())
-        self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(last.pending)
-        await client.publish(last.reply, b"+ACK")
+        self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(batch.last.pending)
+        await client.publish(batch.messages[-1][2].decode(), b"+ACK")
 
     async def _park(self, context: JetStreamContext, partition: int, poison: list[Poison]) -> None:
         """Keep what cannot be read where a person can look at it. The id makes a repetition harmless."""

@@ -1,13 +1,13 @@
 """Pull requests of our own on one JetStream consumer: messages in, in order, in batches, with gaps noticed.
 
-nats-py's ``fetch`` spends most of its time in a timed wait for each message; here a callback fills a list.
+nats-py's ``fetch`` spends most of its time in a timed wait for each message. Here messages only pile up in a list; what
+their reply subjects tell is read once for each batch.
 """
 
 import asyncio
 import contextlib
 import json
 import time
-from collections import deque
 from typing import NamedTuple
 
 from nats.aio.client import Client
@@ -15,29 +15,26 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from jelmon.errors import SourceError
+from jelmon.exporter.messages import Message, Origin, origin, reply_tokens
+from jelmon.exporter.sources.direct import DirectClient
 
 EXPIRES_SECONDS = 5.0
 DEAF_SECONDS = 5.0
 """How much longer than a request lives the server may be silent."""
-IN_FLIGHT = 2
-_FULFILLED = ("Batch Completed", "Message Size Exceeds MaxBytes")
-"""Ends of a request that are no trouble; the first is sent since NATS 2.12 when a request limits bytes."""
 MAX_BYTES = 8 * 1024 * 1024
+_FULFILLED = (b"Batch Completed", b"Message Size Exceeds MaxBytes")
+"""Ends of a request that are no trouble; the first is sent since NATS 2.12 when a request limits bytes."""
 
 
 class FlowError(SourceError):
     """Messages were missed, or the server has fallen silent: the consumer must be made anew."""
 
 
-class Message(NamedTuple):
-    """A message of the stream, and what its reply subject tells."""
+class Batch(NamedTuple):
+    """Messages in order, and where the last of them came from."""
 
-    sequence: int  # in the stream
-    arrived: float  # in the stream, seconds
-    pending: int  # how many of the partition's messages come after it
-    subject: str
-    payload: bytes
-    reply: str  # where to acknowledge it
+    messages: list[Message]
+    last: Origin
 
 
 class Pull:
@@ -50,33 +47,47 @@ class Pull:
         self._sequence = sequence
         self._delivered = 0
         self._inbox = client.new_inbox()
-        self._requests: deque[list[int]] = deque()  # number of the request, messages still to come
+        self._wanted = 0  # messages asked for and not here yet
         self._number = 0
         self._ready: list[Message] = []
         self._wake_at = 1
         self._woken = asyncio.Event()
+        self._hungry = asyncio.Event()
         self._heard = time.monotonic()
-        self._trouble: str | None = None
+        self._trouble = ""
         self._subscription: Subscription | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start the flow."""
-        self._subscription = await self._client.subscribe(
-            f"{self._inbox}.*", cb=self._arrived, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
-        await self._ask()
+        subject = f"{self._inbox}.*"
+        if isinstance(self._client, DirectClient):
+            self._subscription = await self._client.subscribe_directly(subject, self._deliver)
+        else:
+            self._subscription = await self._client.subscribe(
+                subject, cb=self._arrived, pending_msgs_limit=-1, pending_bytes_limit=-1
+            )
+        self._hungry.set()
+        self._asking = asyncio.create_task(self._ask())
 
     async def close(self) -> None:
         """Stop the flow."""
-        if self._subscription is not None and not self._client.is_closed:
-            await self._subscription.unsubscribe()
+        if self._asking is not None:
+            self._asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._asking
+        if self._subscription is not None:
+            if isinstance(self._client, DirectClient):
+                self._client.direct.pop(b"%d" % self._subscription._id, None)
+            if not self._client.is_closed:
+                await self._subscription.unsubscribe()
 
     def wake(self) -> None:
         """Let `next_batch` return at once with what there is."""
         self._woken.set()
 
-    async def next_batch(self, most: int, *, seconds: float, patience: float) -> list[Message]:
-        """Up to ``most`` messages, gathered for ``seconds`` after the first; none if ``patience`` ends before it.
+    async def next_batch(self, most: int, *, seconds: float, patience: float) -> Batch | None:
+        """Up to ``most`` messages, gathered for ``seconds`` after the first; None if ``patience`` ends before it.
 
         Raises:
             FlowError: messages were missed or the server is silent.
@@ -85,64 +96,97 @@ class Pull:
             await self._wait(1, patience)
         if self._ready and len(self._ready) < most:
             await self._wait(most, seconds)
-        if self._trouble is None and time.monotonic() - self._heard > EXPIRES_SECONDS + DEAF_SECONDS:
-            self._trouble = "the server is silent"
-        if self._trouble is not None:
+        if self._ready:
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard > EXPIRES_SECONDS + DEAF_SECONDS:
+            self._interrupt("the server is silent")
+        if self._trouble:
             raise FlowError(self._trouble)
-        batch, self._ready = self._ready[:most], self._ready[most:]
-        await self._ask()
-        return batch
+        messages, self._ready = self._ready[:most], self._ready[most:]
+        self._hungry.set()
+        return self._checked(messages) if messages else None
+
+    def _checked(self, messages: list[Message]) -> Batch | None:
+        """The batch without redeliveries, after a look whether its messages are all that the consumer sent."""
+        first, last = origin(messages[0][2]), origin(messages[-1][2])
+        if first.delivered != self._delivered + 1 or last.delivered != self._delivered + len(messages):
+            self._interrupt(f"messages of the consumer after number {self._delivered} did not arrive")
+            raise FlowError(self._trouble)
+        self._delivered = last.delivered
+        if any(reply_tokens(reply)[4] != b"1" for _, _, reply in self._suspects(messages)):
+            return self._without_redeliveries(messages)
+        self._sequence = last.sequence
+        return Batch(messages, last)
+
+    def _suspects(self, messages: list[Message]) -> list[Message]:
+        """Those whose reply subject does not begin as that of a message delivered for the first time."""
+        head, _, _ = messages[0][2].rpartition(b".")
+        first_time = b".".join(head.split(b".")[:-3]) + b"."  # up to the number of deliveries
+        return [messages[0], *(message for message in messages if not message[2].startswith(first_time))]
+
+    def _without_redeliveries(self, messages: list[Message]) -> Batch | None:
+        """Leave out what we have had already, when we were so slow to acknowledge that it was sent again."""
+        kept = []
+        for message in messages:
+            sequence = origin(message[2]).sequence
+            if sequence > self._sequence:
+                self._sequence = sequence
+                kept.append(message)
+        return Batch(kept, origin(kept[-1][2])) if kept else None
 
     async def _wait(self, number: int, seconds: float) -> None:
         self._wake_at = number
         self._woken.clear()
-        if len(self._ready) < number and self._trouble is None:
+        if len(self._ready) < number and not self._trouble:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), min(seconds, EXPIRES_SECONDS + DEAF_SECONDS))
 
     async def _ask(self) -> None:
-        while len(self._requests) < IN_FLIGHT and len(self._ready) <= 2 * self._batch:
-            self._number += 1
-            self._requests.append([self._number, self._batch])
-            request = {"batch": self._batch, "max_bytes": MAX_BYTES, "expires": int(EXPIRES_SECONDS * 1e9)}
-            await self._client.publish(self._subject, json.dumps(request).encode(), f"{self._inbox}.{self._number}")
+        """Keep requests for two batches with the server, unless what came is not taken."""
+        while True:
+            await self._hungry.wait()
+            self._hungry.clear()
+            while self._wanted <= self._batch and len(self._ready) <= 2 * self._batch:
+                self._number += 1
+                self._wanted += self._batch
+                request = {"batch": self._batch, "max_bytes": MAX_BYTES, "expires": int(EXPIRES_SECONDS * 1e9)}
+                try:
+                    await self._client.publish(
+                        self._subject, json.dumps(request).encode(), f"{self._inbox}.{self._number}"
+                    )
+                except Exception as error:  # of any kind: this task has nobody else to tell
+                    self._interrupt(str(error) or type(error).__name__)
+                    return
 
     async def _arrived(self, message: Msg) -> None:
-        self._heard = time.monotonic()
-        if not message.reply:
-            await self._status(message)
-            return
-        tokens = message.reply.split(".")
-        if len(tokens) > 9:  # with domain and account
-            tokens = tokens[2:]
-        sequence, delivered = int(tokens[5]), int(tokens[6])
-        if delivered != self._delivered + 1:
-            self._interrupt(f"the consumer's messages {self._delivered + 1} to {delivered - 1} did not arrive")
-            return
-        self._delivered = delivered
-        if self._requests:
-            self._requests[0][1] -= 1
-            if self._requests[0][1] <= 0:
-                self._requests.popleft()
-        if sequence > self._sequence:  # else a redelivery, as we were slow to acknowledge
-            self._sequence = sequence
-            self._ready.append(
-                Message(sequence, int(tokens[7]) / 1e9, int(tokens[8]), message.subject, message.data, message.reply)
-            )
-            if len(self._ready) >= self._wake_at:
-                self._woken.set()
-        if len(self._requests) < IN_FLIGHT:
-            await self._ask()
+        headers = message.headers or {}
+        status = f"NATS/1.0 {headers.get('Status', '')} {headers.get('Description', '')}\r\n".encode()
+        status += f"Nats-Pending-Messages: {headers.get('Nats-Pending-Messages', 0)}\r\n".encode()
+        self._deliver(message.subject.encode(), message.reply.encode(), message.data, status)
 
-    async def _status(self, message: Msg) -> None:
-        status = (message.headers or {}).get("Status", "")
-        text = (message.headers or {}).get("Description", "")
-        number = int(message.subject.rsplit(".", 1)[1])
-        self._requests = deque(request for request in self._requests if request[0] != number)
-        if status in ("404", "408") or (status == "409" and text in _FULFILLED):
-            await self._ask()
-        elif status != "100":
-            self._interrupt(f"the server ended a request: {status} {text}")
+    def _deliver(self, subject: bytes, reply: bytes, payload: bytes, headers: bytes) -> None:
+        if not reply:
+            self._status(headers)
+            return
+        ready = self._ready
+        ready.append((payload, subject, reply))
+        self._wanted -= 1
+        if len(ready) == self._wake_at:
+            self._woken.set()
+        if self._wanted == self._batch:
+            self._hungry.set()
+
+    def _status(self, headers: bytes) -> None:
+        self._heard = time.monotonic()
+        line, _, more = headers.partition(b"\r\n")
+        status, _, text = line.removeprefix(b"NATS/1.0 ").strip().partition(b" ")
+        if status in (b"404", b"408") or (status == b"409" and text in _FULFILLED):
+            _, _, pending = more.partition(b"Nats-Pending-Messages: ")
+            left = pending.partition(b"\r\n")[0]
+            self._wanted -= int(left) if left.isdigit() else 0
+            self._hungry.set()
+        elif status != b"100":
+            self._interrupt(f"the server ended a request: {status.decode()} {text.decode('utf-8', 'replace')}")
 
     def _interrupt(self, trouble: str) -> None:
         self._trouble = self._trouble or trouble

@@ -57,6 +57,12 @@ class Cell:
                 self.dirty = True
                 self.changed.append(self)
 
+    def touch(self) -> None:
+        """Note that `refresh` has something to set."""
+        if not self.dirty:
+            self.dirty = True
+            self.changed.append(self)
+
     def snapshot(self) -> Value:
         return self.value
 

@@ -107,16 +107,8 @@ class Horizon:
         self._seconds = seconds
         self._limit = limit
         self._batches: deque[tuple[float, list[str]]] = deque()
-        self._new: list[str] = []
+        self.fresh: list[str] = []  # those of the batch under way; whoever adds here adds to `known`, too
         self.known: set[str] = set()
-
-    def is_new(self, event_id: str) -> bool:
-        """Whether the id was not seen before; it is from now on."""
-        if event_id in self.known:
-            return False
-        self.known.add(event_id)
-        self._new.append(event_id)
-        return True
 
     def restore(self, batches: list[tuple[float, list[str]]]) -> None:
         """Put back what was taken."""
@@ -127,16 +119,16 @@ class Horizon:
     def collapse(self, now: float) -> list[str]:
         """All ids, which are one batch from now on."""
         ids = list(self.known)
-        self._new = []
+        self.fresh = []
         self._batches = deque([(now, ids)] if ids else [])
         return ids
 
     def take(self, now: float) -> tuple[list[str], int]:
         """The ids of the batch that ends now, and how many old batches are forgotten."""
-        ids, forgotten = self._new, 0
+        ids, forgotten = self.fresh, 0
         if ids:
             self._batches.append((now, ids))
-            self._new = []
+            self.fresh = []
         while self._batches and (self._batches[0][0] < now - self._seconds or len(self.known) > self._limit):
             if self._batches[0][1] is ids:
                 break

@@ -350,6 +350,7 @@ EVENT_TYPES: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for
 """``type`` on the wire -> class."""
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_list_decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
 _batch_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
@@ -454,6 +455,22 @@ def split(payload: bytes) -> list[bytes]:
             hint="split it",
         )
     return [bytes(part) for part in parts]
+
+
+def parse_batch(payload: bytes) -> list[Event]:
+    """Read a JSON array of events that are all good, in one go; `split` and `parse` say what is wrong with a bad one.
+
+    Raises:
+        EventError: not such an array, or too large to be sure that each event is not.
+    """
+    if len(payload) <= MAX_EVENT_BYTES:
+        try:
+            events = _list_decoder.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            events = []
+        if 1 <= len(events) <= MAX_BATCH_EVENTS:
+            return events
+    raise EventError("batch is not good as a whole", reason=Rejection.INVALID, hint="split it")
 
 
 class _TypeOnly(msgspec.Struct):

@@ -96,7 +96,7 @@ class Books:
         """Apply events as one batch, commit, and return the view."""
         for event in events:
             self.ledger.now = max(self.ledger.now, arrived if arrived is not None else event.time.timestamp())
-            self._tracker.apply(event)
+            self._tracker.apply([event])
         self.commit()
         return self.view
 

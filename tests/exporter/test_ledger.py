@@ -7,6 +7,7 @@ from jelmon import catalogue as c
 from jelmon.exporter.ledger import Ledger, Limits
 from jelmon.exporter.series import Admission
 from jelmon.exporter.state.model import Changes, Snapshot
+from jelmon.exporter.tracker import Tracker
 
 
 def restored(*batches: Changes) -> Ledger:
@@ -48,10 +49,10 @@ def test_a_successor_goes_on_as_if_nothing_had_happened(say: Any, books: Callabl
 
     first = books()
     for event in before:
-        first._tracker.apply(event)
+        first._tracker.apply([event])
     second = books()
     second.ledger = restored(first.ledger.take())
-    second._tracker.ledger = second.ledger
+    second._tracker = Tracker(second.ledger)
     second.view.update(0, {key: cell.snapshot() for key, cell in second.ledger.table.cells.items()})
     second.apply(*after)
 
@@ -67,7 +68,7 @@ def test_a_successor_goes_on_as_if_nothing_had_happened(say: Any, books: Callabl
 def test_only_what_changed_is_committed(say: Any, books: Callable[..., Any]) -> None:
     one = books()
     one.apply(say.card_started("a", at=0), say.started("b", "build", at=1))
-    one._tracker.apply(say.finished("b", "build", at=5))
+    one._tracker.apply([say.finished("b", "build", at=5)])
     changes = one.ledger.take()
 
     assert list(changes.entries) == ["c4:main:b"]
@@ -78,7 +79,7 @@ def test_only_what_changed_is_committed(say: Any, books: Callable[..., Any]) -> 
 
 def test_what_was_restored_is_not_written_again(say: Any, books: Callable[..., Any]) -> None:
     one = books()
-    one._tracker.apply(say.card_started("a", at=0))
+    one._tracker.apply([say.card_started("a", at=0)])
     ledger = restored(one.ledger.take())
 
     assert not ledger.take()
@@ -86,9 +87,9 @@ def test_what_was_restored_is_not_written_again(say: Any, books: Callable[..., A
 
 def test_the_whole_is_all_that_was_ever_committed(say: Any, books: Callable[..., Any]) -> None:
     one = books()
-    one._tracker.apply(say.card_started("a", at=0))
+    one._tracker.apply([say.card_started("a", at=0)])
     first = one.ledger.take()
-    one._tracker.apply(say.started("b", "build", at=1))
+    one._tracker.apply([say.started("b", "build", at=1)])
     second = one.ledger.take()
     whole = one.ledger.whole()
 

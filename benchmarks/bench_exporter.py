@@ -1,0 +1,358 @@
+"""How fast the exporter is, whole path, beside an ordinary exporter over the same stream in the same run.
+
+Path: JetStream -> decode -> duplicates -> card state -> histogram -> checkpoint in Redis -> acknowledgement. Rates are
+events per second of the consumer's own CPU, which is steadier than events per second of wall clock; both are shown.
+
+    python benchmarks/bench_exporter.py [--events 400000] [--only ours,batches,ordinary,metrics,memory,growth]
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+
+from jelmon import catalogue as c
+from jelmon import events as e
+from jelmon import jetstream
+from jelmon.jetstream import NatsSettings
+from jelmon.settings import ListenAddress
+from jelmon.stack import launch, servers
+from jelmon.stack.processes import Processes
+from jelmon.stream import STREAM, partition_of, subject_of, token
+
+STAGES = ("analyse", "build", "test", "deploy")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def traffic(cards: int, *, first: int = 0, in_flight: int = 2000, stages: tuple[str, ...] = STAGES) -> Iterator[Any]:
+    """The events of many cards, some thousands of them in flight at any time."""
+    for block in range(first, first + cards, in_flight):
+        numbers = range(block, min(block + in_flight, first + cards))
+        for step in _steps(stages):
+            for number in numbers:
+                yield step(f"card-{number}", START + timedelta(seconds=number % 86400))
+
+
+def _steps(stages: tuple[str, ...]) -> list[Any]:
+    def card(kind: Any, after: float, **more: Any) -> Any:
+        data = e.CardFinishedData(pipeline="main", **more) if more else e.CardData(pipeline="main")
+        return lambda key, start: e.make(
+            kind, data, source="/bench", subject=key, time=start + timedelta(seconds=after)
+        )
+
+    def stage(kind: Any, data: Any, after: float) -> Any:
+        return lambda key, start: e.make(
+            kind, data, source="/bench", subject=key, time=start + timedelta(seconds=after)
+        )
+
+    steps = [card(e.CardQueued, 0), card(e.CardStarted, 1)]
+    for place, name in enumerate(stages):
+        steps += [
+            stage(e.StageQueued, e.StageData(pipeline="main", stage=name), 10 * place + 1),
+            stage(e.StageStarted, e.StageStartedData(pipeline="main", stage=name, worker="w-1"), 10 * place + 2),
+            stage(
+                e.StageFinished,
+                e.StageFinishedData(pipeline="main", stage=name, worker="w-1", outcome=e.Outcome.SUCCESS),
+                10 * place + 9,
+            ),
+        ]
+    return [*steps, card(e.CardFinished, 100, outcome=e.Outcome.SUCCESS)]
+
+
+async def publish(url: str, events: Iterator[Any], *, batch: int = 1) -> tuple[int, float]:
+    """Store events as the publisher sends them, with ids as headers. Returns their number and mean size."""
+    client = await jetstream.connect(NatsSettings(url=url), name="bench", pending_size=64 * 1024 * 1024)
+    context = client.jetstream()
+    await jetstream.ensure_stream(context)
+    count = size = messages = 0
+    groups: dict[int, list[Any]] = {}
+    for event in events:
+        payload = e.encode(event)
+        count, size = count + 1, size + len(payload)
+        if batch == 1:
+            await client.publish(subject_of(event), payload, headers={"Nats-Msg-Id": event.id})
+            messages += 1
+        else:
+            group = groups.setdefault(partition_of(token(event.subject)), [])
+            group.append(event)
+            if len(group) == batch:
+                await _publish_batch(client, group)
+                messages += 1
+        if count % 2000 == 0:
+            await client.flush()
+    for group in groups.values():
+        if group:
+            await _publish_batch(client, group)
+            messages += 1
+    await client.flush()
+    while (await context.stream_info(STREAM)).state.messages < messages:
+        await asyncio.sleep(0.1)
+    await client.close()
+    return count, size / count
+
+
+async def _publish_batch(client: Client, group: list[Any]) -> None:
+    subject = f"jelmore.events.batch.{token(group[0].subject)}"
+    await client.publish(subject, e.encode_batch(group), headers={"Nats-Msg-Id": group[0].id})
+    group.clear()
+
+
+# --- children: one consumer each, in a process of its own ---
+
+
+async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any]:
+    from jelmon.exporter.app import Exporter
+    from jelmon.exporter.settings import ExporterSettings
+
+    settings = ExporterSettings(
+        listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=nats_url), redis_url=redis_url
+    )
+    exporter = Exporter(settings)
+    gc.collect()
+    started, cpu = time.perf_counter(), time.process_time()
+    await exporter.start()
+
+    def counted() -> int:
+        values = [exporter.view.value(c.EVENTS_APPLIED, name) for name in e.EVENT_TYPES]
+        return sum(int(value) for value in values if isinstance(value, int | float))
+
+    while counted() < count:
+        await asyncio.sleep(0.02)
+    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "counted": counted()}
+    await exporter.stop()
+    return result
+
+
+async def child_ordinary(nats_url: str, _: str, count: int) -> dict[str, Any]:
+    """What most exporters over JetStream look like: fetch, json, labels().observe(), ack each."""
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
+    registry = CollectorRegistry()
+    counter = Counter("events", "Events.", ["type", "pipeline", "stage"], registry=registry)
+    histogram = Histogram("run_seconds", "Runs.", ["pipeline", "stage"], buckets=c.WORK_BUCKETS, registry=registry)
+    client = await jetstream.connect(NatsSettings(url=nats_url), name="ordinary")
+    context = client.jetstream()
+    started, cpu = time.perf_counter(), time.process_time()
+    subscription = await context.pull_subscribe("jelmore.events.>", "ordinary", stream=STREAM)
+    seen = 0
+    begun: dict[tuple[str, str], datetime] = {}
+    while seen < count:
+        for message in await subscription.fetch(500, timeout=5):
+            event = json.loads(message.data)
+            data = event["data"]
+            stage = data.get("stage", "")
+            counter.labels(event["type"], data["pipeline"], stage).inc()
+            key = (event["subject"], stage)
+            moment = datetime.fromisoformat(event["time"])
+            if event["type"].endswith("started"):
+                begun[key] = moment
+            elif event["type"].endswith("finished") and key in begun:
+                elapsed = (moment - begun.pop(key)).total_seconds()
+                histogram.labels(data["pipeline"], stage).observe(elapsed)
+            await message.ack()
+            seen += 1
+    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "counted": seen}
+    await client.close()
+    return result
+
+
+CHILDREN = {"ours": child_ours, "ordinary": child_ordinary}
+
+
+def run_child(kind: str, nats_url: str, redis_url: str, count: int) -> dict[str, Any]:
+    """Run one consumer in a fresh process."""
+    command = [sys.executable, __file__, "--child", kind, nats_url, redis_url, str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+class Stack:
+    """A fresh NATS and Redis."""
+
+    def __enter__(self) -> "Stack":
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        self._processes = Processes(folder / "logs")
+        programs = servers.get(["nats-server", "redis-server"], say=lambda _: None)
+        self.nats_url = launch.nats(self._processes, programs["nats-server"], folder / "nats")
+        self.redis_url = launch.redis(self._processes, programs["redis-server"], folder / "redis")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._processes.stop()
+        self._folder.cleanup()
+
+
+def say(text: str = "") -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def row(name: str, result: dict[str, Any], count: int) -> float:
+    rate = count / result["cpu"]
+    say(
+        f"  {name:<34} {rate / 1000:8.1f}k events per CPU-second   {1e6 * result['cpu'] / count:6.2f} us/event   "
+        f"{count / result['seconds'] / 1000:7.1f}k/s wall"
+    )
+    return rate
+
+
+def bench_ingest(count: int, *, ordinary: bool, batches: bool, ours: bool) -> None:
+    """Whole path, one event a message; the ordinary exporter; and batches of 100."""
+    rates: dict[str, float] = {}
+    per_card = len(_steps(STAGES))
+    with Stack() as stack:
+        total, size = asyncio.run(publish(stack.nats_url, traffic(count // per_card)))
+        say(
+            f"{total} events of {size:.0f} bytes, {per_card} a card, 16 partitions, NATS and Redis on this machine"
+        )
+        if ours:
+            rates["ours"] = row("ours", run_child("ours", stack.nats_url, stack.redis_url, total), total)
+        if ordinary:
+            rates["ordinary"] = row(
+                "ordinary (fetch, json, labels)", run_child("ordinary", stack.nats_url, "", total), total
+            )
+        if len(rates) == 2:
+            say(f"  ours / ordinary: {rates['ours'] / rates['ordinary']:.1f}x")
+    if batches:
+        with Stack() as stack:
+            total, _ = asyncio.run(publish(stack.nats_url, traffic(count // per_card), batch=100))
+            row("ours, batches of up to 100", run_child("ours", stack.nats_url, stack.redis_url, total), total)
+
+
+def bench_metrics() -> None:
+    """The page at 10,000 series: unchanged, with everything changed, and prometheus_client's."""
+    from prometheus_client import CollectorRegistry, Counter, generate_latest
+
+    from jelmon.exporter.exposition import Format, render
+    from jelmon.exporter.state.cells import SeriesTable
+    from jelmon.exporter.view import View
+
+    table, view = SeriesTable(), View()
+    histograms = [table.cell(c.STAGE_RUN_TIME, "main", f"s-{number}", "success") for number in range(400)]
+    counters = [table.cell(c.STAGE_RUNS_STARTED, "main", f"s-{number}") for number in range(1200)]
+    view.update(0, table.take())
+    lines = render(view, Format.TEXT_0_0_4).count("\n")
+    registry = CollectorRegistry()
+    theirs = Counter("x", "X.", ["pipeline", "stage"], registry=registry)
+    for number in range(10_000):
+        theirs.labels("main", f"s-{number}").inc()
+
+    def timed(work: Any) -> float:
+        samples = []
+        for _ in range(30):
+            started = time.perf_counter()
+            work()
+            samples.append(time.perf_counter() - started)
+        return 1000 * statistics.quantiles(samples, n=20)[-1]
+
+    def changed() -> None:
+        for histogram in histograms:
+            histogram.observe(5_000_000)
+        for counter in counters:
+            counter.add()
+        view.update(0, table.take())
+        render(view, Format.TEXT_0_0_4).encode()
+
+    say(f"/metrics at {lines} lines, 95th percentile")
+    idle = timed(lambda: render(view, Format.TEXT_0_0_4).encode())
+    busy = timed(changed)
+    client = timed(lambda: generate_latest(registry))
+    say(
+        f"  ours, nothing changed {idle:.2f} ms; everything changed {busy:.1f} ms; generate_latest {client:.1f} ms "
+        f"({client / idle:.0f}x)"
+    )
+
+
+def bench_memory() -> None:
+    """Bytes of a card in flight and of a series."""
+    import tracemalloc
+
+    from jelmon.exporter.ledger import Ledger, Limits
+    from jelmon.exporter.series import Admission
+    from jelmon.exporter.tracker import Tracker
+
+    tracemalloc.start()
+    ledger = Ledger(limits=Limits(horizon_ids=1), admission=Admission(100_000))
+    tracker = Tracker(ledger)
+    steps = _steps(STAGES)[:7]
+    before, cards = tracemalloc.get_traced_memory()[0], 20_000
+    for number in range(cards):
+        for step in steps:
+            tracker.apply([step(f"card-{number}", START)])
+        if number % 100 == 0:
+            ledger.take()
+    ledger.take()
+    gc.collect()
+    each = (tracemalloc.get_traced_memory()[0] - before) / cards
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(10_000):
+        ledger.table.cell(c.STAGE_RUNS_STARTED, "main", f"s-{number}")
+    series = (tracemalloc.get_traced_memory()[0] - before) / 10_000
+    say(f"memory: {each:.0f} bytes per card in flight (two stage runs known), {series:.0f} per counter series")
+    tracemalloc.stop()
+
+
+def bench_growth(count: int) -> None:
+    """Decoding and counting alone against the number of series and of cards in flight: should be flat."""
+    from jelmon.exporter.ledger import Ledger, Limits
+    from jelmon.exporter.series import Admission
+    from jelmon.exporter.tracker import Tracker
+
+    def rate(stages: int, in_flight: int) -> tuple[float, int]:
+        ledger = Ledger(limits=Limits(), admission=Admission(1_000_000))
+        tracker = Tracker(ledger)
+        for number in range(stages):
+            ledger.pipeline("main").stage(f"s-{number}")
+        for number in range(in_flight):
+            tracker.apply([_steps(())[0](f"old-{number}", START)])
+        ledger.take()
+        names = tuple(f"s-{number}" for number in range(0, stages, max(1, stages // 4)))[:4]
+        payloads = [e.encode(event) for event in traffic(count // 15, stages=names)]
+        started = time.process_time()
+        for index, payload in enumerate(payloads):
+            tracker.apply([e.parse(payload)])
+            if index % 1000 == 999:
+                ledger.take()
+        return len(payloads) / (time.process_time() - started), len(ledger.table.cells)
+
+    say("decode, count and encode changes, against series and cards in flight (one partition)")
+    for stages, in_flight in ((4, 1_000), (400, 1_000), (4_000, 1_000), (4, 100_000), (4, 1_000_000)):
+        found, cells = rate(stages, in_flight)
+        say(f"  {cells:>7} series cells {in_flight:>9} cards in flight {found / 1000:8.1f}k events/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--only", default="ours,ordinary,batches,metrics,memory,growth")
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        kind, nats_url, redis_url, count = args.child
+        say(json.dumps(asyncio.run(CHILDREN[kind](nats_url, redis_url, int(count)))))
+        return
+    only = set(args.only.split(","))
+    if only & {"ours", "ordinary", "batches"}:
+        bench_ingest(args.events, ours="ours" in only, ordinary="ordinary" in only, batches="batches" in only)
+    if "metrics" in only:
+        bench_metrics()
+    if "memory" in only:
+        bench_memory()
+    if "growth" in only:
+        bench_growth(min(args.events, 60_000))
+
+
+if __name__ == "__main__":
+    main()

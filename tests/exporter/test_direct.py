@@ -1,0 +1,161 @@
+"""The short way from the socket: what it relies on in nats-py, and that no cut of the bytes changes anything."""
+
+import asyncio
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from jelmon.exporter.sources.direct import DirectClient, new_client, trouble
+from jelmon.exporter.sources.pull import FlowError, Pull
+
+REPLY = b"$JS.ACK.JELMORE.jelmon-3.%d.%d.%d.1767225600000000000.%d"
+
+
+def test_this_nats_py_can_be_used_directly() -> None:
+    """If this fails after an upgrade of nats-py the exporter still works, more slowly: mend direct.py."""
+    assert trouble() == ""
+    assert isinstance(new_client(), DirectClient)
+
+
+def test_another_nats_py_is_used_the_ordinary_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def parse(self: object, data: bytes, more: int) -> None:
+        """Another signature."""
+
+    monkeypatch.setattr("nats.protocol.parser.Parser.parse", parse)
+
+    assert "Parser.parse is not what it was" in trouble()
+    assert type(new_client()) is Client
+
+
+def wire(number: int) -> list[tuple[bytes, tuple[bytes, bytes, bytes] | None]]:
+    """Messages as the server sends them, and what is delivered directly: subject, reply, payload."""
+    payload = b"payload %d with \r\nMSG inside" % number
+    headers = b"NATS/1.0\r\nNats-Msg-Id: %d\r\n\r\n" % number
+    status = b"NATS/1.0 409 Batch Completed\r\nNats-Pending-Messages: 0\r\n\r\n"
+    reply = REPLY % (1, number, number, 5)
+    size, both = len(payload), len(headers) + len(payload)
+    return [
+        (b"MSG a.b 7 %s %d\r\n%s\r\n" % (reply, size, payload), (b"a.b", reply, payload)),
+        (b"PING\r\n", None),
+        (b"HMSG a.c 7 %s %d %d\r\n%s%s\r\n" % (reply, len(headers), both, headers, payload), (b"a.c", reply, payload)),
+        (b"MSG other 8 5\r\nhello\r\n", None),
+        (b"HMSG inbox 7 %d %d\r\n%s\r\n" % (len(status), len(status), status), (b"inbox", b"", b"")),
+        (b"MSG empty 7 0\r\n\r\n", (b"empty", b"", b"")),
+        (b"+OK\r\n", None),
+    ]
+
+
+class Listening(DirectClient):
+    """Keeps what is delivered; knows subscription 7 directly and 8 the ordinary way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delivered: list[tuple[bytes, bytes, bytes]] = []
+        self.others: list[bytes] = []
+        self.pings = 0
+        self.direct[b"7"] = lambda subject, reply, payload, _: self.delivered.append((subject, reply, payload))
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        if sid == 7:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        else:
+            self.others.append(data)
+
+    async def _process_ping(self) -> None:
+        self.pings += 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 64, 100, 1000, 100_000])
+async def test_no_cut_of_the_bytes_changes_what_is_delivered(size: int) -> None:
+    messages = [message for number in range(3) for message in wire(number)]
+    data = b"".join(part for part, _ in messages)
+    client = Listening()
+    for start in range(0, len(data), size):
+        await client._ps.parse(data[start : start + size])
+
+    assert client.delivered == [expected for _, expected in messages if expected is not None]
+    assert client.others == [b"hello"] * 3
+    assert client.pings == 3
+
+
+def flow(sequence: int = 0) -> Pull:
+    """A pull without a server; tests deliver to it."""
+    return Pull(DirectClient(), "JELMORE", "jelmon-3", batch=100, sequence=sequence)
+
+
+def deliver(pull: Pull, *messages: tuple[int, int, int]) -> None:
+    """Deliver messages: number of deliveries, stream sequence, consumer sequence."""
+    for deliveries, sequence, delivered in messages:
+        pull._deliver(b"s", REPLY % (deliveries, sequence, delivered, 0), b"%d" % sequence, b"")
+
+
+async def payloads(pull: Pull) -> Any:
+    batch = await pull.next_batch(100, seconds=0.0, patience=0.0)
+    return None if batch is None else [int(payload) for payload, _, _ in batch.messages]
+
+
+async def test_messages_come_in_order() -> None:
+    pull = flow()
+    deliver(pull, (1, 10, 1), (1, 26, 2), (1, 300, 3))
+
+    assert await payloads(pull) == [10, 26, 300]
+    assert await payloads(pull) is None
+
+
+async def test_a_gap_in_the_consumer_s_numbers_is_noticed() -> None:
+    """A client that drops messages must never be covered up by a later acknowledgement."""
+    pull = flow()
+    deliver(pull, (1, 10, 1), (1, 26, 3))
+    with pytest.raises(FlowError, match="did not arrive"):
+        await payloads(pull)
+
+
+async def test_redeliveries_are_left_out() -> None:
+    pull = flow()
+    deliver(pull, (1, 10, 1), (1, 26, 2))
+
+    assert await payloads(pull) == [10, 26]
+
+    deliver(pull, (2, 10, 3), (2, 26, 4), (1, 30, 5), (2, 26, 6), (1, 31, 7))
+
+    assert await payloads(pull) == [30, 31]
+
+    deliver(pull, (3, 10, 8), (3, 26, 9))
+
+    assert await payloads(pull) is None
+
+
+async def test_what_the_server_ends_with_an_error_is_told() -> None:
+    pull = flow()
+    pull._deliver(b"inbox", b"", b"", b"NATS/1.0 409 Consumer Deleted\r\n\r\n")
+    with pytest.raises(FlowError, match="409 Consumer Deleted"):
+        await payloads(pull)
+
+
+@pytest.mark.parametrize("client", [Client, DirectClient])
+async def test_both_ways_deliver_the_same(own_nats_url: str, client: type[Client]) -> None:
+    """All of a stream, with headers, through either client."""
+    publisher = await nats.connect(own_nats_url)
+    context = publisher.jetstream()
+    await context.add_stream(name="ALL", subjects=["all.>"])
+    for number in range(500):
+        await publisher.publish(f"all.{number}", b"%d" % number, headers={"Nats-Msg-Id": str(number)})
+    await publisher.flush()
+    await context.add_consumer("ALL", durable_name="c", ack_policy="all", max_ack_pending=-1)
+    consumer = client()
+    await consumer.connect(own_nats_url)
+    pull = Pull(consumer, "ALL", "c", batch=64, sequence=0)
+    await pull.open()
+    seen: list[int] = []
+    async with asyncio.timeout(30):
+        while len(seen) < 500:
+            batch = await pull.next_batch(64, seconds=0.01, patience=1.0)
+            if batch is not None:
+                seen += [int(payload) for payload, _, _ in batch.messages]
+    await pull.close()
+    await consumer.close()
+    await publisher.close()
+
+    assert seen == list(range(500))

@@ -1,6 +1,7 @@
 """``jelmon generate``: compile the definitions and write what is generated from them, or check that it is current."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,16 @@ def generate(root: Path, *, channel_urls: dict[str, str] | None = None, target: 
     Raises:
         DefinitionError: the definitions have faults.
     """
+    collecting = gc.isenabled()
+    gc.disable()  # much is made and little dropped: collecting would walk over all of it again and again
+    try:
+        return _generated(root, channel_urls, target)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _generated(root: Path, channel_urls: dict[str, str] | None, target: Target | None) -> dict[str, str]:
     made = compile_bundle(root, channel_urls=channel_urls, target=target)
     files: dict[str, str] = {}
     for generator in GENERATORS.values():

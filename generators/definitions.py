@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from jelmon.errors import Problem
@@ -67,7 +68,7 @@ class Signal:
     group: str = ""  # recorded together with others, in the order written; else in a group of its own
     source: str = "rules/signals.yaml"
     written: str = ""  # the field that the expression was made of, when it is not the expression itself
-    reads: tuple[frozenset[str], tuple[str, ...]] | None = None  # made by us: its labels, and what it reads
+    reads: tuple[frozenset[str], tuple[str, ...]] | None = None  # made by us: its labels, and the metrics behind it
     fields: Fields
 
     @property
@@ -182,10 +183,7 @@ class Alert:
     @property
     def signals(self) -> tuple[str, ...]:
         """Every signal it asks for, the first one first."""
-        found: dict[str, None] = {}
-        for condition in (self.condition, *self.unless):
-            found.update((part.signal, None) for part in simple_conditions(condition))
-        return tuple(found)
+        return _signals_of(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -296,9 +294,18 @@ class Bundle:
     problems: list[Problem] = field(default_factory=list)
 
 
+@lru_cache(maxsize=65_536)  # asked for in every line of rules and tests
 def camel_case(rule_id: str) -> str:
     """``pipeline_stalled`` becomes ``PipelineStalled``."""
     return "".join(part.capitalize() for part in re.split("_+", rule_id))
+
+
+@lru_cache(maxsize=65_536)
+def _signals_of(alert: Alert) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for condition in (alert.condition, *alert.unless):
+        found.update((part.signal, None) for part in simple_conditions(condition))
+    return tuple(found)
 
 
 def simple_conditions(condition: Condition) -> Iterator[Simple]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from jelmon.generators.definitions import Direction, Settings
@@ -33,6 +34,7 @@ def number(value: float) -> str:
     return f"{value:.12g}"
 
 
+@lru_cache(maxsize=4096)
 def duration(seconds: float) -> str:
     """A duration as Prometheus writes it: ``1h30m``."""
     milliseconds = round(seconds * 1000)

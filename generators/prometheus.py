@@ -1,8 +1,8 @@
 """Rule groups to Prometheus rule files, as text that is the same for the same input."""
 
-import json
 import re
 from collections.abc import Iterable
+from json.encoder import encode_basestring
 
 from jelmon.generators.expressions import duration
 from jelmon.generators.rules import Group, Recording
@@ -52,7 +52,7 @@ def quoted(text: str) -> str:
     """A YAML string that no reader takes for anything else, in quotes that need no escapes where possible."""
     if '"' in text and not _NEEDS_ESCAPES.search(text):
         return f"'{text}'"
-    return json.dumps(text, ensure_ascii=False)
+    return encode_basestring(text)
 
 
 def expression(text: str, indent: int) -> list[str]:

@@ -90,10 +90,11 @@ class _Writer:
         self._directions = made.known.directions
         self._row_label = self._distinguishing_label()
         self._by_history = False
+        self._rows = self._combined_rows()
 
     def cases(self) -> list[Case]:
         """All of them."""
-        rows = self._rows()
+        rows = self._rows
         found = self._truth_tables(rows, "at the edge and on both sides of it")
         found += self._threshold_cases()
         true = next((row for row in rows if row.fires), None)
@@ -109,7 +110,7 @@ class _Writer:
             )
         if any(isinstance(leaf, Regression) for leaf in self._leaves):
             self._by_history = True
-            found += self._truth_tables(self._rows(), "without an analyzer, by median and MAD")
+            found += self._truth_tables(self._rows, "without an analyzer, by median and MAD")
         return found
 
     # --- labels and series ---
@@ -138,9 +139,6 @@ class _Writer:
         return found
 
     def _job(self, signal: str) -> str:
-        for slo in self._made.bundle.slos.values():
-            if self._made.bundle.signals[signal].fields is slo.fields:
-                return BY_SERIES[slo.valid.split("{")[0]].service.job
         if job := self._made.bundle.signals[signal].job:
             return job
         for name in self._made.analyses[signal].names:
@@ -150,7 +148,7 @@ class _Writer:
 
     # --- what each combination of values means ---
 
-    def _rows(self) -> list[Row]:
+    def _combined_rows(self) -> list[Row]:
         with_absence = self._row_label is not None or len({key_of(leaf) for leaf in self._leaves}) > 1
         return [
             Row({self._row_label: f"row-{place:02}"} if self._row_label else {}, values, self._holds(values))
@@ -257,7 +255,7 @@ class _Writer:
     def _threshold_cases(self) -> list[Case]:
         """Declared thresholds, and overrides for some labels."""
         declaring = self._with_threshold_from()
-        others = {key: value for row in self._rows() if row.fires for key, value in row.values.items()}
+        others = {key: value for row in self._rows if row.fires for key, value in row.values.items()}
         rows: list[Row] = []
         if declaring is not None and self._row_label:
             declared = declaring.threshold * 2 or 1.0
@@ -314,7 +312,7 @@ class _Writer:
         label = self._row_label or "alertname"
         sample = f'{{{label}="{row.labels.get(label, self._alert.name)}"}}'
         case = Case("fires exactly in time, through a gap, and resolves")
-        false = next((one for one in self._rows() if not one.fires and _none(one) == _none(row)), None)
+        false = next((one for one in self._rows if not one.fires and _none(one) == _none(row)), None)
         for series, values in self._series([row], ""):
             if values.startswith("0+"):
                 case.series.append((series, values))

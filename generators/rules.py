@@ -159,20 +159,20 @@ def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list
     ]
 
 
-def _baseline(signal: str, compiled: list[Compiled], known: Known) -> list[Recording]:
-    """What ``regression`` reads when no analyzer runs, if an alert asks for it."""
-    asking = [
-        (condition, one.alert.name)
-        for one in compiled
-        for condition in simple_conditions(one.alert.condition)
-        if isinstance(condition, Regression) and condition.signal == signal
-    ]
-    if not asking:
-        return []
-    return [
-        Recording(record, expr, {})
-        for record, expr in regression.recordings(asking[0][0], known, [name for _, name in asking])
-    ]
+def _baselines(compiled: list[Compiled], known: Known) -> dict[str, list[Recording]]:
+    """Signal -> what ``regression`` reads when no analyzer runs, where an alert asks for it."""
+    asking: dict[str, list[tuple[Regression, str]]] = {}
+    for one in compiled:
+        for condition in simple_conditions(one.alert.condition):
+            if isinstance(condition, Regression):
+                asking.setdefault(condition.signal, []).append((condition, one.alert.name))
+    return {
+        signal: [
+            Recording(record, expr, {})
+            for record, expr in regression.recordings(found[0][0], known, [name for _, name in found])
+        ]
+        for signal, found in asking.items()
+    }
 
 
 def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Compiled], known: Known) -> list[Group]:
@@ -183,12 +183,13 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
     members: dict[str, list[Signal]] = {}
     for name, signal in bundle.signals.items():
         members.setdefault(signal.group or (name if name in about else OTHERS), []).append(signal)
+    baselines = _baselines(compiled, known)
     found = []
     for group, signals in members.items():
         rules: list[Recording | Alerting] = []
         for signal in signals:
             rules.append(recording(signal, analyses[signal.name]))
-            rules.extend(_baseline(signal.name, compiled, known))
+            rules.extend(baselines.get(signal.name, ()))
         asking = [one for signal in signals for one in about.get(signal.name, ())]
         for one in asking:
             rules.extend(one.rules)

@@ -8,6 +8,7 @@ a long window (multi-window, multi-burn-rate), and for enough events to judge by
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from jelmon.generators.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
@@ -58,17 +59,18 @@ def budget(slo: Slo) -> Decimal:
     return 1 - Decimal(repr(slo.objective))
 
 
+@lru_cache(maxsize=256)
 def burn_threshold(slo: Slo, window: Window) -> float:
     """The ratio of bad events at which the long window alone spends ``window.spent`` of the period's budget."""
     factor = window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
     return float(factor * budget(slo))
 
 
-def windows_of(slo: Slo) -> list[Window]:
+@lru_cache(maxsize=16)  # asked for several times in a row
+def windows_of(slo: Slo) -> tuple[Window, ...]:
     """The pairs that can tell something: a long window must be shorter than the period, a threshold below 1."""
-    return [
-        window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds and burn_threshold(slo, window) < 1
-    ]
+    usable = (window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds)
+    return tuple(window for window in usable if burn_threshold(slo, window) < 1)
 
 
 def expand(bundle: Bundle) -> None:
@@ -86,7 +88,9 @@ def _signals(slo: Slo) -> Iterator[Signal]:
     grouping = ", ".join(sorted(labels))
     source = slo.fields.place.source.path
 
-    def signal(name: str, what: str, expr: str, *reads: str, unit: str = "ratio", written: str = "") -> Signal:
+    metric = slo.valid.split("{")[0]
+
+    def signal(name: str, what: str, expr: str, unit: str = "ratio", written: str = "") -> Signal:
         return Signal(
             name=name,
             description=what,
@@ -97,7 +101,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
             group=f"slo_{slo.name}",
             source=source,
             written=written,
-            reads=None if written else (labels, reads),
+            reads=None if written else (labels, (metric,)),
             fields=slo.fields,
         )
 
@@ -124,25 +128,22 @@ def _signals(slo: Slo) -> Iterator[Signal]:
             names.ratio(seconds),
             f"Share of bad events in {over}.",
             f"sum_over_time(jelmore:{bad}[{over}]) / ({total} > 0)\nor {total} * 0",
-            f"jelmore:{valid}",
         )
     for seconds in _guarded(slo):
         yield signal(
             names.events(seconds),
             f"Events in {duration(seconds)}.",
             f"sum_over_time(jelmore:{valid}[{duration(seconds)}]) / {_STEPS_PER_COUNT}",
-            f"jelmore:{valid}",
             unit="events",
         )
     allowed = format(budget(slo), "f")
     period = f"jelmore:{names.ratio(slo.period_seconds)}"
-    yield signal(names.left, "Share of the error budget that is left.", f"1 - {period} / {allowed}", period)
+    yield signal(names.left, "Share of the error budget that is left.", f"1 - {period} / {allowed}")
     recent = names.ratio(windows_of(slo)[0].long) if windows_of(slo) else names.ratio(slo.period_seconds)
     yield signal(
         names.exhausted_in,
         "Time until the budget is spent, at the present pace.",
         f"(jelmore:{names.left} > 0) * {allowed} * {slo.period_seconds:.0f} / (jelmore:{recent} > 0)",
-        f"jelmore:{names.left}",
         unit="seconds",
     )
 

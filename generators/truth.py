@@ -45,15 +45,21 @@ def leaves(alert: Alert) -> list[Simple]:
 
 def holds(alert: Alert, values: Values, directions: Directions) -> bool:
     """Whether the alert's condition holds, its exceptions considered."""
-    if any(true(part, values, directions) for part in alert.unless):
-        return False
-    return true(alert.condition, values, directions)
+    return true(alert.condition, values, directions) and not any(
+        true(part, values, directions) for part in alert.unless
+    )
 
 
 def true(condition: Condition, values: Values, directions: Directions) -> bool:
     """Whether a condition holds. A value of None is a series that is not there."""
     if isinstance(condition, Combined):
-        return sum(true(part, values, directions) for part in condition.parts) >= condition.least
+        outcomes = (true(part, values, directions) for part in condition.parts)
+        match condition.kind:
+            case "all":
+                return all(outcomes)
+            case "any":
+                return any(outcomes)
+        return sum(outcomes) >= condition.least
     value = values[key_of(condition)]
     match condition:
         case Absent():

@@ -137,14 +137,8 @@ def _start(
     exporter = _service(
         processes, "exporter", port(9746), ["--nats.url", nats, *(["--redis.url", redis] if redis else [])]
     )
-    prometheus_port, alertmanager_port = port(9090), port(9093)
-    responder = _service(
-        processes,
-        "responder",
-        port(9748),
-        ["--history.url", history, "--alertmanager.url", f"http://127.0.0.1:{alertmanager_port}"],
-    )
-    webhook = f"responder={responder}/api/v1/alerts/webhook"
+    responder_port = port(9748)
+    webhook = f"responder=http://127.0.0.1:{responder_port}/api/v1/alerts/webhook"
     _jelmon(["generate", "--root", settings.root, "--output", folder / "generated", "--channel-url", webhook])
     shutil.copytree(settings.root / "alertmanager/templates", folder / "generated/alertmanager/templates")
     alertmanager = launch.alertmanager(
@@ -152,8 +146,15 @@ def _start(
         paths["alertmanager"],
         folder / "alertmanager",
         folder / "generated/alertmanager/alertmanager.yml",
-        port=alertmanager_port,
+        port=port(9093),
     )
+    responder = _service(
+        processes,
+        "responder",
+        responder_port,
+        ["--history.url", history, "--alertmanager.url", alertmanager, "--nats.url", nats],
+    )
+    prometheus_port = port(9090)
     config = _prometheus_config(settings, folder, exporter, responder, alertmanager, prometheus_port)
     prometheus = launch.prometheus(processes, paths["prometheus"], folder / "prometheus", config, port=prometheus_port)
     trouble = ["--slow-at", f"{settings.stall_at * 0.6:g}", "--stall-at", f"{settings.stall_at:g}"]

@@ -2,20 +2,17 @@
 
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from jelmon.errors import SourceError
 from jelmon.generators.definitions import Window
+from jelmon.generators.http_api import alertmanager
 from jelmon.generators.windows import Occurrence, occurrences
 
 CREATED_BY = "jelmon"
 _TAG = re.compile(r"\[jelmore:([\w-]+):(\d{8}T\d{6}Z)\]")
-_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,37 +110,21 @@ def _read(text: str) -> datetime:
 
 
 class Alertmanager:
-    """The part of Alertmanager's API that silences need."""
+    """The silences of a running Alertmanager."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self._api = alertmanager(url)
 
     def silences(self) -> list[dict[str, Any]]:
         """Every silence, expired ones included."""
-        found: list[dict[str, Any]] = json.loads(self._call("GET", "/api/v2/silences"))
+        found: list[dict[str, Any]] = self._api.get("/api/v2/silences")
         return found
 
     def carry_out(self, steps: Iterable[Step]) -> Iterator[Step]:
         """Send what has to be sent, and give each step when it is done."""
         for step in steps:
             if step.action in ("create", "update"):
-                self._call("POST", "/api/v2/silences", json.dumps(step.silence).encode())
+                self._api.call("POST", "/api/v2/silences", json.dumps(step.silence).encode())
             elif step.action == "expire":
-                self._call("DELETE", f"/api/v2/silence/{step.silence['id']}")
+                self._api.call("DELETE", f"/api/v2/silence/{step.silence['id']}")
             yield step
-
-    def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(
-            self._url + path, data=body, method=method, headers={"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-                content: bytes = answer.read()
-                return content
-        except urllib.error.HTTPError as error:
-            detail = error.read().decode("utf-8", "replace").strip()
-            raise SourceError(f"{method} {self._url}{path}: {error.code} {detail}") from error
-        except (urllib.error.URLError, TimeoutError, OSError) as error:
-            raise SourceError(
-                f"Alertmanager at {self._url} does not answer: {error}", hint="set --alertmanager.url"
-            ) from error

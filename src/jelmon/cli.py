@@ -35,6 +35,9 @@ COMMANDS = {
     "generate": Command(
         "jelmon.generators.command", "generators", "compile rules/ to Prometheus, Alertmanager and Grafana files"
     ),
+    "rules": Command(
+        "jelmon.generators.rules_command", "generators", "compare rules with those that run, and load them"
+    ),
     "routes": Command("jelmon.generators.routes_command", "generators", "say who is told of an alert, and when"),
     "silences": Command(
         "jelmon.generators.silences_command", "generators", "make Alertmanager's silences those of rules/windows.yaml"

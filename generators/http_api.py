@@ -1,0 +1,60 @@
+"""The parts of Prometheus' and Alertmanager's HTTP APIs that the compiler's commands need."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from jelmon.errors import SourceError
+
+_TIMEOUT_SECONDS = 60.0
+
+
+class Api:
+    """One server. ``flag`` is what a person would change when it does not answer."""
+
+    def __init__(self, url: str, *, name: str, flag: str) -> None:
+        self._url = url.rstrip("/")
+        self._name = name
+        self._flag = flag
+
+    def call(self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json") -> bytes:
+        """The body of the answer.
+
+        Raises:
+            SourceError: no answer, or not a good one; with what the server said.
+        """
+        headers = {"Content-Type": kind} if body is not None else {}
+        request = urllib.request.Request(self._url + path, data=body, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+                content: bytes = answer.read()
+                return content
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode("utf-8", "replace").strip()
+            raise SourceError(f"{method} {self._url}{path}: {error.code} {detail}") from error
+        except (urllib.error.URLError, TimeoutError, OSError) as error:
+            raise SourceError(
+                f"{self._name} at {self._url} does not answer: {error}", hint=f"set {self._flag}"
+            ) from error
+
+    def get(self, path: str) -> Any:
+        """The JSON of the answer."""
+        return json.loads(self.call("GET", path))
+
+    def form(self, path: str, fields: Mapping[str, str]) -> Any:
+        """The JSON of the answer to a form."""
+        body = urllib.parse.urlencode(fields).encode()
+        return json.loads(self.call("POST", path, body, kind="application/x-www-form-urlencoded"))
+
+
+def prometheus(url: str) -> Api:
+    """Prometheus."""
+    return Api(url, name="Prometheus", flag="--prometheus.url")
+
+
+def alertmanager(url: str) -> Api:
+    """Alertmanager."""
+    return Api(url, name="Alertmanager", flag="--alertmanager.url")

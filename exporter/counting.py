@@ -91,6 +91,7 @@ class Counting:
     async def _load(self) -> None:
         snapshot = await self._shop.store.load(self.partition)
         self._store_up.set(1)
+        self._shop.admission.leave(self.ledger)
         self.ledger = self._new_ledger()
         self.ledger.restore(snapshot)
         self._tracker = Tracker(self.ledger)
@@ -98,6 +99,10 @@ class Counting:
         self._uncommitted = False
         self._shop.view.replace(self.partition, snapshot.series)
         self._shop.view.declare(self.partition, snapshot.declared)
+
+    def end(self) -> None:
+        """Let go of what other partitions of this process could use."""
+        self._shop.admission.leave(self.ledger)
 
     def place_in(self, stream: str, first: int, last: int) -> None:
         """Compare the position with the stream as it is now, and note what is missing."""

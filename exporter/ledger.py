@@ -7,7 +7,7 @@ from jelmon import catalogue as c
 from jelmon.events import EVENT_TYPES
 from jelmon.exporter.lifecycle import Life
 from jelmon.exporter.series import Admission, Outcomes, PipelineSeries
-from jelmon.exporter.state.cells import OVERFLOW, Cell, SeriesTable
+from jelmon.exporter.state.cells import OVERFLOW, Cell, HistogramCell, SeriesTable, real
 from jelmon.exporter.state.model import (
     Card,
     Changes,
@@ -21,6 +21,7 @@ from jelmon.exporter.state.model import (
     session_key,
 )
 
+_NEVER_IDLE = ("outcome", "type", "metric")
 _SCOPED = {"stage": ("pipeline",), "from_stage": ("pipeline",), "to_stage": ("pipeline",)}
 
 
@@ -32,6 +33,7 @@ class Limits:
     horizon_seconds: float = 600.0
     horizon_ids: int = 1_000_000
     retention_seconds: float = 7 * 86400.0  # a card without events for so long is given up
+    idle_seconds: float = 86400.0  # series without a change for so long are dropped
     afterlife_seconds: float = 900.0  # how long a finished card is remembered for late events
     afterlife_entries: int = 200_000
 
@@ -79,12 +81,15 @@ class Ledger:
     def pipeline(self, name: str) -> PipelineSeries:
         found = self.pipelines.get(name)
         if found is None:
-            found = self.pipelines[name] = PipelineSeries(self.table, self.admission, name)
+            found = self.pipelines[name] = PipelineSeries(self.table, self._label, name)
         return found
 
     def label(self, label: str, value: str) -> str:
         """The value of a label that stands by itself, as it is shown."""
-        return self.admission.label((label,), value)
+        return self._label((label,), value)
+
+    def _label(self, scope: tuple[str, ...], value: str) -> str:
+        return self.admission.label(scope, value, self)
 
     def elapsed(self, start: int, end: int) -> int:
         """A duration from event times; negative is 0 and counted, as clocks of two producers may differ."""
@@ -122,7 +127,7 @@ class Ledger:
     def take(self) -> Changes:
         """What changed since the last call."""
         self._forget()
-        changes = Changes(series=self.table.take(), declared=self._newly_declared)
+        changes = Changes(series=self.table.take(self.now), declared=self._newly_declared)
         self._newly_declared = {}
         entries = changes.entries
         for entry in self._changed:
@@ -154,7 +159,7 @@ class Ledger:
             if metric is not None and len(labels) == len(metric.labels):  # else: of an older version
                 self._readmit(metric, labels)
                 self.table.restore(metric, labels, value)
-        self.table.settle(snapshot.series)
+        self.table.settle(snapshot.series, snapshot.position.time)
         for stored in snapshot.entries.values():
             entry = decode_entry(stored)
             self.now = max(self.now, getattr(entry, "touched", 0.0))
@@ -175,7 +180,7 @@ class Ledger:
         for label, value in named.items():
             if label not in metric.closed and label not in ("type", "metric"):
                 scope = tuple(named[parent] for parent in _SCOPED.get(label, ()))
-                self.admission.readmit(("stage" if scope else label, *scope), value)
+                self.admission.readmit(("stage" if scope else label, *scope), value, self)
 
     def _restore_card(self, card: Card) -> None:
         pipeline = self.pipeline(card.pipeline)
@@ -214,11 +219,63 @@ class Ledger:
                     self._remove(card)
             if pipeline.shown == OVERFLOW and not pipeline.cards:
                 del self.pipelines[name]
+        self._drop_idle()
         for session in [one for one in self.sessions.values() if one.touched < given_up]:
             if session.live:
                 self.table.cell(c.SESSIONS_ACTIVE, self.label("kind", session.kind)).add(-1)
                 session.live = False
             self._remove(session)
+
+    def _drop_idle(self) -> None:
+        """Drop the series of stages, targets and so on of which nothing was heard for long, to make room for others."""
+        groups: dict[tuple[tuple[str, str], ...], list[Cell | HistogramCell]] = {}
+        for (name, labels), cell in self.table.cells.items():
+            group = tuple(
+                (label, value)
+                for label, value in zip(c.BY_NAME[name].labels, labels, strict=True)
+                if label not in _NEVER_IDLE and label not in c.BY_NAME[name].closed
+            )
+            if group:
+                groups.setdefault(group, []).append(cell)
+        declared = {
+            (("pipeline", real(pipeline)), ("stage", real(stage.stage)))
+            for pipeline, declaration in self.declared.items()
+            for stage in declaration.data.stages
+        }
+        idle = self.now - self.limits.idle_seconds
+        gone = {
+            group
+            for group, cells in groups.items()
+            if group not in declared and all(_is_idle(cell, idle) for cell in cells)
+        }
+        busy = {group[0] for group in groups if len(group) > 1 and group not in gone}
+        busy |= {("pipeline", one.shown) for one in self.pipelines.values() if one.cards}
+        busy |= {("pipeline", real(name)) for name in self.declared}
+        for group in gone:
+            if len(group) > 1 or group[0] not in busy:
+                for cell in groups[group]:
+                    self.table.drop(cell.key)
+                self._dismiss(dict(group))
+
+    def _dismiss(self, labels: dict[str, str]) -> None:
+        """Make room for another value of a label, and let go of whatever points at dropped cells."""
+        self.tallies.clear()
+        match labels:
+            case {"pipeline": shown, "stage": stage}:
+                for pipeline in self.pipelines.values():
+                    if pipeline.shown == shown:
+                        pipeline.forget_stages({stage})
+                self.admission.dismiss(("stage", shown), stage, self)
+            case {"pipeline": shown, "from_stage": _}:
+                for pipeline in self.pipelines.values():
+                    if pipeline.shown == shown:
+                        pipeline.forget_stages(set())
+            case _:
+                label, shown = list(labels.items())[-1]
+                if label == "pipeline":
+                    self.pipelines = {name: one for name, one in self.pipelines.items() if one.shown != shown}
+                if not any(shown in labels for _, labels in self.table.cells):
+                    self.admission.dismiss((label,), shown, self)
 
     def close(self, pipeline: PipelineSeries, card: Card) -> None:
         """Take a card and its open runs out of the gauges."""
@@ -246,6 +303,24 @@ class Ledger:
         elif self.sessions.pop(entry.id, None) is None:
             return
         self._gone[_key(entry)] = None
+
+
+def _is_idle(cell: Cell | HistogramCell, since: float) -> bool:
+    """Whether a series did not change since then, and does not count things that are there now."""
+    return not cell.dirty and cell.changed_at < since and not (cell.key[0] in _PRESENT and cell.snapshot())
+
+
+_PRESENT = {
+    metric.name
+    for metric in (
+        c.CARDS_WAITING,
+        c.CARDS_IN_PROGRESS,
+        c.STAGE_QUEUE_DEPTH,
+        c.STAGE_IN_PROGRESS,
+        c.STAGE_HELD_UP,
+        c.SESSIONS_ACTIVE,
+    )
+}
 
 
 def _has_live_runs(card: Card) -> bool:

@@ -9,34 +9,51 @@ from jelmon.exporter.lifecycle import Life
 from jelmon.exporter.state.cells import MICRO, OVERFLOW, Cell, HistogramCell, SeriesTable, closed_sets, real
 from jelmon.exporter.state.model import Card
 
+Label = Callable[[tuple[str, ...], str], str]
+"""From the scope and a value of a label to the value that is shown."""
+
 _ties = count()  # heaps compare times, then this; never the lives
 
 
 class Admission:
-    """Which label values get series of their own. Shared by all partitions of a process."""
+    """Which label values get series of their own. Shared by all partitions of a process, each of which holds values."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._admitted: dict[tuple[str, ...], set[str]] = {}
+        self._held: dict[tuple[str, ...], dict[str, set[object]]] = {}
 
-    def label(self, scope: tuple[str, ...], value: str) -> str:
+    def label(self, scope: tuple[str, ...], value: str, holder: object) -> str:
         """The value as it is shown: itself, or `OVERFLOW` when the scope has as many values as it may."""
         shown = real(value)
-        admitted = self._admitted.setdefault(scope, set())
-        if shown not in admitted:
-            if len(admitted) >= self._limit:
+        held = self._held.setdefault(scope, {})
+        holders = held.get(shown)
+        if holders is None:
+            if len(held) >= self._limit:
                 return OVERFLOW
-            admitted.add(shown)
+            holders = held[shown] = set()
+        holders.add(holder)
         return shown
 
-    def readmit(self, scope: tuple[str, ...], shown: str) -> None:
+    def readmit(self, scope: tuple[str, ...], shown: str, holder: object) -> None:
         """Admit a value that had series before a restart, whatever the limit is now."""
         if shown != OVERFLOW:
-            self._admitted.setdefault(scope, set()).add(shown)
+            self._held.setdefault(scope, {}).setdefault(shown, set()).add(holder)
 
-    def dismiss(self, scope: tuple[str, ...], shown: str) -> None:
-        """Make room: the value's series are gone."""
-        self._admitted.get(scope, set()).discard(shown)
+    def dismiss(self, scope: tuple[str, ...], shown: str, holder: object) -> None:
+        """The holder's series of a value are gone; when all holders' are there is room for another value."""
+        held = self._held.get(scope, {})
+        holders = held.get(shown, set())
+        holders.discard(holder)
+        if not holders:
+            held.pop(shown, None)
+        if not held:
+            self._held.pop(scope, None)
+
+    def leave(self, holder: object) -> None:
+        """The holder is no more: it dismisses everything."""
+        for scope, held in list(self._held.items()):
+            for shown in list(held):
+                self.dismiss(scope, shown, holder)
 
 
 class Outcomes:
@@ -124,11 +141,11 @@ class StageSeries:
 class PipelineSeries:
     """The cells of one pipeline, its stages and its cards in flight."""
 
-    def __init__(self, table: SeriesTable, admission: Admission, name: str) -> None:
+    def __init__(self, table: SeriesTable, label: Label, name: str) -> None:
         self._table = table
-        self._admission = admission
+        self._label = label
         self.name = name
-        self.shown = shown = admission.label(("pipeline",), name)
+        self.shown = shown = label(("pipeline",), name)
         self.queued = table.cell(c.CARDS_QUEUED, shown)
         self.started = table.cell(c.CARDS_STARTED, shown)
         self.finished = Outcomes(table, c.CARDS_FINISHED, pipeline=shown)
@@ -152,7 +169,7 @@ class PipelineSeries:
     def stage(self, name: str) -> StageSeries:
         found = self.stages.get(name)
         if found is None:
-            shown = self._admission.label(("stage", self.shown), name)
+            shown = self._label(("stage", self.shown), name)
             if shown == OVERFLOW:
                 return self._overflow()
             found = self.stages[name] = StageSeries(self._table, self.shown, shown)
@@ -162,6 +179,16 @@ class PipelineSeries:
         if self._overflow_stage is None:
             self._overflow_stage = StageSeries(self._table, self.shown, OVERFLOW)
         return self._overflow_stage
+
+    def forget_stages(self, shown: set[str]) -> None:
+        """Let go of stages whose cells were dropped, and of what points at their cells."""
+        for name, stage in list(self.stages.items()):
+            if stage.shown in shown:
+                del self.stages[name]
+        if OVERFLOW in shown:
+            self._overflow_stage = None
+        for stage in (*self.stages.values(), *filter(None, [self._overflow_stage])):
+            stage.transitions.clear()
 
     def moved(self, stage: StageSeries, to_stage: str) -> None:
         """Count a card that went from one stage to the next."""

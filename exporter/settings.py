@@ -31,6 +31,7 @@ class ExporterSettings:
     collection_interval: float = 30.0
     retention: float = 7 * 86400.0
     label_limit: int = 200
+    series_idle: float = 86400.0
     batch_messages: int = 1000
     batch_seconds: float = 0.2
     host: str = field(default_factory=socket.gethostname)
@@ -60,6 +61,7 @@ class ExporterSettings:
             ("METRICS_COLLECTION_INTERVAL", self.collection_interval, 1.0),
             ("METRICS_RETENTION_DAYS", self.retention, 60.0),
             ("METRICS_LABEL_LIMIT", self.label_limit, 1),
+            ("METRICS_SERIES_IDLE", self.series_idle, 60.0),
             ("METRICS_BATCH_EVENTS", self.batch_messages, 1),
             ("METRICS_BATCH_INTERVAL", self.batch_seconds, 0.001),
         ):
@@ -69,7 +71,7 @@ class ExporterSettings:
     @property
     def limits(self) -> Limits:
         """What bounds the memory of the whole exporter; see `Limits.share`."""
-        return Limits(label_values=self.label_limit, retention_seconds=self.retention)
+        return Limits(label_values=self.label_limit, retention_seconds=self.retention, idle_seconds=self.series_idle)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], **flags: Any) -> "ExporterSettings":
@@ -97,6 +99,8 @@ class ExporterSettings:
             values["retention"] = 86400 * _number(environ, "METRICS_RETENTION_DAYS")
         if environ.get("METRICS_LABEL_LIMIT"):
             values["label_limit"] = int(_number(environ, "METRICS_LABEL_LIMIT"))
+        if environ.get("METRICS_SERIES_IDLE"):
+            values["series_idle"] = parse_duration(environ["METRICS_SERIES_IDLE"], name="METRICS_SERIES_IDLE")
         if environ.get("METRICS_BATCH_EVENTS"):
             values["batch_messages"] = int(_number(environ, "METRICS_BATCH_EVENTS"))
         if environ.get("METRICS_BATCH_INTERVAL"):

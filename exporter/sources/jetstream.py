@@ -154,6 +154,7 @@ class JetStreamSource:
         except FencedError:
             logger.warning("another exporter counts the partition now", extra={"partition": partition})
         finally:
+            counting.end()
             owned.set(0)
             self._shop.own.cell(c.CONSUMER_LAG, str(partition)).set(None)
             self._deaf.discard(partition)

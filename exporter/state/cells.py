@@ -32,13 +32,14 @@ def real(value: str) -> str:
 class Cell:
     """A counter or gauge with one label set."""
 
-    __slots__ = ("changed", "dirty", "key", "refresh", "value")
+    __slots__ = ("changed", "changed_at", "dirty", "key", "refresh", "value")
 
     def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", value: float | None) -> None:
         self.key = key
         self.refresh: Callable[[], None] | None = None  # called before a changed cell is taken; may set others
         self.value: float | None = value
         self.dirty = True
+        self.changed_at = 0.0  # when a change was last taken
         self.changed = changed
         changed.append(self)
 
@@ -70,7 +71,7 @@ class Cell:
 class HistogramCell:
     """A histogram of durations with one label set."""
 
-    __slots__ = ("bounds", "changed", "counts", "dirty", "key", "total")
+    __slots__ = ("bounds", "changed", "changed_at", "counts", "dirty", "key", "total")
     refresh = None
 
     def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[int, ...]) -> None:
@@ -79,6 +80,7 @@ class HistogramCell:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0
         self.dirty = True
+        self.changed_at = 0.0  # when a change was last taken
         self.changed = changed
         changed.append(self)
 
@@ -132,6 +134,7 @@ class SeriesTable:
     def __init__(self) -> None:
         self.cells: dict[Key, Cell | HistogramCell] = {}
         self._changed: list[Cell | HistogramCell] = []
+        self._dropped: list[Key] = []
 
     @overload
     def cell(self, metric: Histogram, *labels: str) -> HistogramCell: ...
@@ -158,17 +161,22 @@ class SeriesTable:
         return Cell(key, self._changed, start) if spill is None else OverflowCell(key, self._changed, start, spill)
 
     def drop(self, key: Key) -> None:
-        """Forget a series. It must not be dirty."""
-        del self.cells[key]
+        """Forget a series; nobody may use its cell any more."""
+        cell = self.cells.pop(key)
+        cell.dirty = True  # so that nobody who does so all the same brings it back
+        self._dropped.append(key)
 
-    def take(self) -> dict[Key, Value]:
-        """What changed since the last call."""
-        changes: dict[Key, Value] = {}
+    def take(self, now: float = 0.0) -> dict[Key, Value]:
+        """What changed since the last call, with None for what was dropped. ``now`` is noted in the cells."""
+        changes: dict[Key, Value] = dict.fromkeys(self._dropped)
+        self._dropped.clear()
         for cell in self._changed:  # grows when a cell's `refresh` sets another
             if cell.refresh is not None:
                 cell.refresh()
-            cell.dirty = False
-            changes[cell.key] = cell.snapshot()
+            if cell.key in self.cells:
+                cell.dirty = False
+                cell.changed_at = now
+                changes[cell.key] = cell.snapshot()
         self._changed.clear()
         return changes
 
@@ -183,11 +191,12 @@ class SeriesTable:
             assert not isinstance(value, tuple)
             self.cell(metric, *labels).value = value
 
-    def settle(self, keys: Iterable[Key]) -> None:
+    def settle(self, keys: Iterable[Key], now: float) -> None:
         """Take these series as committed: they are not dirty until they change again."""
         settled = set(keys)
         for cell in self._changed:
             cell.dirty = cell.key not in settled
+            cell.changed_at = now
         self._changed[:] = [cell for cell in self._changed if cell.dirty]
 
 

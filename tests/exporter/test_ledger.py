@@ -6,13 +6,13 @@ from typing import Any
 from jelmon import catalogue as c
 from jelmon.exporter.ledger import Ledger, Limits
 from jelmon.exporter.series import Admission
-from jelmon.exporter.state.model import Changes, Snapshot
+from jelmon.exporter.state.model import Changes, Position, Snapshot
 from jelmon.exporter.tracker import Tracker
 
 
 def restored(*batches: Changes) -> Ledger:
     """A successor of a ledger that committed these batches."""
-    snapshot = Snapshot()
+    snapshot = Snapshot(position=Position(time=1_767_225_600.0))
     for changes in batches:
         snapshot.series.update({key: value for key, value in changes.series.items() if value is not None})
         for key, entry in changes.entries.items():

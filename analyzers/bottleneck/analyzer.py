@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from jelmon.analyzers.bottleneck.line import Line
+from jelmon.analyzers.bottleneck.ordering import PATIENCE_SECONDS, Ordering
 from jelmon.analyzers.bottleneck.verdict import MINIMUM_ARRIVALS, StageReport, judge
 from jelmon.analyzers.bottleneck.whatif import Gain, gains
 from jelmon.errors import ConfigError
@@ -19,8 +20,8 @@ CLOSE_POINTS = 10.0
 class BottleneckAnalyzer:
     """Fed with the events of one pipeline. A stage without a verdict is absent from the answers, never 0.
 
-    ``workers`` and ``queue_capacities`` stand in for a pipeline that does not declare them. An event that comes late is
-    counted from the newest time known; the time asked for (``now``) never goes back either.
+    ``workers`` and ``queue_capacities`` stand in for a pipeline that does not declare them. Events may be out of order
+    by ``patience_seconds``; one that comes later counts from the newest time known. ``now`` never goes back either.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class BottleneckAnalyzer:
         minimum_arrivals: int = MINIMUM_ARRIVALS,
         workers: Mapping[str, int] | None = None,
         queue_capacities: Mapping[str, int] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
         pipeline: str | None = None,
     ) -> None:
         if not window_seconds > 0:
             raise ConfigError(f"window_seconds: {window_seconds!r} is not a length of time", hint="900 is 15 minutes")
         self.pipeline = pipeline
         self.line = Line(window_seconds=window_seconds, workers=workers, capacities=queue_capacities)
+        self._ordering = Ordering(self.line.observe, patience_seconds=patience_seconds)
         self._minimum_arrivals = minimum_arrivals
         self._asked: tuple[float, int] = (float("nan"), -1)
         self._reports: dict[str, StageReport] = {}
@@ -56,7 +59,7 @@ class BottleneckAnalyzer:
                     hint="make one BottleneckAnalyzer for each pipeline",
                 )
             self.pipeline = self.pipeline or pipeline
-        self.line.observe(event)
+        self._ordering.put(event, event.time.timestamp())
 
     def observe_many(self, events: Iterable[Event]) -> None:
         """Take events in, in the order given."""
@@ -66,6 +69,7 @@ class BottleneckAnalyzer:
     def report(self, now: float | datetime) -> dict[str, StageReport]:
         """All that is said about each stage."""
         time = now.timestamp() if isinstance(now, datetime) else float(now)
+        self._ordering.release(time)
         asked = (time, self.line.changes)
         if asked != self._asked:
             self._reports = judge(self.line, time, minimum_arrivals=self._minimum_arrivals)

@@ -84,12 +84,11 @@ class Line:
             self._sweep()
         return self.clock
 
-    def observe(self, event: Event) -> None:
-        """Take one event in; those that tell nothing about stages are passed over."""
+    def observe(self, event: Event, time: float) -> None:
+        """Take one event of that time in; those that tell nothing about stages are passed over."""
         handler = self._handlers.get(type(event))
         if handler is None:
             return
-        time = event.time.timestamp()
         if time > self.clock:
             self.clock = time
         if self.began is None and handler != self._declared:  # a declaration may be much older than what is read

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from jelmon import catalogue as c
 from jelmon.analyzers.bottleneck.analyzer import WINDOW_SECONDS
+from jelmon.analyzers.bottleneck.ordering import PATIENCE_SECONDS
 from jelmon.analyzers.bottleneck.watch import NAME, Watch
 from jelmon.analyzers.follow import Follower
 from jelmon.errors import ConfigError
@@ -104,11 +105,12 @@ class BottleneckService:
         if not self.leads():
             self._hush()
         elif self._follower.connected:
-            looked = self.watch.export(now)
+            # the newest events may not all be here yet
+            looked = self.watch.export(now - PATIENCE_SECONDS)
             self._instruments.set(c.ANALYZER_SERIES, looked, analyzer=NAME)
             self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
             for call in self.on_cycle:
-                call(now)
+                call(now - PATIENCE_SECONDS)
         else:
             self._hush()
             self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")

@@ -10,7 +10,7 @@ from nats.js import JetStreamContext
 
 from jelmon.errors import SourceError
 from jelmon.jetstream import stream_trouble
-from jelmon.stream import DEAD_LETTER_STREAM
+from jelmon.stream import DEAD_LETTER_STREAM, as_published
 
 REASON = "Jelmon-Reason"
 MESSAGE = "Jelmon-Message"
@@ -83,7 +83,9 @@ async def replay(context: JetStreamContext, letter: DeadLetter) -> None:
     try:
         # the id makes a repetition of this command harmless, but is another than that of the message refused before
         await context.publish(
-            letter.subject, letter.payload, headers={"Nats-Msg-Id": f"{DEAD_LETTER_STREAM}-{letter.number}"}
+            as_published(letter.subject),
+            letter.payload,
+            headers={"Nats-Msg-Id": f"{DEAD_LETTER_STREAM}-{letter.number}"},
         )
     except _TROUBLE as error:
         raise stream_trouble(error) from error

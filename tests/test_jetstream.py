@@ -4,6 +4,7 @@ import argparse
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
@@ -14,6 +15,7 @@ from jelmon.jetstream import (
     add_nats_arguments,
     connect,
     dead_letter_stream,
+    ensure_partitions,
     ensure_stream,
     event_stream,
     without_secret,
@@ -69,25 +71,39 @@ async def test_streams_are_made_once_and_as_documented(own: Client) -> None:
     config = (await context.stream_info("JELMORE")).config
 
     assert created == [True, False, True]
-    assert (config.subjects, config.max_age, config.duplicate_window) == (["jelmore.events.>"], 604800.0, 120.0)
+    assert (config.subjects, config.max_age, config.duplicate_window) == (["jelmore.events.*.*"], 604800.0, 120.0)
     assert config.storage == "file"
 
 
-async def test_a_stream_of_the_operator_is_left_alone(own: Client) -> None:
-    """Limits that somebody chose are not ours to change."""
+@pytest.mark.parametrize("subject", ["jelmore.events.card", "jelmore.events.card.a.b", "jelmore.events.card.7.a"])
+async def test_an_event_that_nobody_would_count_is_not_accepted(own: Client, subject: str) -> None:
+    """A key with a dot belongs to no partition: its producer has to hear of it."""
+    context = own.jetstream()
+    await ensure_stream(context)
+    await ensure_partitions(context)
+    await context.publish("jelmore.events.card.a", b"counted")
+    with pytest.raises(nats.js.errors.NoStreamResponseError):
+        await context.publish(subject, b"never counted")
+
+    assert (await context.stream_info("JELMORE")).state.messages == 1
+
+
+async def test_a_stream_of_the_operator_is_left_alone(own: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Limits that somebody chose are not ours to change; that it takes what nobody counts is told."""
     context = own.jetstream()
     await context.add_stream(StreamConfig(name="JELMORE", subjects=["jelmore.events.>"], max_age=60.0))
     created = await ensure_stream(context)
 
     assert not created
     assert (await context.stream_info("JELMORE")).config.max_age == 60.0
+    assert "stream takes more subjects than are ever read" in caplog.text
 
 
 async def test_a_stream_that_does_not_take_events_is_an_error(own: Client) -> None:
     """The same name with other subjects would swallow nothing and help nobody."""
     context = own.jetstream()
     await context.add_stream(StreamConfig(name="JELMORE", subjects=["other.>"]))
-    with pytest.raises(SourceError, match=r"does not take jelmore\.events\.>"):
+    with pytest.raises(SourceError, match=r"does not take jelmore\.events\.\*\.\*"):
         await ensure_stream(context)
 
 

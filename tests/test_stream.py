@@ -30,6 +30,31 @@ def test_any_text_becomes_one_token(text: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stream.token(text))
 
 
+@pytest.mark.parametrize("stored", ["jelmore.events.card.12.a", "jelmore.events.card.a"])
+def test_what_is_published_again_has_no_partition(stored: str) -> None:
+    """A stream without partitions keeps the subject as it was."""
+    assert stream.as_published(stored) == "jelmore.events.card.a"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "expected"),
+    [
+        ("a.>", "a.*.*", True),
+        ("a.*.*", "a.*.*", True),
+        ("a.*.*", "a.b.c", True),
+        ("a.*.*", "a.>", False),
+        ("a.*.*", "a.b", False),
+        ("a.*.*", "a.b.c.d", False),
+        ("a.>", "a", False),
+        (">", "a.b", True),
+        ("a.b.c", "a.*.c", False),
+        ("b.>", "a.*.*", False),
+    ],
+)
+def test_a_pattern_takes_every_subject_of_another(pattern: str, subject: str, expected: bool) -> None:
+    assert stream.takes(pattern, subject) is expected
+
+
 async def test_partition_is_the_one_that_the_server_computes(nats_url: str) -> None:
     """Before nats-server 2.10 the publisher has to compute it, so both must agree."""
     keys = [f"card-{number}" for number in range(200)]

@@ -34,6 +34,7 @@ from jelmon.stream import (
     PARTITION_TARGET,
     RETENTION_SECONDS,
     STREAM,
+    takes,
 )
 
 logger = logging.getLogger(__name__)
@@ -309,11 +310,17 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
         raise stream_trouble(error, name) from error
     except (nats.errors.Error, TimeoutError) as error:
         raise stream_trouble(error, name) from error
-    missing = [subject for subject in subjects if subject not in (found.config.subjects or ())]
+    taken = found.config.subjects or []
+    missing = [subject for subject in subjects if not any(takes(pattern, subject) for pattern in taken)]
     if missing:
         raise SourceError(
             f"stream {name} exists but does not take {', '.join(missing)}",
             hint=f"`nats stream edit {name} --subjects {','.join(missing)}`, or remove the stream",
+        )
+    if beyond := [pattern for pattern in taken if not any(takes(subject, pattern) for subject in subjects)]:
+        logger.warning(
+            "stream takes more subjects than are ever read: what comes on others is stored and not counted",
+            extra={"stream": name, "subjects": beyond, "hint": f"`nats stream edit {name} --subjects {subjects[0]}`"},
         )
     return False
 

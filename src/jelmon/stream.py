@@ -5,7 +5,8 @@ import re
 from jelmon.events import Envelope, type_of
 
 STREAM = "JELMORE"
-EVENT_SUBJECTS = "jelmore.events.>"
+EVENT_SUBJECTS = "jelmore.events.*.*"
+"""Not more: an event on a subject that is in no partition would be stored, and nobody would ever count it."""
 DEAD_LETTER_STREAM = "JELMORE_DLQ"
 DEAD_LETTER_SUBJECTS = "jelmore.dlq.>"
 ACTION_SUBJECTS = "jelmore.actions.>"
@@ -37,6 +38,17 @@ def subject_of(event: Envelope) -> str:
     return f"jelmore.events.{noun}.{token(key)}"
 
 
+def takes(pattern: str, subject: str) -> bool:
+    """Whether every subject that ``subject`` stands for is one that ``pattern`` stands for."""
+    ours, theirs = pattern.split("."), subject.split(".")
+    for position, word in enumerate(ours):
+        if word == ">":
+            return len(theirs) > position
+        if position >= len(theirs) or theirs[position] == ">" or word not in ("*", theirs[position]):
+            return False
+    return len(ours) == len(theirs)
+
+
 def action_subject(action: str) -> str:
     """Where the responder publishes an action for the pipeline to obey."""
     return f"jelmore.actions.{token(action)}"
@@ -45,6 +57,12 @@ def action_subject(action: str) -> str:
 def partition_filter(partition: int) -> str:
     """The stored subjects of one partition: ``jelmore.events.<noun>.<partition>.<key>``."""
     return f"jelmore.events.*.{partition}.*"
+
+
+def as_published(stored: str) -> str:
+    """The subject on which a message was published, from the one under which the stream keeps it: no partition."""
+    words = stored.split(".")
+    return ".".join([*words[:3], words[4]]) if len(words) == 5 else stored
 
 
 def dead_letter_subject(partition: int) -> str:

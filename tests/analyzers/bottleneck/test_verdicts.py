@@ -231,7 +231,7 @@ def test_counts_never_fall_below_nothing_whatever_order_events_come_in(queue: Ca
     generator = random.Random(4)
     events = [event for event in events_of(served) if generator.random() > 0.1]
     events.sort(key=lambda event: event.time.timestamp() + generator.uniform(0, 60))
-    analyzer = BottleneckAnalyzer()
+    analyzer = BottleneckAnalyzer(patience_seconds=0)
     for event in events:
         analyzer.observe(event)
         tally = analyzer.line.tallies[0]

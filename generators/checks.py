@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
+from jelmon.generators.panels import panels_of
 from jelmon.generators.promql import Analysis, Limits, analyse
 from jelmon.generators.series import TARGET_LABELS, Series
 from jelmon.generators.series_text import is_series
@@ -111,6 +112,13 @@ def _check_references(alert: Alert, bundle: Bundle) -> None:
     if alert.escalation is not None and alert.escalation not in bundle.escalations:
         fields.at("escalation").refuse(
             f"unknown escalation {alert.escalation!r}", hint=did_you_mean(alert.escalation, bundle.escalations)
+        )
+    if alert.panel is not None and alert.dashboard is None:
+        fields.at("panel").refuse("a panel needs a dashboard", hint="dashboard: pipeline")
+    elif alert.panel is not None and alert.panel not in (titles := panels_of(alert.dashboard or "")):
+        fields.at("panel").refuse(
+            f"the dashboard {alert.dashboard} has no panel {alert.panel!r}",
+            hint=did_you_mean(alert.panel, titles, otherwise="panels are named by their title"),
         )
     for name, place in alert.inhibited_by:
         if name not in bundle.alerts:

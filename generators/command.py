@@ -11,6 +11,7 @@ from jelmon.generators import (
     alertmanager,
     dashboards,
     event_reference,
+    kubernetes,
     output,
     prometheus,
     prometheus_tests,
@@ -31,6 +32,12 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "docs/events.md": lambda _: event_reference.render(),
 }
 """What is generated. Each gives path relative to the repository root -> text."""
+
+FORMATS: dict[str, dict[str, Callable[[Compilation], dict[str, str]]]] = {
+    "files": GENERATORS,
+    "kubernetes": {"objects of the Prometheus Operator": kubernetes.render},
+}
+"""What `--format` chooses from."""
 
 OWNED = (prometheus.RULES_FOLDER, prometheus_tests.TESTS_FOLDER, signal_tests.TESTS_FOLDER)
 """Folders in which a generated file that is generated no more is removed."""
@@ -53,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSIONS",
         help="what must understand the files (default: prometheus=2.42,alertmanager=0.25)",
     )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="files",
+        help="kubernetes: objects of the Prometheus Operator instead; needs --output",
+    )
     parser.epilog = """examples:
   jelmon generate                     compile rules/ and write every generated file
   jelmon generate --check             in CI: fail when a generated file is not current
@@ -65,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     root: Path = args.root
     if not (root / "rules").is_dir():
         raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="name the repository root with --root DIR")
-    files = generate(root, channel_urls=_urls(args.channel_url), target=args.target)
+    if args.format != "files" and args.output is None:
+        raise ConfigError("--format kubernetes needs --output DIR", hint="the objects are no part of the repository")
+    files = generate(root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format)
     target: Path = args.output or root
     found = output.changes(files, target, OWNED)
     if args.check:
@@ -81,7 +96,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def generate(root: Path, *, channel_urls: dict[str, str] | None = None, target: Target | None = None) -> dict[str, str]:
+def generate(
+    root: Path,
+    *,
+    channel_urls: dict[str, str] | None = None,
+    target: Target | None = None,
+    form: str = "files",
+) -> dict[str, str]:
     """Every generated file.
 
     Raises:
@@ -90,16 +111,16 @@ def generate(root: Path, *, channel_urls: dict[str, str] | None = None, target: 
     collecting = gc.isenabled()
     gc.disable()  # much is made and little dropped: collecting would walk over all of it again and again
     try:
-        return _generated(root, channel_urls, target)
+        return _generated(root, channel_urls, target, form)
     finally:
         if collecting:
             gc.enable()
 
 
-def _generated(root: Path, channel_urls: dict[str, str] | None, target: Target | None) -> dict[str, str]:
+def _generated(root: Path, channel_urls: dict[str, str] | None, target: Target | None, form: str) -> dict[str, str]:
     made = compile_bundle(root, channel_urls=channel_urls, target=target)
     files: dict[str, str] = {}
-    for generator in GENERATORS.values():
+    for generator in FORMATS[form].values():
         files.update(generator(made))
     return files
 

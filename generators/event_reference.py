@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from jelmon import events, stream
-from jelmon.generators.markdown import banner, table
+from jelmon.generators.text import banner, table
 
 _SOURCE = "src/jelmon/events.py"
 

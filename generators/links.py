@@ -1,6 +1,7 @@
 """Links from an alert to its runbook and dashboard, and the labels that every alert carries."""
 
 from jelmon.generators.definitions import Alert, Settings
+from jelmon.generators.panels import panels_of
 
 DASHBOARD_UIDS = {
     "pipeline": "jelmore-pipeline",
@@ -32,5 +33,10 @@ def annotations(alert: Alert, settings: Settings, labels: frozenset[str]) -> dic
             f"&var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in ("pipeline", "stage") if name in labels
         )
         notes["__dashboardUid__"] = uid
-        notes["dashboard_url"] = f"{settings.grafana_url}/d/{uid}?from=now-6h&to=now{variables}"
+        view = ""
+        if alert.panel:
+            panel = panels_of(alert.dashboard)[alert.panel]
+            notes["__panelId__"] = str(panel)
+            view = f"&viewPanel={panel}"
+        notes["dashboard_url"] = f"{settings.grafana_url}/d/{uid}?from=now-6h&to=now{variables}{view}"
     return notes

@@ -1,8 +1,11 @@
 """Catalogue and definitions to ``docs/metrics.md`` and ``docs/alerts.md``."""
 
+from datetime import UTC, datetime
+
 from jelmon.catalogue import CATALOGUE, Histogram, Metric, Service, of_service
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import (
+    SEVERITIES,
     Absent,
     Alert,
     Combined,
@@ -12,11 +15,14 @@ from jelmon.generators.definitions import (
     Regression,
     Signal,
 )
+from jelmon.generators.explain import hops
 from jelmon.generators.expressions import duration, number
-from jelmon.generators.markdown import banner, table
 from jelmon.generators.prometheus import RULES_FOLDER
 from jelmon.generators.rules import Compiled
+from jelmon.generators.text import banner, table
+from jelmon.generators.windows import mutes
 
+MOMENTS = (datetime(2026, 1, 6, 10, 0, tzinfo=UTC), datetime(2026, 1, 4, 3, 0, tzinfo=UTC))
 _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "equal to", "!=": "not equal to"}
 
 
@@ -79,6 +85,10 @@ def alerts_document(made: Compilation) -> dict[str, str]:
             ],
         ),
     ]
+    lines += ["", "## Who is told", ""]
+    lines += ["By severity and level, on a Tuesday morning and at 03:00 on a Sunday (UTC)."]
+    lines += ["`jelmon routes explain` answers for any labels and any moment.", ""]
+    lines += table(("alert", *(f"{moment:%A %H:%M}" for moment in MOMENTS)), _who_is_told(made))
     for one in made.compiled:
         lines += _alert_section(one, made)
     lines += ["", "## Signals", "", "What the definitions speak of. Each is recorded as `jelmore:<signal>`.", ""]
@@ -87,6 +97,24 @@ def alerts_document(made: Compilation) -> dict[str, str]:
         [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values() if not s.group],
     )
     return {"docs/alerts.md": "\n".join(lines) + "\n"}
+
+
+def _who_is_told(made: Compilation) -> list[tuple[str, ...]]:
+    """A row for each severity, and for each level of each escalation."""
+    cases = [(severity, {"severity": severity}) for severity in SEVERITIES if severity != "none"]
+    for escalation in made.bundle.escalations.values():
+        for place, level in enumerate(escalation.levels, 1):
+            labels = {"severity": "critical", "escalation": escalation.name, "escalation_level": str(place)}
+            cases.append((f"{escalation.name}, level {place} after {number(level.minutes)} minutes", labels))
+    return [(title, *(_told_at(made, labels, moment) for moment in MOMENTS)) for title, labels in cases]
+
+
+def _told_at(made: Compilation, labels: dict[str, str], moment: datetime) -> str:
+    told: dict[str, None] = {}
+    for hop in hops(made.routing.root, labels):
+        if not any(mutes(made.bundle.windows[name], moment) for name in hop.muted_in):
+            told.update(dict.fromkeys(made.routing.receivers[hop.receiver]))
+    return ", ".join(told) or "nobody"
 
 
 def _alert_section(one: Compiled, made: Compilation) -> list[str]:
@@ -175,4 +203,6 @@ def _amount(value: float, signal: Signal) -> str:
             return duration(value)
         case "boolean":
             return number(value)
+        case "score":
+            return f"{number(value)} of 100"
     return f"{number(value)} {signal.unit}"

@@ -1,11 +1,14 @@
 """Rendered files of the small bundle, byte by byte, and what promtool and amtool think of them and of ours."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from jelmon.errors import ConfigError
 from jelmon.generators.command import generate
 from jelmon.generators.targets import Target
 
@@ -42,6 +45,22 @@ def test_rendered_for_newer_versions(versions: str, bundle: Path, golden: Callab
     files = generate(bundle, target=Target.parse(versions))
 
     golden(f"alertmanager-{versions.split('=')[-1]}.yml", files["alertmanager/alertmanager.yml"])
+
+
+def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, str], None]) -> None:
+    """Groups are those of the rule files; the routes are the golden ones."""
+    windows = bundle / "rules/windows.yaml"
+    with pytest.raises(ConfigError, match="window 'weekend': the operator's time intervals know no time zone"):
+        generate(bundle, form="kubernetes")
+    windows.write_text(windows.read_text().replace("Europe/Berlin", "UTC"))
+    files, objects = generate(bundle), generate(bundle, form="kubernetes")
+    rules = {path: text for path, text in files.items() if path.startswith("deploy/prometheus/rules/")}
+
+    plain = [yaml.safe_load(text)["groups"] for text in rules.values()]
+    operator = [one for text in objects.values() if (one := yaml.safe_load(text))["kind"] == "PrometheusRule"]
+    assert [one["spec"]["groups"] for one in operator] == plain
+    assert all(re.fullmatch(r"[a-z0-9-]+", one["metadata"]["name"]) for one in operator)
+    golden("kubernetes-alertmanager-config.yml", objects["deploy/kubernetes/alertmanager-config.yml"])
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["our bundle", "the small bundle"])

@@ -18,7 +18,7 @@ class Phase(IntEnum):
 class Visit:
     """One attempt of a card at a stage that is not over."""
 
-    __slots__ = ("attempt", "phase", "queued", "shared", "since", "started", "target", "worker")
+    __slots__ = ("attempt", "phase", "queued", "shared", "since", "started", "target")
 
     def __init__(self, attempt: int, phase: Phase, since: float) -> None:
         self.attempt = attempt
@@ -26,7 +26,6 @@ class Visit:
         self.since = since  # when the phase began
         self.queued: float | None = None
         self.started: float | None = None
-        self.worker: str | None = None
         self.shared: tuple[int, ...] = ()  # other stages that its worker also serves, as counted there
         self.target: int | None = None  # the stage that holds it up
 

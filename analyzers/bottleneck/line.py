@@ -10,6 +10,7 @@ from typing import Any
 
 from jelmon import events as e
 from jelmon.analyzers.bottleneck.journeys import Journey, Phase, Visit
+from jelmon.analyzers.bottleneck.sharing import Sharing
 from jelmon.analyzers.bottleneck.tally import ARRIVALS, FINISHES, STARTS, Run, Tally
 from jelmon.events import Event
 
@@ -38,6 +39,7 @@ class Line:
         self.began: float | None = None
         self.index: dict[str, int] = {}
         self.tallies: list[Tally] = []
+        self.sharing = Sharing(self.tallies, window_seconds=window_seconds)
         self.capacities: dict[int, int] = {}
         self.capacities_seen: dict[int, int] = {}
         self.order: tuple[str, ...] = ()
@@ -61,7 +63,6 @@ class Line:
         """Grows with every event that was used; a reader can tell whether anything is new."""
         self._held_for: dict[int, dict[int | None, int]] = {}
         self._presumed: dict[int, deque[tuple[Journey, int, Visit]]] = {}
-        self._serves: dict[str, dict[int, float]] = {}
         self._swept = float("-inf")
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             e.CardQueued: self._card_queued,
@@ -223,7 +224,7 @@ class Line:
         tally.last_start = self.clock
         tally.bucket.sums[STARTS] += 1
         if data.worker is not None:
-            self._occupy(visit, data.worker, stage)
+            visit.shared = self.sharing.occupy(data.worker, stage, self.clock)
 
     def _stage_finished(self, event: e.StageFinished, time: float) -> None:
         data = event.data
@@ -299,8 +300,8 @@ class Line:
             tally.v -= 1
         else:
             self._held(stage, visit.target, -1)
-        if visit.worker is not None:
-            self._release(visit, stage)
+        if visit.shared:
+            self.sharing.release(visit.shared, stage, self.clock)
         del journey.open[stage]
         if not finished:
             journey.closed[stage] = (max(journey.seen, visit.since), visit.attempt)
@@ -318,6 +319,7 @@ class Line:
     def _sweep(self) -> None:
         """Forget cards that ended a while ago, or are not heard of any more."""
         self._swept = self.clock
+        self.sharing.forget(self.clock)
         for times in (self.arrivals, self.departures):
             while times and times[0] < self.clock - 2 * self.window_seconds:
                 times.popleft()
@@ -389,39 +391,3 @@ class Line:
             stage = target
             seen.add(stage)
         return stage
-
-    # --- workers that serve several stages ---
-
-    def _occupy(self, visit: Visit, worker: str, stage: int) -> None:
-        visit.worker = worker
-        serves = self._serves.setdefault(worker, {})
-        serves[stage] = self.clock
-        if len(serves) == 1:
-            return
-        recent = self.clock - 2 * self.window_seconds
-        visit.shared = tuple(other for other, last in serves.items() if other != stage and last >= recent)
-        for other in visit.shared:
-            tally = self.tallies[other]
-            tally.advance(self.clock)
-            tally.elsewhere[stage] = tally.elsewhere.get(stage, 0) + 1
-
-    def _release(self, visit: Visit, stage: int) -> None:
-        for other in visit.shared:
-            tally = self.tallies[other]
-            tally.advance(self.clock)
-            tally.elsewhere[stage] -= 1
-            if not tally.elsewhere[stage]:
-                del tally.elsewhere[stage]
-        visit.shared = ()
-        visit.worker = None
-
-    def shares_workers(self, stage: int) -> set[int]:
-        """The other stages that workers of this one have served lately."""
-        recent = self.clock - 2 * self.window_seconds
-        return {
-            other
-            for serves in self._serves.values()
-            if len(serves) > 1 and serves.get(stage, float("-inf")) >= recent
-            for other, last in serves.items()
-            if other != stage and last >= recent
-        }

@@ -23,7 +23,7 @@ def pools_of(line: Line) -> list[int]:
     """The group of workers of each stage: stages whose workers serve each other are one."""
     pools = list(range(len(line.tallies)))
     for stage in range(len(pools)):
-        for other in line.shares_workers(stage):
+        for other in line.sharing.with_whom(stage, line.clock):
             low, high = sorted((pools[stage], pools[other]))
             pools = [low if pool == high else pool for pool in pools]
     return pools

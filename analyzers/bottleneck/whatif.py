@@ -64,7 +64,10 @@ def gains(line: Line, reports: dict[str, StageReport], now: float) -> dict[str, 
 
 
 def _is_coupled(line: Line, reports: dict[str, StageReport]) -> bool:
-    return any(report.mean_held_up > 0 or line.shares_workers(line.index[name]) for name, report in reports.items())
+    return any(
+        report.mean_held_up > 0 or line.sharing.with_whom(line.index[name], line.clock)
+        for name, report in reports.items()
+    )
 
 
 # --- percent of throughput ---

@@ -161,7 +161,7 @@ def test_a_shared_worker_makes_contention() -> None:
         assert ratio > 0.8, stage
     assert analyzer.report(at(590))["a"].cause is Cause.CONTENTION
     assert analyzer.cascade(at(590))["a"] > 80
-    assert analyzer.line.shares_workers(analyzer.line.index["a"]) == {analyzer.line.index["b"]}
+    assert analyzer.line.sharing.with_whom(analyzer.line.index["a"], analyzer.line.clock) == {analyzer.line.index["b"]}
 
 
 # --- events twice, late, never ---

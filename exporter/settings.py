@@ -1,5 +1,6 @@
 """The exporter's settings: environment variables, and flags that come before them."""
 
+import math
 import socket
 import uuid
 from collections.abc import Mapping
@@ -44,8 +45,12 @@ class ExporterSettings:
             raise ConfigError(
                 f"--web.telemetry-path: {self.telemetry_path!r} is not a path", hint="for example /metrics"
             )
+        if self.telemetry_path.startswith(("/-/", "/api/")) or self.telemetry_path == "/health":
+            raise ConfigError(f"--web.telemetry-path: {self.telemetry_path} has another use", hint="keep /metrics")
         if self.redis_url is not None and (
-            urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix") or "@" in self.redis_url
+            urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix")
+            or "@" in self.redis_url
+            or not _has_database(self.redis_url)
         ):
             raise ConfigError(
                 "REDIS_URL: not the address of a Redis server",
@@ -59,7 +64,7 @@ class ExporterSettings:
             raise ConfigError(f"REDIS_PREFIX: {self.redis_prefix!r} cannot begin a key", hint="for example jelmore")
         for name, value, least in (
             ("METRICS_COLLECTION_INTERVAL", self.collection_interval, 1.0),
-            ("METRICS_RETENTION_DAYS", self.retention, 60.0),
+            ("METRICS_RETENTION_DAYS", self.retention / 86400, 0.001),
             ("METRICS_LABEL_LIMIT", self.label_limit, 1),
             ("METRICS_SERIES_IDLE", self.series_idle, 60.0),
             ("METRICS_BATCH_EVENTS", self.batch_messages, 1),
@@ -98,11 +103,11 @@ class ExporterSettings:
         if environ.get("METRICS_RETENTION_DAYS"):
             values["retention"] = 86400 * _number(environ, "METRICS_RETENTION_DAYS")
         if environ.get("METRICS_LABEL_LIMIT"):
-            values["label_limit"] = int(_number(environ, "METRICS_LABEL_LIMIT"))
+            values["label_limit"] = _whole(environ, "METRICS_LABEL_LIMIT")
         if environ.get("METRICS_SERIES_IDLE"):
             values["series_idle"] = parse_duration(environ["METRICS_SERIES_IDLE"], name="METRICS_SERIES_IDLE")
         if environ.get("METRICS_BATCH_EVENTS"):
-            values["batch_messages"] = int(_number(environ, "METRICS_BATCH_EVENTS"))
+            values["batch_messages"] = _whole(environ, "METRICS_BATCH_EVENTS")
         if environ.get("METRICS_BATCH_INTERVAL"):
             values["batch_seconds"] = parse_duration(environ["METRICS_BATCH_INTERVAL"], name="METRICS_BATCH_INTERVAL")
         if environ.get("JELMON_HOST"):
@@ -114,8 +119,24 @@ class ExporterSettings:
         return cls(**(values | given))
 
 
+def _has_database(url: str) -> bool:
+    """The client takes a database that is no number for database 0."""
+    parts = urlsplit(url)
+    return parts.scheme == "unix" or parts.path.strip("/").isdecimal() or parts.path in ("", "/")
+
+
+def _whole(environ: Mapping[str, str], name: str) -> int:
+    try:
+        return int(environ[name])
+    except ValueError as error:
+        raise ConfigError(f"{name}: {environ[name]!r} is not a whole number", hint="write 200, for example") from error
+
+
 def _number(environ: Mapping[str, str], name: str) -> float:
     try:
-        return float(environ[name])
-    except ValueError as error:
-        raise ConfigError(f"{name}: {environ[name]!r} is not a number") from error
+        value = float(environ[name])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"{name}: {environ[name]!r} is not a number", hint="write 7 or 0.5, for example")
+    return value

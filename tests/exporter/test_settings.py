@@ -40,12 +40,28 @@ def test_the_password_of_redis_comes_from_a_file(tmp_path: Path) -> None:
     assert "secret" not in repr(settings)
 
 
+@pytest.mark.parametrize("path", ["metrics", "/", "/-/ready", "/health", "/api/v1/events"])
+def test_figures_have_a_path_of_their_own(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--web.telemetry-path"):
+        ExporterSettings.from_environ({}, telemetry_path=path)
+
+
+@pytest.mark.parametrize("url", ["redis://h", "redis://h:6379/", "rediss://h:6379/3", "unix:///run/redis.sock?db=1"])
+def test_addresses_of_redis(url: str) -> None:
+    assert ExporterSettings.from_environ({"REDIS_URL": url}).redis_url == url
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
         ({"METRICS_COLLECTION_INTERVAL": "often"}, "METRICS_COLLECTION_INTERVAL: 'often' is not a duration"),
         ({"METRICS_COLLECTION_INTERVAL": "10ms"}, "METRICS_COLLECTION_INTERVAL: 0.01 is too small"),
         ({"METRICS_RETENTION_DAYS": "week"}, "METRICS_RETENTION_DAYS: 'week' is not a number"),
+        ({"METRICS_RETENTION_DAYS": "nan"}, "METRICS_RETENTION_DAYS: 'nan' is not a number"),
+        ({"METRICS_RETENTION_DAYS": "-1"}, "METRICS_RETENTION_DAYS: -1 is too small"),
+        ({"METRICS_LABEL_LIMIT": "inf"}, "METRICS_LABEL_LIMIT: 'inf' is not a whole number"),
+        ({"METRICS_BATCH_EVENTS": "2.5"}, "METRICS_BATCH_EVENTS: '2.5' is not a whole number"),
+        ({"REDIS_URL": "redis://host:6379/first"}, "REDIS_URL: not the address of a Redis server"),
         ({"METRICS_LABEL_LIMIT": "0"}, "METRICS_LABEL_LIMIT: 0 is too small"),
         ({"REDIS_URL": "localhost:6379"}, "REDIS_URL: not the address of a Redis server"),
         ({"REDIS_URL": "redis://:hunter2@host/0"}, "REDIS_PASSWORD_FILE"),

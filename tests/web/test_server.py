@@ -125,7 +125,17 @@ async def test_a_port_that_is_taken_is_told(folder: Path) -> None:
         with pytest.raises(ConfigError, match=f"cannot listen on {server.address}") as caught:
             await second.start(server.address)
 
-    assert "--web.listen-address" in caught.value.hint
+    assert caught.value.hint.startswith("another process has the port")
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"), [("192.0.2.1", "this machine has no such address"), ("no-such-host.invalid", "check the host")]
+)
+async def test_an_address_that_is_not_ours_is_told(host: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot listen on {host}") as caught:
+        await Server("test", checks=dict).start(ListenAddress(host, 0))
+
+    assert caught.value.hint.startswith(hint)
 
 
 async def test_configured_headers_stand_on_every_answer(folder: Path) -> None:

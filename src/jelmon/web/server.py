@@ -1,6 +1,7 @@
 """One service's HTTP server: routes, guard, limits, and a web config that is read again when it changes."""
 
 import asyncio
+import errno
 import logging
 import ssl
 import time
@@ -27,6 +28,11 @@ _HEADERS = 64
 _KEEP_ALIVE_SECONDS = 75  # longer than the usual scrape interval, so that Prometheus keeps its connection
 _HANDSHAKE_SECONDS = 10.0
 _SWEEP_SECONDS = 1.0
+_LISTEN_HINTS = {
+    errno.EADDRINUSE: "another process has the port: stop it, or choose one with --web.listen-address",
+    errno.EACCES: "ports below 1024 are for root: choose another with --web.listen-address",
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose one with --web.listen-address",
+}
 
 
 class Server:
@@ -92,7 +98,7 @@ class Server:
             await self._runner.cleanup()
             raise ConfigError(
                 f"cannot listen on {address}: {error.strerror or error}",
-                hint="another process has the port: stop it, or choose one with --web.listen-address",
+                hint=_LISTEN_HINTS.get(error.errno or 0, "check the host in --web.listen-address"),
             ) from error
         self.address = ListenAddress(*self._listeners[0].sockets[0].getsockname()[:2])
         for warning in self._config.warnings:

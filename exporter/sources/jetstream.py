@@ -120,13 +120,15 @@ class JetStreamSource:
                 self._down(error, attempt)
                 await self._pause(attempt)
                 attempt += 1
-        self._flows(None)
-        connected = time.monotonic()
+        connected, rounds = time.monotonic(), 0
 
         def able() -> bool:
-            nonlocal connected
+            nonlocal connected, rounds
             if client.is_connected:
                 connected = time.monotonic()
+                if rounds:  # a replica that got no partition in its first round has nothing to wait for
+                    self._flows(None)
+            rounds += 1
             return time.monotonic() < connected + DISCONNECTED_SECONDS
 
         async def own(partition: int, holding: Holding) -> None:
@@ -139,6 +141,7 @@ class JetStreamSource:
         owned = self._shop.own.cell(c.PARTITION_OWNED, str(partition))
         counting = Counting(partition, self._shop, holding.claim)
         self._mirror.own(partition)
+        self._deaf.add(partition)
         try:
             await counting.begin()
             owned.set(1)

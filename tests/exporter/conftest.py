@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from jelmon.exporter.view import View
 from jelmon.jetstream import NatsSettings
 from jelmon.settings import ListenAddress
 from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.stack.processes import Processes, free_port
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -163,3 +164,61 @@ def exporting() -> Callable[..., Any]:
             await exporter.stop()
 
     return run
+
+
+class Servers:
+    """A NATS and a Redis of this test's own, which it may ill-treat."""
+
+    def __init__(self, processes: Processes, tool: Callable[[str], Path], folder: Path) -> None:
+        self.processes = processes
+        self._tool = tool
+        self._folder = folder
+        self._nats_port = free_port()
+        self._redis_port = free_port()
+        self.nats_url = f"nats://127.0.0.1:{self._nats_port}"
+        self.redis_url = f"redis://127.0.0.1:{self._redis_port}/0"
+        self._start_nats()
+        self._start_redis()
+
+    def _start_nats(self) -> None:
+        launch.nats(self.processes, self._tool("nats-server"), self._folder / "nats", port=self._nats_port)
+
+    def _start_redis(self) -> None:
+        launch.redis(self.processes, self._tool("redis-server"), self._folder / "redis", port=self._redis_port)
+
+    async def start_nats(self) -> None:
+        await asyncio.to_thread(self._start_nats)
+
+    async def start_redis(self) -> None:
+        await asyncio.to_thread(self._start_redis)
+
+    async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """End a server, and wait until it is gone."""
+        self.processes.signal(name, number)
+        while any(child.name == name and child.alive() for child in self.processes._children):
+            await asyncio.sleep(0.02)
+
+    @property
+    def redis_folder(self) -> Path:
+        return self._folder / "redis"
+
+
+@pytest.fixture
+def servers(own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path) -> Servers:
+    return Servers(own_processes, tool, tmp_path)
+
+
+@pytest.fixture
+def cards(say: Any) -> Callable[[int, int], list[e.Envelope]]:
+    """A function that makes start and finish of the cards with these numbers; each takes 1.5 seconds."""
+
+    def make(first: int, last: int) -> list[e.Envelope]:
+        events: list[e.Envelope] = []
+        for number in range(first, last):
+            events += [
+                say.card_started(f"card-{number}", at=number),
+                say.card_finished(f"card-{number}", at=number + 1.5),
+            ]
+        return events
+
+    return make

@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 import nats
-import pytest
 
 from jelmon import catalogue as c
 from jelmon import events as e
@@ -24,70 +23,12 @@ from jelmon.exporter.state.redis import RedisStore
 from jelmon.exporter.state.store import StoreUnavailableError
 from jelmon.exporter.view import View
 from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
+from jelmon.stack.processes import free_port
 from jelmon.stream import STREAM, subject_of
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]
 HERE = Path(__file__).parent
-
-
-class Servers:
-    """A NATS and a Redis of this test's own, which it may ill-treat."""
-
-    def __init__(self, processes: Processes, tool: Callable[[str], Path], folder: Path) -> None:
-        self.processes = processes
-        self._tool = tool
-        self._folder = folder
-        self._nats_port = free_port()
-        self._redis_port = free_port()
-        self.nats_url = f"nats://127.0.0.1:{self._nats_port}"
-        self.redis_url = f"redis://127.0.0.1:{self._redis_port}/0"
-        self._start_nats()
-        self._start_redis()
-
-    def _start_nats(self) -> None:
-        launch.nats(self.processes, self._tool("nats-server"), self._folder / "nats", port=self._nats_port)
-
-    def _start_redis(self) -> None:
-        launch.redis(self.processes, self._tool("redis-server"), self._folder / "redis", port=self._redis_port)
-
-    async def start_nats(self) -> None:
-        await asyncio.to_thread(self._start_nats)
-
-    async def start_redis(self) -> None:
-        await asyncio.to_thread(self._start_redis)
-
-    async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
-        """End a server, and wait until it is gone."""
-        self.processes.signal(name, number)
-        while any(child.name == name and child.alive() for child in self.processes._children):
-            await asyncio.sleep(0.02)
-
-    @property
-    def redis_folder(self) -> Path:
-        return self._folder / "redis"
-
-
-@pytest.fixture
-def servers(own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path) -> Servers:
-    return Servers(own_processes, tool, tmp_path)
-
-
-@pytest.fixture
-def cards(say: Any) -> Callable[[int, int], list[e.Envelope]]:
-    """A function that makes start and finish of the cards with these numbers; each takes 1.5 seconds."""
-
-    def make(first: int, last: int) -> list[e.Envelope]:
-        events: list[e.Envelope] = []
-        for number in range(first, last):
-            events += [
-                say.card_started(f"card-{number}", at=number),
-                say.card_finished(f"card-{number}", at=number + 1.5),
-            ]
-        return events
-
-    return make
 
 
 def figures(view: View) -> tuple[Any, ...]:
@@ -124,7 +65,7 @@ async def ready(exporter: Exporter, until: Until) -> None:
 
 
 async def test_kill_9_before_and_after_checkpoints(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
+    servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
     """Eight hard exits in one run, before a checkpoint and between checkpoint and acknowledgement."""
     await publish(servers.nats_url, cards(0, 4000))
@@ -155,7 +96,7 @@ class LosesReplies(RedisStore):
             raise StoreUnavailableError("the reply was lost")
 
 
-async def test_lost_reply_of_a_checkpoint(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_lost_reply_of_a_checkpoint(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     store = LosesReplies(servers.redis_url)
     async with exporting(nats_url=servers.nats_url, store=store) as exporter:
         await ready(exporter, until)
@@ -166,9 +107,7 @@ async def test_lost_reply_of_a_checkpoint(servers: Servers, exporting: Exporting
         assert figures(exporter.view) == exactly(500)
 
 
-async def test_redelivery_and_publisher_retries(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
-) -> None:
+async def test_redelivery_and_publisher_retries(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """The same id under a new sequence: JetStream's own window is not relied on."""
     client = await nats.connect(servers.nats_url)
     try:
@@ -189,7 +128,7 @@ async def test_redelivery_and_publisher_retries(
 
 
 async def test_duplicates_are_known_after_a_restart(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
+    servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
     """The horizon of ids is part of what is committed."""
     events = cards(0, 100)
@@ -210,7 +149,7 @@ async def test_duplicates_are_known_after_a_restart(
         await client.close()
 
 
-async def test_nats_restarted(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_nats_restarted(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
         await ready(exporter, until)
         await publish(servers.nats_url, cards(0, 300))
@@ -225,7 +164,7 @@ async def test_nats_restarted(servers: Servers, exporting: Exporting, cards: Any
         assert exporter.source.up
 
 
-async def test_nats_frozen(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_nats_frozen(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """A server that is there but says nothing: noticed, told, and counted on when it thaws."""
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
         await ready(exporter, until)
@@ -244,7 +183,7 @@ async def test_nats_frozen(servers: Servers, exporting: Exporting, cards: Any, u
 
 
 async def test_stream_purged_before_it_was_counted(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
+    servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
     """What was dropped uncounted is counted as lost; what comes after is counted."""
     settings = {"nats_url": servers.nats_url, "redis_url": servers.redis_url}
@@ -268,7 +207,7 @@ async def test_stream_purged_before_it_was_counted(
         await client.close()
 
 
-async def test_stream_recreated(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_stream_recreated(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """Its sequences begin anew; counts go on, and events that were counted before are not counted again."""
     client = await nats.connect(servers.nats_url)
     try:
@@ -289,7 +228,7 @@ async def test_stream_recreated(servers: Servers, exporting: Exporting, cards: A
         await client.close()
 
 
-async def test_redis_restarted(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_redis_restarted(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """Counting waits; the last committed figures are served all the while."""
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
         await ready(exporter, until)
@@ -309,7 +248,7 @@ async def test_redis_restarted(servers: Servers, exporting: Exporting, cards: An
         assert figures(exporter.view) == exactly(600)
 
 
-async def test_redis_emptied(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_redis_emptied(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """The owner that lives writes everything again."""
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
         await ready(exporter, until)
@@ -326,7 +265,7 @@ async def test_redis_emptied(servers: Servers, exporting: Exporting, cards: Any,
         assert figures(successor.view) == exactly(600)
 
 
-async def test_redis_rolled_back(servers: Servers, exporting: Exporting, cards: Any, until: Until) -> None:
+async def test_redis_rolled_back(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """Redis loses its newest writes, the owner lives: values and position fall back together and are written again."""
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
         await ready(exporter, until)
@@ -345,7 +284,7 @@ async def test_redis_rolled_back(servers: Servers, exporting: Exporting, cards: 
 
 
 async def test_redis_rolled_back_and_the_owner_gone(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
+    servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
     """A successor counts again from the older position, from the stream."""
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
@@ -364,7 +303,7 @@ async def test_redis_rolled_back_and_the_owner_gone(
         assert figures(successor.view) == exactly(600)
 
 
-async def _copy_append_only_file(servers: Servers, *, restore: bool) -> None:
+async def _copy_append_only_file(servers: Any, *, restore: bool) -> None:
     """Keep what Redis has on disk now, or put it back."""
     folder = servers.redis_folder
     for name in ("appendonly.aof", "appendonlydir"):  # Redis 6, Redis 7
@@ -377,9 +316,7 @@ async def _copy_append_only_file(servers: Servers, *, restore: bool) -> None:
             await asyncio.to_thread(shutil.copy, source, target)
 
 
-async def test_an_owner_that_was_paused_is_fenced(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
-) -> None:
+async def test_an_owner_that_was_paused_is_fenced(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """Paused beyond its lease and woken, it can write nothing; both show the same in the end."""
     port = free_port()
     command = [sys.executable, "-m", "jelmon", "exporter", "--web.listen-address", str(port)]
@@ -424,7 +361,7 @@ async def _scraped(port: int, name: str, expected: float) -> None:
 
 
 async def test_three_replicas_show_the_same_and_one_may_die(
-    servers: Servers, exporting: Exporting, cards: Any, until: Until
+    servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
     """Under load, each replica serves the committed whole, also while another is killed."""
     settings = {"nats_url": servers.nats_url, "redis_url": servers.redis_url}

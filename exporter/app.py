@@ -19,6 +19,7 @@ from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, rend
 from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.overview import overview
 from jelmon.exporter.pipelines import load_pipelines
+from jelmon.exporter.realtime import RealtimeFigures
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
 from jelmon.exporter.sources.jetstream import JetStreamSource
@@ -88,6 +89,7 @@ class Exporter:
             batch=settings.batch_messages,
             batch_seconds=settings.batch_seconds,
         )
+        self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
         self.system = SystemCollector(self.own, settings.host)
         self.others = OtherSources(settings, self.own, self.store)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
@@ -124,6 +126,8 @@ class Exporter:
             asyncio.create_task(self.others.run(), name="others"),
             asyncio.create_task(self.mirror.run(), name="mirror"),
         ]
+        if self.realtime is not None:
+            self._tasks.append(asyncio.create_task(self.realtime.run(), name="real-time figures"))
         logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
 
     async def stop(self) -> None:
@@ -150,9 +154,10 @@ class Exporter:
     def checks(self) -> Mapping[str, web.Check]:
         """What the exporter depends on. It is ready when events come in and all that was counted is known."""
         store_up = self.own.cell(c.STATE_STORE_UP).value == 1
+        warm = self.view.complete and (self.realtime is None or self.realtime.warm)
         return {
             "events": web.Check(self.source.up, self.source.trouble),
-            "state": web.Check(store_up and self.view.complete, "" if self.view.complete else "not loaded yet"),
+            "state": web.Check(store_up and warm, "" if warm else "not loaded yet"),
         }
 
     def notes(self) -> list[str]:

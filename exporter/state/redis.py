@@ -87,6 +87,22 @@ class RedisStore:
             everything == 1,
         )
 
+    async def publish(self, hashes: Mapping[str, Mapping[str, Any]], seconds: int) -> None:
+        """Write hashes (by key without the prefix) that expire after some seconds.
+
+        Raises:
+            StoreUnavailableError: not written.
+        """
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for key, fields in hashes.items():
+                    mapping: dict[Any, Any] = dict(fields)
+                    pipeline.hset(f"{self._prefix}:{key}", mapping=mapping)
+                    pipeline.expire(f"{self._prefix}:{key}", seconds)
+                await pipeline.execute()
+        except _TROUBLE as error:
+            raise unavailable(error) from error
+
     async def _call(self, script: Any, keys: list[str], arguments: list[Any]) -> Any:
         try:
             return await script(keys=keys, args=arguments)

@@ -68,14 +68,14 @@ def run(settings: DemoSettings, console: Console) -> int:
     except Interrupted:
         interrupted = True
     except JelmonError:
-        keep = True  # the logs tell why
+        keep = any((folder / "logs").iterdir())  # they tell why
         raise
     finally:
         console.print("everything is stopped" if not (still := _open(ports)) else f"[red]still open: {still}[/red]")
         if keep:
             console.print(f"data and logs are kept in {folder}")
         else:
-            subprocess.run(["rm", "-rf", str(folder)], check=False)  # files of another user included
+            shutil.rmtree(folder, ignore_errors=True)
     if proof is None:
         return 130
     _report(proof, console)

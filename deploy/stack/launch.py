@@ -136,7 +136,10 @@ def postgres(
             cwd="/",
         )
         if result.returncode:
-            raise SourceError(f"initdb failed: {result.stderr.strip() or result.stdout.strip()}")
+            raise SourceError(
+                f"initdb failed: {result.stderr.strip() or result.stdout.strip()}",
+                hint=f"is there room in {folder.parent}? TMPDIR names another place",
+            )
     child = processes.start(
         "postgres",
         [postgres_program, "-D", data, "-c", "listen_addresses=127.0.0.1", "-p", str(port), "-k", ""],

@@ -206,15 +206,18 @@ def _unpack(package: str, archives: list[Path]) -> None:
     """Unpack a package and those it depends on into a folder of its own, which appears only when it is complete."""
     work, target = cache_folder() / "unpacking", cache_folder() / "debian" / package
     shutil.rmtree(work, ignore_errors=True)
-    for archive in archives:
-        _run(["dpkg", "-x", str(archive), str(work)], timeout=_APT_TIMEOUT_SECONDS)
-    for name in _RELOCATED:
-        _relocate(work / name)
-    target.parent.mkdir(exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    work.rename(target)
-    for archive in archives:
-        archive.unlink()
+    try:
+        for archive in archives:
+            _run(["dpkg", "-x", str(archive), str(work)], timeout=_APT_TIMEOUT_SECONDS)
+        for name in _RELOCATED:
+            _relocate(work / name)
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        work.rename(target)
+    finally:  # where the disk is full, nothing of it may stay
+        for archive in archives:
+            archive.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _relocate(program: Path) -> None:

@@ -25,7 +25,7 @@ from jelmon.stream import STREAM
 
 logger = logging.getLogger(__name__)
 
-SUBJECTS = tuple(f"jelmore.events.{noun}.>" for noun in ("card", "stage", "pipeline", "action"))
+SUBJECTS = tuple(f"jelmore.events.{noun}.>" for noun in ("card", "stage", "pipeline", "action", "test"))
 DECLARATIONS = "jelmore.events.pipeline.>"
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
@@ -35,7 +35,9 @@ _TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
 class Follower:
-    """Calls ``take`` with every event about cards, stages, pipelines and actions, in the order of the stream."""
+    """Calls ``take`` with every event about cards, stages, tests, pipelines and actions, in the order
+    of the stream.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The analyzers that follow events, put together: bottlenecks, suggestions, health. One consumer feeds them all."""
+"""The analyzers that follow events, put together: bottlenecks, attribution, suggestions, health; with one consumer."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jelmon.analyzers.attribution.board import AttributionBoard
 from jelmon.analyzers.bottleneck.service import BottleneckService, BottleneckSettings
 from jelmon.analyzers.health import HealthBoard, HealthSettings
 from jelmon.analyzers.health import settings_file as health_file
@@ -126,6 +127,10 @@ class PipelineAnalyzers:
         if self._resources is not None:
             resources = self._resources
             watch.usage = lambda: resources.usage
+        self._attribution = AttributionBoard(
+            instruments, usage=watch.usage, leads=lambda: self._lease.held and self.bottleneck.connected
+        )
+        self.bottleneck.takers.append(self._attribution.take)
         self.health: HealthBoard | None = None
         if health:
             self.health = HealthBoard(
@@ -154,5 +159,6 @@ class PipelineAnalyzers:
             group.create_task(self._lease.run())
             group.create_task(self.bottleneck.run())
             group.create_task(self.desk.run())
+            group.create_task(self._attribution.run())
             if self._resources is not None:
                 group.create_task(self._resources.run())

@@ -76,6 +76,11 @@ class BottleneckService:
         for take in self.takers:
             take(event)
 
+    @property
+    def connected(self) -> bool:
+        """Whether events can come in."""
+        return self._follower.connected
+
     def checks(self) -> dict[str, Check]:
         """What it depends on, for the health endpoints."""
         follower = self._follower

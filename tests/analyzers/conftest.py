@@ -1,4 +1,4 @@
-"""Servers of our own for the analyzers: the stream of events has one name, so who fills it needs a NATS of their own."""
+"""Servers of the analyzers' own: the stream of events has one name, so who fills it needs a NATS for itself."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -214,9 +214,7 @@ def bench_ingest(count: int, *, ordinary: bool, batches: bool, ours: bool) -> No
     per_card = len(_steps(STAGES))
     with Stack() as stack:
         total, size = asyncio.run(publish(stack.nats_url, traffic(count // per_card)))
-        say(
-            f"{total} events of {size:.0f} bytes, {per_card} a card, 16 partitions, NATS and Redis on this machine"
-        )
+        say(f"{total} events of {size:.0f} bytes, {per_card} a card, 16 partitions, NATS and Redis on this machine")
         if ours:
             rates["ours"] = row("ours", run_child("ours", stack.nats_url, stack.redis_url, total), total)
         if ordinary:

@@ -162,7 +162,7 @@ def stage_queued(ledger: Ledger, event: StageQueued, time: int) -> bool:
     life.queued = time
     if life.live:
         stage.queue_depth.add()
-        stage.waiting.add(time, life)
+        stage.waiting.fresh.append((time, life))
     return True
 
 
@@ -201,7 +201,7 @@ def stage_started(ledger: Ledger, event: StageStarted, time: int) -> bool:
     life.started = time
     if life.live:
         stage.in_progress.add()
-        stage.running.add(time, life)
+        stage.running.fresh.append((time, life))
     return _count_run_started(pipeline, stage, time)
 
 

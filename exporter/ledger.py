@@ -189,9 +189,9 @@ class Ledger:
             self._over.append((card.touched, card))
         for (stage, _), life in card.runs.items():
             if life.live and life.started is not None:
-                pipeline.stage(stage).running.add(life.started, life)
+                pipeline.stage(stage).running.fresh.append((life.started, life))
             elif life.live and life.queued is not None:
-                pipeline.stage(stage).waiting.add(life.queued, life)
+                pipeline.stage(stage).waiting.fresh.append((life.queued, life))
 
     # --- forgetting ---
 

@@ -73,22 +73,24 @@ class Outcomes:
 class Ages:
     """The lives that wait (or run) now, to tell the oldest. Those that are over are dropped lazily."""
 
-    __slots__ = ("_alive", "_heap")
+    __slots__ = ("_alive", "_heap", "fresh")
 
     def __init__(self, alive: Callable[[Life, int], bool]) -> None:
         self._heap: list[tuple[int, int, Life]] = []
         self._alive = alive
+        self.fresh: list[tuple[int, Life]] = []  # since `oldest` was last asked; most are over by the next time
 
-    def add(self, time: int, life: Life) -> None:
-        heapq.heappush(self._heap, (time, next(_ties), life))
-
-    def oldest(self, alive: float) -> float | None:
-        """The earliest time, in seconds; ``alive`` is how many there are, so that the dead never pile up."""
-        heap = self._heap
-        if len(heap) > 2 * alive + 64:
-            heap[:] = [entry for entry in heap if self._alive(entry[2], entry[0])]
+    def oldest(self, count: float) -> float | None:
+        """The earliest time, in seconds; ``count`` is how many are alive, so that the dead never pile up."""
+        heap, alive = self._heap, self._alive
+        for time, life in self.fresh:
+            if alive(life, time):
+                heapq.heappush(heap, (time, next(_ties), life))
+        self.fresh.clear()
+        if len(heap) > 2 * count + 64:
+            heap[:] = [entry for entry in heap if alive(entry[2], entry[0])]
             heapq.heapify(heap)
-        while heap and not self._alive(heap[0][2], heap[0][0]):
+        while heap and not alive(heap[0][2], heap[0][0]):
             heapq.heappop(heap)
         return heap[0][0] / MICRO if heap else None
 
@@ -121,7 +123,10 @@ class StageSeries:
         self.waiting = Ages(_waits)
         self.running = Ages(_runs)
         self.transitions: dict[str, Cell] = {}
-        if pipeline != OVERFLOW:  # pipelines above the limit share cells, so nobody knows their oldest
+        if pipeline == OVERFLOW:  # pipelines above the limit share cells, so nobody knows their oldest
+            self.queue_depth.refresh = self.waiting.fresh.clear
+            self.in_progress.refresh = self.running.fresh.clear
+        else:
             self.queue_depth.refresh = self._set_oldest_waiting
             self.in_progress.refresh = self._set_oldest_running
 

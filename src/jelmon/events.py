@@ -481,7 +481,7 @@ def _explained(payload: bytes, error: msgspec.ValidationError) -> EventError:
     """Turn msgspec's message into ours; off the hot path, so a second look at the payload is fine."""
     try:
         kind = msgspec.json.decode(payload, type=_TypeOnly).type
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # what comes after the fault was not read yet
         return EventError(
             f"event is not a CloudEvent: {error}", reason=Rejection.INVALID, hint="send one CloudEvents 1.0 JSON object"
         )

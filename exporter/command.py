@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 from jelmon.exporter.app import Exporter
+from jelmon.exporter.dry_run import dry_run
+from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.settings import DEFAULT_ADDRESS, ExporterSettings
+from jelmon.exporter.view import View
 from jelmon.jetstream import add_nats_arguments
 from jelmon.settings import ListenAddress, parse_duration
 
@@ -19,6 +22,7 @@ examples:
   jelmon exporter --state.path /var/lib/jelmon/state   counters survive restarts, without Redis
   jelmon exporter --pipelines pipelines.yaml           for pipelines that do not declare themselves
   jelmon exporter --targets targets.yaml               probe services as well
+  jelmon exporter --dry-run events.jsonl               what these events would give, without any server
   jelmon exporter --check-config                       check flags, environment and files, then leave
 
 environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, JELMON_STATE_PATH, JELMON_HOST, JELMON_PIPELINES,
@@ -73,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="how often system figures are read (default: METRICS_COLLECTION_INTERVAL, else 30s)",
     )
+    parser.add_argument(
+        "--dry-run",
+        type=Path,
+        metavar="FILE",
+        help="print what would be exposed after the events of this JSON Lines file (- is standard input), then leave",
+    )
     parser.add_argument("--check-config", action="store_true", help="check flags, environment and files, then leave")
 
 
@@ -96,10 +106,23 @@ def run(args: argparse.Namespace) -> int:
         if args.collection_interval
         else None,
     )
+    if args.dry_run is not None:
+        return _dry_run(args.dry_run, settings)
     if args.check_config:
         return asyncio.run(_check(settings))
     asyncio.run(_serve(settings))
     return 0
+
+
+def _dry_run(path: Path, settings: ExporterSettings) -> int:
+    view = View()
+    if settings.pipelines_file is not None:
+        view.declare("file", load_pipelines(settings.pipelines_file))
+    page, faults = dry_run(path, settings, view)
+    sys.stdout.write(page)
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    return 1 if faults else 0
 
 
 async def _check(settings: ExporterSettings) -> int:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from jelmon.catalogue import BY_SERIES
 from jelmon.generators.compiler import Compilation
-from jelmon.generators.definitions import Absent, Compare, Regression
+from jelmon.generators.definitions import Absent, Combined, Compare, Condition, Regression, simple_conditions
 from jelmon.generators.expressions import NOT_FOR_MATCHING, duration, number
 from jelmon.generators.prometheus import RULES_FOLDER, quoted
 from jelmon.generators.rules import Compiled, Group
-from jelmon.generators.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, true
+from jelmon.generators.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, with_leaf
 
 TESTS_FOLDER = "rules/tests/generated"
 
@@ -108,7 +108,8 @@ class _Writer:
             found.append(
                 Case("without any input nothing fires", checks=[(self._firing("alertname"), self._steady(), [])])
             )
-        if any(isinstance(leaf, Regression) for leaf in self._leaves):
+        keys = {key_of(leaf) for leaf in self._leaves}
+        if any(kind == "regression" and ("signal", signal) not in keys for kind, signal in keys):
             self._by_history = True
             found += self._truth_tables(self._rows, "without an analyzer, by median and MAD")
         return found
@@ -173,7 +174,7 @@ class _Writer:
         for row in rows:
             for (kind, signal), value in row.values.items():
                 if value is not None:
-                    for series, amount in self._inputs(kind, signal, value, row.labels):
+                    for series, amount in self._inputs(kind, signal, value, row):
                         found[series] = f"{number(amount)}{shape}"
             if row.threshold_from is not None:
                 found[self._threshold_series(row.labels)] = f"{number(row.threshold_from)}{shape}"
@@ -182,8 +183,8 @@ class _Writer:
             found[_selector(name, {"analyzer": "regression", "job": "jelmon-analyzer"})] = f"0+{self._interval:g}x600"
         return list(found.items())
 
-    def _inputs(self, kind: str, signal: str, value: float, row: Labels) -> list[tuple[str, float]]:
-        labels = self._signal_labels(signal, row)
+    def _inputs(self, kind: str, signal: str, value: float, row: Row) -> list[tuple[str, float]]:
+        labels = self._signal_labels(signal, row.labels)
         record = self._made.known.records[signal]
         if kind == "signal":
             return [(_selector(record, labels), value)]
@@ -199,8 +200,9 @@ class _Writer:
         own |= {"signal": signal, "job": "jelmon-analyzer", "instance": "a-instance"}
         worse = sign(leaf, self._directions)
         near = "upper" if worse < 0 else "lower"
+        itself = [] if ("signal", signal) in row.values else [(_selector(record, labels), 1.0)]
         return [
-            (_selector(record, labels), 1.0),
+            *itself,
             (_selector("jelmore_regression_change_ratio", own), value),
             (_selector(f"jelmore_regression_change_{near}_ratio", own), worse * (leaf.lower_bound + 0.01)),
             (_selector("jelmore_regression_q_value", own), leaf.q_value / 2),
@@ -254,45 +256,45 @@ class _Writer:
 
     def _threshold_cases(self) -> list[Case]:
         """Declared thresholds, and overrides for some labels."""
-        declaring = self._with_threshold_from()
-        others = {key: value for row in self._rows if row.fires for key, value in row.values.items()}
         rows: list[Row] = []
-        if declaring is not None and self._row_label:
-            declared = declaring.threshold * 2 or 1.0
-            moved = replace(declaring, threshold=declared)
-            rows += [
-                Row(
-                    {self._row_label: f"declared-{place}"},
-                    {**others, key_of(declaring): value},
-                    true(moved, {key_of(declaring): value}, self._directions),
-                    declared,
-                )
-                for place, value in enumerate(edges(declaring, self._directions, declared), 1)
-            ]
         for leaf in self._leaves:
             if not isinstance(leaf, Compare):
                 continue
+            if leaf.threshold_from and self._row_label:
+                declared = leaf.threshold * 2 or 1.0
+                labels = [{self._row_label: f"declared-{place}"} for place in range(1, 4)]
+                rows += self._moved(leaf, declared, labels, threshold_from=declared)
             for number_of, override in enumerate(leaf.overrides, 1):
-                moved = replace(leaf, threshold=override.threshold)
-                rows += [
-                    Row(
-                        {**dict(override.labels), "job": f"override-{number_of}-{place}"},
-                        {**others, key_of(leaf): value},
-                        true(moved, {key_of(leaf): value}, self._directions),
-                    )
-                    for place, value in enumerate(edges(leaf, self._directions, override.threshold), 1)
-                ]
+                jobs = [f"override-{number_of}-{place}" for place in range(1, 4)]
+                rows += self._moved(leaf, override.threshold, [{**dict(override.labels), "job": job} for job in jobs])
         if not rows:
             return []
         by = sorted({"job", *(name for row in rows for name in row.labels)})
         samples = []
         for row in rows:
             if row.fires:
-                labels = {**self._signal_labels(self._alert.signals[0], row.labels)}
-                samples.append(_selector("", {name: labels[name] for name in by if name in labels}))
+                own = self._signal_labels(self._alert.signals[0], row.labels)
+                samples.append(_selector("", {name: own[name] for name in by if name in own}))
         shape = f"x{round(self._steady() / self._interval) + 2}"
         check = (self._firing(*by), self._steady(), samples)
         return [Case("other thresholds, declared or overridden", self._series(rows, shape), [check])]
+
+    def _moved(
+        self, leaf: Compare, threshold: float, labels: list[Labels], *, threshold_from: float | None = None
+    ) -> list[Row]:
+        """Rows around another threshold of one condition, with the others such that this one decides."""
+        moved = replace(leaf, threshold=threshold)
+        alert = with_leaf(self._alert, leaf, moved)
+        values = edges(leaf, self._directions, threshold)
+        for row in self._rows:
+            around = [{**row.values, key_of(leaf): value} for value in values]
+            outcomes = [holds(alert, one, self._directions) for one in around]
+            if len(set(outcomes)) > 1:
+                return [
+                    Row(own, one, fires, threshold_from)
+                    for own, one, fires in zip(labels, around, outcomes, strict=True)
+                ]
+        return []
 
     def _levels(self) -> list[float]:
         escalation = self._made.bundle.escalations.get(self._alert.escalation or "")
@@ -333,7 +335,8 @@ class _Writer:
 
         check(fires - step, None)
         check(fires, 0)
-        case.checks.append(self._all_labels(row, fires))
+        if self._one_set_of_labels(self._alert.condition):
+            case.checks.append(self._all_labels(row, fires))
         for place, level in enumerate(levels):
             check(self._ceil(fires + level) - step, place)
             check(self._ceil(fires + level), place + 1)
@@ -349,6 +352,15 @@ class _Writer:
     def _present(self) -> Row:
         values: Values = {key_of(leaf): 1.0 for leaf in self._leaves}
         return Row({}, values, False)
+
+    def _one_set_of_labels(self, condition: Condition) -> bool:
+        """Whether the alert has the same labels, whichever part of an ``any`` holds."""
+        if not isinstance(condition, Combined) or condition.kind == "n_of_m":
+            return True
+        if condition.kind == "all":
+            return self._one_set_of_labels(condition.parts[0])
+        labels = {self._made.known.labels[leaf.signal] for leaf in simple_conditions(condition)}
+        return len(labels) == 1
 
     def _all_labels(self, row: Row, seconds: float) -> tuple[str, float, list[str]]:
         """Every label of the alert, as routes and dashboards see them."""

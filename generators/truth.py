@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 
 from jelmon.generators.definitions import (
     Absent,
@@ -70,8 +71,24 @@ def true(condition: Condition, values: Values, directions: Directions) -> bool:
             return bool(_COMPARE[condition.operator](value, condition.threshold))
         case Outside():
             return value < condition.low or value > condition.high
-        case Regression():
-            return sign(condition, directions) * value > condition.threshold
+        case Regression():  # a verdict about a signal that is not there is no verdict
+            there = values.get(("signal", condition.signal), 0.0) is not None
+            return there and sign(condition, directions) * value > condition.threshold
+
+
+def with_leaf(alert: Alert, old: Simple, new: Simple) -> Alert:
+    """The alert with one condition replaced by another."""
+    return replace(
+        alert,
+        condition=_replaced(alert.condition, old, new),
+        unless=tuple(_replaced(part, old, new) for part in alert.unless),
+    )
+
+
+def _replaced(condition: Condition, old: Simple, new: Simple) -> Condition:
+    if isinstance(condition, Combined):
+        return replace(condition, parts=tuple(_replaced(part, old, new) for part in condition.parts))
+    return new if condition is old else condition
 
 
 def sign(condition: Regression, directions: Directions) -> int:

@@ -200,6 +200,7 @@ class Counting:
         self._store_up.set(1)
         self._shop.view.update(self.partition, changes.series)
         self._shop.view.declare(self.partition, changes.declared)
+        self._shop.view.exemplify(changes.exemplars)
 
     async def _store_trouble(self, error: StoreUnavailableError) -> None:
         if self._store_up.value != 0:

@@ -78,7 +78,8 @@ def render(view: View, form: Format) -> str:
     for name, family in view.families.items():
         parts.append(_OPENMETRICS_HEADS[name] if openmetrics else _HEADS[name])
         for shown in family.values():
-            parts.append(shown.text or _render(view, shown))
+            text = shown.text or _render(view, shown)
+            parts.append((openmetrics and shown.openmetrics) or text)
     return "".join(parts)
 
 
@@ -127,6 +128,11 @@ def _render(view: View, shown: Shown) -> str:
         braces = f"{{{labels}}}" if labels else ""
         lines.append(f"{name}_sum{braces} {number(total / MICRO)}\n{name}_count{braces} {so_far}\n")
         text = "".join(lines)
+        if shown.exemplars:
+            for bucket, (trace, micros, time) in shown.exemplars.items():
+                example = f' # {{trace_id="{trace}"}} {number(micros / MICRO)} {time / MICRO!r}\n'
+                lines[bucket] = lines[bucket].removesuffix("\n") + example
+            shown.openmetrics = "".join(lines)
     else:
         assert value is not None
         text = f"{name}{{{labels}}} {number(value)}\n" if labels else f"{name} {number(value)}\n"

@@ -4,6 +4,7 @@ from jelmon.events import (
     CardFinished,
     CardQueued,
     CardStarted,
+    Envelope,
     StageFinished,
     StageQueued,
     StageRetried,
@@ -12,6 +13,7 @@ from jelmon.events import (
 from jelmon.exporter.ledger import Ledger
 from jelmon.exporter.lifecycle import Life, Place, Step, place
 from jelmon.exporter.series import PipelineSeries, StageSeries
+from jelmon.exporter.state.cells import HistogramCell
 from jelmon.exporter.state.model import Card, StageKey
 
 # --- cards ---
@@ -99,7 +101,7 @@ def card_finished(ledger: Ledger, event: CardFinished, time: int) -> bool:
                 _begin_anew(ledger, pipeline, card)
             case Place.NEXT | Place.MISSING:
                 if card.started is not None:
-                    pipeline.processing(outcome).observe(ledger.elapsed(card.started, time))
+                    _observe(ledger, pipeline.processing(outcome), card.started, time, event)
     ledger.close(pipeline, card)
     card.finished, card.outcome = time, outcome.value
     ledger.over(card)
@@ -176,7 +178,7 @@ def stage_started(ledger: Ledger, event: StageStarted, time: int) -> bool:
     if life is not None and life.started is None and life.finished is None:  # by far the most frequent
         ledger.touch(card)
         if life.queued is not None:
-            stage.queue_time.observe(ledger.elapsed(life.queued, time))
+            _observe(ledger, stage.queue_time, life.queued, time, event)
         if life.live:
             stage.queue_depth.add(-1)
     elif life is not None:
@@ -222,7 +224,7 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: int) -> bool:
     if life is not None and life.finished is None:  # by far the most frequent
         ledger.touch(card)
         if life.started is not None:
-            stage.run_time(outcome).observe(ledger.elapsed(life.started, time))
+            _observe(ledger, stage.run_time(outcome), life.started, time, event)
         if life.live:
             (stage.in_progress if life.started is not None else stage.queue_depth).add(-1)
             life.live = False
@@ -259,6 +261,15 @@ def stage_retried(ledger: Ledger, event: StageRetried, time: int) -> bool:
                 ledger.close_run(pipeline, name, life)
                 ledger.touch(card)
     return True
+
+
+def _observe(ledger: Ledger, histogram: HistogramCell, start: int, end: int, event: Envelope) -> None:
+    """Count a duration that ends with the event, and the event's trace as an example of it."""
+    elapsed = ledger.elapsed(start, end)
+    histogram.observe(elapsed)
+    if event.traceparent is not None:
+        histogram.exemplify(elapsed, event.traceparent, end)
+        ledger.traced = True
 
 
 def _latest(life: Life) -> int:

@@ -75,6 +75,7 @@ class Ledger:
         self._newly_declared: dict[str, Declaration] = {}
         self._over: deque[tuple[float, Card | Session]] = deque()
         self._swept = 0.0
+        self.traced = False  # whether an event of the batch named its trace
 
     # --- finding things ---
 
@@ -129,6 +130,9 @@ class Ledger:
         self._forget()
         changes = Changes(series=self.table.take(self.now), declared=self._newly_declared)
         self._newly_declared = {}
+        if self.traced:
+            changes.exemplars = self.table.take_exemplars(changes.series)
+            self.traced = False
         entries = changes.entries
         for entry in self._changed:
             entry.dirty = False

@@ -5,10 +5,10 @@ Every replica shows the same, whoever owns which partition: values come here onl
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jelmon import catalogue as c
-from jelmon.exporter.state.cells import Key, Value, real
+from jelmon.exporter.state.cells import Exemplar, Key, Value, real
 from jelmon.exporter.state.model import Declaration
 
 Part = int | str
@@ -61,6 +61,8 @@ class Shown:
     labels: tuple[str, ...]
     parts: dict[Part, Value]
     text: str | None = None
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)  # by bucket
+    openmetrics: str | None = None  # the lines with exemplars, if there are any
 
 
 class View:
@@ -126,6 +128,14 @@ class View:
             shown.text = None
         if part in self._lower:
             self._let_go(part, risen)
+
+    def exemplify(self, exemplars: Mapping[Key, Mapping[int, Exemplar]]) -> None:
+        """Take examples of durations: the newest of each bucket is shown, where the format has a place for it."""
+        for (name, labels), found in exemplars.items():
+            shown = self.families[name].get(labels)
+            if shown is not None:
+                shown.exemplars.update(found)
+                shown.text = None
 
     def replace(self, part: Part, series: Mapping[Key, Value]) -> None:
         """Take all that a part contributes; what it does not contribute any more goes, counters as in `update`."""

@@ -18,6 +18,9 @@ Value = float | tuple[int, tuple[int, ...]] | None
 """What a series holds: a number; sum (in microseconds) and counts for each bucket of a histogram; None for a gauge
 that is absent. Whole microseconds add up to the same in any order, which floats do not."""
 
+Exemplar = tuple[str, int, int]
+"""A trace id, the duration and the event time, both in microseconds."""
+
 MICRO = 1_000_000
 
 OVERFLOW = "other"
@@ -71,13 +74,14 @@ class Cell:
 class HistogramCell:
     """A histogram of durations with one label set."""
 
-    __slots__ = ("bounds", "changed", "changed_at", "counts", "dirty", "key", "total")
+    __slots__ = ("bounds", "changed", "changed_at", "counts", "dirty", "exemplars", "key", "total")
     refresh = None
 
     def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[int, ...]) -> None:
         self.key = key
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
+        self.exemplars: dict[int, Exemplar] = {}  # by bucket: the newest since they were last taken
         self.total = 0
         self.dirty = True
         self.changed_at = 0.0  # when a change was last taken
@@ -91,6 +95,12 @@ class HistogramCell:
         if not self.dirty:
             self.dirty = True
             self.changed.append(self)
+
+    def exemplify(self, micros: int, traceparent: str, time: int) -> None:
+        """Remember the trace of a duration that was counted, for its bucket."""
+        parts = traceparent.split("-")
+        if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].isalnum():
+            self.exemplars[bisect_left(self.bounds, micros)] = (parts[1], micros, time)
 
     def observe_seconds(self, seconds: float) -> None:
         """Count a duration in seconds."""
@@ -179,6 +189,15 @@ class SeriesTable:
                 changes[cell.key] = cell.snapshot()
         self._changed.clear()
         return changes
+
+    def take_exemplars(self, keys: Iterable[Key]) -> dict[Key, dict[int, Exemplar]]:
+        """The exemplars of these series since the last call; call it with what `take` returned."""
+        found: dict[Key, dict[int, Exemplar]] = {}
+        for key in keys:
+            cell = self.cells.get(key)
+            if isinstance(cell, HistogramCell) and cell.exemplars:
+                found[key], cell.exemplars = cell.exemplars, {}
+        return found
 
     def restore(self, metric: Metric, labels: tuple[str, ...], value: Value) -> None:
         """Put back a value that was taken; the cell is not dirty afterwards."""

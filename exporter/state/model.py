@@ -7,7 +7,7 @@ import msgspec
 
 from jelmon.events import PipelineDeclaredData
 from jelmon.exporter.lifecycle import Life
-from jelmon.exporter.state.cells import Key, Value
+from jelmon.exporter.state.cells import Exemplar, Key, Value
 
 StageKey = tuple[str, int]
 """A stage and an attempt."""
@@ -73,6 +73,7 @@ class Changes:
     entries: dict[str, bytes | None] = field(default_factory=dict)  # None: gone
     declared: dict[str, Declaration] = field(default_factory=dict)  # by pipeline
     ids: list[str] = field(default_factory=list)  # seen in this batch
+    exemplars: dict[Key, dict[int, Exemplar]] = field(default_factory=dict)  # shown by the owner, kept by nobody
     forgotten: int = 0  # how many batches of ids, from the oldest, are beyond the horizon
 
     def __bool__(self) -> bool:

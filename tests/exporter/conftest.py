@@ -105,6 +105,7 @@ class Books:
         changes = self.ledger.take()
         self.view.update(0, changes.series)
         self.view.declare(0, changes.declared)
+        self.view.exemplify(changes.exemplars)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -166,3 +167,24 @@ def test_half_a_sum_is_never_shown() -> None:
     shown.update(1, {})
 
     assert shown.value(c.CARDS_STARTED, "p") == 2
+
+
+def test_durations_show_the_trace_of_an_example(say: Any, books: Callable[..., Any]) -> None:
+    """In OpenMetrics only, on the bucket the duration fell into, and the newest of several."""
+    one = books()
+    for place, trace in enumerate(("a" * 32, "b" * 32, "not a trace id")):
+        finish = msgspec.structs.replace(say.finished("x", "build", at=10 * place + 7), traceparent=f"00-{trace}-c-01")
+        one.apply(say.started("x", "build", at=10 * place), finish)
+    text = render(one.view, Format.OPENMETRICS) + "# EOF\n"
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    found = {
+        sample.labels["le"]: sample.exemplar
+        for sample in families["jelmore_stage_run_seconds"].samples
+        if sample.exemplar is not None
+    }
+
+    assert list(found) == ["10.0"]
+    assert found["10.0"].labels == {"trace_id": "b" * 32}
+    assert found["10.0"].value == 7
+    assert float(found["10.0"].timestamp) == 1767225617.0
+    assert "trace_id" not in render(one.view, Format.TEXT_0_0_4)

@@ -19,7 +19,7 @@ from datetime import timedelta
 
 import numpy as np
 from line_scenarios import MINUTE, SCENARIOS, Scenario
-from lines import START, Run, events, faster, simulate, stage_name
+from lines import START, Line, Run, Stage, events, faster, simulate, stage_name
 from scipy.stats import spearmanr
 
 from jelmon.analyzers.bottleneck import BottleneckAnalyzer, StageReport
@@ -192,6 +192,52 @@ def cost(stages: int = 50, cards: int = 100_000, visits: int = 5) -> None:
     )
 
 
+def check_simulator() -> None:
+    """The simulator against theory: mean time in an M/G/1 queue (Pollaczek-Khinchine)."""
+    mean, spread, per_minute = 4.0, 0.8, 12.0
+    run = simulate(Line(stages=(Stage(mean=mean, spread=spread),), per_minute=per_minute), seconds=200_000, seed=1)
+    rho, scatter = mean * per_minute / 60, math.exp(spread**2) - 1
+    theory = mean + rho * mean * (1 + scatter) / 2 / (1 - rho)
+    over = np.isfinite(run.left)
+    print(f"simulator: M/G/1 mean time {np.mean((run.left - run.arrived)[over]):.2f} s, by theory {theory:.2f} s")
+
+
+def check_cascade(seed: int) -> None:
+    """Cascade risk beside the truth: with the named stage 25 % slower, the share of the added time spent elsewhere."""
+    print("cascade risk / truth:", end="")
+    for name in ("steady, in the middle", "blocking, last", "batches, blocking", "shared workers", "retries"):
+        line = SCENARIOS[name].line
+        end, begin = 7200.0, 6300.0
+        run = simulate(line, seconds=end, seed=seed, log=True)
+        analyzer = BottleneckAnalyzer()
+        for _, event in events(line, run):
+            analyzer.observe(event)
+        now = START + timedelta(seconds=end)
+        limiting = analyzer.bottleneck(now)
+        assert limiting is not None
+        stage = int(limiting.stage[1:]) - 1
+        slower = simulate(faster(line, stage, begin, end, 1.25), seconds=end, seed=seed, log=True)
+        added = time_by_stage(line, slower, begin, end) - time_by_stage(line, run, begin, end)
+        truth = 100 * min(1.0, max(0.0, 1 - added[stage] / added.sum()))
+        print(f"  {name} {limiting.cascade or 0:.0f} / {truth:.0f}", end="")
+    print()
+
+
+def time_by_stage(line: Line, run: Run, begin: float, end: float) -> np.ndarray:
+    """Card-seconds at each stage in an interval, from queued to the next queued."""
+    spent = np.zeros(len(line.stages))
+    at: dict[int, tuple[int, float]] = {}
+    for now, what, card, *more in run.log:
+        if what in ("queued", "left") and card in at:
+            stage, since = at.pop(card)
+            spent[stage] += max(0.0, min(now, end) - max(since, begin))
+        if what == "queued":
+            at[card] = (more[0], now)
+    for stage, since in at.values():
+        spent[stage] += max(0.0, end - max(since, begin))
+    return spent
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="11,12")
@@ -257,6 +303,8 @@ def main() -> int:
         end="",
     )
     print(f"a cycle {1000 * np.mean(total.cycle):.1f} ms, at most {1000 * np.max(total.cycle):.0f}")
+    check_simulator()
+    check_cascade(seeds[0])
     if not args.no_cost:
         cost()
     return 0

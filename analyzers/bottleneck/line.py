@@ -20,6 +20,8 @@ FORGET_SECONDS = 86400.0
 OUTSIDE_SECONDS = 1.0
 """A card that takes longer from its arrival to its first stage stood outside."""
 LEAST_ADMISSIONS = 10
+LEAST_RUNS = 20
+"""Runs of a stage after which it is taken for the last one, if no card went on."""
 
 
 class Line:
@@ -44,8 +46,6 @@ class Line:
         self.capacities_seen: dict[int, int] = {}
         self.order: tuple[str, ...] = ()
         self.declared_at = float("-inf")
-        self.card_target_seconds: float | None = None
-        self.stall_limit_seconds: float | None = None
         self.journeys: dict[str, Journey] = {}
         self.ways: dict[int, dict[int, int]] = {}
         """Stage -> next stage -> how many cards went so."""
@@ -56,6 +56,8 @@ class Line:
         """When cards came to the line and when they left it, in the last window and a little more."""
         self.entries: dict[int, int] = {}
         """First stage -> how many cards began there."""
+        self._ends_told = False
+        """Somebody says when cards leave; else they leave by finishing a stage after which none goes on."""
         self.inside = 0
         self._admissions: deque[tuple[float, int]] = deque(maxlen=200)
         """When cards that stood outside were let in, and how many were inside then."""
@@ -131,15 +133,6 @@ class Line:
         seen = [inside for time, inside in self._admissions if time >= since]
         return max(seen) if len(seen) >= LEAST_ADMISSIONS else None
 
-    def oldest_waiting(self) -> dict[int, float]:
-        """Since when the card that has waited longest has waited, by stage."""
-        oldest: dict[int, float] = {}
-        for journey in self.journeys.values():
-            for stage, visit in journey.open.items():
-                if visit.phase is Phase.WAITING and visit.since < oldest.get(stage, float("inf")):
-                    oldest[stage] = visit.since
-        return oldest
-
     # --- events ---
 
     def _declared(self, event: e.PipelineDeclared, time: float) -> None:
@@ -148,8 +141,6 @@ class Line:
         self.declared_at = time
         self.capacities.clear()
         self.order = tuple(part.stage for part in event.data.stages)
-        self.card_target_seconds = event.data.card_target_seconds
-        self.stall_limit_seconds = event.data.stall_limit_seconds
         for part in event.data.stages:
             stage = self.stage(part.stage)
             self.tallies[stage].advance(self.clock)
@@ -169,6 +160,7 @@ class Line:
         journey = self._journey(event.subject, time)
         for stage in list(journey.open):
             self._leave(journey, stage, journey.open[stage], finished=False)
+        self._ends_told = True
         self._end(journey, time)
 
     def _stage_queued(self, event: e.StageQueued, time: float) -> None:
@@ -250,8 +242,11 @@ class Line:
             self._leave(journey, stage, visit, finished=True)
         journey.left = stage
         if data.last:
+            self._ends_told = True
             self.ends[stage] = self.ends.get(stage, 0) + 1
             self._end(journey, time)
+        elif not self._ends_told and event.data.outcome is e.Outcome.SUCCESS and self._is_last(stage):
+            self.departures.append(time)
 
     def _stage_retried(self, event: e.StageRetried, time: float) -> None:
         journey = self._journey(event.subject, time)
@@ -328,8 +323,14 @@ class Line:
             if age > FORGET_SECONDS:
                 self._end(journey, self.clock)
                 del self.journeys[card]
-            elif not journey.open and journey.left is None and age > 2 * self.window_seconds:
+            elif not journey.open and age > 2 * self.window_seconds:
                 del self.journeys[card]
+
+    def _is_last(self, stage: int) -> bool:
+        """Whether no card goes on from there, as far as is known."""
+        if self.order:
+            return self.next_of(stage) is None
+        return stage not in self.ways and len(self.tallies[stage].runs) >= LEAST_RUNS
 
     # --- held up ---
 

@@ -260,6 +260,23 @@ def test_a_card_may_come_back_to_a_stage() -> None:
     assert (report["a"].finishes, report["b"].finishes) == (2, 2)
 
 
+def test_cards_whose_end_is_never_told_leave_by_the_last_stage_and_are_forgotten() -> None:
+    """From a to b, and no word of an end: b is learnt to be the last stage; memory does not grow for ever."""
+    analyzer = BottleneckAnalyzer()
+    for number in range(2000):
+        one, begin = card(number), 2.0 * number
+        for stage, shift, following in (("a", 0.0, "b"), ("b", 1.0, None)):
+            analyzer.observe(one.stage_queued(stage, time=at(begin + shift)))
+            analyzer.observe(one.stage_started(stage, time=at(begin + shift)))
+            analyzer.observe(one.stage_finished(stage, next_stage=following, time=at(begin + shift + 1)))
+    until = 2.0 * 2000
+
+    assert analyzer.gains(at(until))["b"].reason == ""
+    assert analyzer.gain(at(until))["b"] == pytest.approx(0.2, abs=0.02)
+    assert analyzer.severity(at(until)) == {"a": 0.0, "b": 0.0}
+    assert len(analyzer.line.journeys) < 1500
+
+
 # --- declarations, pipelines ---
 
 

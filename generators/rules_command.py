@@ -8,12 +8,14 @@ from pathlib import Path
 
 import yaml
 
+from jelmon.errors import ConfigError
 from jelmon.generators import alertmanager as alertmanager_file
 from jelmon.generators import http_api, output, prometheus
 from jelmon.generators.apply import apply
 from jelmon.generators.backtest import held, outcome, query
 from jelmon.generators.compiler import Compilation, compile_bundle
 from jelmon.generators.expressions import duration
+from jelmon.generators.openslo import convert
 from jelmon.generators.plan import compiled_facts, differences, loaded_facts, routing_differences
 from jelmon.generators.rules import Compiled
 from jelmon.generators.targets import OLDEST, Target
@@ -24,7 +26,12 @@ _MOST_POINTS = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
-    parser.add_argument("action", choices=("plan", "apply"), help="plan: compare and backtest; apply: write and reload")
+    parser.add_argument(
+        "action",
+        choices=("plan", "apply", "import"),
+        help="plan: compare and backtest; apply: write and reload; import: OpenSLO v1 to text for rules/slos.yaml",
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="import: OpenSLO files")
     parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="apply: where the servers read (default: --root)")
     parser.add_argument("--prometheus.url", dest="prometheus_url", default="http://127.0.0.1:9090", metavar="URL")
@@ -36,11 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   jelmon rules plan                     what differs from what runs
   jelmon rules plan --backtest 7d       and how often changed alerts would have fired
   jelmon rules apply --output /etc/jelmon   check, write, reload, compare; undo on failure
+  jelmon rules import slo.yaml          what OpenSLO says, as text for rules/slos.yaml
 """
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan (exit 1 when something would change) or apply."""
+    """Plan (exit 1 when something would change), apply or import."""
+    if (args.action == "import") != bool(args.files):
+        raise ConfigError("files belong to import, and import needs some", hint="jelmon rules import slo.yaml")
+    if args.action == "import":
+        for path in args.files:
+            sys.stdout.write(convert(path))
+        return 0
     made = compile_bundle(args.root, target=args.target)
     return _apply(made, args) if args.action == "apply" else _plan(made, args)
 

@@ -12,7 +12,7 @@ from enum import Enum
 
 from jelmon import catalogue as c
 from jelmon.exporter.state.cells import MICRO, Value
-from jelmon.exporter.view import Shown, View
+from jelmon.exporter.view import Family, Shown, View
 
 
 class Format(Enum):
@@ -75,12 +75,24 @@ def render(view: View, form: Format) -> str:
     """All families of the exporter, those without a series too. The end mark of OpenMetrics is the caller's."""
     parts: list[str] = []
     openmetrics = form is Format.OPENMETRICS
+    heads = _OPENMETRICS_HEADS if openmetrics else _HEADS
     for name, family in view.families.items():
-        parts.append(_OPENMETRICS_HEADS[name] if openmetrics else _HEADS[name])
-        for shown in family.values():
-            text = shown.text or _render(view, shown)
-            parts.append((openmetrics and shown.openmetrics) or text)
+        text = family.openmetrics if openmetrics else family.text
+        parts += (heads[name], _render_family(view, family, openmetrics=openmetrics) if text is None else text)
     return "".join(parts)
+
+
+def _render_family(view: View, family: Family, *, openmetrics: bool) -> str:
+    lines = []
+    for shown in family.values():
+        text = shown.text or _render(view, shown)
+        lines.append((openmetrics and shown.openmetrics) or text)
+    text = "".join(lines)
+    if openmetrics:
+        family.openmetrics = text
+    else:
+        family.text = text
+    return text
 
 
 def _head(metric: c.Metric, *, openmetrics: bool) -> str:

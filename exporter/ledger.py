@@ -113,7 +113,12 @@ class Ledger:
         self._over.append((self.now, entry))
 
     def declare(self, pipeline: str, declaration: Declaration) -> bool:
-        """Take a declaration unless a newer one is known; the series of its stages exist from now on."""
+        """Take a declaration unless a newer one is known; the series of its stages exist from now on.
+
+        One of a pipeline above the limit has no gauges that it could set.
+        """
+        if self.pipeline(pipeline).shown == OVERFLOW:
+            return True
         known = self.declared.get(pipeline)
         if known is not None and known.time > declaration.time:
             return False

@@ -65,6 +65,21 @@ class Shown:
     openmetrics: str | None = None  # the lines with exemplars, if there are any
 
 
+class Family(dict[tuple[str, ...], Shown]):
+    """The series of one metric, by their label values, and the text of all of them until one changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: str | None = None
+        self.openmetrics: str | None = None
+
+    def changed(self, shown: Shown | None = None) -> None:
+        """Note that a series has to be rendered again, or that one is gone."""
+        self.text = self.openmetrics = None
+        if shown is not None:
+            shown.text = shown.openmetrics = None
+
+
 class View:
     """The series of one exporter, ready to be shown."""
 
@@ -85,9 +100,7 @@ class View:
         self._lower_since: dict[Part, float] = {}
         self._awaited = set(range(partitions))
         self._held_back: dict[Part, dict[Key, Value]] = {}
-        self.families: dict[str, dict[tuple[str, ...], Shown]] = {
-            metric.name: {} for metric in c.of_service(c.Service.EXPORTER)
-        }
+        self.families = {metric.name: Family() for metric in c.of_service(c.Service.EXPORTER)}
         self._declared: dict[str, dict[Part, Declaration]] = {}
 
     def update(self, part: Part, series: Mapping[Key, Value]) -> None:
@@ -125,7 +138,7 @@ class View:
                 continue
             else:
                 shown.parts[part] = value
-            shown.text = None
+            family.changed(shown)
         if part in self._lower:
             self._let_go(part, risen)
 
@@ -135,7 +148,7 @@ class View:
             shown = self.families[name].get(labels)
             if shown is not None:
                 shown.exemplars.update(found)
-                shown.text = None
+                self.families[name].changed(shown)
 
     def replace(self, part: Part, series: Mapping[Key, Value]) -> None:
         """Take all that a part contributes; what it does not contribute any more goes, counters as in `update`."""
@@ -171,7 +184,7 @@ class View:
                     shown = self.families[name].get(labels)
                     if shown is not None:
                         shown.parts.pop(part, None)
-                        shown.text = None
+                        self.families[name].changed(shown)
                         if value is not None:
                             shown.parts[part] = value
                         elif not shown.parts:

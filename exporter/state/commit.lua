@@ -54,6 +54,11 @@ else
     redis.call('ZADD', KEYS[6], unpack(touched, index, math.min(index + 3999, #touched)))
   end
 end
+if redis.call('ZCARD', KEYS[6]) > 2 * redis.call('HLEN', KEYS[2]) + 1000 then
+  -- mostly series that are gone: readers are told to read everything once, and the list begins anew
+  redis.call('DEL', KEYS[6])
+  redis.call('HSET', meta, 'whole', next_version)
+end
 each_chunk(2 * tonumber(ARGV[10]), set(KEYS[2]))
 each_chunk(tonumber(ARGV[11]), remove(KEYS[2]))
 each_chunk(2 * tonumber(ARGV[12]), set(KEYS[3]))

@@ -20,6 +20,7 @@ from jelmon.exporter.state.store import Claim, FellBackError, FencedError, Seen,
 
 START_HINT = "start one with `redis-server`, or name yours with --redis.url or REDIS_URL"
 _FOLDER = Path(__file__).parent
+_MOST_FIELDS = 200_000
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
@@ -139,6 +140,8 @@ class RedisStore:
                 raise FellBackError(f"Redis holds an older state of partition {partition}")
 
     def _arguments(self, claim: Claim, position: Position, changes: Changes, *, whole: bool) -> list[Any]:
+        if len(self._fields) > _MOST_FIELDS:  # names that come and go
+            self._fields.clear()
         series_set: list[bytes] = []
         series_gone: list[bytes] = []
         for key, value in changes.series.items():

@@ -240,3 +240,28 @@ async def test_a_state_file_has_one_exporter(tmp_path: Path) -> None:
         DiskStore(tmp_path / "state")
     await store.close()
     await DiskStore(tmp_path / "state").close()
+
+
+async def test_what_readers_are_told_does_not_grow_with_series_that_are_gone(redis_url: str) -> None:
+    """The list of touched series begins anew, and readers still end with what there is."""
+    store = RedisStore(redis_url)
+    claim = await take(store)
+    await store.commit(0, claim=claim, position=position(1), changes=Changes(series={COUNTER: 1}))
+    found = await store.changes_since(0, None)
+    assert found is not None
+    seen, known = found[0], dict(found[1].series)
+    for version in range(2, 12):
+        series: dict[Key, Value] = {(COUNTER[0], (f"{one}-{version}",)): 1 for one in range(500)}
+        series |= {(COUNTER[0], (f"{one}-{version - 1}",)): None for one in range(500)}
+        await store.commit(0, claim=claim, position=position(version), changes=Changes(series=series))
+        found = await store.changes_since(0, seen)
+        assert found is not None
+        seen, snapshot, everything = found
+        known = {} if everything else known
+        known.update(snapshot.series)
+        known = {key: value for key, value in known.items() if value is not None}
+
+        assert known == (await store.load(0)).series
+
+    assert await store._client.zcard(store.key(0, "touched")) < 4000
+    await store.close()

@@ -1,0 +1,70 @@
+"""How time is cut: ticks into slots, slots into blocks and days, windows counted in slots."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+MINUTE = 60.0
+DAY = 86400.0
+WEEK_DAYS = 7
+WINDOW_MINUTES = (5, 15, 30, 60, 120, 240)
+_BLOCK_MINUTES = 15
+_LEAST_DAY_SLOTS = 24
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The grid of one detector. A slot is a minute, or the step if that is longer; a day begins when the data do."""
+
+    step: float
+    start: float
+    ticks: int = field(init=False)
+    """Ticks in a slot."""
+    slot: float = field(init=False)
+    """Seconds in a slot."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step <= 7 * DAY:
+            raise ValueError(f"step must be more than 0 and at most a week of seconds, got {self.step}")
+        if not np.isfinite(self.start):
+            raise ValueError(f"start must be a Unix time in seconds, got {self.start}")
+        object.__setattr__(self, "ticks", max(1, round(MINUTE / self.step)))
+        object.__setattr__(self, "slot", self.step * self.ticks)
+
+    @cached_property
+    def day(self) -> int:
+        """Slots in a day; at least 24, so that there is something to compare with when slots are long."""
+        return max(round(DAY / self.slot), _LEAST_DAY_SLOTS)
+
+    @cached_property
+    def seasonal(self) -> bool:
+        """Whether slots are short enough for a time of day to mean anything."""
+        return round(DAY / self.slot) >= _LEAST_DAY_SLOTS
+
+    @cached_property
+    def per_block(self) -> int:
+        """Slots in a block, the grain of the time of day."""
+        return max(1, round(_BLOCK_MINUTES * MINUTE / self.slot))
+
+    @cached_property
+    def blocks(self) -> int:
+        """Blocks in a day; the last may be short."""
+        return -(-self.day // self.per_block)
+
+    @cached_property
+    def windows(self) -> tuple[int, ...]:
+        """Lengths of the windows in slots, ascending."""
+        return tuple(sorted({self.slots(minutes) for minutes in WINDOW_MINUTES}))
+
+    def slots(self, minutes: float) -> int:
+        """This many minutes in slots, at least one."""
+        return max(1, round(minutes * MINUTE / self.slot))
+
+    def classes(self, day: int) -> NDArray[np.int8]:
+        """Weekday class of each block of a day: 0 Monday to Friday, 1 Saturday and Sunday (UTC)."""
+        times = self.start + self.slot * (day * self.day + np.arange(self.blocks) * self.per_block)
+        weekday = (np.floor(times / DAY).astype(np.int64) + 3) % WEEK_DAYS
+        classes: NDArray[np.int8] = (weekday >= 5).astype(np.int8)
+        return classes

@@ -4,6 +4,7 @@ Pure: no clock, no threads, no input or output. Times are seconds since the epoc
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from jelmon.analyzers.bottleneck.line import Line
@@ -15,6 +16,7 @@ from jelmon.events import Event
 
 WINDOW_SECONDS = 900.0
 CLOSE_POINTS = 10.0
+_NEXT_TO = 0.01
 
 
 class BottleneckAnalyzer:
@@ -74,6 +76,7 @@ class BottleneckAnalyzer:
         if asked != self._asked:
             self._reports = judge(self.line, time, minimum_arrivals=self._minimum_arrivals)
             self._asked = asked
+            self._settle_shared()
         return self._reports
 
     def severity(self, now: float | datetime) -> dict[str, float]:
@@ -107,6 +110,32 @@ class BottleneckAnalyzer:
     def contention(self, now: float | datetime) -> dict[str, float]:
         """Share of the waiting in which a worker that also serves the stage served another."""
         return {name: one.contention for name, one in self.report(now).items() if one.contention is not None}
+
+    def _settle_shared(self) -> None:
+        """Of stages that share workers and wait at the same times, the one that gains most has the highest severity."""
+        line, reports = self.line, self._reports
+        judged = {name: one.severity for name, one in reports.items() if one.severity is not None}
+        for name in sorted(judged, key=judged.__getitem__, reverse=True):
+            highest = judged[name]
+            if highest < CLOSE_POINTS:
+                return
+            partners = {line.tallies[other].name for other in line.sharing.with_whom(line.index[name], line.clock)}
+            close = [other for other in partners if judged.get(other, float("-inf")) >= highest - CLOSE_POINTS]
+            if not close:
+                continue
+            self._gains, self._gains_asked = gains(line, reports, line.clock), self._asked
+            known = {
+                other: one.seconds_per_card
+                for other in (name, *close)
+                if (one := self._gains.get(other)) is not None and one.seconds_per_card is not None
+            }
+            if len(known) == 1 + len(close):
+                best = max(known, key=known.__getitem__)
+                reports[name] = replace(reports[name], severity=judged[best])
+                for other in known:
+                    least = highest if other == best else min(reports[other].severity or 0.0, highest - _NEXT_TO)
+                    reports[other] = replace(reports[other], severity=least)
+            return
 
     def flow_time(self, now: float | datetime) -> float | None:
         """Mean time of a card in the line, by Little's law over the window; None if no card left it."""

@@ -164,6 +164,38 @@ def test_a_shared_worker_makes_contention() -> None:
     assert analyzer.line.sharing.with_whom(analyzer.line.index["a"], analyzer.line.clock) == {analyzer.line.index["b"]}
 
 
+def test_of_stages_that_share_a_worker_the_one_that_gains_most_is_the_most_severe() -> None:
+    """Short work of b waits longest, behind long work of a: a is what makes them both wait."""
+    events: list[Event] = []
+    queue: list[tuple[float, int, str]] = []
+    clock, arrivals = 0.0, [(4.2 * number, number) for number in range(260)]
+    while arrivals or queue:
+        if not queue:
+            clock = max(clock, arrivals[0][0])
+        while arrivals and arrivals[0][0] <= clock:
+            when, number = arrivals.pop(0)
+            queue.append((when, number, "a"))
+            events.append(card(number).stage_queued("a", time=at(when)))
+        _, number, stage = queue.pop(0)
+        one, begin = card(number), clock
+        clock += 3.4 if stage == "a" else 1.0
+        events.append(one.stage_started(stage, worker="w", time=at(begin)))
+        following = "b" if stage == "a" else None
+        finished = one.stage_finished(stage, worker="w", next_stage=following, last=following is None, time=at(clock))
+        events.append(finished)
+        if following:
+            queue.append((clock, number, "b"))
+            events.append(one.stage_queued("b", time=at(clock)))
+    analyzer = _fed(sorted((event for event in events if event.time <= at(1100)), key=_time))
+    severity, gain = analyzer.severity(at(1100)), analyzer.gain(at(1100))
+    limiting = analyzer.bottleneck(at(1100))
+
+    assert gain["a"] > gain["b"]
+    assert limiting is not None
+    assert limiting.stage == "a"
+    assert severity["a"] > severity["b"] > severity["a"] - 10
+
+
 # --- events twice, late, never ---
 
 

@@ -73,7 +73,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
 
 
 def test_they_notice_a_changed_operator_or_threshold(root: Path, tool: Tool, tmp_path: Path) -> None:
-    """A sample of all mutants, another one for each file; `benchmarks/mutations.py` tries every one."""
+    """A sample: one mutant of every second file; `benchmarks/mutations.py` tries every one."""
     tests: dict[str, list[Path]] = {}
     for path in sorted((root / "rules/tests/generated").glob("*.yml")):
         rule_file = re.search(r"rules/(\w+\.yml)$", path.read_text(), re.MULTILINE)
@@ -92,7 +92,7 @@ def test_they_notice_a_changed_operator_or_threshold(root: Path, tool: Tool, tmp
         return None if run_tests(tool("promtool"), files).returncode else mutant.where
 
     jobs = []
-    for number, name in enumerate(sorted(tests)):
+    for number, name in list(enumerate(sorted(tests)))[::2]:
         found = list(mutants(root / "deploy/prometheus/rules" / name))
         assert found, name
         jobs.append((number, name, found[number % len(found)]))

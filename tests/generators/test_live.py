@@ -23,7 +23,7 @@ from jelmon.stack import launch
 from jelmon.stack.processes import Processes, free_port
 
 PATIENCE = 60.0
-LEVEL_SECONDS = (6.0, 12.0)
+LEVEL_SECONDS = (3.0, 9.0)
 METRIC = 'jelmore_stage_queue_depth{{pipeline="checkout",stage="tests"}} {}\n'
 
 

@@ -85,7 +85,7 @@ class BottleneckAnalyzer:
 
     def impact(self, now: float | datetime) -> dict[str, float]:
         """Card-seconds lost in the window because of each stage: waiting there, and held up before it."""
-        return {name: one.impact for name, one in self.report(now).items()}
+        return {name: one.impact for name, one in self.report(now).items() if one.severity is not None or one.impact}
 
     def cascade(self, now: float | datetime) -> dict[str, float]:
         """0 to 100 by stage: how much of the loss others suffer, or how soon its queue is full."""

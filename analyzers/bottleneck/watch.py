@@ -100,7 +100,7 @@ class Watch:
         labels = {"pipeline": pipeline, "stage": report.stage}
         export = self._exports.set
         export(c.BOTTLENECK_SEVERITY, report.severity, **labels)
-        export(c.BOTTLENECK_IMPACT, report.impact, **labels)
+        export(c.BOTTLENECK_IMPACT, report.impact if report.severity is not None or report.impact else None, **labels)
         export(c.BOTTLENECK_CASCADE, report.cascade, **labels)
         export(c.BOTTLENECK_UTILISATION, report.utilisation, **labels)
         export(c.BOTTLENECK_CONTENTION, report.contention, **labels, resource="workers")

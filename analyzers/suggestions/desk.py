@@ -6,6 +6,7 @@ from collections import Counter
 
 from jelmon import catalogue as c
 from jelmon.analyzers.bottleneck.levers import Lever, gain_of
+from jelmon.analyzers.bottleneck.verdict import State
 from jelmon.analyzers.bottleneck.watch import Watch
 from jelmon.analyzers.exports import Exports
 from jelmon.analyzers.suggestions.book import Book, Suggestion
@@ -92,7 +93,8 @@ class Desk:
         found = []
         for pipeline, analyzer in self._watch.analyzers.items():
             for report in analyzer.report(now).values():
-                if report.severity is None or not self._watch.is_bottleneck(pipeline, report.stage):
+                limits = self._watch.is_bottleneck(pipeline, report.stage) or report.state is State.STUCK
+                if report.severity is None or not limits:
                     continue
                 figures: dict[str, float | None] = {
                     "severity": report.severity,

@@ -171,3 +171,22 @@ async def test_the_desk_turns_a_verdict_into_written_advice_with_its_gain(tmp_pa
     assert added["expected_seconds"] > 60
     assert f'{c.SUGGESTIONS.name}{{pipeline="demo",strategy="add_worker"}} 1.0' in text
     assert gain_of(line, "deploy", Lever.NO_PAUSES, now=900, seconds=900) == pytest.approx(0)
+
+
+def test_a_stuck_stage_is_advised_upon_before_it_has_been_so_for_half_a_window() -> None:
+    """Thirty cards ran through; then three wait, and nothing has moved for three minutes of fifteen."""
+    instruments = Instruments(Service.ANALYZER)
+    watch = Watch(instruments, window_seconds=900)
+    desk = Desk(watch, instruments, load(), window_seconds=900)
+    for number in range(33):
+        one, begin = Card(f"c{number}", pipeline="demo"), 20.0 * number
+        watch.take(one.stage_queued("deploy", time=datetime.fromtimestamp(begin, UTC)))
+        if number < 30:
+            watch.take(one.stage_started("deploy", time=datetime.fromtimestamp(begin, UTC)))
+            watch.take(one.stage_finished("deploy", last=True, time=datetime.fromtimestamp(begin + 5, UTC)))
+    watch.export(840.0)
+    desk.cycle(840.0)
+
+    assert [one.strategy for one in desk.book.open] == ["unstick"]
+    assert desk.book.open[0].action == "restart_pipeline"
+    assert desk.book.open[0].severity == pytest.approx(100 * 240 / 840, abs=3)

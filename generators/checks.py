@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jelmon.generators.channels import CHANNEL_TYPES
-from jelmon.generators.definitions import Alert, Bundle, Compare, Signal, Simple, simple_conditions
+from jelmon.generators.definitions import Alert, Bundle, Compare, Outside, Signal, Simple, simple_conditions
 from jelmon.generators.panels import panels_of
 from jelmon.generators.promql import Analysis, Limits, analyse
 from jelmon.generators.series import TARGET_LABELS, Series
@@ -83,6 +83,9 @@ def _check_condition(condition: Simple, bundle: Bundle, known: Mapping[str, Seri
             f"unknown signal {condition.signal!r}",
             hint=did_you_mean(condition.signal, bundle.signals, otherwise="signals are declared in rules/signals.yaml"),
         )
+    if isinstance(condition, Outside) and signal is not None:
+        for name, value in (("low", condition.low), ("high", condition.high)):
+            _check_range(value, signal, condition.fields.at(name))
     if isinstance(condition, Compare):
         if condition.threshold_from is not None and condition.threshold_from not in known:
             condition.fields.at("threshold_from").refuse(

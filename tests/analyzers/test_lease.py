@@ -40,3 +40,25 @@ async def test_one_of_two_leads_and_the_other_takes_over(nats_url: str) -> None:
 
     await _wait(lambda: second.held)
     await _end(tasks[1])
+
+
+async def test_a_replica_that_falls_silent_is_followed_when_its_entry_expires(
+    own_nats: tuple[str, Callable[[], str]],
+) -> None:
+    """It cannot let go; it stops to lead by its own clock before the other one begins."""
+    settings = NatsSettings(url=own_nats[0])
+    first, second = (Lease(settings, "silent", ttl_seconds=1.0) for _ in range(2))
+    tasks = [asyncio.create_task(first.run())]
+    await _wait(lambda: first.held)
+    tasks.append(asyncio.create_task(second.run()))
+    first._revision = None  # what it would delete when it is ended
+    await _end(tasks[0])
+    first._until = time.monotonic() + 0.8  # as it was when it fell silent
+
+    assert not second.held
+
+    await _wait(lambda: second.held)
+
+    assert not first.held
+
+    await _end(tasks[1])

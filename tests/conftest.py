@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import logging
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,16 @@ from jelmon.stack import launch, servers
 from jelmon.stack.processes import Processes
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A test that runs the command line in this process sends log lines to a stream that pytest closes after it."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 from jelmon.errors import ConfigError
 from jelmon.generators import (
     alertmanager,
-    dashboards,
     event_reference,
     kubernetes,
     output,
@@ -19,6 +18,7 @@ from jelmon.generators import (
     signal_tests,
 )
 from jelmon.generators.compiler import Compilation, compile_bundle
+from jelmon.generators.panels import rendered
 from jelmon.generators.targets import OLDEST, Target
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
@@ -26,7 +26,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "tests of the Prometheus rules": prometheus_tests.render,
     "tests of the signals": signal_tests.render,
     "Alertmanager configuration": alertmanager.render,
-    "dashboards": lambda _: dashboards.render(),
+    "dashboards": lambda _: rendered(),
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,
     "docs/events.md": lambda _: event_reference.render(),

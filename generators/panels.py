@@ -8,11 +8,17 @@ from typing import Any
 
 
 @cache
+def rendered() -> dict[str, str]:
+    """The dashboards, rendered once in a run: they depend on nothing but the code."""
+    from jelmon.generators import dashboards  # it takes a while to import, and not every command needs it
+
+    return dashboards.render()
+
+
+@cache
 def panels_of(dashboard: str) -> dict[str, int]:
     """Title -> id of every panel of a dashboard."""
-    from jelmon.generators import dashboards  # it takes a while to import, and few alerts name a panel
-
-    files = {PurePosixPath(path).stem: text for path, text in dashboards.render().items()}
+    files = {PurePosixPath(path).stem: text for path, text in rendered().items()}
     return {panel["title"]: panel["id"] for panel in _panels(json.loads(files[dashboard])["panels"])}
 
 

@@ -34,7 +34,7 @@ class PipelineSettings:
 
     @classmethod
     def read(cls, args: argparse.Namespace, environ: Mapping[str, str]) -> "PipelineSettings":
-        """Settings from the flags of `add_arguments`, ``--prometheus.url`` and the environment.
+        """Settings from the flags of `bottleneck.runner` and `health.runner`, and from the environment.
 
         Raises:
             ConfigError: a flag or a variable is wrong.
@@ -56,42 +56,6 @@ class PipelineSettings:
             recommendations_url=args.recommendations_url or secret,
             prometheus_url=getattr(args, "prometheus_url", None),
         )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the analyzers of events, without those of NATS and Prometheus."""
-    group = parser.add_argument_group("bottlenecks, health, suggestions")
-    group.add_argument(
-        "--bottleneck.window",
-        dest="bottleneck_window",
-        metavar="TIME",
-        default="15m",
-        help="what a verdict is about; 30m is steadier, and finds a shift only after 20 minutes (default: %(default)s)",
-    )
-    group.add_argument(
-        "--bottleneck.interval",
-        dest="bottleneck_interval",
-        metavar="TIME",
-        default="15s",
-        help="time between two verdicts (default: %(default)s)",
-    )
-    group.add_argument(
-        "--health.file", dest="health_file", metavar="FILE", type=Path, help="weights and targets of health, YAML"
-    )
-    group.add_argument(
-        "--strategies.file",
-        dest="strategies_file",
-        metavar="FILE",
-        type=Path,
-        help="the table of suggestions, YAML (default: the one that comes with jelmon)",
-    )
-    group.add_argument(
-        "--recommendations.url",
-        dest="recommendations_url",
-        metavar="URL",
-        help="where suggestions and what came of them are written: sqlite:///path or postgresql://user@host/database "
-        "(default: what the file named by RECOMMENDATIONS_DATABASE_URL_FILE holds, else nowhere)",
-    )
 
 
 class PipelineAnalyzers:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from jelmon.analyzers.bottleneck import runner as bottleneck_runner
+from jelmon.analyzers.health import runner as health_runner
 from jelmon.analyzers.health.promql import recomputed
 from jelmon.analyzers.health.scoring import WEIGHTS
-from jelmon.analyzers.pipelines import add_arguments
 from jelmon.catalogue import Service, of_service
 
 NAMES = [
@@ -40,6 +41,7 @@ def test_the_formula_in_the_document_is_the_one_that_is_tested(pages: str) -> No
 def test_every_flag_is_explained(pages: str) -> None:
     """Each by its name."""
     parser = argparse.ArgumentParser(add_help=False)
-    add_arguments(parser)
+    bottleneck_runner.add_arguments(parser)
+    health_runner.add_arguments(parser)
     for action in parser._actions:
         assert action.option_strings[0] in pages

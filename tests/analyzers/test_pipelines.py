@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 
 from jelmon import catalogue as c
+from jelmon.analyzers.bottleneck import runner as bottleneck_runner
 from jelmon.analyzers.bottleneck.service import BottleneckSettings
 from jelmon.analyzers.health import HealthSettings, Part
+from jelmon.analyzers.health import runner as health_runner
 from jelmon.analyzers.health.settings_file import load as load_health
-from jelmon.analyzers.pipelines import PipelineAnalyzers, PipelineSettings, add_arguments
+from jelmon.analyzers.pipelines import PipelineAnalyzers, PipelineSettings
 from jelmon.analyzers.suggestions.keeper import open_keeper
 from jelmon.catalogue import Service
 from jelmon.client import Publisher
@@ -129,8 +131,8 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
 def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
     """With the health of a file."""
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    parser.add_argument("--nats.url", dest="nats_url")
+    bottleneck_runner.add_arguments(parser)
+    health_runner.add_arguments(parser)
     path = tmp_path / "health.yaml"
     path.write_text("weights: {latency: 50}\ncard_target: 90s\nstall_limit: 5m\n")
     flags = ["--bottleneck.window", "30m", "--health.file", str(path), "--nats.url", "nats://n:4222"]

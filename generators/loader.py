@@ -70,6 +70,12 @@ def load(root: Path) -> Bundle:
     for path in paths:
         if fields := read(root, f"rules/alerts/{path.name}", problems):
             _read_alerts(bundle, fields)
+    for name, what, found in (
+        ("signals.yaml", "signals", bundle.signals),
+        ("channels.yaml", "channels", bundle.channels),
+    ):
+        if not found and not any(problem.path == f"rules/{name}" for problem in problems):
+            problems.append(Problem(f"rules/{name}", 0, f"no {what} are declared", "docs/alerting.md shows how"))
     if not paths:
         problems.append(Problem("rules/alerts", 0, "no alert definitions found", "is --root the repository root?"))
     return bundle

@@ -47,6 +47,33 @@ def test_all_faults_of_all_files_are_told_at_once(bundle: Path) -> None:
     assert {path for path, _ in places} == {"rules/channels.yaml", "rules/escalations.yaml"}
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("signals.yaml", "rules/signals.yaml: no signals are declared"),
+        ("channels.yaml", "rules/channels.yaml: no channels are declared"),
+        ("escalations.yaml", "unknown escalation 'standard'"),
+        ("alerts/all.yaml", "rules/alerts: no alert definitions found"),
+    ],
+)
+def test_a_missing_file_is_missed(name: str, message: str, bundle: Path) -> None:
+    """What relies on it cannot compile."""
+    (bundle / "rules" / name).unlink()
+
+    with pytest.raises(DefinitionError) as caught:
+        compile_bundle(bundle)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bundle.yaml", "slos.yaml", "windows.yaml"])
+def test_the_other_files_are_optional(name: str, bundle: Path) -> None:
+    """Defaults, no objectives, no windows."""
+    (bundle / "rules" / name).unlink()
+
+    assert compile_bundle(bundle).groups
+
+
 def test_a_file_that_nobody_reads_is_refused(bundle: Path) -> None:
     """A misspelt file name is no silent loss of definitions."""
     (bundle / "rules/signal.yaml").write_text("signals: {}\n")

@@ -59,6 +59,9 @@ class Counting:
         self._store_up = shop.own.cell(c.STATE_STORE_UP)
         self._retry = 0
         self._uncommitted = False
+        # a store that forgets has us count everything again: shown at once, that would look like a reset and a burst
+        self._caught_up = shop.store.name != "memory"
+        self._backlog: int | None = None  # not known yet
         self.position = Position()
         self.ledger = self._new_ledger()
         self._tracker = Tracker(self.ledger)
@@ -97,8 +100,20 @@ class Counting:
         self._tracker = Tracker(self.ledger)
         self.position = snapshot.position
         self._uncommitted = False
-        self._shop.view.replace(self.partition, snapshot.series)
+        self._shop.view.replace(self.partition, snapshot.series, known=self._caught_up)
         self._shop.view.declare(self.partition, snapshot.declared)
+
+    def expect(self, backlog: int) -> None:
+        """Note how many messages stood in the stream before those that are new."""
+        self._backlog = backlog
+        self._advance(0)
+
+    def _advance(self, messages: int) -> None:
+        if not self._caught_up and self._backlog is not None:
+            self._backlog -= messages
+            if self._backlog <= 0:
+                self._caught_up = True
+                self._shop.view.update(self.partition, {})
 
     def end(self) -> None:
         """Let go of what other partitions of this process could use."""
@@ -167,8 +182,8 @@ class Counting:
             except EventError as error:
                 park(part, error, index if len(parts) > 1 else None)
 
-    async def commit(self, sequence: int | None = None) -> None:
-        """Write what changed and the new position; returns when it is stored, however long that takes.
+    async def commit(self, sequence: int | None = None, *, messages: int = 0) -> None:
+        """Write what changed and the new position, after so many messages; returns when it is stored.
 
         Raises:
             FencedError: the partition has another owner by now.
@@ -198,9 +213,10 @@ class Counting:
         self._commit_time.observe_seconds(time.monotonic() - started)
         self._commit_success.set(self._shop.clock())
         self._store_up.set(1)
-        self._shop.view.update(self.partition, changes.series)
+        self._shop.view.update(self.partition, changes.series, known=self._caught_up)
         self._shop.view.declare(self.partition, changes.declared)
         self._shop.view.exemplify(changes.exemplars)
+        self._advance(messages)
 
     async def _store_trouble(self, error: StoreUnavailableError) -> None:
         if self._store_up.value != 0:

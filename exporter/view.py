@@ -103,15 +103,18 @@ class View:
         self.families = {metric.name: Family() for metric in c.of_service(c.Service.EXPORTER)}
         self._declared: dict[str, dict[Part, Declaration]] = {}
 
-    def update(self, part: Part, series: Mapping[Key, Value]) -> None:
+    def update(self, part: Part, series: Mapping[Key, Value], *, known: bool = True) -> None:
         """Take committed values of a part; None removes the part's contribution.
+
+        While a partition is not ``known`` (it counts again what an earlier process had counted) nothing is shown.
 
         A counter that is lower than before is not shown: a store that fell back is caught up with in a moment. See
         `settle`.
         """
         if self._awaited and isinstance(part, int):
             self._held_back.setdefault(part, {}).update(series)
-            self._awaited.discard(part)
+            if known:
+                self._awaited.discard(part)
             if not self._awaited:
                 held_back, self._held_back = self._held_back, {}
                 for one, values in held_back.items():
@@ -150,7 +153,7 @@ class View:
                 shown.exemplars.update(found)
                 self.families[name].changed(shown)
 
-    def replace(self, part: Part, series: Mapping[Key, Value]) -> None:
+    def replace(self, part: Part, series: Mapping[Key, Value], *, known: bool = True) -> None:
         """Take all that a part contributes; what it does not contribute any more goes, counters as in `update`."""
         gone: dict[Key, Value] = {}
         for name, family in self.families.items():
@@ -160,7 +163,7 @@ class View:
                         gone[name, labels] = None
                     else:
                         self._hold(part, (name, labels), None)
-        self.update(part, {**gone, **series})
+        self.update(part, {**gone, **series}, known=known)
 
     def _hold(self, part: Part, key: Key, value: Value) -> None:
         self._lower.setdefault(part, {})[key] = value

@@ -185,7 +185,7 @@ class JetStreamSource:
         context = client.jetstream(timeout=API_SECONDS)
         await counting.roll_back()
         counting.place_in(*_incarnation(await context.stream_info(STREAM)))
-        await self._make_consumer(context, counting)
+        counting.expect(await self._make_consumer(context, counting))
         name = self._consumer_name(counting.partition)
         pull = Pull(client, STREAM, name, batch=self._batch, sequence=counting.position.sequence)
         await pull.open()
@@ -209,11 +209,12 @@ class JetStreamSource:
         """The partition's durable consumer. Replicas that share no state each count everything, with their own."""
         return f"jelmon-{partition}" if self._shop.store.shared else f"jelmon-{self._replica}-{partition}"
 
-    async def _make_consumer(self, context: JetStreamContext, counting: Counting) -> None:
+    async def _make_consumer(self, context: JetStreamContext, counting: Counting) -> int:
+        """Make the partition's consumer just after what is counted; returns how many messages wait for it."""
         name = self._consumer_name(counting.partition)
         with contextlib.suppress(nats.js.errors.NotFoundError):
             await context.delete_consumer(STREAM, name)
-        await context.add_consumer(
+        made = await context.add_consumer(
             STREAM,
             ConsumerConfig(
                 durable_name=name,
@@ -228,12 +229,13 @@ class JetStreamSource:
                 inactive_threshold=None if self._shop.store.shared else 600,
             ),
         )
+        return made.num_pending or 0
 
     async def _count(self, client: Client, counting: Counting, batch: Batch) -> None:
         poison = counting.apply(batch.messages, batch.last.arrived)
         if poison:
             await self._park(client.jetstream(), counting.partition, poison)
-        await counting.commit(batch.last.sequence)
+        await counting.commit(batch.last.sequence, messages=len(batch.messages))
         self._last_event.set(self._shop.clock())
         self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(batch.last.pending)
         await client.publish(batch.messages[-1][2].decode(), b"+ACK")

@@ -127,6 +127,29 @@ async def test_redelivery_and_publisher_retries(servers: Any, exporting: Exporti
         await client.close()
 
 
+async def test_memory_shows_nothing_until_all_is_counted_again(
+    servers: Any, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """A restart is no reset that Prometheus could see: the first value shown is the last one shown before."""
+    await publish(servers.nats_url, cards(0, 5000))
+    async with exporting(nats_url=servers.nats_url) as exporter:
+        shown: list[float] = []
+
+        def all_are_shown() -> bool:
+            value = exporter.view.value(c.CARDS_STARTED, "main")
+            if isinstance(value, int | float):
+                shown.append(value)
+            return bool(value == 5000)
+
+        await until(all_are_shown)
+
+        assert set(shown) == {5000}
+        assert exporter.view.complete
+
+        await publish(servers.nats_url, cards(5000, 5010))
+        await until(lambda: finished(exporter) == 5010)
+
+
 async def test_duplicates_are_known_after_a_restart(
     servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from jelmon.analyzers.attribution.board import AttributionBoard
 from jelmon.analyzers.bottleneck.service import BottleneckService, BottleneckSettings
@@ -43,6 +44,12 @@ class PipelineSettings:
         if args.recommendations_url and secret:
             raise ConfigError(
                 "--recommendations.url and RECOMMENDATIONS_DATABASE_URL_FILE are both given", hint="give one of the two"
+            )
+        if args.recommendations_url and urlsplit(args.recommendations_url).password:
+            raise ConfigError(
+                "--recommendations.url holds a password, which every user of this machine can see",
+                hint="leave it out and set PGPASSFILE, or put the URL in a file and set "
+                "RECOMMENDATIONS_DATABASE_URL_FILE to its path",
             )
         window = parse_duration(args.bottleneck_window, name="--bottleneck.window")
         return cls(

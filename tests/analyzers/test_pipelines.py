@@ -19,10 +19,11 @@ from jelmon.analyzers.health import HealthSettings, Part
 from jelmon.analyzers.health import runner as health_runner
 from jelmon.analyzers.health.settings_file import load as load_health
 from jelmon.analyzers.pipelines import PipelineAnalyzers, PipelineSettings
+from jelmon.analyzers.resources import Resources
 from jelmon.analyzers.suggestions.keeper import open_keeper
 from jelmon.catalogue import Service
 from jelmon.client import Publisher
-from jelmon.errors import DefinitionError
+from jelmon.errors import ConfigError, DefinitionError
 from jelmon.jetstream import NatsSettings
 from jelmon.registry import Instruments
 from jelmon.stack import launch
@@ -143,6 +144,29 @@ def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
     assert settings.health.weights[Part.FLOW] == 15
     assert (settings.health.card_target_seconds, settings.health.stall_limit_seconds) == (90, 300)
     assert settings.bottleneck.nats.url == "nats://n:4222"
+
+
+def test_a_password_on_the_command_line_is_refused() -> None:
+    """Every user of the machine could read it."""
+    parser = argparse.ArgumentParser()
+    bottleneck_runner.add_arguments(parser)
+    health_runner.add_arguments(parser)
+    args = parser.parse_args(["--recommendations.url", "postgresql://me:secret@db/jelmon"])
+    with pytest.raises(ConfigError, match="holds a password"):
+        PipelineSettings.read(args, {})
+
+
+async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> None:
+    """After three vain attempts: an old figure is worse than none."""
+    resources = Resources("http://127.0.0.1:9", interval_seconds=0.01)
+    resources._usage = {"cpu": 0.9}
+    task = asyncio.create_task(resources.run())
+    await _wait(lambda: resources.scarcest is None)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+    assert resources.trouble == "Prometheus does not answer"
 
 
 def test_faults_of_the_health_file_are_told_with_their_place(tmp_path: Path) -> None:

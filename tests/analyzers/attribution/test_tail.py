@@ -1,5 +1,6 @@
 """Known causes are found with their share; where nothing explains the time, nobody is named."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -121,3 +122,19 @@ def test_the_wait_for_the_slow_stage_of_the_demo_is_named_in_the_gauges() -> Non
     assert found.drivers[0].name == "test_execution wait"
     assert found.drivers[0].lower > 0.3
     assert f'{c.ATTRIBUTION_SHARE.name}{{driver="{found.drivers[0].name}",pipeline="demo"}}' in text
+
+
+async def test_the_board_looks_by_itself_and_says_why_it_names_nobody() -> None:
+    """With one card there is too little; when another replica leads, nothing is said at all."""
+    instruments = Instruments(Service.ANALYZER)
+    leads = [True]
+    board = AttributionBoard(instruments, usage=dict, leads=lambda: leads[0], every_seconds=0.01)
+    board.take(Card("c", pipeline="p").stage_started("a"))
+    task = asyncio.create_task(board.run())
+    skipped = f'{c.ANALYZER_SKIPPED.name}{{analyzer="attribution",reason="too_few_cards"}}'
+    while skipped not in instruments.render()[0].decode():
+        await asyncio.sleep(0.01)
+    leads[0] = False
+    task.cancel()
+
+    assert c.ATTRIBUTION_SHARE.name + "{" not in instruments.render()[0].decode()

@@ -190,3 +190,23 @@ def test_a_stuck_stage_is_advised_upon_before_it_has_been_so_for_half_a_window()
     assert [one.strategy for one in desk.book.open] == ["unstick"]
     assert desk.book.open[0].action == "restart_pipeline"
     assert desk.book.open[0].severity == pytest.approx(100 * 240 / 840, abs=3)
+
+
+async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the database comes into being only after the first attempt."""
+    monkeypatch.setattr("jelmon.analyzers.suggestions.desk._RETRY_SECONDS", 0.02)
+    folder = tmp_path / "later"
+    keeper = open_keeper(f"sqlite:///{folder / 'r.db'}")
+    instruments = Instruments(Service.ANALYZER)
+    desk = Desk(Watch(instruments, window_seconds=900), instruments, load(), window_seconds=900, keeper=keeper)
+    desk.others = [BOTTLENECK]
+    desk.cycle(1.0)
+    task = asyncio.create_task(desk.run())
+    while not desk.trouble:
+        await asyncio.sleep(0.01)
+    folder.mkdir()
+    while desk.trouble:
+        await asyncio.sleep(0.01)
+    task.cancel()
+
+    assert len(await keeper.read()) == 4

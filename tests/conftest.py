@@ -1,8 +1,8 @@
 """Real servers for the tests: each is fetched if it is missing, started once on a loopback port, and stopped."""
 
+import logging
 import os
 import shutil
-import logging
 import subprocess
 import sys
 import tempfile

@@ -16,9 +16,10 @@ from jelmon.analyzers.segmentation import segment
 Floats = NDArray[np.float64]
 
 LEAST_VALUES = 5
-PENALTY = 6.0
-SLOPE_PENALTY = 2.0
+PENALTY = 2.3
+SLOPE_PENALTY = 0.9
 LONG_RUN_SHARE = 0.75
+SPREAD_SHARE = 0.85
 RANK_LENGTH = 300
 _CELLS_AT_ONCE = 20_000
 
@@ -63,13 +64,14 @@ def _detect_part(raw: Floats) -> list[list[int]]:
         return found
     shaped = _log_if_skewed(filled)
     clean = noise.without_spikes(shaped)
-    yardstick = np.maximum(LONG_RUN_SHARE * noise.long_run(clean), _spread_around_line(clean))
+    yardstick = np.maximum(LONG_RUN_SHARE * noise.long_run(clean), SPREAD_SHARE * _spread_around_line(clean))
     # a series that is exactly one straight line has no spread at all
     line = yardstick <= 1e-9 * np.abs(clean).max(axis=1)
     yardstick[line] = 1.0
     centred = (clean - np.median(clean, axis=1, keepdims=True)) / yardstick[:, None]
     centred[line] = 0.0
-    price = np.log(max(raw.shape[1], 20))
+    # more than the logarithm of Schwarz' criterion: in a long series chance has more places to look right
+    price = float(np.log(max(raw.shape[1], 20))) ** 1.5
     segments = segment(centred, penalty=PENALTY * price, slope_penalty=SLOPE_PENALTY * price)
     for row, values, points in zip(usable, shaped, segments, strict=True):
         found[row] = points or _second_look(values, valid[row])

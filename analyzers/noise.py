@@ -47,5 +47,6 @@ def without_spikes(values: Floats, *, tolerance: float = 3.0) -> Floats:
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(3, 3)], mode="edge")
     centre = np.median(np.lib.stride_tricks.sliding_window_view(padded, 7, axis=-1), axis=-1)
     scale = one_step(values)[..., None]
-    held: Floats = np.where(scale > 0, np.clip(values, centre - tolerance * scale, centre + tolerance * scale), values)
+    # no scale: most values equal the one before, so that what differs from its neighbours is a spike
+    held: Floats = np.clip(values, centre - tolerance * scale, centre + tolerance * scale)
     return held

@@ -21,8 +21,8 @@ _INDEPENDENT_SHARE = 0.9
 class Scales:
     """Differences between each window and its reference over six days: their robust scale, their daily peaks.
 
-    With ``records`` only what exceeds every peak is unusual: for long slots, few of which make no average that would
-    tame a tail.
+    What is to be unusual must exceed every peak of these days; without ``records`` also, by a margin, the usual peak,
+    which matters where one day had none. Long slots, few of which make no average, have records only.
     """
 
     ARRAYS = ("scale", "peaks", "peak", "days")
@@ -60,7 +60,8 @@ class Scales:
                 least = min(_LEAST_SAMPLES, samples.shape[0] * samples.shape[1] // 3)
                 self.scale[number] = np.where(count >= least, np.maximum(scale, FLOOR), np.nan)
             usual, record = np.nanmedian(self.peaks, axis=0), np.nanmax(self.peaks, axis=0)
-        self.peak = np.nan_to_num(_RECORD_SHARE * record if self._records else _PEAK_SHARE * usual).astype(np.float64)
+        usual_peak = record if self._records else _PEAK_SHARE * usual
+        self.peak = np.nan_to_num(np.fmax(_RECORD_SHARE * record, usual_peak)).astype(np.float64)
         for number in range(1, len(self.samples)):
             # a mean of more values strays less, but by no less than independent values would make it
             share = _INDEPENDENT_SHARE * np.sqrt(self._windows[number - 1] / self._windows[number])

@@ -32,6 +32,10 @@ COMMANDS = {
     "responder": Command(
         "jelmon.responder.command", "responder", "take Alertmanager's webhooks, keep the alert history"
     ),
+    "analyzer": Command(
+        "jelmon.analyzers.command", "analyzers", "say what got worse, what limits the pipeline and how well it is"
+    ),
+    "analyze": Command("jelmon.analyzers.analyze", "analyzers", "find the change points of a CSV file"),
     "generate": Command(
         "jelmon.generators.command", "generators", "compile rules/ to Prometheus, Alertmanager and Grafana files"
     ),

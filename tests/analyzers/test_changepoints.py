@@ -169,10 +169,10 @@ def test_the_best_split_is_the_largest_of_all_rank_sums() -> None:
     assert split.z == pytest.approx(slow[0])
 
 
-def test_the_rank_threshold_is_exceeded_by_one_in_a_hundred() -> None:
+def test_the_rank_threshold_is_exceeded_by_one_in_forty() -> None:
     """Ranks know no distribution, so one simulation holds for every series of independent values."""
     generator = np.random.default_rng(8)
     for count in (30, 150):
         exceeded = np.mean([best_split(generator.random(count)).z > threshold(count) for _ in range(1500)])
 
-        assert exceeded <= 0.02
+        assert 0.01 < exceeded < 0.045

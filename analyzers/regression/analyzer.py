@@ -1,0 +1,136 @@
+"""The regression analyzer's cycle: read on, judge, tell, keep."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jelmon import catalogue as c
+from jelmon.analyzers.exports import Exports
+from jelmon.analyzers.regression.report import report
+from jelmon.analyzers.regression.signals import DEFAULTS, Signal
+from jelmon.analyzers.regression.watch import SignalWatch
+from jelmon.analyzers.series import History
+from jelmon.errors import ConfigError, SourceError
+from jelmon.registry import Instruments
+from jelmon.web import Check
+
+logger = logging.getLogger(__name__)
+
+NAME = "regression"
+_LEAST_HISTORY_SECONDS = 3 * 86400.0
+_LABEL = {"analyzer": NAME}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegressionSettings:
+    """What the regression analyzer can be told."""
+
+    prometheus_url: str = "http://127.0.0.1:9090"
+    signals: tuple[Signal, ...] = DEFAULTS
+    history_seconds: float = 8 * 86400.0
+    cycle_seconds: float = 60.0
+    lag_seconds: float = 30.0
+    """How old a minute must be before it is judged: scrapes and rules come late."""
+    save_seconds: float = 900.0
+    state: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prometheus_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"--prometheus.url: {self.prometheus_url!r} is not an address", hint="write http://127.0.0.1:9090"
+            )
+        if self.history_seconds < _LEAST_HISTORY_SECONDS:
+            raise ConfigError("--regression.history must be at least 3d", hint="8d gives the steadiest baseline")
+        if not 1 <= self.cycle_seconds <= 3600:
+            raise ConfigError("--regression.interval must be from 1s to 1h")
+
+
+class RegressionAnalyzer:
+    """Runs for ever. ``leads`` says whether this replica may speak; all of them learn."""
+
+    def __init__(
+        self,
+        settings: RegressionSettings,
+        instruments: Instruments,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._instruments = instruments
+        self._exports = Exports(instruments)
+        self._leads = leads
+        self._clock = clock
+        if settings.state is not None:
+            try:
+                settings.state.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"--regression.state: {error}", hint="name a folder this user may write") from error
+        self.watches = [
+            SignalWatch(signal, history_seconds=settings.history_seconds, state=settings.state)
+            for signal in settings.signals
+        ]
+        self._check = Check(False, "not read yet")
+        self._saved_at = clock()
+        self._cycles = 0
+
+    def checks(self) -> dict[str, Check]:
+        """The state of Prometheus, as seen from here."""
+        return {"prometheus": self._check}
+
+    async def run(self) -> None:
+        """A cycle at each interval, until cancelled; then what was learnt is put on disk."""
+        try:
+            async with History(self._settings.prometheus_url) as history:
+                while True:
+                    await self.cycle(history)
+                    await asyncio.sleep(self._settings.cycle_seconds)
+        finally:
+            self.save()
+
+    async def cycle(self, history: History) -> None:
+        """Read, judge and tell once. A failure is noted, not raised."""
+        began = time.perf_counter()
+        now = self._clock() - self._settings.lag_seconds
+        failures = 0
+        for watch in self.watches:
+            try:
+                await watch.read_on(history, now)
+            except SourceError as error:
+                failures += 1
+                self._trouble(watch.signal.name, error)
+        if not failures:
+            self._check = Check(True, f"{len(self.watches)} signals")
+            self._instruments.set(c.ANALYZER_SUCCESS, self._clock(), **_LABEL)
+        elif failures < len(self.watches):
+            self._check = Check(True, f"{failures} of {len(self.watches)} signals cannot be read")
+        self._tell()
+        if self._clock() - self._saved_at >= self._settings.save_seconds:
+            self.save()
+        self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, **_LABEL)
+
+    def save(self) -> None:
+        """Put what was learnt on disk."""
+        self._saved_at = self._clock()
+        for watch in self.watches:
+            try:
+                watch.save()
+            except OSError as error:
+                logger.warning("state cannot be kept", extra={"signal": watch.signal.name, "error": str(error)})
+
+    def _tell(self) -> None:
+        if not self._leads():
+            self._exports.end()
+            return
+        judged, skipped = report(self.watches, self._exports, with_trends=True)
+        self._instruments.set(c.ANALYZER_SERIES, judged, **_LABEL)
+        for reason, count in skipped.items():
+            self._instruments.inc(c.ANALYZER_SKIPPED, count, reason=reason, **_LABEL)
+
+    def _trouble(self, signal: str, error: SourceError) -> None:
+        if self._check.detail != "does not answer":
+            logger.warning("a signal cannot be read", extra={"signal": signal, "error": error.message})
+        self._check = Check(False, "does not answer")

@@ -1,0 +1,59 @@
+"""The regression analyzer for the command line: its flags, and what they make."""
+
+import argparse
+from pathlib import Path
+
+from jelmon.analyzers.app import MakeRunner
+from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
+from jelmon.analyzers.regression.signals import DEFAULTS, load
+from jelmon.settings import parse_duration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the regression analyzer."""
+    group = parser.add_argument_group("regression")
+    group.add_argument(
+        "--regression.signals",
+        dest="regression_signals",
+        metavar="FILE",
+        type=Path,
+        help="which signals to watch; without it, times, waits, failures and throughput of pipelines and stages",
+    )
+    group.add_argument(
+        "--regression.history",
+        dest="regression_history",
+        metavar="TIME",
+        default="8d",
+        help="how much to read when nothing was learnt yet (default: %(default)s)",
+    )
+    group.add_argument(
+        "--regression.interval",
+        dest="regression_interval",
+        metavar="TIME",
+        default="1m",
+        help="how often to read on (default: %(default)s)",
+    )
+    group.add_argument(
+        "--regression.state",
+        dest="regression_state",
+        metavar="FOLDER",
+        type=Path,
+        help="where to keep what was learnt; without it, it is learnt again from history at each start",
+    )
+
+
+def maker(args: argparse.Namespace) -> MakeRunner:
+    """Makes the analyzer that the flags ask for.
+
+    Raises:
+        ConfigError: a flag is wrong.
+        DefinitionError: the file of signals is.
+    """
+    settings = RegressionSettings(
+        prometheus_url=args.prometheus_url,
+        signals=load(args.regression_signals) if args.regression_signals else DEFAULTS,
+        history_seconds=parse_duration(args.regression_history, name="--regression.history"),
+        cycle_seconds=parse_duration(args.regression_interval, name="--regression.interval"),
+        state=args.regression_state,
+    )
+    return lambda instruments: RegressionAnalyzer(settings, instruments)

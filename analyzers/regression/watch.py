@@ -1,0 +1,134 @@
+"""One signal and the series it has: reads on, feeds the detector, keeps what was learnt."""
+
+import asyncio
+import json
+import logging
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from jelmon.analyzers.online.detector import OnlineDetector, Verdicts
+from jelmon.analyzers.regression.signals import Signal
+from jelmon.analyzers.series import Floats, History, Labels, rates
+
+logger = logging.getLogger(__name__)
+
+STEP = 60.0
+KEPT_LABELS = ("pipeline", "stage")
+_FORGET_SECONDS = 3 * 86400.0
+_CELLS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 200
+_HEAD = struct.Struct(">I")
+
+
+class SignalWatch:
+    """All series of one signal. ``verdicts`` are those of the newest minute, one for each of ``keys``."""
+
+    def __init__(self, signal: Signal, *, history_seconds: float, state: Path | None) -> None:
+        self.signal = signal
+        self.keys: list[Labels] = []
+        self.detector: OnlineDetector | None = None
+        self.verdicts: Verdicts | None = None
+        self.values: Floats = np.empty(0)
+        """The newest minute's values."""
+        self._history_seconds = history_seconds
+        self._seen: dict[Labels, float] = {}
+        self._file = state / f"{signal.name}.state" if state is not None else None
+        self._load()
+
+    async def read_on(self, history: History, now: float) -> int:
+        """Read and judge what is new up to ``now``; returns how many minutes that was.
+
+        Raises:
+            SourceError: Prometheus does not answer.
+        """
+        end = now // STEP * STEP
+        start = self.detector.time if self.detector is not None else end - self._history_seconds
+        if self.detector is not None and end - start > self._history_seconds:  # too long away to go on
+            self.detector, self.keys, start = None, [], end - self._history_seconds
+        start = start // STEP * STEP
+        count = round((end - start) / STEP) + 1
+        if count < 1:
+            return 0
+        # a counter's rate needs the value before the first
+        extra = 1 if self.signal.counter else 0
+        read = await history.read(self.signal.expr, start=start - extra * STEP, count=count + extra, step=STEP)
+        if not read and self.detector is None:
+            return 0
+        table = self._table(read, count + extra, start)
+        if self.signal.counter:
+            table = rates(table, STEP)[1:]
+        assert self.detector is not None
+        at_once = min(_ROWS_AT_ONCE, max(1, _CELLS_AT_ONCE // max(1, len(self.keys))))
+        for number, row in enumerate(table, start=1):
+            self.verdicts = self.detector.update_many(row)
+            if number % at_once == 0:
+                await asyncio.sleep(0)  # health is asked for while a week is learnt
+        self.values = table[-1]
+        for key, values in zip(self.keys, table.T, strict=True):
+            if np.isfinite(values).any():
+                self._seen[key] = end
+        self._forget(end)
+        return count
+
+    def save(self) -> None:
+        """Put what was learnt on disk, whole or not at all."""
+        if self._file is None or self.detector is None:
+            return
+        head = json.dumps({"expr": self.signal.expr, "keys": self.keys, "seen": [self._seen.get(k) for k in self.keys]})
+        coded = head.encode()
+        new = self._file.with_suffix(".new")
+        new.write_bytes(_HEAD.pack(len(coded)) + coded + self.detector.save())
+        new.replace(self._file)
+
+    def _load(self) -> None:
+        if self._file is None or not self._file.exists():
+            return
+        try:
+            content = self._file.read_bytes()
+            (length,) = _HEAD.unpack_from(content)
+            head = json.loads(content[_HEAD.size : _HEAD.size + length])
+            if head["expr"] != self.signal.expr:
+                logger.info("the signal has a new expression: learning anew", extra={"signal": self.signal.name})
+                return
+            detector = OnlineDetector.load(content[_HEAD.size + length :])
+            keys = [tuple((str(name), str(value)) for name, value in key) for key in head["keys"]]
+        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            # nothing is lost for good: it is learnt again from history
+            logger.warning("state cannot be read: learning anew", extra={"file": str(self._file), "error": str(error)})
+            return
+        detector.worse = self.signal.worse
+        self.detector, self.keys = detector, keys
+        self._seen = {key: seen for key, seen in zip(keys, head["seen"], strict=True) if seen is not None}
+
+    def _table(self, read: dict[Labels, Floats], count: int, start: float) -> Floats:
+        """Values by time and series; series that are new get their place in the detector."""
+        named: dict[Labels, Floats] = {}
+        for labels, values in read.items():
+            kept = tuple((name, dict(labels).get(name, "")) for name in KEPT_LABELS)
+            if kept in named:  # labels that we do not keep told them apart
+                with np.errstate(invalid="ignore"):
+                    values = np.fmax(named[kept], values)
+            named[kept] = values
+        new = sorted(named.keys() - set(self.keys))
+        if self.detector is None:
+            self.keys = new
+            self.detector = OnlineDetector(len(new), STEP, start, worse=self.signal.worse)
+        elif new:
+            self.detector = self.detector.rearranged([*range(len(self.keys)), *[None] * len(new)])
+            self.keys += new
+        missing = np.full(count, np.nan)
+        return np.stack([named.get(key, missing) for key in self.keys], axis=1)
+
+    def _forget(self, now: float) -> None:
+        """Drop series that have told nothing for days."""
+        kept = [place for place, key in enumerate(self.keys) if now - self._seen.get(key, now) < _FORGET_SECONDS]
+        if len(kept) == len(self.keys) or not kept or self.detector is None or self.verdicts is None:
+            return
+        self.detector = self.detector.rearranged(kept)
+        self.keys = [self.keys[place] for place in kept]
+        self._seen = {key: self._seen[key] for key in self.keys if key in self._seen}
+        self.values = self.values[kept]
+        score, change, lower, upper, severe = self.verdicts
+        self.verdicts = Verdicts(score[kept], change[kept], lower[kept], upper[kept], severe[kept])

@@ -24,7 +24,12 @@ def checked(changes: list[Change], target: Path) -> Iterator[str]:
     Raises:
         SourceError: one of them refuses.
     """
-    with tempfile.TemporaryDirectory(prefix=".jelmon-", dir=target) as name:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        beside = tempfile.TemporaryDirectory(prefix=".jelmon-", dir=target)
+    except OSError as error:
+        raise SourceError(f"cannot write to {target}: {error.strerror}", hint="see --output") from error
+    with beside as name:
         folder = Path(name)
         output.write([change for change in changes if change.new is not None], folder)
         rules = sorted((folder / RULES_FOLDER).glob("*.yml"))

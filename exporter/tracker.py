@@ -11,6 +11,10 @@ from jelmon.exporter.ledger import Ledger
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+AHEAD_SECONDS = 900
+"""How far a producer's clock may be ahead of the stream's. Times beyond count as this far: a single event of a distant
+year would otherwise be the newest activity for ever, and its durations would spoil their sums."""
+
 Handler = Callable[[Ledger, Any, int], bool]
 
 HANDLERS: dict[type[e.Envelope], Handler] = {
@@ -46,13 +50,18 @@ class Tracker:
         """Count each event, once: a known id, and a step that is known already, count as duplicates."""
         ledger, actions = self.ledger, self._actions
         known, fresh = ledger.horizon.known, ledger.horizon.fresh
+        latest = int((ledger.now + AHEAD_SECONDS) * 1e6)
         for event in events:
             event_id = event.id
             if event_id not in known:
                 known.add(event_id)
                 fresh.append(event_id)
                 handler, applied = actions[type(event)]
-                if handler(ledger, event, (event.time - _EPOCH) // _MICROSECOND):
+                time = (event.time - _EPOCH) // _MICROSECOND
+                if time > latest:
+                    time = latest
+                    ledger.skewed.add()
+                if handler(ledger, event, time):
                     applied.add()
                     continue
             ledger.duplicate.add()

@@ -417,7 +417,8 @@ EVENTS_LATE = Counter(
     help="Events that came after a newer state of their card; counted, but live gauges keep the newer state.",
 )
 EVENTS_SKEWED = Counter(
-    name="jelmore_exporter_events_skewed_total", help="Durations that came out negative and were counted as 0."
+    name="jelmore_exporter_events_skewed_total",
+    help="Negative durations, counted as 0, and event times far in the future, taken as 15 minutes ahead.",
 )
 EVENTS_PARKED = Counter(
     name="jelmore_exporter_events_parked_total",

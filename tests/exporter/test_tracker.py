@@ -368,3 +368,14 @@ def test_a_stage_that_is_really_called_other_keeps_its_own_series(say: Any, book
 
     assert view.value(c.STAGE_RUNS_STARTED, "main", "other'") == 1
     assert view.value(c.STAGE_RUNS_STARTED, "main", "other") == 1
+
+
+def test_an_event_of_a_distant_year_does_not_hide_a_stall(say: Any, books: Making) -> None:
+    """Its time is taken as at most 15 minutes ahead of its arrival; figures stay usable."""
+    one = books()
+    one.apply(say.card_started("a", at=0))
+    view = one.apply(say.card_finished("a", at=8000 * 365 * 86400 / 100), arrived=1767225600.0 + 60)
+
+    assert view.value(c.LAST_ACTIVITY, "main") == 1767225600.0 + 60 + 900
+    assert totals(view, c.CARD_PROCESSING) == (1, 960.0)
+    assert view.value(c.EVENTS_SKEWED) == 1

@@ -91,6 +91,9 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         changes=(90 * MINUTE,),
     ),
+    "blocking, no room between": Scenario(
+        line=Line(stages=_with(_stages(0.5, 0.5, 0.95, 0.5, capacity=0), 0, capacity=None), per_minute=12),
+    ),
     "batches": Scenario(line=Line(stages=_stages(0.4, 0.55, 0.9, 0.5), per_minute=12, batch=10)),
     "batches, blocking": Scenario(line=Line(stages=_stages(0.5, 0.5, 0.98, 0.5, capacity=5), per_minute=12, batch=8)),
     "outages": Scenario(

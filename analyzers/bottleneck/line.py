@@ -182,7 +182,7 @@ class Line:
         journey.open[stage] = visit
         tally = self.tallies[stage]
         tally.advance(self.clock)
-        if tally.q == 0:
+        if not (tally.q or tally.wanted):
             tally.waiting_since = self.clock
         tally.q += 1
         tally.bucket.sums[ARRIVALS] += 1
@@ -372,6 +372,12 @@ class Line:
         for other in {stage, *self._held_for}:
             self.tallies[other].advance(self.clock)
         self.tallies[stage].b += change
+        if target is not None:
+            wanted = self.tallies[target]
+            wanted.advance(self.clock)
+            if not (wanted.q or wanted.wanted):
+                wanted.waiting_since = self.clock
+            wanted.wanted += change
         targets = self._held_for.setdefault(stage, {})
         targets[target] = targets.get(target, 0) + change
         if targets[target] <= 0:

@@ -85,6 +85,7 @@ class Tally:
         "since",
         "v",
         "waiting_since",
+        "wanted",
         "workers_declared",
         "workers_seen",
     )
@@ -94,6 +95,8 @@ class Tally:
         self.root = index
         """The stage to blame for what is lost here: this one, or the one at the end of the chain that holds it up."""
         self.q = self.v = self.b = 0
+        self.wanted = 0
+        """Cards that are held up in other stages because this one has no room: they wait for it too."""
         self.since = at
         self.waiting_since = at
         self.last_start = self.last_finish = float("-inf")
@@ -160,7 +163,7 @@ class Tally:
             if q:
                 sums[WAITING] += seconds * q
             bucket.passed_on[self.root] = bucket.passed_on.get(self.root, 0.0) + loss
-        elif q:
+        elif q or self.wanted:
             loss = seconds * q
             sums[SATURATED] += seconds
             sums[WAITING] += loss

@@ -172,15 +172,16 @@ def _too_little(look: _Look, window_seconds: float, minimum_arrivals: int) -> st
     """
     if look.seconds < LEAST_SHARE * window_seconds:
         return "watched too short"
-    evidence = max(look.total(ARRIVALS), look.total(STARTS)) + look.tally.q
-    waited = look.tally.q > 0 and look.total(SATURATED) > look.seconds / 2
+    waiting = look.tally.q + look.tally.wanted
+    evidence = max(look.total(ARRIVALS), look.total(STARTS)) + waiting
+    waited = waiting > 0 and look.total(SATURATED) > look.seconds / 2
     return "" if evidence >= (minimum_arrivals / 2 if waited else minimum_arrivals) else "too few cards"
 
 
 def _is_stuck(look: _Look, window_seconds: float) -> bool:
     """Cards wait, nothing holds the stage up, and it has started and finished nothing for longer than a run takes."""
     tally = look.tally
-    if not tally.q or tally.b or (tally.elsewhere and not tally.v):
+    if not (tally.q or tally.wanted) or tally.b or (tally.elsewhere and not tally.v):
         return False
     silent = look.now - max(tally.waiting_since, tally.last_start, tally.last_finish)
     if tally.runs:

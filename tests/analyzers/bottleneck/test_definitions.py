@@ -143,6 +143,28 @@ def test_loss_before_a_full_queue_is_blamed_on_the_stage_that_is_full() -> None:
     assert (analyzer.bottleneck(at(330)) or report["a"]).stage == "b"
 
 
+def test_cards_held_up_for_a_stage_wait_for_it_where_there_is_no_room_to_queue() -> None:
+    """Nothing ever queues for b, as there is no room; a holds each card until b can take it."""
+    analyzer = BottleneckAnalyzer(window_seconds=300)
+    for number in range(40):
+        one, begin = card(number), 10.0 * number
+        for event in (
+            one.stage_queued("a", time=at(begin)),
+            one.stage_started("a", time=at(begin)),
+            one.stage_finished("a", next_stage="b", held_up=True, time=at(begin + 2)),
+            one.stage_queued("b", time=at(begin + 10)),
+            one.stage_started("b", time=at(begin + 10)),
+        ):
+            analyzer.observe(event)
+        if number:
+            analyzer.observe(card(number - 1).stage_finished("b", last=True, time=at(begin + 10)))
+    severity = analyzer.severity(at(330))
+
+    assert severity["b"] == pytest.approx(80, abs=1)
+    assert severity["a"] < 1
+    assert analyzer.impact(at(330))["b"] == pytest.approx(240, abs=3)
+
+
 def test_a_late_queued_event_is_not_taken_for_being_held_up() -> None:
     """Nobody says so, and no limit is declared: what finished in a is nowhere until b tells of it."""
     analyzer = BottleneckAnalyzer(window_seconds=300)

@@ -34,6 +34,8 @@ class RegressionSettings:
     cycle_seconds: float = 60.0
     lag_seconds: float = 30.0
     """How old a minute must be before it is judged: scrapes and rules come late."""
+    young_step_seconds: float = 15.0
+    """Between the values in which change points are sought while there is no baseline yet."""
     save_seconds: float = 900.0
     state: Path | None = None
 
@@ -46,6 +48,10 @@ class RegressionSettings:
             raise ConfigError("--regression.history must be at least 3d", hint="8d gives the steadiest baseline")
         if not 1 <= self.cycle_seconds <= 3600:
             raise ConfigError("--regression.interval must be from 1s to 1h")
+        if not 1 <= self.young_step_seconds <= 300:
+            raise ConfigError("--regression.young-step must be from 1s to 5m", hint="twice the scrape interval is best")
+        if not 0 <= self.lag_seconds <= 600:
+            raise ConfigError("--regression.lag must be at most 10m")
 
 
 class RegressionAnalyzer:
@@ -99,6 +105,7 @@ class RegressionAnalyzer:
         for watch in self.watches:
             try:
                 await watch.read_on(history, now)
+                await watch.read_young(history, now, self._settings.young_step_seconds)
             except SourceError as error:
                 failures += 1
                 self._trouble(watch.signal.name, error)

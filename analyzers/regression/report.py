@@ -37,6 +37,12 @@ def report(watches: list[SignalWatch], exports: Exports, *, with_trends: bool) -
             exports.set(c.REGRESSION_BASELINE_READY, float(detector.ready[place]), **labels)
             if not detector.ready[place]:
                 skipped["not_ready"] += 1
+                if key in watch.young:
+                    when, young = watch.young[key]
+                    exports.set(c.REGRESSION_CHANGE_POINT, when, **labels)
+                    exports.set(c.REGRESSION_CHANGE, young.change, **labels)
+                    exports.set(c.REGRESSION_CHANGE_LOWER, young.lower, **labels)
+                    exports.set(c.REGRESSION_CHANGE_UPPER, young.upper, **labels)
                 continue
             chance, share = float(chances[at]), float(shares[at])
             at += 1

@@ -34,6 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often to read on (default: %(default)s)",
     )
     group.add_argument(
+        "--regression.lag",
+        dest="regression_lag",
+        metavar="TIME",
+        default="30s",
+        help="how old a minute must be before it is judged, as scrapes come late (default: %(default)s)",
+    )
+    group.add_argument(
+        "--regression.young-step",
+        dest="regression_young_step",
+        metavar="TIME",
+        default="15s",
+        help="grain of the search for change points in series too young for a baseline (default: %(default)s)",
+    )
+    group.add_argument(
         "--regression.state",
         dest="regression_state",
         metavar="FOLDER",
@@ -54,6 +68,8 @@ def maker(args: argparse.Namespace) -> MakeRunner:
         signals=load(args.regression_signals) if args.regression_signals else DEFAULTS,
         history_seconds=parse_duration(args.regression_history, name="--regression.history"),
         cycle_seconds=parse_duration(args.regression_interval, name="--regression.interval"),
+        lag_seconds=parse_duration(args.regression_lag, name="--regression.lag"),
+        young_step_seconds=parse_duration(args.regression_young_step, name="--regression.young-step"),
         state=args.regression_state,
     )
     return lambda instruments: RegressionAnalyzer(settings, instruments)

@@ -10,6 +10,7 @@ import numpy as np
 
 from jelmon.analyzers.online.detector import OnlineDetector, Verdicts
 from jelmon.analyzers.regression.signals import Signal
+from jelmon.analyzers.regression.young import SPAN_SECONDS, YoungChange, newest_change
 from jelmon.analyzers.series import Floats, History, Labels, rates
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class SignalWatch:
         self.verdicts: Verdicts | None = None
         self.values: Floats = np.empty(0)
         """The newest minute's values."""
+        self.young: dict[Labels, tuple[float, YoungChange]] = {}
+        """When and how series changed that are too young for a baseline."""
         self._history_seconds = history_seconds
         self._seen: dict[Labels, float] = {}
         self._file = state / f"{signal.name}.state" if state is not None else None
@@ -72,6 +75,30 @@ class SignalWatch:
         self._forget(end)
         return count
 
+    async def read_young(self, history: History, now: float, step: float) -> None:
+        """Look for change points in the last hours of series that are not ready.
+
+        Raises:
+            SourceError: Prometheus does not answer.
+        """
+        self.young = {}
+        detector = self.detector
+        waiting = (
+            set(self.keys)
+            if detector is None
+            else {key for key, ready in zip(self.keys, detector.ready, strict=True) if not ready}
+        )
+        if not waiting:
+            return
+        count = round(SPAN_SECONDS / step)
+        start = now // step * step - (count - 1) * step
+        for labels, values in (await history.read(self.signal.expr, start=start, count=count, step=step)).items():
+            key = _kept(labels)
+            if key in waiting:
+                found = newest_change(rates(values, step) if self.signal.counter else values)
+                if found is not None:
+                    self.young[key] = (start + found.first * step, found)
+
     def save(self) -> None:
         """Put what was learnt on disk, whole or not at all."""
         if self._file is None or self.detector is None:
@@ -106,7 +133,7 @@ class SignalWatch:
         """Values by time and series; series that are new get their place in the detector."""
         named: dict[Labels, Floats] = {}
         for labels, values in read.items():
-            kept = tuple((name, dict(labels).get(name, "")) for name in KEPT_LABELS)
+            kept = _kept(labels)
             if kept in named:  # labels that we do not keep told them apart
                 with np.errstate(invalid="ignore"):
                     values = np.fmax(named[kept], values)
@@ -132,3 +159,8 @@ class SignalWatch:
         self.values = self.values[kept]
         score, change, lower, upper, severe = self.verdicts
         self.verdicts = Verdicts(score[kept], change[kept], lower[kept], upper[kept], severe[kept])
+
+
+def _kept(labels: Labels) -> Labels:
+    known = dict(labels)
+    return tuple((name, known.get(name, "")) for name in KEPT_LABELS)

@@ -113,6 +113,27 @@ def _sorted(key: str) -> str:
     return f"{name}{{{','.join(sorted(labels.split(',')))}"
 
 
+async def test_a_young_series_has_its_change_point_and_no_verdict(prometheus: str) -> None:
+    """Two hours of history are no baseline; that the stage doubled can be seen all the same."""
+    expression = f"stage_seconds and on() (vector(time()) >= {NOW - 7200})"
+    young = settings(prometheus, signals=(Signal(name="stage", expr=expression),), young_step_seconds=60.0)
+    instruments = Instruments(Service.ANALYZER)
+    analyzer = RegressionAnalyzer(young, instruments, clock=lambda: NOW)
+    async with History(prometheus) as history:
+        await analyzer.cycle(history)
+    text = instruments.render()[0].decode()
+    test, build = 'pipeline="main",signal="stage",stage="test"', 'pipeline="main",signal="stage",stage="build"'
+    shown = {
+        _sorted(line.rsplit(" ", 1)[0]): float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[0] != "#"
+    }
+
+    assert shown[_sorted(f"jelmore_regression_baseline_ready{{{test}}}")] == 0
+    assert shown[_sorted(f"jelmore_regression_change_ratio{{{test}}}")] == pytest.approx(1.0, abs=0.15)
+    assert shown[_sorted(f"jelmore_regression_change_point_timestamp_seconds{{{test}}}")] == NOW - 44 * 60
+    assert _sorted(f"jelmore_regression_change_ratio{{{build}}}") not in shown
+    assert "jelmore_regression_severe{" not in text
+
+
 async def test_damaged_state_is_learnt_again(prometheus: str, tmp_path: Path) -> None:
     """What is lost on disk is rebuilt from history."""
     (tmp_path / "stage.state").write_bytes(b"\x00\x00\x00\x02{}nonsense")

@@ -4,45 +4,30 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from jelmon.errors import Problem
 from jelmon.generators import window_loader
 from jelmon.generators.aggregations import AggregationError, Name, compile_value
+from jelmon.generators.alert_loader import read_alerts
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import (
-    SEVERITIES,
-    Absent,
-    Alert,
     Bundle,
     Channel,
-    Combined,
-    Compare,
-    Condition,
     Direction,
     Escalation,
     Example,
     Level,
-    Operator,
-    Outside,
-    Override,
-    Regression,
     Route,
     Settings,
     Signal,
     Slo,
 )
 from jelmon.generators.links import DASHBOARD_UIDS
+from jelmon.generators.naming import IDENTIFIER, NAME, add
 from jelmon.generators.underline import underlined
-from jelmon.handwritten import Fields, Place, read
+from jelmon.handwritten import Fields, read
 
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _SELECTOR = re.compile(r"([a-zA-Z_]\w*)(?:\{(.*)\})?")
-_OPERATORS = (*Operator, "outside", "absent", "regression")
-_COMBINATIONS = ("all", "any", "n_of_m")
-
-T = TypeVar("T")
 
 
 def load(root: Path) -> Bundle:
@@ -69,7 +54,7 @@ def load(root: Path) -> Bundle:
     paths = sorted((rules / "alerts").glob("*.y*ml"))
     for path in paths:
         if fields := read(root, f"rules/alerts/{path.name}", problems):
-            _read_alerts(bundle, fields)
+            read_alerts(bundle, fields)
     for name, what, found in (
         ("signals.yaml", "signals", bundle.signals),
         ("channels.yaml", "channels", bundle.channels),
@@ -79,16 +64,6 @@ def load(root: Path) -> Bundle:
     if not paths:
         problems.append(Problem("rules/alerts", 0, "no alert definitions found", "is --root the repository root?"))
     return bundle
-
-
-def _add(table: dict[str, T], name: str, value: T, place: Place, what: str, pattern: re.Pattern[str]) -> None:
-    if not pattern.fullmatch(name):
-        place.refuse(f"{what} {name!r} is not a name", hint="small letters, digits and '_', beginning with a letter")
-    if name in table:
-        first: Any = table[name]
-        place.refuse(f"{what} {name!r} is defined twice", hint=f"first at {first.fields.place}")
-    else:
-        table[name] = value
 
 
 # --- bundle.yaml ---
@@ -143,7 +118,7 @@ def _read_signals(bundle: Bundle, fields: Fields) -> None:
             fields=entry,
         )
         entry.done("a signal")
-        _add(bundle.signals, name, signal, entry.place, "signal", _IDENTIFIER)
+        add(bundle.signals, name, signal, entry.place, "signal", IDENTIFIER)
     fields.done("signals.yaml")
 
 
@@ -195,122 +170,6 @@ def _example(fields: Fields | None) -> Example | None:
     return example
 
 
-# --- alerts/*.yaml ---
-
-
-def _read_alerts(bundle: Bundle, fields: Fields) -> None:
-    team = fields.text("team", bundle.settings.team)
-    dashboard = fields.choice("dashboard", DASHBOARD_UIDS, None)
-    for entry in fields.items("alerts"):
-        alert = _alert(entry, team=team, dashboard=dashboard)
-        if alert is not None:
-            _add(bundle.alerts, alert.rule_id, alert, entry.at("rule_id"), "rule_id", _IDENTIFIER)
-    fields.done("a file of alerts")
-
-
-def _alert(entry: Fields, *, team: str, dashboard: str | None) -> Alert | None:
-    rule_id = entry.text("rule_id")
-    condition = _condition(entry, top=True)
-    limit = entry.number("limit", None)
-    alert = None
-    if condition is not None:
-        alert = Alert(
-            rule_id=rule_id,
-            summary=entry.text("summary"),
-            description=entry.text("description"),
-            condition=condition,
-            unless=tuple(part for item in entry.items("unless") if (part := _condition(item)) is not None),
-            duration_seconds=entry.number("duration_minutes", 0.0) * 60,
-            keep_firing_seconds=entry.duration("keep_firing_for", 0.0),
-            severity=entry.choice("severity", SEVERITIES),
-            team=entry.text("team", team),
-            auto_actions=tuple(name for name, _ in entry.texts("auto_actions")),
-            channels=tuple(entry.texts("channels")),
-            escalation=entry.text("escalation", None),
-            inhibited_by=tuple(entry.texts("inhibited_by")),
-            limit=None if limit is None else int(limit),
-            dashboard=entry.choice("dashboard", DASHBOARD_UIDS, dashboard),
-            panel=entry.text("panel", None),
-            source=entry.place.source.path,
-            fields=entry,
-        )
-        entry.done("an alert")
-    return alert
-
-
-def _condition(fields: Fields, *, top: bool = False) -> Condition | None:
-    """The condition written in these fields; ``top``: they are an alert's, which has other fields besides."""
-    written = [name for name in ("metric_path", *_COMBINATIONS) if fields.has(name)]
-    if len(written) != 1:
-        fields.place.refuse(
-            f"a condition has exactly one of metric_path, {', '.join(_COMBINATIONS)}; here are {len(written)}",
-            hint="write metric_path (a signal), operator and threshold",
-        )
-        return None
-    condition = _simple(fields) if written[0] == "metric_path" else _combined(fields, written[0])
-    if not top:
-        fields.done("a condition")
-    return condition
-
-
-def _combined(fields: Fields, kind: str) -> Condition | None:
-    parts = tuple(part for item in fields.items(kind) if (part := _condition(item)) is not None)
-    if len(parts) < 2:
-        fields.at(kind).refuse(f"{kind}: needs at least two conditions")
-        return None
-    least = {"all": len(parts), "any": 1}.get(kind)
-    if least is None:
-        least = int(fields.number("n"))
-        if not 1 <= least <= len(parts):
-            fields.at("n").refuse(f"n must be between 1 and {len(parts)}, the number of conditions")
-    return Combined(kind=kind, least=least, parts=parts, fields=fields)
-
-
-def _simple(fields: Fields) -> Condition:
-    signal = fields.text("metric_path")
-    operator = fields.choice("operator", _OPERATORS)
-    match operator:
-        case "absent":
-            return Absent(signal=signal, fields=fields)
-        case "outside":
-            low, high = fields.number("low"), fields.number("high")
-            if low >= high:
-                fields.at("high").refuse("high must be greater than low")
-            return Outside(signal=signal, low=low, high=high, fields=fields)
-        case "regression":
-            baseline = fields.mapping("baseline") or Fields(fields.place, {}, {})
-            condition = Regression(
-                signal=signal,
-                threshold=fields.number("threshold"),
-                lower_bound=baseline.number("lower_bound", 0.0),
-                q_value=baseline.number("q_value", 0.05),
-                window_seconds=baseline.duration("window", 86400.0),
-                minimum_samples=int(baseline.number("minimum_samples", 120)),
-                floor=baseline.number("floor", 0.0),
-                fields=fields,
-            )
-            baseline.done("a baseline")
-            return condition
-        case _:
-            return Compare(
-                signal=signal,
-                operator=Operator(operator),
-                threshold=fields.number("threshold"),
-                threshold_from=fields.text("threshold_from", None),
-                overrides=tuple(_override(item) for item in fields.items("overrides")),
-                fields=fields,
-            )
-
-
-def _override(fields: Fields) -> Override:
-    labels = tuple(sorted((name, value) for name, value, _ in fields.plain("labels")))
-    if not labels:
-        fields.place.refuse("an override needs labels", hint="labels: {pipeline: nightly}")
-    override = Override(labels=labels, threshold=fields.number("threshold"), place=fields.place)
-    fields.done("an override")
-    return override
-
-
 # --- slos.yaml ---
 
 
@@ -343,7 +202,7 @@ def _read_slos(bundle: Bundle, fields: Fields) -> None:
                 entry.at(field_name).refuse(f"{text!r} is no counter", hint='write name or name{label="value"}')
                 break
         else:
-            _add(bundle.slos, name, slo, entry.place, "objective", _IDENTIFIER)
+            add(bundle.slos, name, slo, entry.place, "objective", IDENTIFIER)
     fields.done("slos.yaml")
 
 
@@ -376,7 +235,7 @@ def _read_channels(bundle: Bundle, fields: Fields) -> None:
             fields=entry,
         )
         entry.done(f"a channel of type {kind}")
-        _add(bundle.channels, name, channel, entry.place, "channel", _NAME)
+        add(bundle.channels, name, channel, entry.place, "channel", NAME)
     routing = fields.mapping("routing")
     if routing is None:
         fields.place.refuse(
@@ -420,5 +279,5 @@ def _read_escalations(bundle: Bundle, fields: Fields) -> None:
             item.done("a level")
         escalation = Escalation(name=name, description=entry.text("description"), levels=tuple(levels), fields=entry)
         entry.done("an escalation")
-        _add(bundle.escalations, name, escalation, entry.place, "escalation", _NAME)
+        add(bundle.escalations, name, escalation, entry.place, "escalation", NAME)
     fields.done("escalations.yaml")

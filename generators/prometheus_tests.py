@@ -5,14 +5,14 @@ faster. Signals are fed by their recorded names; whether a recording is right is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from jelmon.catalogue import BY_SERIES
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Absent, Combined, Compare, Condition, Regression, simple_conditions
-from jelmon.generators.expressions import NOT_FOR_MATCHING, duration, number
-from jelmon.generators.prometheus import RULES_FOLDER, quoted
-from jelmon.generators.rules import Compiled, Group
+from jelmon.generators.expressions import NOT_FOR_MATCHING, number
+from jelmon.generators.promtool import Case, file_text
+from jelmon.generators.rules import Compiled
 from jelmon.generators.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, with_leaf
 
 TESTS_FOLDER = "rules/tests/generated"
@@ -31,15 +31,6 @@ class Row:
     threshold_from: float | None = None
 
 
-@dataclass(slots=True)
-class Case:
-    """One ``tests:`` entry."""
-
-    name: str
-    series: list[tuple[str, str]] = field(default_factory=list)
-    checks: list[tuple[str, float, list[str]]] = field(default_factory=list)  # expression, seconds, samples
-
-
 def render(made: Compilation) -> dict[str, str]:
     """One test file for each alert."""
     groups = {signal: group for group in made.groups for signal in group.signals}
@@ -47,35 +38,8 @@ def render(made: Compilation) -> dict[str, str]:
     for one in made.compiled:
         group = groups[one.alert.signals[0]]
         cases = _Writer(one, made, group.interval_seconds).cases()
-        found[f"{TESTS_FOLDER}/{one.alert.rule_id}.yml"] = _file(one, cases, group)
+        found[f"{TESTS_FOLDER}/{one.alert.rule_id}.yml"] = file_text(one.alert.source, cases, group)
     return found
-
-
-def _file(one: Compiled, cases: list[Case], group: Group) -> str:
-    interval = group.interval_seconds
-    lines = [
-        f"# generated from {one.alert.source}, do not edit",
-        "rule_files:",
-        f"  - ../../../{RULES_FOLDER}/{group.name}.yml",
-        f"evaluation_interval: {duration(interval)}",
-        "tests:",
-    ]
-    for case in cases:
-        lines.append(f"  - name: {quoted(case.name)}")
-        lines.append(f"    interval: {duration(interval)}")
-        if case.series:
-            lines.append("    input_series:")
-        for series, values in case.series:
-            lines.append(f"      - series: {quoted(series)}")
-            lines.append(f"        values: {quoted(values)}")
-        lines.append("    promql_expr_test:")
-        for expression, seconds, samples in case.checks:
-            lines.append(f"      - expr: {quoted(expression)}")
-            lines.append(f"        eval_time: {duration(seconds)}")
-            if samples:
-                lines.append("        exp_samples:")
-                lines.extend(f"          - {{labels: {quoted(sample)}, value: 1}}" for sample in samples)
-    return "\n".join(lines) + "\n"
 
 
 class _Writer:

@@ -86,7 +86,8 @@ def test_a_recording_stands_before_what_reads_it(root: Path) -> None:
 def test_the_guide_speaks_of_every_field(root: Path, bundle: Path, golden: Callable[[str, str], None]) -> None:
     """Every field of a definition that the loader reads is in docs/alerting.md."""
     guide = (root / "docs/alerting.md").read_text()
-    source = (root / "generators/loader.py").read_text() + (root / "generators/window_loader.py").read_text()
+    names = ("loader", "alert_loader", "window_loader")
+    source = "".join((root / f"generators/{name}.py").read_text() for name in names)
     reader = r'\.(?:text|number|duration|flag|choice|texts|items|mapping|entries|plain)\("(\w+)"'
     fields = set(re.findall(reader, source)) - {
         "min",

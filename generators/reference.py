@@ -89,6 +89,7 @@ def alerts_document(made: Compilation) -> dict[str, str]:
     lines += ["By severity and level, on a Tuesday morning and at 03:00 on a Sunday (UTC)."]
     lines += ["`jelmon routes explain` answers for any labels and any moment.", ""]
     lines += table(("alert", *(f"{moment:%A %H:%M}" for moment in MOMENTS)), _who_is_told(made))
+    lines += _objectives(made) + _windows(made)
     for one in made.compiled:
         lines += _alert_section(one, made)
     lines += ["", "## Signals", "", "What the definitions speak of. Each is recorded as `jelmore:<signal>`.", ""]
@@ -97,6 +98,35 @@ def alerts_document(made: Compilation) -> dict[str, str]:
         [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values() if not s.group],
     )
     return {"docs/alerts.md": "\n".join(lines) + "\n"}
+
+
+def _objectives(made: Compilation) -> list[str]:
+    """What is promised, and the series that tell how well it is kept."""
+    rows = [
+        (
+            slo.title,
+            f"{slo.objective * 100:g} % over {duration(slo.period_seconds)}, by {', '.join(slo.by) or 'nothing'}",
+            f"`{slo.bad}` of `{slo.valid}`",
+            f"`jelmore:slo_{slo.name}_budget_left_ratio`, `jelmore:slo_{slo.name}_budget_exhausted_in_seconds`",
+        )
+        for slo in made.bundle.slos.values()
+    ]
+    if not rows:
+        return []
+    return ["", "## Objectives", "", *table(("objective", "good", "bad events", "look at"), rows)]
+
+
+def _windows(made: Compilation) -> list[str]:
+    """When alerts stay silent by plan."""
+    rows = []
+    for window in made.bundle.windows.values():
+        scope = ", ".join(f"{name} {value}" for name, value in window.matchers) or f"every {window.route}"
+        first = f"{window.first.isoformat()} {window.at:%H:%M} {window.zone.key}, {duration(window.duration_seconds)}"
+        again = window.fields.text("rrule", "") if window.recurrence else ""
+        rows.append((window.name, scope, f"{first}{f'; {again}' if again else ''}", window.description, window.owner))
+    if not rows:
+        return []
+    return ["", "## Maintenance windows", "", *table(("window", "silences", "when", "why", "owner"), rows)]
 
 
 def _who_is_told(made: Compilation) -> list[tuple[str, ...]]:

@@ -12,12 +12,17 @@ from jelmon.settings import ListenAddress
 
 DEFAULT_LISTEN = "127.0.0.1:9747"
 
-RUNNERS = {"regression": "jelmon.analyzers.regression.runner"}
+RUNNERS = {
+    "regression": "jelmon.analyzers.regression.runner",
+    "bottleneck": "jelmon.analyzers.bottleneck.runner",
+    "health": "jelmon.analyzers.health.runner",
+}
 """Name -> module with ``add_arguments(parser)`` and ``maker(args)``: a function from instruments to a runner."""
 
 _EPILOG = """\
 examples:
   jelmon analyzer regression --prometheus.url http://127.0.0.1:9090 --regression.state /var/lib/jelmon/regression
+  jelmon analyzer bottleneck --nats.url nats://127.0.0.1:4222 --recommendations.url sqlite:///recommendations.db
   jelmon analyzer all
 
 and to ask:

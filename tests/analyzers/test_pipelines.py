@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import contextlib
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -22,12 +24,12 @@ from jelmon.analyzers.pipelines import PipelineAnalyzers, PipelineSettings
 from jelmon.analyzers.resources import Resources
 from jelmon.analyzers.suggestions.keeper import open_keeper
 from jelmon.catalogue import Service
-from jelmon.client import Publisher
+from jelmon.client import Card, Publisher
 from jelmon.errors import ConfigError, DefinitionError
 from jelmon.jetstream import NatsSettings
 from jelmon.registry import Instruments
 from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.stack.processes import Processes, free_port
 from jelmon.tools.scenario import DEMO, Change
 from jelmon.tools.simulation import simulate
 
@@ -127,6 +129,38 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("which", ["bottleneck", "health"])
+async def test_the_command_serves_verdicts_until_it_is_told_to_stop(
+    own_nats: tuple[str, Callable[[], str]], which: str
+) -> None:
+    """As a user starts it; a few cards wait, so there are workers but no verdict."""
+    url, _ = own_nats
+    address = f"127.0.0.1:{free_port(19800)}"
+    async with Publisher(url) as publisher:
+        await publisher.ensure_stream()
+        for number in range(3):
+            await publisher.publish(Card(f"c{number}", pipeline="p").stage_started("s"))
+    command = [sys.executable, "-m", "jelmon", "analyzer", which, "--nats.url", url, "--web.listen-address", address]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    text = ""
+    async with aiohttp.ClientSession() as session:
+        until = time.monotonic() + 30
+        while f"{c.BOTTLENECK_WORKERS.name}{{" not in text:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.1)
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(f"http://{address}/metrics") as response:
+                    text = await response.text()
+        async with session.get(f"http://{address}/-/ready") as response:
+            ready = response.status
+    process.terminate()
+
+    assert ready == 200
+    assert f'{c.BOTTLENECK_WORKERS.name}{{origin="learnt",pipeline="p",stage="s"}} 3.0' in text
+    assert f"{c.BOTTLENECK_SEVERITY.name}{{" not in text
+    assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
 def test_flags_and_environment_become_settings(tmp_path: Path) -> None:

@@ -271,6 +271,26 @@ async def test_redis_restarted(servers: Any, exporting: Exporting, cards: Any, u
         assert figures(exporter.view) == exactly(600)
 
 
+async def test_it_stops_in_time_when_redis_is_gone(
+    servers: Any, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """Events that wait for a checkpoint are left to the successor; an orchestrator need not kill us."""
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        await servers.end("redis-server")
+        await publish(servers.nats_url, cards(0, 300))
+        await until(lambda: exporter.own.cell(c.STATE_STORE_UP).value == 0)
+        started = time.monotonic()
+    took = time.monotonic() - started
+
+    assert took < 9
+    await servers.start_redis()
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as successor:
+        await until(lambda: finished(successor) == 300)
+
+        assert figures(successor.view) == exactly(300)
+
+
 async def test_redis_emptied(servers: Any, exporting: Exporting, cards: Any, until: Until) -> None:
     """The owner that lives writes everything again."""
     async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:

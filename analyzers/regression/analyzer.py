@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jelmon import catalogue as c
 from jelmon.analyzers.exports import Exports
+from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.report import report
 from jelmon.analyzers.regression.signals import DEFAULTS, Signal
 from jelmon.analyzers.regression.watch import SignalWatch
@@ -55,20 +56,20 @@ class RegressionSettings:
 
 
 class RegressionAnalyzer:
-    """Runs for ever. ``leads`` says whether this replica may speak; all of them learn."""
+    """Runs for ever. With a lease only the replica that holds it speaks; all of them learn."""
 
     def __init__(
         self,
         settings: RegressionSettings,
         instruments: Instruments,
         *,
-        leads: Callable[[], bool] = lambda: True,
+        lease: Lease | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._instruments = instruments
         self._exports = Exports(instruments)
-        self._leads = leads
+        self._lease = lease
         self._clock = clock
         if settings.state is not None:
             try:
@@ -89,6 +90,7 @@ class RegressionAnalyzer:
 
     async def run(self) -> None:
         """A cycle at each interval, until cancelled; then what was learnt is put on disk."""
+        leading = asyncio.create_task(self._lease.run()) if self._lease is not None else None
         try:
             async with History(self._settings.prometheus_url) as history:
                 while True:
@@ -96,6 +98,9 @@ class RegressionAnalyzer:
                     await asyncio.sleep(self._settings.cycle_seconds)
         finally:
             self.save()
+            if leading is not None:
+                leading.cancel()
+                await asyncio.gather(leading, return_exceptions=True)
 
     async def cycle(self, history: History) -> None:
         """Read, judge and tell once. A failure is noted, not raised."""
@@ -129,7 +134,7 @@ class RegressionAnalyzer:
                 logger.warning("state cannot be kept", extra={"signal": watch.signal.name, "error": str(error)})
 
     def _tell(self) -> None:
-        if not self._leads():
+        if self._lease is not None and not self._lease.held:
             self._exports.end()
             return
         judged, skipped = report(self.watches, self._exports, with_trends=True)

@@ -1,11 +1,14 @@
 """The regression analyzer for the command line: its flags, and what they make."""
 
 import argparse
+import os
 from pathlib import Path
 
 from jelmon.analyzers.app import MakeRunner
+from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.signals import DEFAULTS, load
+from jelmon.jetstream import NatsSettings
 from jelmon.settings import parse_duration
 
 
@@ -48,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="grain of the search for change points in series too young for a baseline (default: %(default)s)",
     )
     group.add_argument(
+        "--regression.lease",
+        dest="regression_lease",
+        action="store_true",
+        help="of several replicas, only the one that holds a lease in NATS (--nats.url) tells what it finds",
+    )
+    group.add_argument(
         "--regression.state",
         dest="regression_state",
         metavar="FOLDER",
@@ -72,4 +81,7 @@ def maker(args: argparse.Namespace) -> MakeRunner:
         young_step_seconds=parse_duration(args.regression_young_step, name="--regression.young-step"),
         state=args.regression_state,
     )
-    return lambda instruments: RegressionAnalyzer(settings, instruments)
+    nats = NatsSettings.from_environ(os.environ, url=args.nats_url) if args.regression_lease else None
+    return lambda instruments: RegressionAnalyzer(
+        settings, instruments, lease=Lease(nats, "regression") if nats is not None else None
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jelmon.analyzers.app import Analyzer
+from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.fleet import p_values, q_values
 from jelmon.analyzers.regression.forecast import Slope, slope, time_to
@@ -18,6 +19,7 @@ from jelmon.analyzers.regression.signals import DEFAULTS, Signal, load
 from jelmon.analyzers.series import History, rates
 from jelmon.catalogue import Service
 from jelmon.errors import ConfigError, DefinitionError, SourceError
+from jelmon.jetstream import NatsSettings
 from jelmon.registry import Instruments
 from jelmon.settings import ListenAddress
 from jelmon.stack import launch
@@ -132,6 +134,32 @@ async def test_a_young_series_has_its_change_point_and_no_verdict(prometheus: st
     assert shown[_sorted(f"jelmore_regression_change_point_timestamp_seconds{{{test}}}")] == NOW - 44 * 60
     assert _sorted(f"jelmore_regression_change_ratio{{{build}}}") not in shown
     assert "jelmore_regression_severe{" not in text
+
+
+async def test_of_two_replicas_one_speaks(prometheus: str, nats_url: str) -> None:
+    """Both learn; gauges of the one that does not lead are absent, so that nothing is doubled."""
+    nats = NatsSettings(url=nats_url)
+    instruments = [Instruments(Service.ANALYZER), Instruments(Service.ANALYZER)]
+    short = settings(prometheus, cycle_seconds=1.0, history_seconds=3 * 86400.0)
+    replicas = [
+        RegressionAnalyzer(short, each, lease=Lease(nats, "regression-test"), clock=lambda: NOW) for each in instruments
+    ]
+    tasks = [asyncio.create_task(replica.run()) for replica in replicas]
+    try:
+        async with asyncio.timeout(60):
+            while not all(replica.checks()["prometheus"].ok for replica in replicas):
+                await asyncio.sleep(0.1)
+            while not (speaking := [_speaks(each) for each in instruments]).count(True):
+                await asyncio.sleep(0.1)
+        assert speaking.count(True) == 1
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _speaks(instruments: Instruments) -> bool:
+    return "jelmore_regression_baseline_ready{" in instruments.render()[0].decode()
 
 
 async def test_damaged_state_is_learnt_again(prometheus: str, tmp_path: Path) -> None:

@@ -44,17 +44,23 @@ def leaves(alert: Alert) -> list[Simple]:
     return [leaf for condition in (alert.condition, *alert.unless) for leaf in simple_conditions(condition)]
 
 
-def holds(alert: Alert, values: Values, directions: Directions) -> bool:
+Forced = tuple[Simple, bool] | None
+"""One condition that is taken to hold, or not, whatever the values say."""
+
+
+def holds(alert: Alert, values: Values, directions: Directions, forced: Forced = None) -> bool:
     """Whether the alert's condition holds, its exceptions considered."""
-    return true(alert.condition, values, directions) and not any(
-        true(part, values, directions) for part in alert.unless
+    return true(alert.condition, values, directions, forced) and not any(
+        true(part, values, directions, forced) for part in alert.unless
     )
 
 
-def true(condition: Condition, values: Values, directions: Directions) -> bool:
+def true(condition: Condition, values: Values, directions: Directions, forced: Forced = None) -> bool:
     """Whether a condition holds. A value of None is a series that is not there."""
+    if forced is not None and condition is forced[0]:
+        return forced[1]
     if isinstance(condition, Combined):
-        outcomes = (true(part, values, directions) for part in condition.parts)
+        outcomes = (true(part, values, directions, forced) for part in condition.parts)
         match condition.kind:
             case "all":
                 return all(outcomes)
@@ -126,10 +132,12 @@ def combinations(alert: Alert, directions: Directions, *, with_absence: bool) ->
         for values in candidates.values():
             if None not in values:
                 values.append(None)
-    found = _table(parts, candidates, directions)
-    for key, values in candidates.items():
-        decisive = _decisive(alert, key, values, found, directions)
-        found += [changed for value in values if (changed := {**decisive, key: value}) not in found]
+    table = _table(parts, candidates, directions)
+    found = [*table]
+    for leaf in parts:
+        key = key_of(leaf)
+        decisive = _decisive(alert, leaf, table, directions)
+        found += [changed for value in candidates[key] if (changed := {**decisive, key: value}) not in found]
     return found
 
 
@@ -145,11 +153,9 @@ def _table(parts: list[Simple], candidates: dict[Key, list[float | None]], direc
     return [dict(zip(candidates, row, strict=True)) for row in itertools.product(*kinds)]
 
 
-def _decisive(
-    alert: Alert, key: Key, values: list[float | None], table: list[Values], directions: Directions
-) -> Values:
-    """A combination of the other values in which this one decides."""
+def _decisive(alert: Alert, leaf: Simple, table: list[Values], directions: Directions) -> Values:
+    """A combination of values in which this condition alone decides."""
     for row in table:
-        if len({holds(alert, {**row, key: value}, directions) for value in values}) > 1:
+        if holds(alert, row, directions, (leaf, True)) != holds(alert, row, directions, (leaf, False)):
             return row
     return table[0]

@@ -23,6 +23,8 @@ from jelmon.stack.proof import Addresses, Proof
 PIPELINE = "demo"
 REFRESH_SECONDS = 1.0
 PLAIN_STATUS_SECONDS = 15.0
+# a demo is short: verdicts on the last three minutes, twelve times a minute
+ANALYZER_PACE = ("--bottleneck.window", "3m", "--bottleneck.interval", "5s", "--regression.interval", "15s")
 STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
 HELPFUL = ("redis-server", "postgres", "initdb")
@@ -126,7 +128,7 @@ def _start(
         ports.append(processes.port(preferred))
         return ports[-1]
 
-    say("starting NATS, Redis, PostgreSQL, exporter, responder, Prometheus, Alertmanager ...")
+    say("starting NATS, Redis, PostgreSQL, exporter, analyzers, responder, Prometheus, Alertmanager ...")
     nats = launch.nats(processes, paths["nats-server"], folder / "nats", port=port(14222))
     redis = None
     if "redis-server" in paths:
@@ -154,14 +156,22 @@ def _start(
         responder_port,
         ["--history.url", history, "--alertmanager.url", alertmanager, "--nats.url", nats],
     )
-    prometheus_port = port(9090)
-    config = _prometheus_config(settings, folder, exporter, responder, alertmanager, prometheus_port)
+    prometheus_port, analyzer_port = port(9090), port(9747)
+    analyzer = f"http://127.0.0.1:{analyzer_port}"
+    config = _prometheus_config(settings, folder, exporter, analyzer, responder, alertmanager, prometheus_port)
     prometheus = launch.prometheus(processes, paths["prometheus"], folder / "prometheus", config, port=prometheus_port)
+    _service(
+        processes,
+        "analyzer",
+        analyzer_port,
+        ["all", "--nats.url", nats, "--prometheus.url", prometheus, *ANALYZER_PACE],
+    )
     trouble = ["--slow-at", f"{settings.stall_at * 0.6:g}", "--stall-at", f"{settings.stall_at:g}"]
     trouble += ["--stall-seconds", f"{STALL_SECONDS:g}"]
     processes.start("simulate", [sys.executable, "-m", "jelmon", "simulate", *trouble, "--nats.url", nats])
     return Addresses(
         exporter=exporter,
+        analyzer=analyzer,
         responder=responder,
         prometheus=prometheus,
         alertmanager=alertmanager,
@@ -189,12 +199,19 @@ def _jelmon(arguments: list[Any]) -> None:
 
 
 def _prometheus_config(
-    settings: DemoSettings, folder: Path, exporter: str, responder: str, alertmanager: str, prometheus_port: int
+    settings: DemoSettings,
+    folder: Path,
+    exporter: str,
+    analyzer: str,
+    responder: str,
+    alertmanager: str,
+    prometheus_port: int,
 ) -> Path:
     """The committed configuration with our ports, and shorter intervals so that there is something to see."""
     config = yaml.safe_load((settings.root / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
     targets = {
         "jelmon-exporter": exporter,
+        "jelmon-analyzer": analyzer,
         "jelmon-responder": responder,
         "alertmanager": alertmanager,
         "prometheus": f"http://127.0.0.1:{prometheus_port}",
@@ -221,6 +238,7 @@ def _line(snapshot: status.Snapshot, started: float) -> str:
         f"{time.monotonic() - started:4.0f} s  {number(snapshot.cards_per_hour)} cards/h, "
         f"in progress {number(snapshot.in_progress)}, waiting {number(snapshot.waiting)}, "
         f"last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}, firing: {alerts or 'none'}"
+        + "".join(f"\n       {verdict}" for verdict in snapshot.verdicts)
     )
 
 

@@ -25,6 +25,7 @@ class Addresses:
     """Where the parts of a running stack answer."""
 
     exporter: str
+    analyzer: str
     responder: str
     prometheus: str
     alertmanager: str

@@ -20,6 +20,7 @@ class StageRow:
     waiting: float | None
     running: float | None
     finished: float | None
+    severity: float | None  # 0 to 100, how far the stage limits the pipeline
     run_p50: float | None
     run_p95: float | None
 
@@ -35,6 +36,7 @@ class Snapshot:
     idle_seconds: float | None = None
     stages: list[StageRow] = field(default_factory=list)
     alerts: list[tuple[str, str, str]] = field(default_factory=list)  # name, severity, state
+    verdicts: list[str] = field(default_factory=list)  # of the analyzers
     trouble: str = ""
 
 
@@ -66,6 +68,7 @@ def _snapshot(addresses: Addresses) -> Snapshot:
     waiting = by_stage(f"max by (stage) (jelmore_stage_queue_depth{where})")
     running = by_stage(f"max by (stage) (jelmore_stage_runs_in_progress{where})")
     finished = by_stage(f"sum by (stage) (max without (instance) (jelmore_stage_runs_finished_total{where}))")
+    severity = by_stage(f"max by (stage) (jelmore_bottleneck_severity_score{where})")
     p50, p95 = quantile(0.5), quantile(0.95)
     alerts = get_json(f"{addresses.prometheus}/api/v1/alerts")["data"]["alerts"]
     return Snapshot(
@@ -80,11 +83,13 @@ def _snapshot(addresses: Addresses) -> Snapshot:
                 waiting=waiting.get(stage),
                 running=running.get(stage),
                 finished=finished.get(stage),
+                severity=severity.get(stage),
                 run_p50=p50.get(stage),
                 run_p95=p95.get(stage),
             )
             for stage in sorted({*position, *running, *finished}, key=lambda stage: (position.get(stage, 1e9), stage))
         ],
+        verdicts=[*_limits(addresses, where), *_changes(addresses, where), *_health(addresses, where)],
         alerts=sorted(
             (
                 " ".join(filter(None, (alert["labels"]["alertname"], alert["labels"].get("stage")))),
@@ -94,6 +99,37 @@ def _snapshot(addresses: Addresses) -> Snapshot:
             for alert in alerts
         ),
     )
+
+
+def _limits(addresses: Addresses, where: str) -> list[str]:
+    """The stage that limits the pipeline, why, and what a faster one would gain."""
+    gain = {
+        labels.get("stage"): value
+        for labels, value in query(addresses.prometheus, f"max by (stage) (jelmore_bottleneck_gain_seconds{where})")
+    }
+    return [
+        f"{labels['stage']} limits the pipeline ({labels['state']}, cause: {labels['cause']}); "
+        f"20 % faster it would save {number(gain.get(labels['stage']), '.1f')} s a card"
+        for labels, _ in query(addresses.prometheus, f"jelmore_bottleneck_info{where}")
+    ]
+
+
+def _changes(addresses: Addresses, where: str) -> list[str]:
+    """What changed for the worse by more than 10 %, the largest change first."""
+    worse = f"jelmore_regression_early_warning{where} == 1"
+    changes = query(addresses.prometheus, f"topk(2, abs(jelmore_regression_change_ratio{where}) and ({worse}))")
+    return [
+        f"{labels['signal']} of {labels.get('stage') or labels['pipeline']} got worse by {100 * value:.0f} %"
+        for labels, value in changes
+    ]
+
+
+def _health(addresses: Addresses, where: str) -> list[str]:
+    """The score, and the parts that cost the most."""
+    score = query(addresses.prometheus, f"max(jelmore_health_score{where})")
+    lost = query(addresses.prometheus, f"topk(3, max by (component) (jelmore_health_points_lost{where}) >= 1)")
+    parts = ", ".join(f"{labels['component']} -{value:.0f}" for labels, value in lost)
+    return [f"health {score[0][1]:.0f} of 100" + (f" ({parts})" if parts else "")] if score else []
 
 
 def number(value: float | None, form: str = ",.0f", unit: str = "") -> str:
@@ -111,7 +147,15 @@ def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
         f"   finished {number(snapshot.finished)}   in progress {number(snapshot.in_progress)}"
         f"   waiting {number(snapshot.waiting)}   last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}",
     )
-    parts: list[RenderableType] = [head, Text(), _stages(snapshot), Text(), _alerts(snapshot), Text(), _steps(proof)]
+    parts: list[RenderableType] = [
+        head,
+        Text(),
+        _stages(snapshot),
+        Text(),
+        _alerts(snapshot),
+        _verdicts(snapshot),
+        _steps(proof),
+    ]
     if snapshot.trouble:
         parts.append(Text(snapshot.trouble, style="red"))
     return Group(*parts, Text("Ctrl-C stops everything.", style="dim"))
@@ -119,7 +163,7 @@ def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
 
 def _stages(snapshot: Snapshot) -> Table:
     table = Table("stage", box=None, pad_edge=False)
-    for column in ("waiting", "running", "finished", "run p50", "run p95"):
+    for column in ("waiting", "running", "finished", "severity", "run p50", "run p95"):
         table.add_column(column, justify="right")
     for row in snapshot.stages:
         table.add_row(
@@ -127,6 +171,7 @@ def _stages(snapshot: Snapshot) -> Table:
             number(row.waiting),
             number(row.running),
             number(row.finished),
+            number(row.severity),
             number(row.run_p50, ".1f", " s"),
             number(row.run_p95, ".1f", " s"),
         )
@@ -145,6 +190,11 @@ def _alerts(snapshot: Snapshot) -> Text:
     return text
 
 
+def _verdicts(snapshot: Snapshot) -> Text:
+    verdicts = snapshot.verdicts or ["no verdict yet: too little has happened"]
+    return Text.assemble(("analyzers\n", "bold"), *(f"  {verdict}\n" for verdict in verdicts))
+
+
 def _steps(proof: Proof) -> Text:
     text = Text("the way of the stall alert\n", style="bold")
     for step in proof.steps:
@@ -161,6 +211,7 @@ def where_to_look(addresses: Addresses) -> Text:
     places = (
         ("NATS", addresses.nats, "for events: jelmon emit --nats.url"),
         ("exporter", f"{addresses.exporter}/", "landing page; /metrics for the figures"),
+        ("analyzers", f"{addresses.analyzer}/", "landing page; /metrics for their verdicts"),
         ("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts"),
         ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "what it holds"),
         ("responder", f"{addresses.responder}/alerts", "alert history"),

@@ -17,6 +17,7 @@ import requests
 from jelmon.stack.processes import listens
 
 DEADLINE_SECONDS = 150.0
+AWAITED = ("✔ row in the alert history", " limits the pipeline (")
 STEPS = (
     "event counted by the exporter",
     "metric shows no activity beyond the limit",
@@ -28,7 +29,7 @@ STEPS = (
 
 
 def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_path: Path) -> None:
-    """`jelmon demo` with an early stall, ended by Ctrl-C once the alert has arrived."""
+    """`jelmon demo` with an early stall, ended by Ctrl-C once alert and verdict have arrived."""
     output = tmp_path / "output"
     with output.open("wb") as stream:
         demo = subprocess.Popen(
@@ -40,12 +41,12 @@ def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_pat
         )
     try:
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while "✔ row in the alert history" not in output.read_text():
+        while any(sign not in output.read_text() for sign in AWAITED):
             assert demo.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.2)
         children = psutil.Process(demo.pid).children(recursive=True)
-        services = re.findall(r"^(?:exporter|responder) +(http://[0-9.:]+)", output.read_text(), re.MULTILINE)
+        services = re.findall(r"^(?:exporter|analyzers|responder) +(http://[0-9.:]+)", output.read_text(), re.MULTILINE)
         health = [requests.get(f"{service}/health", timeout=5).json()["status"] for service in services]
         names = sorted(child.name() for child in children)
         ports = sorted({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", output.read_text())})
@@ -57,8 +58,8 @@ def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_pat
     assert code == 0, text
     assert [step for step in STEPS if f"  ✔ {step}" not in text] == []
     assert "The alert went the whole way." in text
-    assert health == ["ok", "ok"]
-    assert len(names) >= 8, names  # seven servers and services, and the simulation
+    assert health == ["ok", "ok", "ok"]
+    assert len(names) >= 9, names  # eight servers and services, and the simulation
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     assert [port for port in ports if listens(port)] == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jelmon import cli
+from jelmon.analyzers import command as analyzer
 from jelmon.exporter import command as exporter
 from jelmon.exporter.settings import ExporterSettings
 from jelmon.responder import command as responder
@@ -14,7 +15,13 @@ from jelmon.responder import command as responder
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs/guides/running.md").read_text(encoding="utf-8")
 SENDING = (ROOT / "docs/guides/sending-events.md").read_text(encoding="utf-8")
-SERVICES = {"exporter": exporter, "responder": responder}
+SERVICES = {"exporter": exporter, "analyzer": analyzer, "responder": responder}
+# where each reads its environment
+READERS = {
+    "exporter": "exporter/settings.py",
+    "analyzer": "analyzers/pipelines.py",
+    "responder": "responder/settings.py",
+}
 
 
 def table(title: str) -> str:
@@ -51,7 +58,7 @@ def test_the_flags_of_every_command_stand_in_the_table() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_variable_stands_in_the_table(service: str) -> None:
     """Those of NATS, which every command reads, stand in the guide to sending events."""
-    code = (ROOT / service / "settings.py").read_text(encoding="utf-8")
+    code = (ROOT / READERS[service]).read_text(encoding="utf-8")
     read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', code)) | set(
         re.findall(r'_number\(environ, "(\w+)"', code)
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jelmon.catalogue import BY_SERIES
+from jelmon.generators import regression_tests
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Absent, Combined, Compare, Condition, Regression, simple_conditions
 from jelmon.generators.expressions import NOT_FOR_MATCHING, number
@@ -72,6 +73,8 @@ class _Writer:
             found.append(
                 Case("without any input nothing fires", checks=[(self._firing("alertname"), self._steady(), [])])
             )
+        if isinstance(self._alert.condition, Regression) and not self._alert.unless:
+            found += regression_tests.cases(self._alert, self._alert.condition, self._made, self._interval)
         keys = {key_of(leaf) for leaf in self._leaves}
         if any(kind == "regression" and ("signal", signal) not in keys for kind, signal in keys):
             self._by_history = True

@@ -23,6 +23,7 @@ def cases(alert: Alert, leaf: Regression, made: Compilation, interval: float) ->
         ((good[0], worse * leaf.lower_bound, good[2]), False),
         ((good[0], worse * (leaf.lower_bound + 0.001), good[2]), True),
         ((*good[:2], leaf.q_value), False),
+        ((*good[:2], leaf.q_value * 2), False),
         ((*good[:2], leaf.q_value * 0.99), True),
     ]
     bounds = Case("every bound of the analyzer's verdict", [fresh])

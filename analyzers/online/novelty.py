@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 LEAST_SLOT = 300.0
 _WINDOW_MINUTES = (5, 15, 60)
-_SCALES = 4.0
+_SCALES = 6.0
 _RECORD_SHARE = 1.1
 
 

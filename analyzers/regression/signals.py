@@ -15,6 +15,7 @@ from jelmon.catalogue import (
     Histogram,
 )
 from jelmon.errors import DefinitionError, Problem
+from jelmon.events import Outcome, TestOutcome
 
 WORSE = ("up", "down", "both")
 RANGE = "5m"
@@ -41,21 +42,23 @@ def _mean(metric: Histogram, labels: str) -> str:
     return f"{total} / ({count} > 0)"
 
 
-def _share(metric: str, good: str) -> str:
+def _share(metric: str, good: tuple[str, ...]) -> str:
     def rate(selector: str) -> str:
         return f"sum by (pipeline) (max without (instance, pod) (rate({metric}{selector}[{RANGE}])))"
 
-    return f"{rate(f'{{outcome!~{good!r}}}')} / ({rate('')} > 0)".replace("'", '"')
+    bad = f'{{outcome!~"{"|".join(good)}"}}'
+    return f"{rate(bad)} / ({rate('')} > 0)"
 
 
+# a signal that rules/signals.yaml has too bears the same name: its alerts ask for the verdict by it
 DEFAULTS = (
-    Signal(name="card_processing_seconds", expr=_mean(CARD_PROCESSING, "pipeline")),
+    Signal(name="avg_processing_time_seconds", expr=_mean(CARD_PROCESSING, "pipeline")),
     Signal(name="card_wait_seconds", expr=_mean(CARD_WAIT, "pipeline")),
     Signal(name="stage_run_seconds", expr=_mean(STAGE_RUN_TIME, "pipeline, stage")),
     Signal(name="stage_queue_seconds", expr=_mean(STAGE_QUEUE_TIME, "pipeline, stage")),
     Signal(name="test_seconds", expr=_mean(TEST_TIME, "pipeline")),
-    Signal(name="card_failure_ratio", expr=_share(CARDS_FINISHED.name, "succeeded")),
-    Signal(name="test_failure_ratio", expr=_share(TESTS_FINISHED.name, "passed|skipped")),
+    Signal(name="card_failure_ratio", expr=_share(CARDS_FINISHED.name, (Outcome.SUCCESS, Outcome.SKIPPED))),
+    Signal(name="test_failure_ratio", expr=_share(TESTS_FINISHED.name, (TestOutcome.PASSED, TestOutcome.SKIPPED))),
     Signal(
         name="cards_per_hour",
         expr=f"3600 * sum by (pipeline) (max without (instance, pod) (rate({CARDS_FINISHED.name}[{RANGE}])))",

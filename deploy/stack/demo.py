@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from jelmon.analyzers.regression import signals
 from jelmon.errors import JelmonError, SourceError
 from jelmon.stack import launch, servers, status
 from jelmon.stack.processes import Processes, listens
@@ -23,8 +24,14 @@ from jelmon.stack.proof import Addresses, Proof
 PIPELINE = "demo"
 REFRESH_SECONDS = 1.0
 PLAIN_STATUS_SECONDS = 15.0
-# a demo is short: verdicts on the last three minutes, twelve times a minute
-ANALYZER_PACE = ("--bottleneck.window", "3m", "--bottleneck.interval", "5s", "--regression.interval", "15s")
+# a demo is short: verdicts on the last minutes, many times a minute
+ANALYZER_PACE = {
+    "--bottleneck.window": "2m",
+    "--bottleneck.interval": "5s",
+    "--regression.interval": "5s",
+    "--regression.lag": "5s",
+    "--regression.young-step": "5s",
+}
 STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
 HELPFUL = ("redis-server", "postgres", "initdb")
@@ -164,7 +171,8 @@ def _start(
         processes,
         "analyzer",
         analyzer_port,
-        ["all", "--nats.url", nats, "--prometheus.url", prometheus, *ANALYZER_PACE],
+        ["all", "--nats.url", nats, "--prometheus.url", prometheus, "--regression.signals", _signals(folder)]
+        + [word for setting in ANALYZER_PACE.items() for word in setting],
     )
     trouble = ["--slow-at", f"{settings.stall_at * 0.6:g}", "--stall-at", f"{settings.stall_at:g}"]
     trouble += ["--stall-seconds", f"{STALL_SECONDS:g}"]
@@ -225,6 +233,17 @@ def _prometheus_config(
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
+
+
+def _signals(folder: Path) -> str:
+    """What the regression analyzer watches by itself, over ranges of half a minute instead of five."""
+    content = {
+        signal.name: {"expr": signal.expr.replace(f"[{signals.RANGE}]", "[30s]"), "worse": signal.worse}
+        for signal in signals.DEFAULTS
+    }
+    path = folder / "signals.yaml"
+    path.write_text(yaml.safe_dump({"signals": content}), encoding="utf-8")
+    return str(path)
 
 
 def _host(url: str) -> str:

@@ -102,25 +102,31 @@ def _snapshot(addresses: Addresses) -> Snapshot:
 
 
 def _limits(addresses: Addresses, where: str) -> list[str]:
-    """The stage that limits the pipeline, why, and what a faster one would gain."""
-    gain = {
-        labels.get("stage"): value
-        for labels, value in query(addresses.prometheus, f"max by (stage) (jelmore_bottleneck_gain_seconds{where})")
-    }
+    """The stage that limits the pipeline, how much, why, and what a faster one would gain."""
+
+    def by_stage(metric: str) -> dict[str | None, float]:
+        return {
+            labels.get("stage"): value
+            for labels, value in query(addresses.prometheus, f"max by (stage) ({metric}{where})")
+        }
+
+    gain, severity = by_stage("jelmore_bottleneck_gain_seconds"), by_stage("jelmore_bottleneck_severity_score")
     return [
-        f"{labels['stage']} limits the pipeline ({labels['state']}, cause: {labels['cause']}); "
+        f"{labels['stage']} limits the pipeline most, severity {number(severity.get(labels['stage']))} of 100 "
+        f"({labels['state']}, cause: {labels['cause']}); "
         f"20 % faster it would save {number(gain.get(labels['stage']), '.1f')} s a card"
         for labels, _ in query(addresses.prometheus, f"jelmore_bottleneck_info{where}")
     ]
 
 
 def _changes(addresses: Addresses, where: str) -> list[str]:
-    """What changed for the worse by more than 10 %, the largest change first."""
-    worse = f"jelmore_regression_early_warning{where} == 1"
-    changes = query(addresses.prometheus, f"topk(2, abs(jelmore_regression_change_ratio{where}) and ({worse}))")
+    """The largest changes that are certain: those whose interval excludes 0."""
+    certain = f"(jelmore_regression_change_lower_ratio{where} > 0 or jelmore_regression_change_upper_ratio{where} < 0)"
+    changes = query(addresses.prometheus, f"jelmore_regression_change_ratio{where} and {certain}")
+    largest = sorted(changes, key=lambda change: -abs(change[1]))[:2]
     return [
-        f"{labels['signal']} of {labels.get('stage') or labels['pipeline']} got worse by {100 * value:.0f} %"
-        for labels, value in changes
+        f"{labels['signal']} of {labels.get('stage') or labels['pipeline']} changed by {100 * value:+.0f} %"
+        for labels, value in largest
     ]
 
 

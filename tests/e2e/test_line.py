@@ -17,7 +17,7 @@ import requests
 from jelmon.stack.processes import listens
 
 DEADLINE_SECONDS = 150.0
-AWAITED = ("✔ row in the alert history", " limits the pipeline (")
+AWAITED = ("✔ row in the alert history", " limits the pipeline most, severity ")
 STEPS = (
     "event counted by the exporter",
     "metric shows no activity beyond the limit",

@@ -113,10 +113,13 @@ def _limits(addresses: Addresses, where: str) -> list[str]:
     gain, severity = by_stage("jelmore_bottleneck_gain_seconds"), by_stage("jelmore_bottleneck_severity_score")
     return [
         f"{labels['stage']} limits the pipeline most, severity {number(severity.get(labels['stage']))} of 100 "
-        f"({labels['state']}, cause: {labels['cause']}); "
-        f"20 % faster it would save {number(gain.get(labels['stage']), '.1f')} s a card"
+        f"({labels['state']}, cause: {labels['cause']})" + _saving(gain.get(labels["stage"]))
         for labels, _ in query(addresses.prometheus, f"jelmore_bottleneck_info{where}")
     ]
+
+
+def _saving(seconds: float | None) -> str:
+    return "" if seconds is None else f"; 20 % faster it would save {seconds:.1f} s a card"
 
 
 def _changes(addresses: Addresses, where: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from jelmon import tasks
 from jelmon.catalogue import Service
 from jelmon.registry import Instruments
 from jelmon.settings import ListenAddress
@@ -69,9 +70,7 @@ class Analyzer:
     async def stop(self) -> None:
         """Stop listening and running; leaves no task."""
         await self.server.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(tasks.end(task) for task in self._tasks), return_exceptions=True)
         self._tasks.clear()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

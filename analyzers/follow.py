@@ -62,8 +62,6 @@ class Follower:
         self.connected = False
         self.caught_up = False
         """Everything that was in the stream when we came has been seen."""
-        self.unreadable = 0
-        """Events that could not be parsed; the exporter parks them."""
         self.trouble = "not connected yet"
 
     async def run(self) -> None:
@@ -182,14 +180,12 @@ class Follower:
     def _read(self, payload: bytes) -> None:
         try:
             parts = split(payload)
-        except EventError:
-            self.unreadable += 1
+        except EventError:  # the exporter counts and parks it
             return
         for part in parts:
             try:
                 event = parse(part)
             except EventError:
-                self.unreadable += 1
                 continue
             self._take(event)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jelmon.exporter.state.store import Claim, StateStore, StoreUnavailableError
+from jelmon.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,5 @@ class Leases:
         except StoreUnavailableError as error:
             logger.warning("leases run out by themselves", extra={"error": error.message})
         except asyncio.CancelledError:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(end(task) for task in tasks), return_exceptions=True)
             raise

@@ -10,6 +10,7 @@ import yaml
 from jelmon.errors import DefinitionError, Problem
 from jelmon.events import PipelineDeclaredData, StageDeclaration
 from jelmon.exporter.state.model import Declaration
+from jelmon.handwritten import line_of
 
 DECLARED_IN_FILE = float("-inf")
 """The time of a declaration from a file: any event is newer."""
@@ -47,7 +48,7 @@ def load_pipelines(path: Path) -> dict[str, Declaration]:
         except msgspec.ValidationError as error:
             message = str(error)
             where = _WHERE.search(message)
-            line = _line_of(node, where.group(1) if where else "")
+            line = line_of(node, where.group(1) if where else "")
             problems.append(_problem(path, text, line, _WHERE.sub("", message)))
             continue
         if data.pipeline in declared:
@@ -56,7 +57,7 @@ def load_pipelines(path: Path) -> dict[str, Declaration]:
             )
         stages = [stage.stage for stage in data.stages]
         problems += [
-            _problem(path, text, _line_of(node, ".stages"), f"stage {stage!r} stands twice in {data.pipeline!r}")
+            _problem(path, text, line_of(node, ".stages"), f"stage {stage!r} stands twice in {data.pipeline!r}")
             for stage in sorted({stage for stage in stages if stages.count(stage) > 1})
         ]
         declared[data.pipeline] = Declaration(time=DECLARED_IN_FILE, data=data)
@@ -99,22 +100,6 @@ def _check_fields(path: Path, text: str, node: Any, known: set[str], problems: l
                 )
             )
         seen.add(key.value)
-
-
-def _line_of(node: Any, where: str) -> int:
-    """The line of a place such as ``.stages[2].workers`` within a node, as near as it exists."""
-    for step in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", where):
-        name, index = step
-        if name and isinstance(node, yaml.MappingNode):
-            found = next((value for key, value in node.value if key.value == name), None)
-        elif index.isdigit() and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
-            found = node.value[int(index)]
-        else:
-            found = None
-        if found is None:
-            break
-        node = found
-    return int(node.start_mark.line) + 1
 
 
 def _problem(path: Path, text: str, line: int, message: str, *, hint: str = "") -> Problem:

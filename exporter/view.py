@@ -223,11 +223,6 @@ class View:
                 gone: dict[Key, Value] = dict.fromkeys(_gauges(pipeline, before)) if before else {}
                 self.update("declared", gone | (_gauges(pipeline, after) if after else {}))
 
-    def declarations(self) -> dict[str, Declaration]:
-        """The newest declaration of each pipeline."""
-        found = {pipeline: self._newest(pipeline) for pipeline in self._declared}
-        return {pipeline: declaration for pipeline, declaration in found.items() if declaration is not None}
-
     def _newest(self, pipeline: str) -> Declaration | None:
         return max(self._declared.get(pipeline, {}).values(), key=lambda one: one.time, default=None)
 

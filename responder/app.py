@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from jelmon import __version__
+from jelmon import __version__, tasks
 from jelmon.catalogue import ALERT_SEVERITIES, RESPONDER_INFO, WEBHOOK_SUCCESS, WEBHOOKS, Service
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.registry import Instruments
@@ -104,9 +104,7 @@ class Responder:
     async def stop(self) -> None:
         """Stop listening, then close the history; leaves no task and no thread."""
         await self.server.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(tasks.end(task) for task in self._tasks), return_exceptions=True)
         self._tasks.clear()
         await self._stack.aclose()
 

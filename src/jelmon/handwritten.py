@@ -235,6 +235,21 @@ def _place(source: Source, node: yaml.Node) -> Place:
     return Place(source, start.line + 1, start.column + 1, max(1, width))
 
 
+def line_of(node: Any, where: str) -> int:
+    """The line of a place such as ``.stages[2].workers``, as near as it exists; 0 for no node."""
+    for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", where):
+        if name and isinstance(node, yaml.MappingNode):
+            found = next((value for key, value in node.value if key.value == name), None)
+        elif index.isdigit() and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
+            found = node.value[int(index)]
+        else:
+            found = None
+        if found is None:
+            break
+        node = found
+    return int(node.start_mark.line) + 1 if node is not None else 0
+
+
 def fields_of(source: Source, node: yaml.Node, what: str) -> Fields | None:
     """The fields of a mapping node; None, with the fault noted, when it is no mapping."""
     if not isinstance(node, yaml.MappingNode):

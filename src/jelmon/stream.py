@@ -9,7 +9,6 @@ EVENT_SUBJECTS = "jelmore.events.*.*"
 """Not more: an event on a subject that is in no partition would be stored, and nobody would ever count it."""
 DEAD_LETTER_STREAM = "JELMORE_DLQ"
 DEAD_LETTER_SUBJECTS = "jelmore.dlq.>"
-ACTION_SUBJECTS = "jelmore.actions.>"
 PARTITIONS = 16
 PARTITION_SOURCE = "jelmore.events.*.*"
 PARTITION_TARGET = f"jelmore.events.{{{{wildcard(1)}}}}.{{{{partition({PARTITIONS},2)}}}}.{{{{wildcard(2)}}}}"

@@ -12,7 +12,6 @@ import msgspec
 from jelmon.errors import ConfigError, EventError
 from jelmon.events import EVENT_TYPES, Data, Event, Id, Time, make, validated
 
-ATTRIBUTES = ("id", "source", "time", "subject", "traceparent")
 DEFAULT_SOURCE = "/jelmon/emit"
 _PREFIX = "jelmore."
 _DESTINATION = "field_"

@@ -8,6 +8,7 @@ import msgspec
 import yaml
 
 from jelmon.errors import ConfigError, DefinitionError, Problem
+from jelmon.handwritten import line_of
 from jelmon.tools.scenario import BUILT_IN, Part, Scenario
 
 _WHERE = re.compile(r" - at `(key in )?\$(.*?)`$")
@@ -42,7 +43,7 @@ def load(name: str) -> Scenario:
         if not isinstance(error, msgspec.ValidationError):
             raise _wrong(path, text, 0, f"not YAML: {str(error).splitlines()[0]}") from error
         where = _WHERE.search(str(error))
-        line = _line_of(root, where[2] if where else "")
+        line = line_of(root, where[2] if where else "")
         raise _wrong(path, text, line, _WHERE.sub("", str(error)), _HINT) from error
 
 
@@ -86,18 +87,3 @@ def _refuse_doubles(root: yaml.Node | None) -> None:
                     raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
                 seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
                 left.append(value)
-
-
-def _line_of(node: Any, where: str) -> int:
-    """The line of a place such as ``.stages[2].workers``, as near as it exists."""
-    for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", where):
-        if name and isinstance(node, yaml.MappingNode):
-            found = next((value for key, value in node.value if key.value == name), None)
-        elif index.isdigit() and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
-            found = node.value[int(index)]
-        else:
-            found = None
-        if found is None:
-            break
-        node = found
-    return int(node.start_mark.line) + 1 if node is not None else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jelmon import catalogue as c
+from jelmon import tasks
 from jelmon.analyzers.exports import Exports
 from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.report import report
@@ -99,8 +100,7 @@ class RegressionAnalyzer:
         finally:
             self.save()
             if leading is not None:
-                leading.cancel()
-                await asyncio.gather(leading, return_exceptions=True)
+                await tasks.end(leading)
 
     async def cycle(self, history: History) -> None:
         """Read, judge and tell once. A failure is noted, not raised."""

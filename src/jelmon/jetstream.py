@@ -23,6 +23,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, SubjectTransform
 
+from jelmon import tasks
 from jelmon.errors import ConfigError, SourceError
 from jelmon.settings import read_secret
 from jelmon.stream import (
@@ -173,7 +174,7 @@ async def connect(
             refused.set_result(error)
         logger.debug("NATS connection", extra={"error": str(error) or type(error).__name__})
 
-    attempt: asyncio.Future[Any] = asyncio.ensure_future(
+    attempt: asyncio.Task[Any] = asyncio.create_task(
         client.connect(
             servers=settings.servers,
             name=name,
@@ -193,9 +194,8 @@ async def connect(
         await asyncio.wait({attempt, refused}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not attempt.done():
-            attempt.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await attempt
+            with contextlib.suppress(Exception):
+                await tasks.end(attempt)
             await client.close()
     if attempt.cancelled() or attempt.exception() is not None:
         own = None if attempt.cancelled() else attempt.exception()

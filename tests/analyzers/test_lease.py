@@ -1,13 +1,13 @@
 """One replica leads, and the next one takes over when it ends or falls silent."""
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Callable
 
 from jelmon.analyzers.lease import Lease
 from jelmon.jetstream import NatsSettings
+from jelmon.tasks import end
 
 
 async def _wait(done: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -15,12 +15,6 @@ async def _wait(done: Callable[[], bool], seconds: float = 10.0) -> None:
     while not done():
         assert time.monotonic() < until
         await asyncio.sleep(0.02)
-
-
-async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 async def test_one_of_two_leads_and_the_other_takes_over(nats_url: str) -> None:
@@ -34,12 +28,12 @@ async def test_one_of_two_leads_and_the_other_takes_over(nats_url: str) -> None:
 
     assert (first.held, second.held) == (True, False)
 
-    await _end(tasks[0])
+    await end(tasks[0])
 
     assert not first.held
 
     await _wait(lambda: second.held)
-    await _end(tasks[1])
+    await end(tasks[1])
 
 
 async def test_a_replica_that_falls_silent_is_followed_when_its_entry_expires(
@@ -52,7 +46,7 @@ async def test_a_replica_that_falls_silent_is_followed_when_its_entry_expires(
     await _wait(lambda: first.held)
     tasks.append(asyncio.create_task(second.run()))
     first._revision = None  # what it would delete when it is ended
-    await _end(tasks[0])
+    await end(tasks[0])
     first._until = time.monotonic() + 0.8  # as it was when it fell silent
 
     assert not second.held
@@ -61,4 +55,4 @@ async def test_a_replica_that_falls_silent_is_followed_when_its_entry_expires(
 
     assert not first.held
 
-    await _end(tasks[1])
+    await end(tasks[1])

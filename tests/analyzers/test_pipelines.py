@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from jelmon import catalogue as c
+from jelmon import tasks
 from jelmon.analyzers.bottleneck import runner as bottleneck_runner
 from jelmon.analyzers.bottleneck.service import BottleneckSettings
 from jelmon.analyzers.health import HealthSettings, Part
@@ -126,9 +127,7 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
         assert promised["add_worker"] > 10
         assert all(check.ok for check in analyzers.checks().values())
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await tasks.end(task)
 
 
 @pytest.mark.parametrize("which", ["bottleneck", "health"])
@@ -196,9 +195,7 @@ async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> Non
     resources._usage = {"cpu": 0.9}
     task = asyncio.create_task(resources.run())
     await _wait(lambda: resources.scarcest is None)
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await tasks.end(task)
 
     assert resources.trouble == "Prometheus does not answer"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jelmon import tasks
 from jelmon.analyzers.app import Analyzer
 from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
@@ -144,7 +145,7 @@ async def test_of_two_replicas_one_speaks(prometheus: str, nats_url: str) -> Non
     replicas = [
         RegressionAnalyzer(short, each, lease=Lease(nats, "regression-test"), clock=lambda: NOW) for each in instruments
     ]
-    tasks = [asyncio.create_task(replica.run()) for replica in replicas]
+    running = [asyncio.create_task(replica.run()) for replica in replicas]
     try:
         async with asyncio.timeout(60):
             while not all(replica.checks()["prometheus"].ok for replica in replicas):
@@ -153,9 +154,7 @@ async def test_of_two_replicas_one_speaks(prometheus: str, nats_url: str) -> Non
                 await asyncio.sleep(0.1)
         assert speaking.count(True) == 1
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end(*running)
 
 
 def _speaks(instruments: Instruments) -> bool:

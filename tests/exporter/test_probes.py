@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from jelmon import catalogue as c
+from jelmon import tasks
 from jelmon.exporter.sources.probes import MAX_BODY_BYTES, Prober, Result
 from jelmon.exporter.sources.targets import Target
 from jelmon.exporter.state.cells import SeriesTable
@@ -379,8 +380,6 @@ async def test_targets_are_probed_again_and_again_and_a_slow_one_holds_up_no_oth
         async with asyncio.timeout(20):
             while len(asked) < 5:
                 await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await tasks.end(task)
 
     assert list(prober.results) == ["quick"]

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from jelmon import jetstream
+from jelmon import jetstream, tasks
 from jelmon.catalogue import Service
 from jelmon.events import ActionRequested, Outcome, parse
 from jelmon.jetstream import NatsSettings
@@ -137,8 +137,7 @@ async def test_an_action_waits_for_nats_but_not_for_ever(history: AlertHistory, 
         return not await history.actions(pending=True)
 
     await until(none_pending)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await tasks.end(task)
 
     outcomes = {action.action: action.outcome for action in await history.actions(pending=False)}
     assert outcomes == {"scale_up": Outcome.SUCCESS, "restart_pipeline": Outcome.TIMEOUT}

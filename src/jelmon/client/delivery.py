@@ -16,6 +16,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from jelmon import tasks
 from jelmon.errors import SourceError
 from jelmon.jetstream import START_HINT
 
@@ -115,9 +116,7 @@ class Delivery:
     async def close(self) -> None:
         """Stop repeating. Whoever still waits is told."""
         if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            await tasks.end(self._sweeper)
         self._fail_all(SourceError("the publisher was closed before the event was acknowledged", hint=_AGAIN))
 
     async def on_disconnected(self) -> None:

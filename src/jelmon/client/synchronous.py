@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
+from jelmon import tasks
 from jelmon.client.asynchronous import Publisher
 from jelmon.client.delivery import Published, Summary
 from jelmon.client.telling import Card, Run
@@ -158,6 +159,4 @@ class SyncPublisher:
 async def _settle() -> None:
     """Let cancelled tasks of the connection end, so that closing the loop leaves none behind."""
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*(tasks.end(task) for task in others), return_exceptions=True)

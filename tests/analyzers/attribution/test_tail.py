@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jelmon import catalogue as c
+from jelmon import tasks
 from jelmon.analyzers.attribution import attribute
 from jelmon.analyzers.attribution.board import AttributionBoard
 from jelmon.analyzers.attribution.cards import CardCauses
@@ -135,6 +136,6 @@ async def test_the_board_looks_by_itself_and_says_why_it_names_nobody() -> None:
     while skipped not in instruments.render()[0].decode():
         await asyncio.sleep(0.01)
     leads[0] = False
-    task.cancel()
+    await tasks.end(task)
 
     assert c.ATTRIBUTION_SHARE.name + "{" not in instruments.render()[0].decode()

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from jelmon import catalogue as c
+from jelmon import tasks
 from jelmon.analyzers.bottleneck.service import BottleneckService, BottleneckSettings
 from jelmon.catalogue import Service
 from jelmon.client import Card, Publisher
@@ -79,9 +80,7 @@ async def running(url: str, **more: float) -> AsyncIterator[Running]:
         async with aiohttp.ClientSession() as session:
             yield Running(service, server.url, session)
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await tasks.end(task)
         await server.stop()
 
 

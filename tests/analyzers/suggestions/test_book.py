@@ -9,6 +9,7 @@ import pytest
 from tests.analyzers.suggestions.test_table import BOTTLENECK
 
 from jelmon import catalogue as c
+from jelmon import tasks
 from jelmon.analyzers.bottleneck.levers import Lever, gain_of
 from jelmon.analyzers.bottleneck.watch import Watch
 from jelmon.analyzers.suggestions.book import GONE_SECONDS, Book
@@ -159,7 +160,7 @@ async def test_the_desk_turns_a_verdict_into_written_advice_with_its_gain(tmp_pa
     task = asyncio.create_task(desk.run())
     while not (rows := await keeper.read()):
         await asyncio.sleep(0.01)
-    task.cancel()
+    await tasks.end(task)
     text = instruments.render()[0].decode()
     added = next(row for row in rows if row["strategy"] == "add_worker")
     line = watch.analyzers["demo"].line
@@ -207,6 +208,6 @@ async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypat
     folder.mkdir()
     while desk.trouble:
         await asyncio.sleep(0.01)
-    task.cancel()
+    await tasks.end(task)
 
     assert len(await keeper.read()) == 4

@@ -6,14 +6,12 @@ Names are checked against each other and against the catalogue elsewhere (`check
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, time
 from enum import StrEnum
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from jelmon.errors import Problem
-from jelmon.generators.recurrence import Recurrence
 from jelmon.handwritten import Fields, Place
+from jelmon.maintenance import Maintenance
 
 SEVERITIES = ("critical", "warning", "info", "none")
 
@@ -249,19 +247,12 @@ class Escalation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Window:
+class Window(Maintenance):
     """A span, or a recurring one, in which alerts stay silent: those with these labels, or those of one route."""
 
-    name: str
     description: str
     owner: str
-    matchers: tuple[tuple[str, str], ...]
     route: str | None
-    first: date
-    at: time
-    zone: ZoneInfo
-    duration_seconds: float
-    recurrence: Recurrence | None
     fields: Fields
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jelmon.generators.definitions import Window
 from jelmon.generators.http_api import alertmanager
-from jelmon.generators.windows import Occurrence, occurrences
+from jelmon.maintenance import Occurrence, occurrences
 
 CREATED_BY = "jelmon"
 _TAG = re.compile(r"\[jelmore:([\w-]+):(\d{8}T\d{6}Z)\]")

@@ -4,9 +4,9 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jelmon.generators.definitions import Bundle, Window
-from jelmon.generators.recurrence import Recurrence, RecurrenceError, local
 from jelmon.generators.windows import why_no_time_interval
 from jelmon.handwritten import Fields
+from jelmon.recurrence import Recurrence, RecurrenceError, local
 
 ROUTES = ("critical", "warning", "info", "escalation")
 _LONGEST_SECONDS = 7 * 86400.0

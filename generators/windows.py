@@ -1,44 +1,22 @@
-"""Maintenance windows: when they are, and what they become in Alertmanager.
+"""Maintenance windows: whether one is open, and what they become in Alertmanager.
 
 A window scoped by labels becomes one silence for each occurrence, made ahead of time. A window over a whole route
 becomes a time interval in the configuration, which can be scoped by nothing else and cannot say "third Tuesday".
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from jelmon.generators.definitions import Window
-from jelmon.generators.recurrence import local
+from jelmon.maintenance import Occurrence, occurrences
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Occurrence:
-    """One span of a window."""
-
-    starts: datetime
-    ends: datetime
-    window: str
-
-
-def occurrences(window: Window, after: datetime, before: datetime) -> Iterator[Occurrence]:
-    """Those that end after ``after`` and start before ``before``, in order, in UTC."""
-    length = timedelta(seconds=window.duration_seconds)
-    days = window.recurrence.dates(window.first) if window.recurrence else iter([window.first])
-    for day in days:
-        starts = local(day, window.at, window.zone).astimezone(UTC)
-        if starts >= before:
-            return
-        if starts + length > after:
-            yield Occurrence(starts, starts + length, window.name)
-
-
 def covers(window: Window, moment: datetime, labels: Mapping[str, str]) -> Occurrence | None:
     """The occurrence that keeps an alert with these labels silent at that moment."""
-    if not window.matchers or any(labels.get(name, "") != value for name, value in window.matchers):
+    if not window.matches(labels):
         return None
     return next(occurrences(window, moment, moment + timedelta(microseconds=1)), None)
 

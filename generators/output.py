@@ -5,8 +5,10 @@ stale: it is removed, or reported by a check.
 """
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from jelmon.errors import SourceError
 
 MARK = "generated from "
 _HEAD_BYTES = 4096
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +50,47 @@ def changes(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> list[
 
 
 def write(found: Iterable[Change], root: Path) -> None:
-    """Carry out the changes. Each file is replaced in one step, so that a reader never sees half of one.
+    """Carry out the changes: all of them, or none.
+
+    Every new text is written beside its file first, since that is what a full disk refuses, and only then do the files
+    take their names. Each takes it in one step, so that a reader never sees half of one.
 
     Raises:
-        SourceError: a file cannot be written.
+        SourceError: a file cannot be written; until the last text lies beside its file, nothing has changed.
     """
+    found = list(found)
+    beside: dict[Path, Path] = {}
+    try:
+        for change in found:
+            path = root / change.path
+            if path.is_dir():
+                raise SourceError(f"cannot write {path}: it is a folder", hint="remove it, or see --output")
+            if change.new is not None:
+                with _explained(path, no_room="make room there and run it again: no file was changed"):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    beside[path] = path.with_name(f".{path.name}.new")
+                    beside[path].write_text(change.new, encoding="utf-8", newline="\n")
+    except BaseException:  # an interrupt must not leave half a set of files either
+        for new in beside.values():
+            new.unlink(missing_ok=True)
+        raise
     for change in found:
         path = root / change.path
-        try:
-            if change.new is None:
-                path.unlink()
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_text(change.new, encoding="utf-8", newline="\n")
-            os.replace(beside, path)  # noqa: PTH105 (says that it replaces)
-        except OSError as error:
-            raise SourceError(f"cannot write {path}: {error.strerror}", hint="see --output") from error
+        with _explained(path):
+            if path in beside:
+                os.replace(beside[path], path)  # noqa: PTH105 (says that it replaces)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path, *, no_room: str = "") -> Iterator[None]:
+    """Say which file could not be written, and what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        hint = no_room if no_room and error.errno in _NO_ROOM else "see --output"
+        raise SourceError(f"cannot write {path}: {error.strerror}", hint=hint) from error
 
 
 def _read(path: Path) -> str | None:

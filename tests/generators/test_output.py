@@ -1,7 +1,15 @@
 """The writer of generated files: what differs, what is stale, and that a check writes nothing."""
 
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from jelmon.errors import SourceError
 from jelmon.generators import output
 
 
@@ -42,3 +50,67 @@ def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
 
     assert output.changes(files, tmp_path, []) == []
     assert (tmp_path / "a/b/c.yml").read_bytes() == b"text without newline"
+
+
+FILES = {f"rules/{place}.yml": "# generated from x, do not edit\n" + "x" * 30_000 for place in range(8)}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for two of the files."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can be mounted by root only; a limit of the size is tried everywhere")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_full_disk_changes_nothing(small_disk: Path) -> None:
+    """Neither new, changed nor stale files; and what was written beside is gone."""
+    (small_disk / "rules").mkdir()
+    before = {"rules/1.yml": "old\n", "rules/stale.yml": "# generated from x, do not edit\n"}
+    for name, text in before.items():
+        (small_disk / name).write_text(text)
+
+    with pytest.raises(SourceError, match="No space left on device") as caught:
+        output.write(output.changes(FILES, small_disk, ["rules"]), small_disk)
+
+    assert caught.value.hint == "make room there and run it again: no file was changed"
+    assert contents(small_disk) == before
+
+
+def test_a_limit_of_the_size_changes_nothing(bundle: Path) -> None:
+    """The whole command, where a file may not grow to what it must be; without the limit it then works."""
+    before = contents(bundle)
+    command = [sys.executable, "-m", "jelmon", "generate", "--root", str(bundle)]
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write then fails as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    failed = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, check=False)
+
+    assert failed.returncode == 1
+    assert "File too large\n  hint: make room there and run it again: no file was changed" in failed.stderr
+    assert contents(bundle) == before
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert contents(bundle).keys() > before.keys()
+
+
+def test_a_folder_in_the_way_changes_nothing(tmp_path: Path) -> None:
+    """Found before the first file takes its name."""
+    (tmp_path / "rules/5.yml").mkdir(parents=True)
+
+    with pytest.raises(SourceError, match=r"cannot write .*/rules/5.yml: it is a folder"):
+        output.write([output.Change(name, None, text) for name, text in FILES.items()], tmp_path)
+
+    assert contents(tmp_path) == {}

@@ -13,7 +13,7 @@ from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Absent, Combined, Compare, Condition, Regression, simple_conditions
 from jelmon.generators.expressions import NOT_FOR_MATCHING, number
 from jelmon.generators.promtool import Case, file_text
-from jelmon.generators.rules import Compiled
+from jelmon.generators.rules import CARRIED_SECONDS, Compiled
 from jelmon.generators.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, with_leaf
 
 TESTS_FOLDER = "rules/tests/generated"
@@ -345,7 +345,8 @@ class _Writer:
         fires = self._ceil(alert.duration_seconds)
         resolved_after = 180.0  # it fires for three minutes, then pauses for nine
         off = fires + resolved_after
-        back = off + self._ceil(alert.keep_firing_seconds) + 540.0
+        # since 3.0 a window does not hold the sample at its very beginning
+        back = off + self._ceil(alert.keep_firing_seconds) + min(540.0, CARRIED_SECONDS - 2 * step)
         again = back + self._ceil(alert.duration_seconds)
         until = max(again, fires + levels[0]) + 10 * step
         case = Case("a flap keeps the clock of the escalation")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from jelmon.generators.channels import CHANNEL_TYPES
+from jelmon.generators.channels import CHANNEL_TYPES, TEAMS_FLOWS, TIMEOUT_SINCE
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Channel
 from jelmon.generators.expressions import duration
@@ -13,9 +13,9 @@ from jelmon.generators.targets import Version
 from jelmon.generators.windows import time_interval
 
 PATH = "alertmanager/alertmanager.yml"
-_NAMED_INHIBITION: Version = (0, 29)
-_WEBHOOK_TIMEOUT: Version = (0, 28)
-_TEAMS_V2: Version = (0, 28)
+TIMEOUT = "10s"
+_NAMED_INHIBITION: Version = (0, 30)
+_MAIL_THREADS: Version = (0, 30)
 
 
 def configuration(made: Compilation) -> dict[str, Any]:
@@ -76,9 +76,11 @@ def _integrations(channels: list[Channel], version: Version) -> dict[str, Any]:
         if section is None:
             continue
         options = {**channel.options}
-        if section == "webhook_configs" and version >= _WEBHOOK_TIMEOUT:
-            options["timeout"] = "10s"
-        if section == "msteams_configs" and version >= _TEAMS_V2:
+        if section in TIMEOUT_SINCE and version >= TIMEOUT_SINCE[section]:
+            options["timeout"] = TIMEOUT
+        if section == "email_configs" and version >= _MAIL_THREADS and channel.max_per_hour is None:
+            options["threading"] = {"enabled": True}  # with a limit, unlike alerts would share a thread
+        if section == "msteams_configs" and version >= TEAMS_FLOWS:
             section = "msteamsv2_configs"
         # resolves double the messages of a channel with a limit
         options["send_resolved"] = channel.send_resolved and channel.max_per_hour is None

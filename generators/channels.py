@@ -6,6 +6,7 @@ Secrets never stand in a definition: every one is a path to a file that Alertman
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jelmon.generators.targets import Version
 from jelmon.handwritten import Fields
 
 Options = dict[str, object]
@@ -15,7 +16,7 @@ class ChannelType(NamedTuple):
     """``section`` is the receiver's key in Alertmanager; None: only the responder's log tells of it."""
 
     section: str | None
-    since: tuple[int, int]
+    since: Version
     read: Callable[[Fields], Options]
 
 
@@ -84,3 +85,13 @@ CHANNEL_TYPES: dict[str, ChannelType] = {
     "opsgenie": ChannelType("opsgenie_configs", (0, 25), _opsgenie),
     "teams": ChannelType("msteams_configs", (0, 26), _teams),
 }
+OPTIONS_SINCE: dict[str, Version] = {"url_file": (0, 26)}
+"""Options that not every supported Alertmanager has."""
+TIMEOUT_SINCE: dict[str, Version] = {
+    "webhook_configs": (0, 28),
+    "pagerduty_configs": (0, 30),
+    "slack_configs": (0, 30),
+}
+"""Sections that may have a timeout. Without one, a receiver that hangs holds the group up for its whole interval."""
+TEAMS_FLOWS: Version = (0, 28)
+"""Microsoft has retired the way that Teams was told before."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from jelmon.generators.channels import CHANNEL_TYPES
+from jelmon.generators.channels import CHANNEL_TYPES, OPTIONS_SINCE
 from jelmon.generators.definitions import Alert, Bundle, Compare, Outside, Signal, Simple, simple_conditions
 from jelmon.generators.panels import panels_of
 from jelmon.generators.promql import Analysis, Limits, analyse
@@ -150,3 +150,10 @@ def check_channels(bundle: Bundle, alertmanager: Version) -> None:
                 f"channel type {channel.type!r} needs Alertmanager {written(since)}",
                 hint=f"the target is {written(alertmanager)}: raise it with --target, or use a webhook",
             )
+            continue
+        for name in channel.options:
+            if alertmanager < (since := OPTIONS_SINCE.get(name, alertmanager)):
+                channel.fields.at(name).refuse(
+                    f"{name} needs Alertmanager {written(since)}",
+                    hint=f"the target is {written(alertmanager)}: raise it with --target",
+                )

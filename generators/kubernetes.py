@@ -11,13 +11,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jelmon.errors import ConfigError
-from jelmon.generators.channels import CHANNEL_TYPES
+from jelmon.generators.channels import CHANNEL_TYPES, TEAMS_FLOWS
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Channel
 from jelmon.generators.expressions import duration
 from jelmon.generators.prometheus import rule_file
 from jelmon.generators.routing import Matcher, RoutingNode
 from jelmon.generators.rules import Group
+from jelmon.generators.targets import Target
 from jelmon.generators.text import camel
 from jelmon.generators.windows import time_interval
 
@@ -67,7 +68,7 @@ def _rules(made: Compilation, group: Group) -> str:
 def _config(made: Compilation) -> str:
     spec: dict[str, Any] = {"route": _route(made.routing.root)}
     spec["receivers"] = [
-        {"name": name, **_integrations([made.bundle.channels[one] for one in channels])}
+        {"name": name, **_integrations([made.bundle.channels[one] for one in channels], made.target)}
         for name, channels in sorted(made.routing.receivers.items())
     ]
     spec["inhibitRules"] = [
@@ -121,14 +122,18 @@ def _route(node: RoutingNode) -> dict[str, Any]:
     return plain
 
 
-def _integrations(channels: list[Channel]) -> dict[str, Any]:
+def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     for channel in channels:
         if CHANNEL_TYPES[channel.type].section is None:
             continue
+        kind = _KINDS[channel.type]
         options = dict(_option(name, value, channel) for name, value in channel.options.items())
+        if channel.type == "teams" and target.alertmanager >= TEAMS_FLOWS:
+            kind = "msteamsv2Configs"
+            options["webhookURL"] = options.pop("webhookUrl")  # spelled otherwise there
         options["sendResolved"] = channel.send_resolved and channel.max_per_hour is None
-        found.setdefault(_KINDS[channel.type], []).append(options)
+        found.setdefault(kind, []).append(options)
     return dict(sorted(found.items()))
 
 

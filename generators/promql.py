@@ -1,6 +1,7 @@
 """What a PromQL expression asks for and which labels come out, judged by the catalogue instead of a server."""
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 
 import promql_parser as parser
 
+from jelmon.catalogue import BY_SERIES, Histogram
+from jelmon.generators import syntax
 from jelmon.generators.series import OPTIONAL_LABELS, TARGET_LABELS, Series
 from jelmon.generators.targets import OLDEST, Target, why_not
 
@@ -66,6 +69,7 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
     except ValueError as error:
         result.faults.append(Fault(f"not PromQL: {error}", "", ""))
         return result
+    result.faults += itertools.starmap(Fault, syntax.why_not(text, limits.target))
     shape = _Walk(known, limits, result).shape(tree)
     result.labels = shape.labels
     if shape.kind in ("counter", "bucket"):
@@ -137,6 +141,8 @@ class _Walk:
             name = next(
                 (one.value for one in matchers if one.name == "__name__" and one.op == parser.MatchOp.Equal), None
             )
+        if node.matchers.or_matchers:
+            self._fault("Prometheus knows no 'or' between matchers", 'write label=~"a|b"', "or")
         if name is None:
             self._fault("a selector without a metric name", 'name the metric: name{label="value"}')
             return Shape(TARGET_LABELS)
@@ -154,6 +160,8 @@ class _Walk:
             return Shape(TARGET_LABELS)
         for matcher in matchers:
             self._matcher(matcher)
+            if matcher.name == "le" and matcher.op == parser.MatchOp.Equal:
+                self._bucket(name, matcher.value)
             if matcher.name != "__name__" and matcher.name not in series.labels | OPTIONAL_LABELS:
                 near = difflib.get_close_matches(matcher.name, series.labels, n=1)
                 self._fault(
@@ -162,6 +170,20 @@ class _Walk:
                     matcher.name,
                 )
         return Shape(series.labels, series.kind)
+
+    def _bucket(self, name: str, value: str) -> None:
+        """A bucket must be there, spelled as the exporter and every Prometheus since 3.0 spell it: ``30.0``."""
+        metric = BY_SERIES.get(name)
+        if not isinstance(metric, Histogram):
+            return
+        bounds = [*(repr(float(bound)) for bound in metric.buckets), "+Inf"]
+        if value not in bounds:
+            near = f"{value}.0" if f"{value}.0" in bounds else ""
+            self._fault(
+                f"{name} has no bucket with le={value!r}",
+                f"did you mean {near!r}?" if near else f"its buckets: {', '.join(bounds)}",
+                f'"{value}"',
+            )
 
     def _matcher(self, matcher: Any) -> None:
         """A regular expression must be one, and must not say what it says anyway."""

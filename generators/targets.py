@@ -49,25 +49,36 @@ OLDEST = Target()
 
 
 class Lifetime(NamedTuple):
-    """When a function came and went."""
+    """When a function came and went, and since when it needs no feature flag (None: it always does)."""
 
     since: Version = (2, 0)
     until: Version | None = None
     flag: str = ""
+    without_flag: Version | None = None
 
 
+_EXPERIMENTAL = "promql-experimental-functions"
 FUNCTIONS: dict[str, Lifetime] = {
     "holt_winters": Lifetime(until=(3, 0)),
-    "double_exponential_smoothing": Lifetime(since=(3, 0), flag="promql-experimental-functions"),
-    "sort_by_label": Lifetime(since=(2, 49), flag="promql-experimental-functions"),
-    "sort_by_label_desc": Lifetime(since=(2, 49), flag="promql-experimental-functions"),
-    "mad_over_time": Lifetime(since=(2, 51), flag="promql-experimental-functions"),
-    "limitk": Lifetime(since=(2, 54), flag="promql-experimental-functions"),
-    "limit_ratio": Lifetime(since=(2, 54), flag="promql-experimental-functions"),
-    "info": Lifetime(since=(3, 0), flag="promql-experimental-functions"),
     "histogram_stddev": Lifetime(since=(2, 48)),
     "histogram_stdvar": Lifetime(since=(2, 48)),
-    "histogram_avg": Lifetime(since=(2, 52)),
+    "mad_over_time": Lifetime((2, 49), flag=_EXPERIMENTAL),
+    "sort_by_label": Lifetime((2, 49), flag=_EXPERIMENTAL),
+    "sort_by_label_desc": Lifetime((2, 49), flag=_EXPERIMENTAL),
+    "histogram_avg": Lifetime(since=(2, 51)),
+    "limitk": Lifetime((2, 54), flag=_EXPERIMENTAL),
+    "limit_ratio": Lifetime((2, 54), flag=_EXPERIMENTAL),
+    "info": Lifetime((2, 55), flag=_EXPERIMENTAL),
+    "double_exponential_smoothing": Lifetime((3, 0), flag=_EXPERIMENTAL),
+    "ts_of_max_over_time": Lifetime((3, 5), flag=_EXPERIMENTAL),
+    "ts_of_min_over_time": Lifetime((3, 5), flag=_EXPERIMENTAL),
+    "ts_of_last_over_time": Lifetime((3, 5), flag=_EXPERIMENTAL),
+    "first_over_time": Lifetime((3, 7), flag=_EXPERIMENTAL, without_flag=(3, 14)),
+    "ts_of_first_over_time": Lifetime((3, 7), flag=_EXPERIMENTAL),
+    "histogram_quantiles": Lifetime((3, 11), flag=_EXPERIMENTAL),
+    **dict.fromkeys(("start", "end", "range", "step"), Lifetime((3, 12), flag=_EXPERIMENTAL)),
+    **dict.fromkeys(("min_of", "max_of"), Lifetime((3, 13), flag=_EXPERIMENTAL)),
+    "start_timestamp": Lifetime((3, 14), flag="use-start-timestamps"),
 }
 """Functions that not every supported Prometheus has, or not without a feature flag."""
 
@@ -86,6 +97,6 @@ def why_not(function: str, target: Target) -> str | None:
         return f"{function}() needs Prometheus {written(lifetime.since)}"
     if lifetime.until is not None and target.prometheus >= lifetime.until:
         return f"{function}() is gone since Prometheus {written(lifetime.until)}"
-    if lifetime.flag:
+    if lifetime.flag and (lifetime.without_flag is None or target.prometheus < lifetime.without_flag):
         return f"{function}() needs the feature flag {lifetime.flag}"
     return None

@@ -8,11 +8,36 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jelmon.errors import ConfigError
+from jelmon.errors import ConfigError, DefinitionError
 from jelmon.generators.command import generate
 from jelmon.generators.targets import Target
 
 Tool = Callable[[str], Path]
+HERE = Path(__file__).parent
+CONFIGURATION = "alertmanager/alertmanager.yml"
+NEWER = [("2.53", "0.26"), ("3.0", "0.27"), ("3.5", "0.28"), ("3.8", "0.29"), ("3.9", "0.30"), ("3.16", "0.34")]
+
+
+def number(text: str) -> tuple[int, ...]:
+    """A version, to be compared."""
+    return tuple(map(int, text.split(".")))
+
+
+def version_of(program: Path) -> tuple[int, ...]:
+    """Of a program of Prometheus or Alertmanager; one that does not say is a new one."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d+\.\d+)", said.stdout + said.stderr)
+    return number(found.group(1)) if found else (99,)
+
+
+def add_what_is_newer(bundle: Path) -> None:
+    """Channels that the oldest Alertmanager does not know, and a mail without a limit."""
+    channels = bundle / "rules/channels.yaml"
+    teams = "{type: teams, webhook_url_file: /etc/alertmanager/teams}"
+    mail = "{type: email, to: lead@example.org, from: jelmon@example.org, smarthost: 'mail.example.org:587'}"
+    text = channels.read_text().replace("diary: {type: log}", f"diary: {teams}\n  lead-mail: {mail}")
+    text = text.replace("[diary]", "[diary, lead-mail]")
+    channels.write_text(re.sub(r"\{type: webhook, url: .*\}", "{type: webhook, url_file: /etc/alertmanager/url}", text))
 
 
 def checked(*command: str | Path) -> None:
@@ -24,7 +49,6 @@ def checked(*command: str | Path) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "alertmanager/alertmanager.yml",
         "deploy/prometheus/rules/cards_per_hour.yml",
         "deploy/prometheus/rules/cpu_usage_ratio.yml",
         "deploy/prometheus/rules/queue_depth.yml",
@@ -36,15 +60,39 @@ def test_rendered_as_before(path: str, bundle: Path, golden: Callable[[str, str]
     golden(path.replace("/", "-"), generate(bundle)[path])
 
 
-@pytest.mark.parametrize("versions", ["prometheus=2.53,alertmanager=0.26", "prometheus=3.5,alertmanager=0.29"])
-def test_rendered_for_newer_versions(versions: str, bundle: Path, golden: Callable[[str, str], None]) -> None:
-    """What differs between targets: Teams, timeouts of webhooks, names of inhibitions, comparison of floats."""
-    channels = bundle / "rules/channels.yaml"
-    teams = "{type: teams, webhook_url_file: /etc/alertmanager/teams}"
-    channels.write_text(channels.read_text().replace("{type: log}", teams))
-    files = generate(bundle, target=Target.parse(versions))
+@pytest.mark.parametrize(("prometheus", "alertmanager"), [("2.42", "0.25"), *NEWER])
+def test_rendered_for_each_pair_of_versions(
+    prometheus: str, alertmanager: str, bundle: Path, golden: Callable[[str, str], None], tool: Tool
+) -> None:
+    """What differs: Teams, timeouts, threads of mails, names of inhibitions. Rules and their tests do not."""
+    if alertmanager != "0.25":
+        add_what_is_newer(bundle)
+    made = generate(bundle, target=Target.parse(f"prometheus={prometheus},alertmanager={alertmanager}"))
 
-    golden(f"alertmanager-{versions.split('=')[-1]}.yml", files["alertmanager/alertmanager.yml"])
+    oldest = generate(HERE / "bundle")
+    assert {path for path, text in made.items() if oldest[path] != text} <= {CONFIGURATION, "docs/alerts.md"}
+    golden(f"alertmanager-{alertmanager}.yml", made[CONFIGURATION])
+    if number(alertmanager) <= version_of(tool("amtool")):
+        config = bundle / "alertmanager.yml"
+        config.write_text(made[CONFIGURATION].replace('templates: ["templates/*.tmpl"]\n', ""))
+        checked(tool("amtool"), "check-config", config)
+
+
+def test_a_channel_of_a_newer_alertmanager_is_refused(bundle: Path) -> None:
+    """A whole type, and an option of a type: each with the version that has it."""
+    add_what_is_newer(bundle)
+
+    with pytest.raises(DefinitionError) as caught:
+        generate(bundle)
+
+    assert [(problem.message, problem.hint) for problem in caught.value.problems] == [
+        ("url_file needs Alertmanager 0.26", "the target is 0.25: raise it with --target"),
+        (
+            "channel type 'teams' needs Alertmanager 0.26",
+            "the target is 0.25: raise it with --target, or use a webhook",
+        ),
+    ]
+    assert generate(bundle, target=Target.parse("alertmanager=0.26"))
 
 
 def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, str], None]) -> None:
@@ -61,6 +109,22 @@ def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, st
     assert [one["spec"]["groups"] for one in operator] == plain
     assert all(re.fullmatch(r"[a-z0-9-]+", one["metadata"]["name"]) for one in operator)
     golden("kubernetes-alertmanager-config.yml", objects["deploy/kubernetes/alertmanager-config.yml"])
+
+
+@pytest.mark.parametrize(
+    ("versions", "section", "option"),
+    [("alertmanager=0.26", "msteamsConfigs", "webhookUrl"), ("alertmanager=0.28", "msteamsv2Configs", "webhookURL")],
+)
+def test_kubernetes_objects_are_for_the_target(versions: str, section: str, option: str, bundle: Path) -> None:
+    """Teams is told in the way that the Alertmanager knows, in the operator's spelling."""
+    add_what_is_newer(bundle)
+    windows = bundle / "rules/windows.yaml"
+    windows.write_text(windows.read_text().replace("Europe/Berlin", "UTC"))
+    made = generate(bundle, form="kubernetes", target=Target.parse(versions))
+
+    receivers = yaml.safe_load(made["deploy/kubernetes/alertmanager-config.yml"])["spec"]["receivers"]
+    told = [one[section][0] for one in receivers if section in one]
+    assert [one[option] for one in told] == [{"name": "jelmon-alertmanager", "key": "teams"}]
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["our bundle", "the small bundle"])

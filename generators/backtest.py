@@ -5,7 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jelmon.generators.compiler import Compilation
-from jelmon.generators.rules import Compiled
+from jelmon.generators.expressions import duration, number
+from jelmon.generators.promql import Limits, analyse
+from jelmon.generators.rules import FIRING_SINCE, Compiled, Recording
+from jelmon.settings import parse_duration
+
+_MEDIAN_POINTS = 720
+_HAVE_NO_SOURCE = (FIRING_SINCE,)
+_USE = re.compile(
+    r"(?P<function>\b\w+_over_time\((?:[\d.]+, )?)?(?<![\w:])(?P<name>jelmore:[\w:]+)"
+    r"(?P<matchers>\{[^}]*\})?(?:\[(?P<window>\w+)\])?"
+)
 
 Samples = Sequence[float]
 """The moments, in seconds and ascending, at which the condition held."""
@@ -41,14 +51,45 @@ class Outcome:
 
 
 def query(one: Compiled, made: Compilation) -> str:
-    """The condition over raw metrics, with every signal replaced by its expression: its recording may be new."""
-    text = one.rules[0].expr
-    for name in one.alert.signals:
-        signal = made.bundle.signals[name]
-        if signal.reads is None and not signal.group:
-            written = f"({signal.expr})".replace("\\", r"\\")
-            text = re.sub(rf"{re.escape(signal.record)}(?![\w:\[{{])", written, text)
-    return text
+    """The condition over raw metrics: what is recorded now may have no history under its own name.
+
+    A recording becomes the expression that it records, and a window over it a subquery, evaluated as often as the
+    recording is. That would be dear for the median of a day, which needs no more than `_MEDIAN_POINTS` of them.
+    """
+    recorded = {
+        rule.record: (rule, group.interval_seconds)
+        for group in made.groups
+        for rule in group.rules
+        if isinstance(rule, Recording) and rule.record not in _HAVE_NO_SOURCE
+    }
+
+    def inlined(text: str) -> str:
+        return _USE.sub(use, text)
+
+    def use(match: re.Match[str]) -> str:
+        if match["name"] not in recorded or match["matchers"]:
+            return match[0]
+        rule, interval = recorded[match["name"]]
+        text = f"({inlined(rule.expr)})"
+        for label, value in rule.labels.items():
+            if label != "instance":  # nothing is ever matched by it
+                text = f'label_replace({text}, "{label}", "{value}", "", "")'
+        if not match["window"]:
+            return f"{match['function'] or ''}{text}"
+        step, function = interval, match["function"] or ""
+        if function.startswith(("quantile_over_time", "count_over_time")):
+            step = max(interval, parse_duration(match["window"], name="") / _MEDIAN_POINTS)
+        if function.startswith("count_over_time"):  # as many as there would have been
+            function = f"{number(step / interval)} * {function}"
+        return f"{function}{text}[{match['window']}:{duration(step)}]"
+
+    return inlined(one.rules[0].expr)
+
+
+def metrics(condition: str) -> list[str]:
+    """The metrics that a query asks for, besides what only rules can have made."""
+    names = analyse(condition, {}, Limits()).names
+    return sorted(name for name in names if name != "ALERTS" and ":" not in name)
 
 
 def episodes(moments: Samples, *, step: float, for_seconds: float, keep_seconds: float) -> list[Episode]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from jelmon.errors import ConfigError
+from jelmon.errors import ConfigError, SourceError
 from jelmon.generators import alertmanager as alertmanager_file
 from jelmon.generators import http_api, output, prometheus
 from jelmon.generators.apply import apply
-from jelmon.generators.backtest import held, outcome, query
+from jelmon.generators.backtest import held, metrics, outcome, query
 from jelmon.generators.compiler import Compilation, compile_bundle
 from jelmon.generators.expressions import duration
 from jelmon.generators.openslo import convert
@@ -81,13 +81,25 @@ def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Ap
     start = _history_starts(server, now - span, now, step)
     sys.stdout.write(f"\nin the last {duration(round(now - start))}, looked at every {duration(step)}:\n")
     sys.stdout.write(f"{'alert':<36} {'fired':>6} {'for':>12} {'pages':>6}  levels reached\n")
+    known = server.get(f"/api/v1/label/__name__/values?start={start:.3f}&end={now:.3f}")["data"]
     for one in chosen:
-        fields = {"query": query(one, made), "start": f"{start:.3f}", "end": f"{now:.3f}", "step": f"{step:.3f}"}
-        matrix = server.form("/api/v1/query_range", fields)["data"]["result"]
+        text = query(one, made)
+        asked = metrics(text)
+        missing = [name for name in asked if name not in known]
+        if asked and missing == asked:
+            sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: no history of {', '.join(missing)}\n")
+            continue
+        fields = {"query": text, "start": f"{start:.3f}", "end": f"{now:.3f}", "step": f"{step:.3f}"}
+        try:
+            matrix = server.form("/api/v1/query_range", fields)["data"]["result"]
+        except SourceError as error:  # too dear for this server: the others may still be told of
+            sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: {error.message}\n")
+            continue
         escalation = made.bundle.escalations.get(one.alert.escalation or "")
         levels = [level.minutes * 60 for level in escalation.levels] if escalation else []
         got = outcome(one, held(matrix), levels, step)
         reached = ", ".join(f"{place}: {count}" for place, count in enumerate(got.levels, 1))
+        reached += f"  (no history of {', '.join(missing)})" if missing else ""
         sys.stdout.write(
             f"{one.alert.name:<36} {len(got.episodes):>6} {duration(round(got.firing_seconds)):>12} {got.pages:>6}"
             f"  {reached}\n"

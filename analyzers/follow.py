@@ -19,13 +19,14 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from jelmon import jetstream
 from jelmon.errors import EventError, SourceError
-from jelmon.events import Event, parse, split
+from jelmon.events import Event, parse, split, type_of
 from jelmon.jetstream import NatsSettings
-from jelmon.stream import STREAM
+from jelmon.stream import BATCH, STREAM
 
 logger = logging.getLogger(__name__)
 
-SUBJECTS = tuple(f"jelmore.events.{noun}.>" for noun in ("card", "stage", "pipeline", "action", "test"))
+NOUNS = ("card", "stage", "pipeline", "action", "test")
+SUBJECTS = tuple(f"jelmore.events.{noun}.>" for noun in (*NOUNS, BATCH))
 DECLARATIONS = "jelmore.events.pipeline.>"
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
@@ -187,7 +188,8 @@ class Follower:
                 event = parse(part)
             except EventError:
                 continue
-            self._take(event)
+            if type_of(event).split(".")[1] in NOUNS:  # a batch may hold others
+                self._take(event)
 
     async def _read_declarations(self, client: Client) -> None:
         """What pipelines declared may be much older than the stretch that is read again."""

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 
 from jelmon.client import Card, Published, Publisher, Summary, SyncPublisher, delivery
 from jelmon.errors import ConfigError, EventError, SourceError
-from jelmon.events import CardData, CardStarted, Event, Outcome, StageFinished, encode, make, parse
+from jelmon.events import CardData, CardStarted, Event, Outcome, StageFinished, encode, make, parse, split
 from jelmon.stack import launch
 from jelmon.stack.processes import Processes, free_port
 from jelmon.stream import STREAM
@@ -50,7 +50,7 @@ async def _stored(client: Client) -> list[Event]:
         await context.get_msg(STREAM, sequence)
         for sequence in range(info.state.first_seq, info.state.last_seq + 1 if info.state.messages else 0)
     ]
-    return [parse(message.data or b"") for message in messages]
+    return [parse(part) for message in messages for part in split(message.data or b"")]
 
 
 async def _count(client: Client) -> int:
@@ -84,9 +84,12 @@ async def test_the_same_event_again_is_no_second_event(nats_url: str, connection
 
 
 async def test_many_events_keep_their_order_and_are_counted(nats_url: str, connection: Client) -> None:
-    """More events than the window has room for are stored in order; those that were there are told apart."""
+    """More events than the window has room for are stored in order; those that were there are told apart.
+
+    With each event in a message of its own, that is; tests/test_batching.py is about those that go together.
+    """
     events = [Card(f"c{number}", pipeline="p").started() for number in range(300)]
-    async with Publisher(nats_url, window=16) as publisher:
+    async with Publisher(nats_url, window=16, batch=1) as publisher:
         await publisher.publish_many(events[:100])
         summary = await publisher.publish_many(events)
 

@@ -9,6 +9,8 @@ EVENT_SUBJECTS = "jelmore.events.*.*"
 """Not more: an event on a subject that is in no partition would be stored, and nobody would ever count it."""
 DEAD_LETTER_STREAM = "JELMORE_DLQ"
 DEAD_LETTER_SUBJECTS = "jelmore.dlq.>"
+BATCH = "batch"
+"""In place of a noun: a message with several events, of any nouns and all of one partition."""
 PARTITIONS = 16
 PARTITION_SOURCE = "jelmore.events.*.*"
 PARTITION_TARGET = f"jelmore.events.{{{{wildcard(1)}}}}.{{{{partition({PARTITIONS},2)}}}}.{{{{wildcard(2)}}}}"
@@ -35,6 +37,12 @@ def subject_of(event: Envelope) -> str:
         or event.source
     )
     return f"jelmore.events.{noun}.{token(key)}"
+
+
+def batch_subject(subject: str) -> str:
+    """Where a message with several events goes, the first of which would go to ``subject``: to the same partition."""
+    words = subject.split(".")
+    return ".".join([*words[:2], BATCH, *words[3:]])
 
 
 def takes(pattern: str, subject: str) -> bool:

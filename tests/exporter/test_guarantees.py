@@ -54,8 +54,8 @@ def finished(exporter: Exporter) -> float:
     return value if isinstance(value, int | float) else 0
 
 
-async def publish(url: str, events: list[e.Envelope]) -> None:
-    async with Publisher(url) as publisher:
+async def publish(url: str, events: list[e.Envelope], *, batch: int = e.MAX_BATCH_EVENTS) -> None:
+    async with Publisher(url, batch=batch) as publisher:
         await publisher.ensure_stream()
         await publisher.publish_many(events)
 
@@ -68,7 +68,7 @@ async def test_kill_9_before_and_after_checkpoints(
     servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
     """Eight hard exits in one run, before a checkpoint and between checkpoint and acknowledgement."""
-    await publish(servers.nats_url, cards(0, 4000))
+    await publish(servers.nats_url, cards(0, 4000), batch=4)
     for number in range(8):
         point = ("before", "after")[number % 2]
         child = await asyncio.create_subprocess_exec(
@@ -125,6 +125,27 @@ async def test_redelivery_and_publisher_retries(servers: Any, exporting: Exporti
             assert figures(exporter.view) == exactly(200)
     finally:
         await client.close()
+
+
+async def test_events_sent_again_in_other_company_count_once(
+    servers: Any, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """A retry groups events into other messages, which the stream stores; the events' own ids tell."""
+    events = cards(0, 300)
+    client = await nats.connect(servers.nats_url)
+    async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
+        await ready(exporter, until)
+        stored = []
+        for again in (events, events[150:], [*events[100:], *events[:100]]):
+            await publish(servers.nats_url, again)
+            stored.append((await client.jetstream().stream_info(STREAM)).state.messages)
+        async with Publisher(servers.nats_url, batch=7) as publisher:
+            await publisher.publish_many(events)
+        await client.close()
+        await until(lambda: exporter.view.value(c.EVENTS_DUPLICATE) == 450 + 600 + 600)
+
+        assert stored[0] < stored[1] < stored[2] < 3 * 600 / 5  # the stream did not recognise them
+        assert figures(exporter.view) == exactly(300)
 
 
 async def test_memory_shows_nothing_until_all_is_counted_again(
@@ -216,7 +237,7 @@ async def test_stream_purged_before_it_was_counted(
             await ready(exporter, until)
             await publish(servers.nats_url, cards(0, 100))
             await until(lambda: finished(exporter) == 100)
-        await publish(servers.nats_url, cards(100, 200))
+        await publish(servers.nats_url, cards(100, 200), batch=1)
         await client.jetstream().purge_stream(STREAM)
         await publish(servers.nats_url, cards(200, 300))
         async with exporting(**settings) as exporter:

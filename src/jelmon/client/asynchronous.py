@@ -10,21 +10,28 @@ from typing import Self
 from nats.aio.client import Client
 
 from jelmon import jetstream
+from jelmon.client.batching import Batching
 from jelmon.client.delivery import Delivery, Done, Published, Summary
 from jelmon.client.telling import Card, Run
-from jelmon.errors import EventError, SourceError
-from jelmon.events import CardFinished, Envelope, StageFinished, encode, parse
+from jelmon.errors import ConfigError, EventError, SourceError
+from jelmon.events import MAX_BATCH_EVENTS, CardFinished, Envelope, PipelineDeclared, StageFinished, encode, parse
 from jelmon.jetstream import NatsSettings
 from jelmon.stream import subject_of
 
 logger = logging.getLogger(__name__)
 
+WINDOW = 4000
+"""Events that may be unanswered at once, unless told otherwise: a full message for each of 16 partitions, and more."""
+
 
 class Publisher:
     """Publishes events and waits until they are stored.
 
-    Each event goes out with its id as ``Nats-Msg-Id`` and is repeated under that id, with growing pauses and across
-    reconnects, until JetStream acknowledges it or ``patience`` (seconds) ends. A repetition is never a second event.
+    An event goes out at once, with its id as ``Nats-Msg-Id``. Under load, when events have to wait for their turn,
+    those of one partition of the stream go together in one message. What was sent is repeated under the same message
+    id, with growing pauses and across reconnects, until JetStream acknowledges it or ``patience`` (seconds) ends. A
+    repetition is never a second event, also one by the caller, which may group events in another way: the exporter
+    knows their ids.
     """
 
     def __init__(
@@ -33,22 +40,30 @@ class Publisher:
         *,
         settings: NatsSettings | None = None,
         name: str = "jelmon-client",
-        window: int = 1000,
+        window: int = WINDOW,
+        batch: int = MAX_BATCH_EVENTS,
         patience: float = 30.0,
         connect_patience: float = 5.0,
     ) -> None:
         """Take the server from ``url``, from ``settings``, or from ``NATS_*`` in the environment; in this order.
 
-        ``window`` is how many events may wait for their acknowledgement at once.
+        ``window`` is how many events may wait for their acknowledgement at once, ``batch`` how many may go out in one
+        message. With a batch of 1 events of different cards keep their order, too; otherwise those of one card do.
+
+        Raises:
+            ConfigError: no such batch.
         """
+        if not 1 <= batch <= MAX_BATCH_EVENTS:
+            raise ConfigError(f"a batch of {batch} events", hint=f"1 to {MAX_BATCH_EVENTS} may go in one message")
         self._settings = settings if settings is not None and url is None else None
         self._url = url
         self._name = name
         self._window = window
+        self._batch = batch
         self._patience = patience
         self._connect_patience = connect_patience
         self._client: Client | None = None
-        self._delivery: Delivery | None = None
+        self._batching: Batching | None = None
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -67,7 +82,7 @@ class Publisher:
         if self._client is not None:
             return
         settings = self._settings or NatsSettings.from_environ(os.environ, url=self._url)
-        delivery = Delivery(window=self._window, patience=self._patience)
+        delivery = Delivery(patience=self._patience)
         self._client = await jetstream.connect(
             settings,
             name=self._name,
@@ -76,14 +91,15 @@ class Publisher:
             on_reconnected=delivery.on_reconnected,
         )
         await delivery.open(self._client)
-        self._delivery = delivery
+        self._batching = Batching(delivery, window=self._window, most=self._batch, patience=self._patience)
+        self._batching.open()
 
     async def close(self) -> None:
         """Close the connection. Events that still wait for their acknowledgement are given up."""
         client, self._client = self._client, None
-        delivery, self._delivery = self._delivery, None
-        if delivery is not None:
-            await delivery.close()
+        batching, self._batching = self._batching, None
+        if batching is not None:
+            await batching.close()
         if client is not None:
             await client.close()
 
@@ -114,7 +130,7 @@ class Publisher:
         return await stored
 
     async def publish_many(self, events: Iterable[Envelope] | AsyncIterable[Envelope]) -> Summary:
-        """Publish events, many at once in flight, and wait until all are stored. Several times as fast as one by one.
+        """Publish events, many at once in flight, and wait until all are stored. Many times as fast as one by one.
 
         Raises:
             EventError: a consumer would refuse an event; those before it are stored, those after it were not sent.
@@ -148,7 +164,7 @@ class Publisher:
         Raises:
             SourceError: the publisher is not connected at all.
         """
-        if self._delivery is None:
+        if self._batching is None:
             raise _not_connected()
         fates: list[asyncio.Future[Published | EventError | SourceError]] = []
         away: SourceError | None = None
@@ -159,7 +175,7 @@ class Publisher:
                 event = parse(payload)
                 if away is not None:  # waiting once is enough
                     raise away
-                await self._delivery.send(subject_of(event), payload, event.id, _settle(fate))
+                await self._put(event, payload, _settle(fate))
             except EventError as error:
                 fate.set_result(error)
             except SourceError as error:
@@ -213,11 +229,16 @@ class Publisher:
             logger.warning("an event was lost", extra={"event_id": event.id, "error": error.message})
 
     async def _send(self, event: Envelope, done: Done) -> None:
-        if self._delivery is None:
-            raise _not_connected()
         payload = encode(event)
         parse(payload)
-        await self._delivery.send(subject_of(event), payload, event.id, done)
+        await self._put(event, payload, done)
+
+    async def _put(self, event: Envelope, payload: bytes, done: Done) -> None:
+        if self._batching is None:
+            raise _not_connected()
+        # who begins to listen asks the stream for the last declaration on each subject
+        alone = isinstance(event, PipelineDeclared)
+        await self._batching.send(subject_of(event), payload, event.id, done, alone=alone)
 
 
 class _Batch:

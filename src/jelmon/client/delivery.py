@@ -25,11 +25,19 @@ ACKNOWLEDGE_SECONDS = 2.0
 SWEEP_SECONDS = 0.05
 _BACKOFF_SECONDS = 0.1
 _NO_STREAM_SECONDS = 2.0  # an election of a stream's leader takes about as long; a stream that is absent stays absent
-_AGAIN = "sending all of them again is safe: what is stored already is not stored twice"
+AGAIN = "sending all of them again is safe: what is stored already is not stored twice"
+
+
+class RefusedError(SourceError):
+    """The server or the stream does not take this message; repeating it as it stands cannot help."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """Where an event is stored. ``duplicate``: it was there already."""
+    """Where an event is stored; events that went out together share the sequence. ``duplicate``: it was there already.
+
+    Only the exporter knows all duplicates: an event that is sent again together with others than before is told as
+    stored, and counted once all the same.
+    """
 
     sequence: int
     duplicate: bool = False
@@ -37,7 +45,7 @@ class Published(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of many events: ``stored`` anew, and ``duplicates`` that were there already."""
+    """What became of many events: ``stored`` anew, and ``duplicates`` that were there already; see `Published`."""
 
     stored: int = 0
     duplicates: int = 0
@@ -71,12 +79,12 @@ class _Flight:
 
     __slots__ = ("deadline", "done", "due", "headers", "no_stream_since", "payload", "subject", "wait")
 
-    def __init__(self, subject: str, payload: bytes, message_id: str, now: float, patience: float, done: Done) -> None:
+    def __init__(self, subject: str, payload: bytes, message_id: str, now: float, deadline: float, done: Done) -> None:
         self.subject = subject
         self.payload = payload
         self.headers = {"Nats-Msg-Id": header_value(message_id)}
         self.done = done
-        self.deadline = now + patience
+        self.deadline = deadline
         self.wait = ACKNOWLEDGE_SECONDS
         self.due = now + self.wait
         self.no_stream_since: float | None = None
@@ -90,20 +98,29 @@ def header_value(message_id: str) -> str:
 
 
 class Delivery:
-    """Messages in flight over one connection: at most ``window`` of them, each for at most ``patience`` seconds."""
+    """Messages in flight over one connection, each until its deadline."""
 
-    def __init__(self, *, window: int, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._window = window
+    def __init__(self, *, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """``patience`` (seconds) is what deadlines are made of, for messages to people."""
         self._patience = patience
         self._clock = clock
         self._flights: dict[str, _Flight] = {}
         self._number = 0
-        self._room: asyncio.Event = asyncio.Event()
-        self._room.set()
         self._connected = asyncio.Event()
         self._client: Client | None = None
         self._inbox = ""
         self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connected.is_set()
+
+    @property
+    def max_payload(self) -> int:
+        """How many bytes the server takes in one message, headers included."""
+        assert self._client is not None
+        return self._client.max_payload
 
     async def open(self, client: Client) -> None:
         """Take over a connection and listen for answers."""
@@ -117,7 +134,7 @@ class Delivery:
         """Stop repeating. Whoever still waits is told."""
         if self._sweeper is not None:
             await tasks.end(self._sweeper)
-        self._fail_all(SourceError("the publisher was closed before the event was acknowledged", hint=_AGAIN))
+        self._fail_all(SourceError("the publisher was closed before the event was acknowledged", hint=AGAIN))
 
     async def on_disconnected(self) -> None:
         """Hold back what is new until the connection is back."""
@@ -129,24 +146,23 @@ class Delivery:
         for token, flight in list(self._flights.items()):
             await self._transmit(token, flight)
 
-    async def send(self, subject: str, payload: bytes, message_id: str, done: Done) -> None:
-        """Send one message when there is room; ``done`` is called, later, with its place or with the error."""
-        while not self._room.is_set():
-            await self._room.wait()
-        if not self._connected.is_set():
-            await self._wait_for_connection()
+    async def send(self, subject: str, payload: bytes, message_id: str, done: Done, *, deadline: float) -> None:
+        """Send one message; ``done`` is called, later, with its place or with the error."""
         self._number += 1
         token = str(self._number)
-        flight = _Flight(subject, payload, message_id, self._clock(), self._patience, done)
-        self._flights[token] = flight
-        if len(self._flights) >= self._window:
-            self._room.clear()
-        await self._transmit(token, flight)
+        flight = self._flights[token] = _Flight(subject, payload, message_id, self._clock(), deadline, done)
+        if self._connected.is_set():  # else when the connection is back
+            await self._transmit(token, flight)
 
-    async def _wait_for_connection(self) -> None:
+    async def wait_for_connection(self, patience: float) -> None:
+        """Wait until the connection is back.
+
+        Raises:
+            SourceError: it is not, after so many seconds, or it is closed for good.
+        """
         assert self._client is not None
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(patience):
                 while not self._connected.is_set():
                     if self._client.is_closed:
                         raise SourceError("the connection to NATS was closed for good", hint=START_HINT)
@@ -154,7 +170,7 @@ class Delivery:
                         await asyncio.wait_for(self._connected.wait(), 0.25)
         except TimeoutError as error:
             raise SourceError(
-                f"the connection to NATS is lost and was not back after {self._patience:g} s", hint=START_HINT
+                f"the connection to NATS is lost and was not back after {patience:g} s", hint=START_HINT
             ) from error
 
     async def _transmit(self, token: str, flight: _Flight) -> None:
@@ -164,7 +180,7 @@ class Delivery:
         except nats.errors.MaxPayloadError:
             self._land(
                 token,
-                SourceError(
+                RefusedError(
                     f"the NATS server takes messages of {self._client.max_payload} bytes at most, the event has "
                     f"{len(flight.payload)}",
                     hint="raise max_payload in the configuration of the server",
@@ -193,7 +209,7 @@ class Delivery:
         else:
             self._land(
                 token,
-                SourceError(
+                RefusedError(
                     f"stream refused the event: {answer.error.description} (JetStream error {answer.error.err_code})",
                     hint="see `nats stream info` for the limits of the stream",
                 ),
@@ -212,11 +228,8 @@ class Delivery:
 
     def _land(self, token: str, result: Published | SourceError) -> None:
         flight = self._flights.pop(token, None)
-        if flight is None:
-            return
-        if not self._room.is_set() and len(self._flights) <= self._window // 2:  # wake a sender for half a window
-            self._room.set()
-        flight.done(result)
+        if flight is not None:
+            flight.done(result)
 
     def _fail_all(self, error: SourceError) -> None:
         for token in list(self._flights):

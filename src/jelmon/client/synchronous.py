@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from jelmon import tasks
-from jelmon.client.asynchronous import Publisher
+from jelmon.client.asynchronous import WINDOW, Publisher
 from jelmon.client.delivery import Published, Summary
 from jelmon.client.telling import Card, Run
 from jelmon.errors import SourceError
-from jelmon.events import Envelope
+from jelmon.events import MAX_BATCH_EVENTS, Envelope
 from jelmon.jetstream import NatsSettings
 
 logger = logging.getLogger(__name__)
@@ -30,13 +30,20 @@ class SyncPublisher:
         *,
         settings: NatsSettings | None = None,
         name: str = "jelmon-client",
-        window: int = 1000,
+        window: int = WINDOW,
+        batch: int = MAX_BATCH_EVENTS,
         patience: float = 30.0,
         connect_patience: float = 5.0,
     ) -> None:
         """As for `Publisher`."""
         self._publisher = Publisher(
-            url, settings=settings, name=name, window=window, patience=patience, connect_patience=connect_patience
+            url,
+            settings=settings,
+            name=name,
+            window=window,
+            batch=batch,
+            patience=patience,
+            connect_patience=connect_patience,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

@@ -99,7 +99,7 @@ def _pump(args: argparse.Namespace, stream: BinaryIO, name: str, problems: list[
 
 
 async def _send(args: argparse.Namespace, events: AsyncIterator[Event]) -> Summary:
-    async with Publisher(args.nats_url, name="jelmon-emit") as publisher:
+    async with Publisher(args.nats_url, name="jelmon-emit", batch=1) as publisher:
         if args.create_stream:
             await publisher.ensure_stream()
         return await publisher.publish_many(events)

@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _publish(args: argparse.Namespace, replay: "_Replay", count: int) -> Summary:
     with Progress(count, "events") as progress:
-        async with Publisher(args.nats_url, name="jelmon-replay") as publisher:
+        async with Publisher(args.nats_url, name="jelmon-replay", batch=1) as publisher:
             if args.create_stream:
                 await publisher.ensure_stream()
             return await publisher.publish_many(replay.events(progress))

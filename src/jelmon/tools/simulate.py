@@ -91,7 +91,7 @@ async def _print(pace: "_Pace", steps: Iterator[Step]) -> int:
 
 
 async def _publish(args: argparse.Namespace, pace: "_Pace", steps: Iterator[Step]) -> int:
-    async with Publisher(args.nats_url, name="jelmon-simulate") as publisher:
+    async with Publisher(args.nats_url, name="jelmon-simulate", batch=1) as publisher:
         if args.create_stream:
             await publisher.ensure_stream()
         summary = await publisher.publish_many(pace.events(steps))

@@ -1,0 +1,171 @@
+"""Events on their way out. One goes at once, alone, when nothing is in its way; those that have to wait go together.
+
+A message with several events (a CloudEvents batch) holds events of one partition of the stream only, as each partition
+is counted by itself. So events wait in lanes, one for each partition, and what is left of an event when its lane gets
+its turn is what came in meanwhile: nobody waits for a batch to become full.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from jelmon import tasks
+from jelmon.client.delivery import AGAIN, Delivery, Done, Published, RefusedError
+from jelmon.errors import SourceError
+from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
+from jelmon.stream import batch_subject, partition_of
+
+_AHEAD = 4
+"""How many messages of a lane may be unanswered before its events wait: enough to keep the server busy, and no more."""
+_HEADER_BYTES = 1024
+"""What the server counts of a message besides its payload: an id, and the names of headers."""
+
+_encode_ids = msgspec.json.Encoder().encode
+
+
+class Outgoing(NamedTuple):
+    """One event, encoded. ``alone``: never in one message with others."""
+
+    subject: str
+    payload: bytes
+    event_id: str
+    done: Done
+    deadline: float
+    alone: bool
+
+
+class _Lane:
+    """The events of one partition."""
+
+    __slots__ = ("unanswered", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Outgoing] = deque()
+        self.unanswered = 0
+
+    def take(self, most: int, most_bytes: int) -> list[Outgoing]:
+        """The next events that go together, in order."""
+        waiting = self.waiting
+        taken = [waiting.popleft()]
+        if taken[0].alone:
+            return taken
+        size = len(taken[0].payload) + 2
+        while waiting and len(taken) < most and not waiting[0].alone:
+            size += len(waiting[0].payload) + 1
+            if size > most_bytes:
+                break
+            taken.append(waiting.popleft())
+        return taken
+
+
+class Batching:
+    """Sends events over a `Delivery`: at most ``window`` unanswered ones, ``most`` in a message."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        *,
+        window: int,
+        most: int,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._delivery = delivery
+        self._window = window
+        self._most = most
+        self._patience = patience
+        self._clock = clock
+        self._lanes: dict[int, _Lane] = {}
+        self._outstanding = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._wake = asyncio.Event()
+        self._shipper: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Begin to send."""
+        self._shipper = asyncio.create_task(self._run(), name="publisher")
+
+    async def close(self) -> None:
+        """Send nothing more, over the delivery neither. Whoever waits is told."""
+        self._closed = True
+        if self._shipper is not None:
+            await tasks.end(self._shipper)
+        await self._delivery.close()
+        error = SourceError("the publisher was closed before the event was acknowledged", hint=AGAIN)
+        for lane in self._lanes.values():
+            while lane.waiting:
+                self._settle([lane.waiting.popleft()], error)
+
+    async def send(self, subject: str, payload: bytes, event_id: str, done: Done, *, alone: bool = False) -> None:
+        """Take one event when there is room; ``done`` is called, later, with its place or with the error.
+
+        Raises:
+            SourceError: the connection is lost, and not back in time.
+        """
+        while not self._room.is_set():
+            await self._room.wait()
+        if not self._delivery.connected:
+            await self._delivery.wait_for_connection(self._patience)
+        if self._closed:
+            raise SourceError("the publisher was closed before the event was sent", hint=AGAIN)
+        partition = partition_of(subject.rpartition(".")[2]) if self._most > 1 else 0
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = _Lane()
+        lane.waiting.append(Outgoing(subject, payload, event_id, done, self._clock() + self._patience, alone))
+        self._outstanding += 1
+        if self._outstanding >= self._window:
+            self._room.clear()
+        self._wake.set()
+        if len(lane.waiting) >= MAX_BATCH_EVENTS:  # whoever sends many without a pause lets a full message go
+            await asyncio.sleep(0)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for lane in list(self._lanes.values()):
+                while lane.waiting and (lane.unanswered < _AHEAD or len(lane.waiting) >= self._most):
+                    await self._ship(lane)
+
+    async def _ship(self, lane: _Lane) -> None:
+        most_bytes = min(MAX_EVENT_BYTES, self._delivery.max_payload - _HEADER_BYTES)
+        batch = lane.take(self._most, most_bytes)
+        lane.unanswered += 1
+        subject, payload, message_id = batch[0][:3]
+        if len(batch) > 1:
+            subject = batch_subject(subject)
+            payload = b"[%b]" % b",".join([one.payload for one in batch])
+            message_id = _batch_id([one.event_id for one in batch])
+        landed = partial(self._landed, lane, batch)
+        await self._delivery.send(subject, payload, message_id, landed, deadline=batch[0].deadline)
+
+    def _landed(self, lane: _Lane, batch: list[Outgoing], result: Published | SourceError) -> None:
+        lane.unanswered -= 1
+        if lane.waiting:
+            self._wake.set()
+        if isinstance(result, RefusedError) and len(batch) > 1:  # too large together, perhaps: each by itself
+            lane.waiting.extendleft(one._replace(alone=True) for one in reversed(batch))
+            self._wake.set()
+        else:
+            self._settle(batch, result)
+
+    def _settle(self, batch: list[Outgoing], result: Published | SourceError) -> None:
+        self._outstanding -= len(batch)
+        if not self._room.is_set() and self._outstanding <= self._window // 2:  # wake senders for half a window
+            self._room.set()
+        for one in batch:
+            one.done(result)
+
+
+def _batch_id(event_ids: list[str]) -> str:
+    """The message id of a batch: the same events in the same order are the same message."""
+    return f"batch:{hashlib.sha256(_encode_ids(event_ids)).hexdigest()}"

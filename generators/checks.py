@@ -7,7 +7,7 @@ from jelmon.generators.channels import CHANNEL_TYPES, OPTIONS_SINCE
 from jelmon.generators.definitions import Alert, Bundle, Compare, Outside, Signal, Simple, simple_conditions
 from jelmon.generators.panels import panels_of
 from jelmon.generators.promql import Analysis, Limits, analyse
-from jelmon.generators.series import TARGET_LABELS, Series
+from jelmon.generators.series import MAINTENANCE_ACTIVE, TARGET_LABELS, Series
 from jelmon.generators.series_text import is_series
 from jelmon.generators.targets import Target, Version, written
 from jelmon.generators.underline import underlined
@@ -20,6 +20,8 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -
     analyses = {}
     seen: dict[str, Signal] = {}
     recorded = dict(known)  # what an objective's counts may read besides
+    counted_by = frozenset().union(*(slo.by for slo in bundle.slos.values()))
+    recorded[MAINTENANCE_ACTIVE] = Series("recorded", known[MAINTENANCE_ACTIVE].labels | counted_by)
     for signal in bundle.signals.values():
         if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
             signal.fields.place.refuse(f"the same as {twin.name!r}", hint=f"{twin.fields.place}: use that one")
@@ -28,7 +30,8 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -
             analyses[signal.name] = Analysis(labels=labels, names=dict.fromkeys(names))
             continue
         analysis = analyses[signal.name] = analyse(signal.expr, recorded if signal.written else known, limits)
-        recorded[signal.record] = Series("recorded", (analysis.labels or frozenset()) | TARGET_LABELS)
+        labels = (analysis.labels or frozenset()) | TARGET_LABELS
+        recorded[signal.record] = Series("recorded", labels | counted_by if analysis.faults else labels)
         for fault in analysis.faults:
             plain = signal.fields.has("expr")  # else the PromQL was made of something else, and is not to be found
             underlined(signal.place, fault.needle if plain else "").refuse(fault.message, hint=fault.hint)

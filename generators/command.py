@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from jelmon import rules_file
 from jelmon.errors import ConfigError
 from jelmon.generators import (
     alertmanager,
     event_reference,
     kubernetes,
+    maintenance_tests,
     output,
     prometheus,
     prometheus_tests,
@@ -25,7 +27,13 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "Prometheus rules": lambda made: prometheus.render(made.groups),
     "tests of the Prometheus rules": prometheus_tests.render,
     "tests of the signals": signal_tests.render,
+    "tests of maintenance": maintenance_tests.render,
     "Alertmanager configuration": alertmanager.render,
+    "what the responder is told": lambda made: {
+        rules_file.PATH: rules_file.encode(
+            made.fingerprint, [window for window in made.bundle.windows.values() if window.matchers]
+        )
+    },
     "dashboards": lambda _: rendered(),
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,
@@ -39,7 +47,12 @@ FORMATS: dict[str, dict[str, Callable[[Compilation], dict[str, str]]]] = {
 }
 """What `--format` chooses from."""
 
-OWNED = (prometheus.RULES_FOLDER, prometheus_tests.TESTS_FOLDER, signal_tests.TESTS_FOLDER)
+OWNED = (
+    prometheus.RULES_FOLDER,
+    prometheus_tests.TESTS_FOLDER,
+    signal_tests.TESTS_FOLDER,
+    maintenance_tests.TESTS_FOLDER,
+)
 """Folders in which a generated file that is generated no more is removed."""
 
 

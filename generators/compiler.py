@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jelmon.errors import ConfigError, DefinitionError
-from jelmon.generators import checks, policy, slos
+from jelmon.generators import checks, fingerprint, maintenance, policy, slos
 from jelmon.generators.definitions import Bundle
 from jelmon.generators.expressions import Known
 from jelmon.generators.loader import load
@@ -27,6 +27,7 @@ class Compilation:
     known: Known
     compiled: tuple[Compiled, ...]
     groups: tuple[Group, ...]
+    fingerprint: int
     routing: Routing
 
 
@@ -64,13 +65,16 @@ def compile_bundle(
     policy.check_compiled(bundle, compiled)
     if bundle.problems:
         raise DefinitionError(bundle.problems)
+    every = [*groups(bundle, analyses, compiled, known), *maintenance.groups(bundle)]
+    number = fingerprint.fingerprint(every)
     return Compilation(
         bundle,
         target,
         analyses,
         known,
         tuple(compiled),
-        tuple(groups(bundle, analyses, compiled, known)),
+        (*every, fingerprint.group(number, bundle.settings.evaluation_interval_seconds)),
+        number,
         routing(bundle, compiled),
     )
 

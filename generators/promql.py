@@ -229,7 +229,8 @@ class _Walk:
         names = list(modifier.labels)
         if modifier.type == parser.AggModifierType.By:
             self._absent_labels(names, have, "by")
-            return Shape(frozenset(names) & have, self._kept(inner.kind, operation))
+            kept = frozenset(name for name in names if name in have or name not in OPTIONAL_LABELS)
+            return Shape(kept, self._kept(inner.kind, operation))  # what is missing has been told: once is enough
         unknown = [name for name in names if name not in have | OPTIONAL_LABELS | TARGET_LABELS]
         self._absent_labels(unknown, have, "without")
         return Shape(have - frozenset(names), self._kept(inner.kind, operation))

@@ -52,6 +52,15 @@ FOREIGN: dict[str, Series] = {
 """Series of Prometheus and Alertmanager themselves that definitions may ask for."""
 
 
+MAINTENANCE_ACTIVE = "jelmore:maintenance:active"
+FINGERPRINT = "jelmore:rules:fingerprint"
+RECORDED: dict[str, Series] = {
+    MAINTENANCE_ACTIVE: Series("recorded", TARGET_LABELS | {"window", "scope", "pipeline", "stage", "target"}),
+    FINGERPRINT: Series("recorded", frozenset({"instance"})),
+}
+"""Series that are recorded beside the signals, and that definitions may ask for."""
+
+
 def known_series() -> dict[str, Series]:
     """All of them."""
-    return {**catalogue_series(), **FOREIGN}
+    return {**catalogue_series(), **FOREIGN, **RECORDED}

@@ -3,6 +3,8 @@
 Good and bad events are counted in five-minute steps every minute, and windows add up the counts: a busy hour weighs
 more than a quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert asks a short and
 a long window (multi-window, multi-burn-rate), and for enough events to judge by.
+
+What happens in maintenance of the whole thing that is counted by (one pipeline, say) is left out, bad events and good.
 """
 
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from jelmon.generators import maintenance
 from jelmon.generators.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
 from jelmon.generators.expressions import duration
 
@@ -109,7 +112,8 @@ def _signals(slo: Slo) -> Iterator[Signal]:
     yield signal(
         valid,
         "Events in five minutes.",
-        f"sum by ({grouping}) (max without (instance, pod) (increase({slo.valid}[{_STEP}])))",
+        f"sum by ({grouping}) (max without (instance, pod) (increase({slo.valid}[{_STEP}])))"
+        + maintenance.excluded(slo.by, _STEP),
         unit="events",
         written="valid",
     )
@@ -117,6 +121,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
         bad,
         "Bad events in five minutes.",
         f"sum by ({grouping}) (max without (instance, pod) (increase({slo.bad}[{_STEP}])))\n"
+        f"and on ({grouping}) jelmore:{valid}\n"
         f"or max without (instance) (jelmore:{valid}) * 0",
         unit="events",
         written="bad",

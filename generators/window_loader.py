@@ -108,6 +108,10 @@ def _length(entry: Fields, starts: datetime, zone: ZoneInfo) -> float:
 
 def _check(window: Window) -> None:
     place = window.fields.place
+    if window.recurrence is not None and next(window.recurrence.dates(window.first), None) is None:
+        window.fields.at("rrule").refuse(
+            "it never happens", hint="no such day comes after the start, or UNTIL is before it"
+        )
     if bool(window.matchers) == bool(window.route):
         place.refuse(
             "a window is for some labels or for a route", hint="matchers: {pipeline: nightly}, or route: warning"

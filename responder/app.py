@@ -19,6 +19,7 @@ from jelmon.registry import Instruments
 from jelmon.responder import views
 from jelmon.responder.actions.publisher import ActionPublisher
 from jelmon.responder.alertmanager import Alertmanager
+from jelmon.responder.compiled import CompiledRules
 from jelmon.responder.drill import drill
 from jelmon.responder.history import open_history
 from jelmon.responder.journal import Journal
@@ -47,9 +48,11 @@ class Responder:
             ActionPublisher(settings.nats, self._history, self._instruments) if settings.nats is not None else None
         )
         self._mailer = Mailer(settings.mail, self._history, self._instruments) if settings.mail else None
+        self._rules = CompiledRules(settings.rules_file, self._instruments) if settings.rules_file else None
         self._journal = Journal(
             self._history,
             self._instruments,
+            windows=lambda: self._rules.windows if self._rules else (),
             allowed_actions=settings.allowed_actions,
             can_publish=self._publisher is not None,
             on_actions=self._publisher.wake if self._publisher else lambda: None,
@@ -75,7 +78,7 @@ class Responder:
         await self._journal.start()
         self._stack.push_async_callback(self._journal.stop)
         try:
-            self._tasks.append(asyncio.create_task(_every(REFRESH_SECONDS, self._journal.refresh)))
+            self._tasks.append(asyncio.create_task(_every(REFRESH_SECONDS, self._refresh)))
             if self._alertmanager is not None:
                 await self._stack.enter_async_context(self._alertmanager)
                 self._tasks.append(asyncio.create_task(_every(self._settings.poll_seconds, self.reconcile)))
@@ -108,6 +111,11 @@ class Responder:
         self._tasks.clear()
         await self._stack.aclose()
 
+    async def _refresh(self) -> None:
+        if self._rules is not None:
+            self._rules.refresh(datetime.now(UTC))
+        await self._journal.refresh()
+
     async def reconcile(self) -> None:
         """Ask Alertmanager what it has and close what it no longer has.
 
@@ -132,6 +140,8 @@ class Responder:
         checks = {"history": self._journal.check}
         if self._alertmanager is not None:
             checks["alertmanager"] = self._alertmanager_check
+        if self._rules is not None:
+            checks["rules"] = self._rules.check
         if self._publisher is not None:
             checks["nats"] = self._publisher.check
         if self._mailer is not None:

@@ -81,6 +81,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="5m",
         help="believe nothing missing before it has run for so long (default: %(default)s)",
     )
+    parser.add_argument(
+        "--rules.file",
+        dest="rules_file",
+        metavar="FILE",
+        type=Path,
+        help="what the compiler rendered for the responder (deploy/responder/rules.json): when maintenance is, so that "
+        "it is left out of durations and error budgets, and which rules Prometheus should have loaded",
+    )
     add_nats_arguments(parser)
     parser.add_argument(
         "--actions.allowed",

@@ -18,6 +18,7 @@ from jelmon.catalogue import (
     RESPONDER_ACTIONS,
 )
 from jelmon.errors import JelmonError, SourceError
+from jelmon.maintenance import Maintenance, overlap_seconds
 from jelmon.registry import Instruments
 from jelmon.responder.actions.wanted import wanted
 from jelmon.responder.alertmanager import Active
@@ -57,6 +58,7 @@ class Journal:
         on_actions: Callable[[], None] = lambda: None,
         mailed_severities: Collection[str] = (),
         on_notices: Callable[[], None] = lambda: None,
+        windows: Callable[[], Collection[Maintenance]] = tuple,
     ) -> None:
         self._history = history
         self._instruments = instruments
@@ -65,6 +67,7 @@ class Journal:
         self._on_actions = on_actions
         self._mailed_severities = frozenset(mailed_severities)
         self._on_notices = on_notices
+        self._windows = windows
         self.check = Check(False, "not connected yet")
 
     async def start(self) -> None:
@@ -155,9 +158,18 @@ class Journal:
     def _count(self, change: Change) -> None:
         severity = known_severity(change.episode.severity)
         self._instruments.inc(ALERTS_RECEIVED, severity=severity, status=change.what)
-        duration = change.episode.duration_seconds
-        if change.what is What.RESOLVED and duration is not None and not change.episode.is_drill:
-            self._instruments.observe(ALERT_DURATION, duration, severity=severity)
+        if change.what is What.RESOLVED and not change.episode.is_drill:
+            duration = self._time_to_restore(change.episode)
+            if duration is not None:
+                self._instruments.observe(ALERT_DURATION, duration, severity=severity)
+
+    def _time_to_restore(self, episode: Episode) -> float | None:
+        """How long it lasted outside maintenance; None when it lasted in maintenance only, or nobody knows."""
+        duration = episode.duration_seconds
+        if duration is None or episode.ends_at is None:
+            return None
+        maintained = overlap_seconds(self._windows(), episode.labels, episode.starts_at, episode.ends_at)
+        return None if 0 < duration <= maintained else duration - maintained
 
     async def _access(self, work: Awaitable[T]) -> T:
         try:

@@ -29,7 +29,7 @@ class ResponderSettings:
     """An Alertmanager younger than this may not have heard of every alert yet (Prometheus sends again each minute)."""
     nats: NatsSettings | None = None
     allowed_actions: tuple[str, ...] = DEFAULT_ACTIONS
-
+    rules_file: Path | None = None
     mail: MailSettings | None = None
 
     def __post_init__(self) -> None:
@@ -70,6 +70,7 @@ class ResponderSettings:
             if args.nats_url or environ.get("NATS_URL")
             else None,
             allowed_actions=_words(args.allowed_actions),
+            rules_file=args.rules_file,
         )
 
 

@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from jelmon import rules_file
 from jelmon.analyzers.regression import signals
 from jelmon.errors import JelmonError, SourceError
 from jelmon.stack import launch, servers, status
@@ -161,7 +162,10 @@ def _start(
         processes,
         "responder",
         responder_port,
-        ["--history.url", history, "--alertmanager.url", alertmanager, "--nats.url", nats],
+        [
+            *("--history.url", history, "--alertmanager.url", alertmanager, "--nats.url", nats),
+            *("--rules.file", str(folder / "generated" / rules_file.PATH)),
+        ],
     )
     prometheus_port, analyzer_port = port(9090), port(9747)
     analyzer = f"http://127.0.0.1:{analyzer_port}"

@@ -680,7 +680,7 @@ ALERTS_FIRING = Gauge(
 )
 ALERT_DURATION = Histogram(
     name="jelmore_alert_duration_seconds",
-    help="Time from the start of an alert to its end (time to restore).",
+    help="Time from the start of an alert to its end (time to restore), without maintenance of what it is about.",
     unit="seconds",
     labels=("severity",),
     buckets=WORK_BUCKETS,
@@ -715,6 +715,25 @@ WEBHOOK_SUCCESS = Gauge(
     name="jelmore_webhook_last_success_timestamp_seconds",
     help="When a webhook call was last accepted.",
     unit="seconds",
+    service=Service.RESPONDER,
+)
+MAINTENANCE_START = Gauge(
+    name="jelmore_maintenance_start_timestamp_seconds",
+    help="When the maintenance window is open since, or opens next.",
+    unit="seconds",
+    labels=("window",),
+    service=Service.RESPONDER,
+)
+MAINTENANCE_END = Gauge(
+    name="jelmore_maintenance_end_timestamp_seconds",
+    help="When the maintenance window that is open, or opens next, ends.",
+    unit="seconds",
+    labels=("window",),
+    service=Service.RESPONDER,
+)
+RULES_FINGERPRINT = Gauge(
+    name="jelmore_rules_fingerprint",
+    help="Which rules the compiler rendered, as the responder was told; Prometheus records its own.",
     service=Service.RESPONDER,
 )
 

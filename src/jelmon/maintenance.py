@@ -38,7 +38,7 @@ class Occurrence:
 
 
 def occurrences(window: Maintenance, after: datetime, before: datetime | None = None) -> Iterator[Occurrence]:
-    """Those that end after ``after`` and start before ``before``, in order, in UTC. Endless for some windows."""
+    """Those that end after ``after`` and start before ``before``, in order, in UTC."""
     length = timedelta(seconds=window.duration_seconds)
     days = window.recurrence.dates(window.first) if window.recurrence else iter([window.first])
     for day in days:

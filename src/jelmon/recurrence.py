@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_YEARS = 100  # what has not happened by then never happens
 _BYDAY = re.compile(r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)")
 
 
@@ -59,33 +60,48 @@ class Recurrence:
             raise RecurrenceError(f"{', '.join(sorted(parts))} is not supported")
         return cls(frequency, interval, days, month_days, count, until)
 
+    def __str__(self) -> str:
+        """The text that `parse` reads."""
+        parts = [f"FREQ={self.frequency}"]
+        if self.interval != 1:
+            parts.append(f"INTERVAL={self.interval}")
+        if self.days:
+            parts.append("BYDAY=" + ",".join(f"{ordinal or ''}{WEEKDAYS[weekday]}" for ordinal, weekday in self.days))
+        if self.month_days:
+            parts.append("BYMONTHDAY=" + ",".join(map(str, self.month_days)))
+        if self.count is not None:
+            parts.append(f"COUNT={self.count}")
+        if self.until is not None:
+            parts.append(f"UNTIL={self.until:%Y%m%d}")
+        return ";".join(parts)
+
     def dates(self, first: date) -> Iterator[date]:
-        """The days on which it happens, from ``first`` on, in order. Endless unless it has an end."""
+        """The days on which it happens, from ``first`` on, in order: until its end, or for a hundred years."""
         found = 0
-        for day in self._candidates(first):
+        for day in self._candidates(first, first.year + _YEARS):
             if (self.until is not None and day > self.until) or found == self.count:
                 return
             if day >= first:
                 found += 1
                 yield day
 
-    def _candidates(self, first: date) -> Iterator[date]:
+    def _candidates(self, first: date, last_year: int) -> Iterator[date]:
         match self.frequency:
             case "DAILY":
                 day = first
-                while day.year < 9999:
+                while day.year < last_year:
                     if not self.days or day.weekday() in {weekday for _, weekday in self.days}:
                         yield day
                     day += timedelta(days=self.interval)
             case "WEEKLY":
                 weekdays = sorted(weekday for _, weekday in self.days) or [first.weekday()]
                 monday = first - timedelta(days=first.weekday())
-                while monday.year < 9999:
+                while monday.year < last_year:
                     yield from (monday + timedelta(days=weekday) for weekday in weekdays)
                     monday += timedelta(weeks=self.interval)
             case _:
                 year, month = first.year, first.month
-                while year < 9999:
+                while year < last_year:
                     yield from self._in_month(year, month, first)
                     month += self.interval
                     year, month = year + (month - 1) // 12, (month - 1) % 12 + 1

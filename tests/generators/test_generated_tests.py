@@ -21,7 +21,7 @@ def run_tests(promtool: Path, files: list[Path]) -> subprocess.CompletedProcess[
     return subprocess.run([promtool, "test", "rules", *files], capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("folder", ["generated", "signals"])
+@pytest.mark.parametrize("folder", ["generated", "signals", "maintenance"])
 def test_they_pass(folder: str, root: Path, tool: Tool) -> None:
     """On all cores: a test evaluates only the rules of its own file."""
     files = sorted((root / "rules/tests" / folder).glob("*.yml"))

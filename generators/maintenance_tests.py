@@ -1,0 +1,150 @@
+"""Unit tests about maintenance: each window opens and closes in time, and what burns meanwhile costs no budget."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import promql_parser as parser
+
+from jelmon.catalogue import BY_SERIES, MAINTENANCE_END, MAINTENANCE_START
+from jelmon.generators.compiler import Compilation
+from jelmon.generators.definitions import Slo, camel_case
+from jelmon.generators.maintenance import GROUP, scope_of, scopes
+from jelmon.generators.promtool import Case, file_text
+from jelmon.generators.series import MAINTENANCE_ACTIVE
+from jelmon.generators.slos import PAGE, windows_of
+
+TESTS_FOLDER = "rules/tests/maintenance"
+_OPENS, _CLOSES = 3600, 7200  # of a window's test, in seconds
+_BEFORE, _DURING, _AFTER = 30, 30, 60  # minutes of an objective's test
+_MORE_BAD = 20  # bad events for each good one while it burns
+
+Labels = dict[str, str]
+
+
+def render(made: Compilation) -> dict[str, str]:
+    """One file for the windows, one for each objective that a window can concern."""
+    files = {}
+    groups = {group.name: group for group in made.groups}
+    if GROUP in groups:
+        cases = [
+            _window(window.name, dict(window.matchers), groups[GROUP].interval_seconds)
+            for window in made.bundle.windows.values()
+            if window.matchers
+        ]
+        files[f"{TESTS_FOLDER}/{GROUP}.yml"] = file_text("rules/windows.yaml", cases, groups[GROUP])
+    for slo in made.bundle.slos.values():
+        cases = [case for names in scopes(slo.by) for case in _objective(slo, names)]
+        if cases:
+            group = groups[f"slo_{slo.name}"]
+            files[f"{TESTS_FOLDER}/{group.name}.yml"] = file_text(slo.fields.place.source.path, cases, group)
+    return files
+
+
+def _window(name: str, matchers: Labels, interval: float) -> Case:
+    """Open from one evaluation before its start until its end."""
+    shape = f"x{round(_CLOSES / interval) + 2}"
+    own = {"instance": "a", "job": "jelmon-responder", "window": name}
+    count = f'count by ({", ".join(sorted(matchers))}) ({MAINTENANCE_ACTIVE}{{window="{name}"}} == 1)'
+    case = Case(f"{name} opens and closes in time")
+    case.series = [
+        (_series(MAINTENANCE_START.name, own), f"{_OPENS}{shape}"),
+        (_series(MAINTENANCE_END.name, own), f"{_CLOSES}{shape}"),
+    ]
+    case.checks = [
+        (count, _OPENS - 2 * interval, []),
+        (count, _OPENS - interval, [_series("", matchers)]),
+        (count, _CLOSES - interval, [_series("", matchers)]),
+        (count, _CLOSES, []),
+    ]
+    return case
+
+
+def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
+    """Two of the same kind burn alike; the one in maintenance pays nothing and does not page."""
+    good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
+    fixed = good.keys() | bad.keys()
+    if fixed & set(slo.by):  # the objective is about one of them only, so there are no two
+        return
+    per_minute = int(slo.minimum_events / _BEFORE) + 1
+    case = Case(f"what burns in maintenance of its {' and '.join(names)} counts for nothing")
+    rows = [{**{label: f"a-{label}" for label in slo.by}, **dict.fromkeys(names, row)} for row in ("in", "out")]
+    for row in rows:
+        own = {**row, "job": _job(slo.valid), "instance": "a"}
+        steady = f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+        burst = per_minute * _MORE_BAD
+        case.series.append((_series(_name(slo.valid), own | good), steady))
+        last = burst * _DURING
+        burning = f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {last}x{_AFTER - 1}"
+        case.series.append((_series(_name(slo.bad), own | bad), burning))
+    scope = {name: rows[0][name] for name in names}
+    active = {**scope, "instance": "all", "job": "jelmon-responder", "scope": scope_of(iter(names)), "window": "w"}
+    case.series.append((_series(MAINTENANCE_ACTIVE, active), f"0x{_BEFORE - 1} 1x{_DURING} 0x{_AFTER - 1}"))
+    inside, outside = (_series("", {name: row[name] for name in names}) for row in rows)
+    valid, wrong = f"jelmore:slo_{slo.name}_valid_5m", f"jelmore:slo_{slo.name}_bad_5m"
+    by = f"count by ({', '.join(names)})"
+    during, after = (_BEFORE + _DURING - 2) * 60, (_BEFORE + _DURING + _AFTER - 5) * 60
+    case.checks = [
+        (f"{by} ({valid} > 0)", (_BEFORE - 5) * 60, [inside, outside]),
+        (f"{by} ({valid} > 0)", during, [outside]),
+        (f"{by} ({valid} > 0)", after, [inside, outside]),
+        (f"{by} (sum_over_time({wrong}[2h]) > 0)", after, [outside]),
+    ]
+    if windows_of(slo)[:1] == PAGE[:1]:
+        alert = camel_case(f"{slo.name}_budget_burn_fast")
+        firing = f'ALERTS{{alertname="{alert}",alertstate="firing",escalation_level=""}}'
+        case.checks.append((f"{by} ({firing})", during, [outside]))
+    yield case
+
+
+def _labels(selector: str, *, unlike: str = "") -> Labels:
+    """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series."""
+    wanted, unwanted = _matchers(selector), _matchers(unlike) if unlike and _name(unlike) == _name(selector) else []
+    names = sorted({one.name for one in (*wanted, *unwanted)})
+    found: Labels = {}
+    for values in itertools.product(*(_candidates(name, _name(selector), wanted + unwanted) for name in names)):
+        labels = dict(zip(names, values, strict=True))
+        if all(_takes(one, labels) for one in wanted):
+            found = labels
+            if not unwanted or not all(_takes(one, labels) for one in unwanted):
+                break
+    return found
+
+
+def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
+    """Values of a label worth trying: those that it can have, those that are written, and another one."""
+    closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
+    written = [word for one in matchers if one.name == label for word in (one.value, *one.value.split("|"))]
+    return [*closed.get(label, ()), *written, f"a-{label}"]
+
+
+def _takes(matcher: Any, labels: Labels) -> bool:
+    value = labels.get(matcher.name, "")
+    match matcher.op:
+        case parser.MatchOp.Equal:
+            return bool(value == matcher.value)
+        case parser.MatchOp.NotEqual:
+            return bool(value != matcher.value)
+        case parser.MatchOp.Re:
+            return re.fullmatch(matcher.value, value) is not None
+    return re.fullmatch(matcher.value, value) is None
+
+
+def _matchers(selector: str) -> list[Any]:
+    tree: Any = parser.parse(selector)
+    return list(tree.matchers.matchers)
+
+
+def _name(selector: str) -> str:
+    return selector.split("{")[0]
+
+
+def _job(selector: str) -> str:
+    metric = BY_SERIES.get(_name(selector))
+    return metric.service.job if metric else "a-job"
+
+
+def _series(name: str, labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inner}}}"

@@ -1,0 +1,132 @@
+"""What the responder makes of the compiled rules: gauges that follow the file, durations without maintenance."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from jelmon.catalogue import Service
+from jelmon.errors import ConfigError
+from jelmon.maintenance import Maintenance
+from jelmon.recurrence import Recurrence
+from jelmon.registry import Instruments
+from jelmon.responder.compiled import CompiledRules
+from jelmon.responder.settings import ResponderSettings
+from jelmon.rules_file import encode
+
+NAMES = ("jelmore_maintenance_start_timestamp_seconds", "jelmore_maintenance_end_timestamp_seconds")
+
+
+def window(name: str, at: time, rrule: str | None = None, pipeline: str = "review") -> Maintenance:
+    """An hour of maintenance of a pipeline on 2026-01-31."""
+    return Maintenance(
+        name=name,
+        matchers=(("pipeline", pipeline),),
+        first=date(2026, 1, 31),
+        at=at,
+        zone=ZoneInfo("UTC"),
+        duration_seconds=3600.0,
+        recurrence=Recurrence.parse(rrule) if rrule else None,
+    )
+
+
+def shown(instruments: Instruments) -> dict[tuple[str, str], float]:
+    """Samples of interest, by name and window."""
+    body = instruments.render()[0].decode()
+    return {
+        (sample.name, sample.labels.get("window", "")): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+        if sample.name in (*NAMES, "jelmore_rules_fingerprint")
+    }
+
+
+def test_windows_are_shown_while_they_are_open_or_to_come(tmp_path: Path) -> None:
+    """One that is over is gone, one that recurs goes on to its next occurrence; another file is noticed."""
+    path, instruments = tmp_path / "rules.json", Instruments(Service.RESPONDER)
+    path.write_text(encode(7, [window("once", time(12)), window("daily", time(3), "FREQ=DAILY")]))
+    rules = CompiledRules(path, instruments)
+
+    rules.refresh(datetime(2026, 1, 31, 12, 30, tzinfo=UTC))
+    noon, next_night = (datetime(2026, 1, 31, 12), datetime(2026, 2, 1, 3))
+    starts = {one: one.replace(tzinfo=UTC).timestamp() for one in (noon, next_night)}
+    assert shown(instruments) == {
+        ("jelmore_rules_fingerprint", ""): 7,
+        (NAMES[0], "once"): starts[noon],
+        (NAMES[1], "once"): starts[noon] + 3600,
+        (NAMES[0], "daily"): starts[next_night],
+        (NAMES[1], "daily"): starts[next_night] + 3600,
+    }
+    rules.refresh(datetime(2026, 1, 31, 13, 0, tzinfo=UTC))
+    assert {name for _, name in shown(instruments)} == {"", "daily"}
+
+    path.write_text(encode(8, []))
+    rules.refresh(datetime(2026, 1, 31, 13, 0, tzinfo=UTC))
+    assert shown(instruments) == {("jelmore_rules_fingerprint", ""): 8}
+
+
+def test_a_file_that_breaks_later_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What was known stays; it is logged once; a good file makes it good again."""
+    path, instruments = tmp_path / "rules.json", Instruments(Service.RESPONDER)
+    path.write_text(encode(7, [window("daily", time(3), "FREQ=DAILY")]))
+    rules = CompiledRules(path, instruments)
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    rules.refresh(now)
+    before = shown(instruments)
+
+    path.write_text("{")
+    with caplog.at_level(logging.ERROR):
+        rules.refresh(now)
+        rules.refresh(now)
+    assert (shown(instruments), rules.check.ok, rules.check.needed) == (before, False, False)
+    assert [record.message for record in caplog.records] == ["the compiled rules cannot be read"]
+    path.unlink()
+    rules.refresh(now)
+    assert shown(instruments) == before
+
+    path.write_text(encode(9, []))
+    rules.refresh(now)
+    assert rules.check.ok
+
+
+def test_a_file_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> None:
+    """Whoever named it meant it."""
+    with pytest.raises(ConfigError, match=r"--rules\.file: cannot read .*: No such file"):
+        CompiledRules(tmp_path / "rules.json", Instruments(Service.RESPONDER))
+
+
+async def test_maintenance_is_no_time_to_restore(
+    tmp_path: Path,
+    start: Callable[[ResponderSettings], Any],
+    http: aiohttp.ClientSession,
+    payload: Callable[..., bytes],
+    wire: Callable[..., dict[str, Any]],
+) -> None:
+    """Of an alert of ten minutes, four lay in a window; one that lay in it wholly, and another pipeline's window."""
+    path = tmp_path / "rules.json"
+    path.write_text(encode(7, [window("noon", time(12, 6)), window("elsewhere", time(12), pipeline="other")]))
+    responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", rules_file=path))
+    inside = wire(
+        status="resolved", starts="2026-01-31T12:07:00Z", ends="2026-01-31T12:08:00Z", fingerprint="b2f4c0a1d3e5f608"
+    )
+    async with http.post(
+        f"{responder.server.url}/api/v1/alerts/webhook", data=payload(wire(status="resolved"), inside)
+    ) as response:
+        assert response.status == 200
+    async with http.get(f"{responder.server.url}/metrics") as response:
+        families = {one.name: one for one in text_string_to_metric_families(await response.text())}
+
+    durations = {
+        sample.name: sample.value
+        for sample in families["jelmore_alert_duration_seconds"].samples
+        if sample.labels.get("severity") == "critical" and "le" not in sample.labels
+    }
+    assert durations == {"jelmore_alert_duration_seconds_count": 1, "jelmore_alert_duration_seconds_sum": 360}
+    async with http.get(f"{responder.server.url}/health") as response:
+        assert (await response.json())["dependencies"]["rules"]["detail"] == "2 windows"

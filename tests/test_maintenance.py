@@ -1,0 +1,177 @@
+"""When maintenance is, and how much of a span it covers: against a slow reading, and over changes of the clock."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jelmon.errors import ConfigError
+from jelmon.maintenance import Maintenance, occurrences, overlap_seconds
+from jelmon.recurrence import WEEKDAYS, Recurrence
+from jelmon.rules_file import decode, encode
+
+
+def window(
+    rrule: str | None = None,
+    *,
+    first: date = date(2026, 1, 4),
+    at: time = time(3),
+    hours: float = 2.0,
+    zone: str = "UTC",
+    name: str = "w",
+    **matchers: str,
+) -> Maintenance:
+    """A window; of the pipeline "nightly" unless said otherwise."""
+    return Maintenance(
+        name=name,
+        matchers=tuple(sorted((matchers or {"pipeline": "nightly"}).items())),
+        first=first,
+        at=at,
+        zone=ZoneInfo(zone),
+        duration_seconds=hours * 3600,
+        recurrence=Recurrence.parse(rrule) if rrule else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "starts"),
+    [
+        (date(2026, 3, 22), "2026-03-22T02:00:00+00:00"),  # winter
+        (date(2026, 3, 29), "2026-03-29T01:00:00+00:00"),  # the clock went from 02:00 to 03:00 in this night
+        (date(2026, 10, 25), "2026-10-25T02:00:00+00:00"),  # and back
+    ],
+)
+def test_a_window_in_local_time_keeps_its_hour(day: date, starts: str) -> None:
+    """Sundays at 03:00 in Berlin."""
+    weekly = window("FREQ=WEEKLY;BYDAY=SU", zone="Europe/Berlin")
+    midnight = datetime.combine(day, time(), UTC)
+
+    assert next(occurrences(weekly, midnight)).starts.isoformat() == starts
+
+
+@pytest.mark.parametrize(
+    ("windows", "starts", "ends", "minutes"),
+    [
+        ([window()], "02:00", "04:00", 60),
+        ([window()], "05:00", "06:00", 0),
+        ([window()], "03:30", "04:00", 30),
+        ([window(), window(at=time(4))], "02:00", "07:00", 180),
+        ([window(), window()], "00:00", "23:00", 120),
+        ([window(hours=3), window(at=time(4), hours=1)], "00:00", "23:00", 180),
+        ([window(pipeline="other")], "03:00", "04:00", 0),
+        ([window(pipeline="nightly", stage="tests")], "03:00", "04:00", 0),
+        ([window(pipeline="nightly", alertname="A")], "03:00", "04:00", 60),
+        ([], "03:00", "04:00", 0),
+    ],
+    ids=[
+        "the alert began before",
+        "the alert began afterwards",
+        "the alert lies inside",
+        "windows that overlap count once",
+        "the same window twice counts once",
+        "one window inside another",
+        "another pipeline",
+        "only a stage that the alert is not about",
+        "every label of the alert counts",
+        "no windows",
+    ],
+)
+def test_how_much_of_an_alert_was_maintenance(
+    windows: list[Maintenance], starts: str, ends: str, minutes: float
+) -> None:
+    """An alert of the pipeline on the day of the window."""
+    labels = {"alertname": "A", "pipeline": "nightly"}
+    begin, end = (datetime.fromisoformat(f"2026-01-04T{text}:00+00:00") for text in (starts, ends))
+
+    assert overlap_seconds(windows, labels, begin, end) == minutes * 60
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=5),
+    st.integers(0, 60),
+    st.integers(0, 60),
+)
+def test_overlap_is_the_number_of_minutes_in_any_window(spans: list[tuple[int, int]], begin: int, length: int) -> None:
+    """Minute by minute."""
+    day = datetime(2026, 1, 4, tzinfo=UTC)
+    windows = [window(at=time(0, start), hours=minutes / 60) for start, minutes in spans]
+    expected = sum(
+        any(start <= minute < start + minutes for start, minutes in spans) for minute in range(begin, begin + length)
+    )
+    starts = day + timedelta(minutes=begin)
+
+    found = overlap_seconds(windows, {"pipeline": "nightly"}, starts, starts + timedelta(minutes=length))
+    assert round(found, 3) == expected * 60
+
+
+def test_a_window_without_labels_is_about_nothing() -> None:
+    """A window over a route says who is told, not what is worked on."""
+    assert not Maintenance(
+        name="w",
+        matchers=(),
+        first=date(2026, 1, 4),
+        at=time(),
+        zone=ZoneInfo("UTC"),
+        duration_seconds=60.0,
+        recurrence=None,
+    ).matches({"pipeline": "p"})
+
+
+rules = st.one_of(
+    st.builds(
+        Recurrence,
+        st.sampled_from(["DAILY", "WEEKLY"]),
+        st.integers(1, 9),
+        st.lists(st.tuples(st.just(0), st.integers(0, 6)), max_size=3).map(tuple),
+        count=st.none() | st.integers(1, 99),
+        until=st.none() | st.dates(date(2026, 1, 1), date(2030, 1, 1)),
+    ),
+    st.builds(
+        Recurrence,
+        st.just("MONTHLY"),
+        days=st.lists(st.tuples(st.integers(-5, 5), st.integers(0, len(WEEKDAYS) - 1)), max_size=3).map(tuple),
+        month_days=st.lists(st.integers(-31, 31).filter(bool), max_size=3).map(tuple),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(rules)
+def test_a_recurrence_reads_what_it_writes(rule: Recurrence) -> None:
+    """The text means the same."""
+    assert Recurrence.parse(str(rule)) == rule
+
+
+@settings(deadline=None)
+@given(rules, st.times(), st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]))
+def test_the_file_for_the_responder_holds_every_window(rule: Recurrence, at: time, zone: str) -> None:
+    """Occurrences are the same before and after."""
+    before = window(str(rule), at=at, zone=zone)
+    read = decode(encode(2**48 - 1, [before]).encode())
+    (after,) = read.windows
+    since = datetime(2026, 2, 1, tzinfo=UTC)
+
+    assert read.fingerprint == 2**48 - 1
+    assert (after.name, after.matchers) == (before.name, before.matchers)
+    assert list(islice(occurrences(after, since), 3)) == list(islice(occurrences(before, since), 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a file of `jelmon generate`"),
+        (b"windows:\n", "not a file of `jelmon generate`"),
+        (b'{"about": "", "fingerprint": 1, "windows": [{}]}', "not a file of `jelmon generate`"),
+        (encode(1, [window("FREQ=DAILY")]).replace("DAILY", "HOURLY").encode(), "FREQ=HOURLY is not"),
+        (encode(1, [window()]).replace('"UTC"', '"Mars/Olympus"').encode(), "does not know the time zone"),
+    ],
+    ids=["empty", "YAML", "a window without fields", "an unknown recurrence", "an unknown zone"],
+)
+def test_another_file_is_refused(content: bytes, message: str) -> None:
+    """With a reason."""
+    with pytest.raises(ConfigError, match=message):
+        decode(content)

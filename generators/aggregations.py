@@ -12,7 +12,7 @@ aggregated away before anything is added up, and a divisor of 0 gives no value i
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +28,12 @@ class Name(NamedTuple):
 
     metric: str
     matchers: str = ""
+    sound: bool = True  # else it is wrong, and that has been told where it stands
+
+    @property
+    def family(self) -> Metric | None:
+        """The metric of the catalogue, whose ``jelmore_`` may be left out."""
+        return BY_NAME.get(self.metric) or BY_NAME.get(f"jelmore_{self.metric}")
 
 
 class AggregationError(ValueError):
@@ -38,6 +44,10 @@ class AggregationError(ValueError):
         self.message = message
         self.hint = hint
         self.needle = needle
+
+
+class UnsoundNameError(AggregationError):
+    """The value uses a name that is wrong; there is nothing more to tell."""
 
 
 class _Call(NamedTuple):
@@ -113,6 +123,12 @@ FUNCTIONS: dict[str, _Function] = {
 class _Token(NamedTuple):
     kind: str
     text: str
+
+
+def metric_hint(word: str, names: Iterable[str] = ()) -> str:
+    """What may have been meant by the name of a metric."""
+    known = [*names, *BY_NAME, *(full.removeprefix("jelmore_") for full in BY_NAME)]
+    return did_you_mean(word, known, otherwise="docs/metrics.md lists the metrics")
 
 
 def compile_value(text: str, names: Mapping[str, Name], by: tuple[str, ...]) -> str:
@@ -216,11 +232,11 @@ class _Parser:
 
     def _metric(self, word: str) -> tuple[Metric, str]:
         name = self._names.get(word, Name(word))
-        metric = BY_NAME.get(name.metric) or BY_NAME.get(f"jelmore_{name.metric}")
+        if not name.sound:
+            raise UnsoundNameError("")
+        metric = name.family
         if metric is None:
-            known = [*self._names, *BY_NAME, *(full.removeprefix("jelmore_") for full in BY_NAME)]
-            hint = did_you_mean(word, known, otherwise="docs/metrics.md lists the metrics")
-            raise AggregationError(f"unknown metric {word!r}", hint=hint, needle=word)
+            raise AggregationError(f"unknown metric {word!r}", hint=metric_hint(word, self._names), needle=word)
         return metric, name.matchers
 
     def _number(self, function: str) -> float:

@@ -23,12 +23,12 @@ def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -
     counted_by = frozenset().union(*(slo.by for slo in bundle.slos.values()))
     recorded[MAINTENANCE_ACTIVE] = Series("recorded", known[MAINTENANCE_ACTIVE].labels | counted_by)
     for signal in bundle.signals.values():
-        if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
-            signal.fields.place.refuse(f"the same as {twin.name!r}", hint=f"{twin.fields.place}: use that one")
         if signal.reads is not None:
             labels, names = signal.reads
             analyses[signal.name] = Analysis(labels=labels, names=dict.fromkeys(names))
             continue
+        if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
+            signal.fields.place.refuse(f"the same as {twin.name!r}", hint=f"{twin.fields.place}: use that one")
         analysis = analyses[signal.name] = analyse(signal.expr, recorded if signal.written else known, limits)
         labels = (analysis.labels or frozenset()) | TARGET_LABELS
         recorded[signal.record] = Series("recorded", labels | counted_by if analysis.faults else labels)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jelmon.errors import Problem
 from jelmon.generators import window_loader
-from jelmon.generators.aggregations import AggregationError, Name, compile_value
+from jelmon.generators.aggregations import AggregationError, Name, UnsoundNameError, compile_value, metric_hint
 from jelmon.generators.alert_loader import read_alerts
 from jelmon.generators.channels import CHANNEL_TYPES
 from jelmon.generators.definitions import (
@@ -24,6 +24,8 @@ from jelmon.generators.definitions import (
 )
 from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.generators.naming import IDENTIFIER, NAME, add
+from jelmon.generators.promql import Fault, Limits, analyse
+from jelmon.generators.series import known_series
 from jelmon.generators.underline import underlined
 from jelmon.handwritten import Fields, read
 
@@ -105,12 +107,14 @@ def _read_signals(bundle: Bundle, fields: Fields) -> None:
         if limits is not None:
             low, high = limits.number("min", None), limits.number("max", None)
             limits.done("a range")
+        expr = _signal_expression(entry, names)
         signal = Signal(
             name=name,
             description=entry.text("description"),
             unit=entry.text("unit"),
             direction=Direction(entry.choice("direction", Direction)),
-            expr=_signal_expression(entry, names),
+            expr=expr or "vector(0)",
+            reads=None if expr else (frozenset(), ()),  # a stand-in is not judged
             low=low,
             high=high,
             job=entry.text("job", None),
@@ -127,15 +131,27 @@ def _names(fields: Fields) -> dict[str, Name]:
     found = {}
     for name, text, place in fields.plain("names"):
         match = _SELECTOR.fullmatch(text)
+        stands_for = Name(match.group(1), match.group(2) or "") if match else Name("", sound=False)
         if match is None:
             place.refuse(f"{text!r} is not a metric with matchers", hint='write name or name{label="value"}')
-        else:
-            found[name] = Name(match.group(1), match.group(2) or "")
+        elif faults := _faults(stands_for):
+            stands_for = stands_for._replace(sound=False)
+            for fault in faults:
+                underlined(place, fault.needle).refuse(fault.message, hint=fault.hint)
+        found[name] = stands_for
     return found
 
 
-def _signal_expression(entry: Fields, names: dict[str, Name]) -> str:
-    """PromQL as written, or made of a value in the language of `aggregations`."""
+def _faults(name: Name) -> list[Fault]:
+    """What is wrong with the metric or the matchers of a name."""
+    metric = name.family
+    if metric is None:
+        return [Fault(f"unknown metric {name.metric!r}", metric_hint(name.metric), name.metric)]
+    return analyse(f"count({metric.series[-1]}{{{name.matchers}}})", known_series(), Limits()).faults
+
+
+def _signal_expression(entry: Fields, names: dict[str, Name]) -> str | None:
+    """PromQL as written, or made of a value in the language of `aggregations`; None when it is wrong, which is told."""
     by = tuple(label for label, _ in entry.texts("by")) or ("pipeline",)
     if entry.has("expr") == entry.has("value"):
         entry.text("expr", None), entry.text("value", None)  # both are known fields
@@ -143,7 +159,7 @@ def _signal_expression(entry: Fields, names: dict[str, Name]) -> str:
             "a signal has either expr or value",
             hint='expr is PromQL; value is such as avg(processing_time_seconds, "5m")',
         )
-        return "vector(0)"
+        return None
     if entry.has("expr"):
         if entry.has("by"):
             entry.at("by").refuse("by belongs to value", hint="write the labels in the expression")
@@ -151,9 +167,11 @@ def _signal_expression(entry: Fields, names: dict[str, Name]) -> str:
     text = entry.text("value")
     try:
         return compile_value(text, names, by)
+    except UnsoundNameError:
+        return None
     except AggregationError as error:
         underlined(entry.at("value"), error.needle).refuse(error.message, hint=error.hint)
-        return "vector(0)"
+        return None
 
 
 def _example(fields: Fields | None) -> Example | None:

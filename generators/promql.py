@@ -160,6 +160,7 @@ class _Walk:
             return Shape(TARGET_LABELS)
         for matcher in matchers:
             self._matcher(matcher)
+            self._closed(name, matcher, series.closed.get(matcher.name, ()))
             if matcher.name == "le" and matcher.op == parser.MatchOp.Equal:
                 self._bucket(name, matcher.value)
             if matcher.name != "__name__" and matcher.name not in series.labels | OPTIONAL_LABELS:
@@ -196,6 +197,21 @@ class _Walk:
             self._fault("an anchored matcher", "matchers are anchored at both ends anyway", value)
         elif not _METACHARACTER.search(value):
             self._fault("a regular expression without any metacharacter", f'write {matcher.name}="{value}"', value)
+
+    def _closed(self, name: str, matcher: Any, values: tuple[str, ...]) -> None:
+        """Each value that is asked for must be one that the label can have."""
+        if not values:
+            return
+        plain = matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual)
+        for wanted in [matcher.value] if plain else matcher.value.split("|"):
+            literal = plain or not _METACHARACTER.search(wanted)
+            if wanted and literal and wanted not in values:
+                near = difflib.get_close_matches(wanted, values, n=1)
+                self._fault(
+                    f"{name} never has {matcher.name}={wanted!r}",
+                    f"did you mean {near[0]!r}?" if near else f"its values: {', '.join(values)}",
+                    wanted,
+                )
 
     def _absent_labels(self, labels: list[str], have: frozenset[str], needle: str) -> None:
         for label in labels:

@@ -1,5 +1,7 @@
 """The series that a query may ask for: those of the catalogue, and a few of Prometheus and Alertmanager themselves."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jelmon.catalogue import CATALOGUE, Histogram
@@ -15,6 +17,7 @@ class Series(NamedTuple):
 
     kind: str  # counter, gauge, bucket, recorded
     labels: frozenset[str]
+    closed: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # the values that some labels can have
 
 
 def catalogue_series() -> dict[str, Series]:
@@ -22,12 +25,13 @@ def catalogue_series() -> dict[str, Series]:
     known: dict[str, Series] = {}
     for metric in CATALOGUE:
         own = frozenset(metric.labels) | TARGET_LABELS
+        closed = {label: tuple(map(str, values)) for label, values in metric.closed.items()}
         if isinstance(metric, Histogram):
-            known[f"{metric.name}_bucket"] = Series("bucket", own | {"le"})
-            known[f"{metric.name}_sum"] = Series("counter", own)
-            known[f"{metric.name}_count"] = Series("counter", own)
+            known[f"{metric.name}_bucket"] = Series("bucket", own | {"le"}, closed)
+            known[f"{metric.name}_sum"] = Series("counter", own, closed)
+            known[f"{metric.name}_count"] = Series("counter", own, closed)
         else:
-            known[metric.name] = Series(metric.kind, own)
+            known[metric.name] = Series(metric.kind, own, closed)
     return known
 
 

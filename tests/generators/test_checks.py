@@ -14,7 +14,12 @@ BAD = Path(__file__).parent / "bad"
 FAULTY = {
     "yaml/parse": ["signals-duplicate-key", "signals-unknown-field", "signals-not-yaml"],
     "promql/syntax": ["signals-no-promql"],
-    "promql/series": ["signals-unknown-metric", "signals-unknown-label", "signals-no-such-bucket"],
+    "promql/series": [
+        "signals-unknown-metric",
+        "signals-unknown-label",
+        "signals-no-such-bucket",
+        "signals-impossible-label-value",
+    ],
     "promql/counter": ["signals-raw-counter", "signals-arithmetic-with-a-raw-counter"],
     "promql/rate": ["signals-window-too-short", "signals-rate-of-a-gauge", "signals-rate-after-sum"],
     "promql/range_query": ["signals-window-too-long"],

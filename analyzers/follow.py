@@ -21,13 +21,14 @@ from jelmon import jetstream
 from jelmon.errors import EventError, SourceError
 from jelmon.events import Event, parse, split, type_of
 from jelmon.jetstream import NatsSettings
-from jelmon.stream import BATCH, STREAM
+from jelmon.partitions import possible_by_stream
+from jelmon.stream import BATCH, PARTITIONS, STREAM, takes
 
 logger = logging.getLogger(__name__)
 
 NOUNS = ("card", "stage", "pipeline", "action", "test")
-SUBJECTS = tuple(f"jelmore.events.{noun}.>" for noun in (*NOUNS, BATCH))
-DECLARATIONS = "jelmore.events.pipeline.>"
+PARTITIONED = "jelmore.events.*.*.*"
+SUBJECTS = tuple(f"jelmore.events.{noun}.*.*" for noun in (*NOUNS, BATCH))
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 _BREATH = 500  # events after which others may run, while a long stretch is read again
@@ -114,7 +115,7 @@ class Follower:
         subscription = await client.subscribe(inbox, cb=self._arrived, pending_msgs_limit=-1, pending_bytes_limit=-1)
         consumer = None
         try:
-            info = await context.add_consumer(STREAM, self._consumer(inbox))
+            info = await context.add_consumer(STREAM, self._consumer(client, inbox))
             consumer = info.name
             self.connected, self.trouble = True, ""
             if not info.num_pending:
@@ -132,7 +133,7 @@ class Follower:
                     if consumer is not None:
                         await context.delete_consumer(STREAM, consumer)
 
-    def _consumer(self, inbox: str) -> ConsumerConfig:
+    def _consumer(self, client: Client, inbox: str) -> ConsumerConfig:
         config = ConsumerConfig(
             description="an analyzer of jelmon; ephemeral",
             deliver_subject=inbox,
@@ -143,8 +144,9 @@ class Follower:
             inactive_threshold=60.0,
             mem_storage=True,
             num_replicas=1,
-            filter_subjects=list(self._subjects),
         )
+        if possible_by_stream(client):  # an older server knows no list of filters: we get everything
+            config.filter_subjects = list(self._subjects)
         if self._sequence:
             config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
             config.opt_start_seq = self._sequence + 1
@@ -172,7 +174,8 @@ class Follower:
             return
         self._delivered = delivered
         self._sequence = sequence
-        self._read(message.data)
+        if takes(PARTITIONED, message.subject):  # one that came without a partition is copied into it, and seen there
+            self._read(message.data)
         if pending < _BREATH:
             self.caught_up = True
         if delivered % _BREATH == 0:
@@ -193,14 +196,18 @@ class Follower:
 
     async def _read_declarations(self, client: Client) -> None:
         """What pipelines declared may be much older than the stretch that is read again."""
+        for partition in range(PARTITIONS):
+            await self._read_last(client, f"jelmore.events.pipeline.{partition}.*")
+
+    async def _read_last(self, client: Client, subjects: str) -> None:
+        """The last message of each of the subjects."""
         context = client.jetstream()
         subscription = await context.pull_subscribe(
-            "",
+            subjects,
             stream=STREAM,
             config=ConsumerConfig(
                 deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
                 ack_policy=AckPolicy.NONE,
-                filter_subjects=[DECLARATIONS],
                 mem_storage=True,
                 num_replicas=1,
                 inactive_threshold=30.0,

@@ -10,7 +10,7 @@ from nats.js import JetStreamContext
 
 from jelmon.errors import SourceError
 from jelmon.jetstream import stream_trouble
-from jelmon.stream import DEAD_LETTER_STREAM, as_published
+from jelmon.stream import DEAD_LETTER_STREAM
 
 REASON = "Jelmon-Reason"
 MESSAGE = "Jelmon-Message"
@@ -83,7 +83,7 @@ async def replay(context: JetStreamContext, letter: DeadLetter) -> None:
     try:
         # the id makes a repetition of this command harmless, but is another than that of the message refused before
         await context.publish(
-            as_published(letter.subject),
+            letter.subject,
             letter.payload,
             headers={"Nats-Msg-Id": f"{DEAD_LETTER_STREAM}-{letter.number}"},
         )

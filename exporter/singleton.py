@@ -15,17 +15,23 @@ from jelmon.tasks import end
 
 logger = logging.getLogger(__name__)
 
-SLOT = 9999
-"""Stands where the store expects a partition; there are never so many."""
+PROBES = 9999
+UNPARTITIONED = 9998
+"""Stand where the store expects a partition; there are never so many."""
 
 
 class Singleton:
     """Runs ``work`` while it is our turn, and calls ``stopped`` when it is no longer."""
 
     def __init__(
-        self, store: StateStore, work: Callable[[], Coroutine[Any, Any, None]], stopped: Callable[[], None]
+        self,
+        store: StateStore,
+        slot: int,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        stopped: Callable[[], None],
     ) -> None:
         self._store = store
+        self._slot = slot
         self._work = work
         self._stopped = stopped
         self._claim: Claim | None = None
@@ -58,14 +64,14 @@ class Singleton:
             await self._stop()
             if self._claim is not None:
                 with contextlib.suppress(StoreUnavailableError):  # it runs out by itself
-                    await self._store.release(SLOT, self._claim)
+                    await self._store.release(self._slot, self._claim)
 
     async def _is_ours(self) -> bool:
         try:
-            if self._claim is not None and not await self._store.renew(SLOT, self._claim):
+            if self._claim is not None and not await self._store.renew(self._slot, self._claim):
                 self._claim = None
             elif self._claim is None:
-                self._claim = await self._store.acquire(SLOT)
+                self._claim = await self._store.acquire(self._slot)
         except StoreUnavailableError as error:
             logger.debug("nobody can say whose turn it is", extra={"error": error.message})
             return True

@@ -7,10 +7,11 @@ import sys
 
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamInfo
 
-from jelmon import jetstream
+from jelmon import jetstream, partitions
 from jelmon.jetstream import NatsSettings, add_nats_arguments
 from jelmon.settings import parse_duration
 from jelmon.stream import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
@@ -51,7 +52,7 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
         context = client.jetstream()
         if args.what == "init":
             await _init(context, replicas=args.replicas, max_age=args.max_age)
-        findings = await _info(context)
+        findings = await _info(client, context)
     finally:
         await client.close()
     for finding in findings:
@@ -66,11 +67,11 @@ async def _init(context: JetStreamContext, *, replicas: int, max_age: str | None
     for config in (events, jetstream.dead_letter_stream(replicas=replicas)):
         made = await jetstream.ensure_stream(context, config)
         sys.stdout.write(f"stream {config.name}: {'made' if made else 'was there already, left as it is'}\n")
-    if await jetstream.ensure_partitions(context):
+    if await partitions.ensure_partitions(context):
         sys.stdout.write(f"stream {STREAM}: partitioned from now on\n")
 
 
-async def _info(context: JetStreamContext) -> list[str]:
+async def _info(client: Client, context: JetStreamContext) -> list[str]:
     findings: list[str] = []
     for name in (STREAM, DEAD_LETTER_STREAM):
         try:
@@ -82,7 +83,7 @@ async def _info(context: JetStreamContext) -> list[str]:
             raise jetstream.stream_trouble(error, name) from error
         _show(info)
         if name == STREAM:
-            findings += _faults(info)
+            findings += _faults(info) + await _show_partitions(client, context, info)
             await _show_consumers(context)
         elif info.state.messages:
             findings.append(f"{info.state.messages} events could not be read: `jelmon dlq list` shows them")
@@ -100,10 +101,8 @@ def _show(info: StreamInfo) -> None:
 
 def _faults(info: StreamInfo) -> list[str]:
     """What a stream of events should not be."""
-    config, wanted = info.config, jetstream.event_stream()
+    config = info.config
     faults = []
-    if config.subject_transform != wanted.subject_transform:
-        faults.append("events are not partitioned: `jelmon stream init` sees to it, on NATS 2.10 or newer")
     if config.storage != StorageType.FILE:
         faults.append("it is kept in memory: a restart of NATS loses events that were not counted")
     if config.retention != RetentionPolicy.LIMITS:
@@ -111,6 +110,25 @@ def _faults(info: StreamInfo) -> list[str]:
     if config.duplicate_window < DUPLICATE_WINDOW_SECONDS:
         faults.append(f"its duplicate window is {config.duplicate_window:g} s, shorter than producers repeat")
     return faults
+
+
+async def _show_partitions(client: Client, context: JetStreamContext, info: StreamInfo) -> list[str]:
+    """Who puts events into partitions, besides publishers, which name them; returns what is wrong with that."""
+    version = client.connected_server_version
+    if partitions.by_stream(info.config):
+        shown = "the stream puts in events that come without one"
+    elif await partitions.mapped_by_server(client):
+        shown = "the configuration of the NATS server puts in events that come without one (mappings)"
+    else:
+        shown = "the exporter copies in events that come without one"
+    if waiting := await partitions.waiting(context):
+        shown += f"; {waiting} wait for that"
+    sys.stdout.write(f"partitions: {shown} (NATS {version.major}.{version.minor}.{version.patch})\n")
+    if partitions.missing_subjects(info.config) or (
+        not partitions.by_stream(info.config) and partitions.possible_by_stream(client)
+    ):
+        return ["events are not partitioned as they should be: `jelmon stream init` sees to it"]
+    return []
 
 
 async def _show_consumers(context: JetStreamContext) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from jelmon.client import Publisher
 from jelmon.events import parse
-from jelmon.stream import subject_of, token
+from jelmon.stream import partitioned, subject_of, token
 
 SENDING = Path(__file__).resolve().parent.parent / "docs" / "guides" / "sending-events.md"
 TEXT = SENDING.read_text(encoding="utf-8")
@@ -66,10 +66,10 @@ def test_commands_run(environ: dict[str, str], command: str, root: Path) -> None
 
 @pytest.mark.parametrize("text", JSON)
 def test_json_examples_are_events(text: str) -> None:
-    """Consumers accept them, and the subject in the guide is the one that the client uses."""
+    """Consumers accept them, and the subject in the guide becomes the one that the client uses."""
     event = parse(text.encode())
 
-    assert subject_of(event) == "jelmore.events.card.4711"
+    assert subject_of(event) == partitioned("card", "4711")
 
 
 def test_the_rule_for_keys_is_the_one_of_the_code() -> None:

@@ -24,13 +24,19 @@ def answers(url: str) -> bool:
         return False
 
 
-def nats(processes: Processes, program: Path, folder: Path, *, port: int | None = None) -> str:
+def nats(
+    processes: Processes, program: Path, folder: Path, *, port: int | None = None, config: Path | None = None
+) -> str:
     """Start nats-server with JetStream; returns its URL."""
     port = port or processes.port(14222)
     folder.mkdir(parents=True, exist_ok=True)
     child = processes.start(
         "nats-server",
-        [program, "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", folder],
+        [
+            program,
+            *("--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", folder),
+            *(("--config", config) if config else ()),
+        ],
         environ=servers.environment(program),
     )
     processes.wait_until("nats-server", lambda: listens(port), seconds=START_SECONDS, child=child)

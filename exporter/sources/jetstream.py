@@ -22,11 +22,15 @@ from jelmon.exporter import dead_letters
 from jelmon.exporter.counting import Counting, Poison, Workshop
 from jelmon.exporter.leases import Holding, Leases
 from jelmon.exporter.mirror import Mirror
+from jelmon.exporter.singleton import UNPARTITIONED, Singleton
 from jelmon.exporter.sources.direct import new_client
 from jelmon.exporter.sources.pull import Batch, FlowError, Pull
+from jelmon.exporter.sources.unpartitioned import Unpartitioned
 from jelmon.exporter.state.store import FencedError
 from jelmon.jetstream import NatsSettings
+from jelmon.partitions import ensure_partitions
 from jelmon.stream import STREAM, dead_letter_subject, partition_filter
+from jelmon.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +138,16 @@ class JetStreamSource:
         async def own(partition: int, holding: Holding) -> None:
             await self._own(client, partition, holding)
 
-        await self._leases.run(own, self._stopping, able)
+        copying = asyncio.create_task(self._copy_unpartitioned(client), name="unpartitioned")
+        try:
+            await self._leases.run(own, self._stopping, able)
+        finally:
+            await end(copying)
+
+    async def _copy_unpartitioned(self, client: Client) -> None:
+        copier = Unpartitioned(client, self._shop.own)
+        if await copier.expected():
+            await Singleton(self._shop.store, UNPARTITIONED, copier.run, copier.forget).run()
 
     async def _own(self, client: Client, partition: int, holding: Holding) -> None:
         """Count one partition until we are to stop or are fenced."""
@@ -279,12 +292,12 @@ def _incarnation(info: StreamInfo) -> tuple[str, int, int]:
 
 
 async def prepare(client: Client) -> None:
-    """Make sure that both streams exist and that events are partitioned.
+    """Make sure that both streams exist and that that of events takes partitions.
 
     Raises:
-        SourceError: they cannot be made, or events are not partitioned.
+        SourceError: they cannot be made.
     """
     context = client.jetstream(timeout=API_SECONDS)
     await jetstream.ensure_stream(context)
     await jetstream.ensure_stream(context, jetstream.dead_letter_stream())
-    await jetstream.ensure_partitions(context)
+    await ensure_partitions(context)

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web as http
 
 from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.singleton import Singleton
+from jelmon.exporter.singleton import PROBES, Singleton
 from jelmon.exporter.sources.custom import LIMIT_SECONDS, CustomCollectors
 from jelmon.exporter.sources.http import HttpSource
 from jelmon.exporter.sources.probes import Prober
@@ -28,7 +28,7 @@ class OtherSources:
         self.http = HttpSource(settings.nats, table)
         targets = load_targets(settings.targets_file) if settings.targets_file is not None else ()
         self.prober = Prober(targets, table)
-        self._turns = Singleton(store, self.prober.run, self.prober.forget)
+        self._turns = Singleton(store, PROBES, self.prober.run, self.prober.forget)
         self.custom = CustomCollectors(table, limit=min(LIMIT_SECONDS, self._interval))
 
     def routes(self) -> list[http.RouteDef]:

@@ -31,10 +31,10 @@ from jelmon.stream import (
     DEAD_LETTER_SUBJECTS,
     DUPLICATE_WINDOW_SECONDS,
     EVENT_SUBJECTS,
-    PARTITION_SOURCE,
     PARTITION_TARGET,
     RETENTION_SECONDS,
     STREAM,
+    UNPARTITIONED,
     takes,
 )
 
@@ -261,14 +261,14 @@ def event_stream(*, replicas: int = 1) -> StreamConfig:
     return StreamConfig(
         name=STREAM,
         description="jelmon: events of pipelines",
-        subjects=[EVENT_SUBJECTS],
+        subjects=list(EVENT_SUBJECTS),
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         max_age=RETENTION_SECONDS,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
         num_replicas=replicas,
         allow_direct=True,
-        subject_transform=SubjectTransform(src=PARTITION_SOURCE, dest=PARTITION_TARGET),
+        subject_transform=SubjectTransform(src=UNPARTITIONED, dest=PARTITION_TARGET),
     )
 
 
@@ -290,7 +290,7 @@ def dead_letter_stream(*, replicas: int = 1) -> StreamConfig:
 async def ensure_stream(context: JetStreamContext, config: StreamConfig | None = None) -> bool:
     """Create the stream (that of events unless told otherwise) if it is absent; True if it was.
 
-    A stream that exists is left as its operator made it, as long as it takes our subjects.
+    A stream that exists is left as its operator made it, as long as it takes our subjects; see `jelmon.partitions`.
 
     Raises:
         SourceError: JetStream does not answer or is off, we may not create it, or other streams are in the way.
@@ -311,44 +311,21 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
     except (nats.errors.Error, TimeoutError) as error:
         raise stream_trouble(error, name) from error
     taken = found.config.subjects or []
-    missing = [subject for subject in subjects if not any(takes(pattern, subject) for pattern in taken)]
-    if missing:
+    if not any(takes(pattern, subjects[0]) for pattern in taken):
         raise SourceError(
-            f"stream {name} exists but does not take {', '.join(missing)}",
-            hint=f"`nats stream edit {name} --subjects {','.join(missing)}`, or remove the stream",
+            f"stream {name} exists but does not take {subjects[0]}",
+            hint=f"`nats stream edit {name} --subjects {','.join(subjects)}`, or remove the stream",
         )
     if beyond := [pattern for pattern in taken if not any(takes(subject, pattern) for subject in subjects)]:
         logger.warning(
             "stream takes more subjects than are ever read: what comes on others is stored and not counted",
-            extra={"stream": name, "subjects": beyond, "hint": f"`nats stream edit {name} --subjects {subjects[0]}`"},
+            extra={
+                "stream": name,
+                "subjects": beyond,
+                "hint": f"`nats stream edit {name} --subjects {','.join(subjects)}`",
+            },
         )
     return False
-
-
-async def ensure_partitions(context: JetStreamContext) -> bool:
-    """Let the stream of events put each message into a partition, if it does not yet; True if it did not.
-
-    Raises:
-        SourceError: the server is too old, or the stream has a transformation of its own.
-    """
-    wanted = event_stream().subject_transform
-    try:
-        found = (await context.stream_info(STREAM)).config
-        if found.subject_transform is None:
-            await context.update_stream(found, subject_transform=wanted)
-            found = (await context.stream_info(STREAM)).config
-            logger.info("partitioned stream", extra={"stream": STREAM})
-            changed = True
-        else:
-            changed = False
-    except (nats.js.errors.APIError, nats.errors.Error, TimeoutError) as error:
-        raise stream_trouble(error, STREAM) from error
-    if found.subject_transform != wanted:
-        raise SourceError(
-            f"stream {STREAM} does not partition its events",
-            hint="NATS 2.10 or newer does; on it, remove other subject transformations from the stream",
-        )
-    return changed
 
 
 def stream_trouble(error: BaseException, name: str = STREAM) -> SourceError:

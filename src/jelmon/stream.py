@@ -1,20 +1,22 @@
 """Names in NATS where producers and consumers meet: streams, subjects, partitions."""
 
 import re
+from functools import lru_cache
 
 from jelmon.events import Envelope, type_of
 
 STREAM = "JELMORE"
-EVENT_SUBJECTS = "jelmore.events.*.*"
-"""Not more: an event on a subject that is in no partition would be stored, and nobody would ever count it."""
 DEAD_LETTER_STREAM = "JELMORE_DLQ"
 DEAD_LETTER_SUBJECTS = "jelmore.dlq.>"
 BATCH = "batch"
 """In place of a noun: a message with several events, of any nouns and all of one partition."""
 PARTITIONS = 16
-PARTITION_SOURCE = "jelmore.events.*.*"
+UNPARTITIONED = "jelmore.events.*.*"
+"""``jelmore.events.<noun>.<key>``: where producers publish that know of no partitions."""
 PARTITION_TARGET = f"jelmore.events.{{{{wildcard(1)}}}}.{{{{partition({PARTITIONS},2)}}}}.{{{{wildcard(2)}}}}"
-"""How the stream puts the partition into the subject as it stores a message; NATS 2.10 or newer."""
+"""How the stream puts the partition into such a subject as it stores a message; NATS 2.10 or newer."""
+EVENT_SUBJECTS = (UNPARTITIONED, *(f"jelmore.events.*.{partition}.*" for partition in range(PARTITIONS)))
+"""Not more: an event on a subject that is in no partition would be stored, and nobody would ever count it."""
 DUPLICATE_WINDOW_SECONDS = 120.0
 RETENTION_SECONDS = 7 * 86400.0
 
@@ -27,7 +29,10 @@ def token(text: str) -> str:
 
 
 def subject_of(event: Envelope) -> str:
-    """``jelmore.events.<noun>.<key>``. The key is the event's subject, so that all events of a card stay in order."""
+    """``jelmore.events.<noun>.<partition>.<key>``. The key is the event's subject, so that events of a card keep order.
+
+    Names the partition itself, as only NATS 2.10 and newer can do that: any server stores the same.
+    """
     noun = type_of(event).split(".")[1]
     data = getattr(event, "data", None)
     key = (
@@ -36,7 +41,12 @@ def subject_of(event: Envelope) -> str:
         or getattr(data, "target", None)
         or event.source
     )
-    return f"jelmore.events.{noun}.{token(key)}"
+    return partitioned(noun, token(key))
+
+
+def partitioned(noun: str, key: str) -> str:
+    """The subject of what is published on ``jelmore.events.<noun>.<key>``, with its partition."""
+    return f"jelmore.events.{noun}.{partition_of(key)}.{key}"
 
 
 def batch_subject(subject: str) -> str:
@@ -66,17 +76,12 @@ def partition_filter(partition: int) -> str:
     return f"jelmore.events.*.{partition}.*"
 
 
-def as_published(stored: str) -> str:
-    """The subject on which a message was published, from the one under which the stream keeps it: no partition."""
-    words = stored.split(".")
-    return ".".join([*words[:3], words[4]]) if len(words) == 5 else stored
-
-
 def dead_letter_subject(partition: int) -> str:
     """Where events that cannot be read are parked."""
     return f"jelmore.dlq.{partition}"
 
 
+@lru_cache(maxsize=65_536)  # a card has several events
 def partition_of(key: str, count: int = PARTITIONS) -> int:
     """The partition of a subject token: FNV-1a (32 bit) modulo ``count``, as nats-server's ``{{partition(...)}}``."""
     value = 2166136261

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +171,22 @@ def exporting() -> Callable[..., Any]:
 class Servers:
     """A NATS and a Redis of this test's own, which it may ill-treat."""
 
-    def __init__(self, processes: Processes, tool: Callable[[str], Path], folder: Path) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        tool: Callable[[str], Path],
+        folder: Path,
+        *,
+        nats: str = "nats-server",
+        nats_config: str = "",
+    ) -> None:
         self.processes = processes
         self._tool = tool
         self._folder = folder
         self._nats_port = free_port()
+        self.nats = nats
+        self._nats_config = folder / "nats.conf"
+        self._nats_config.write_text(nats_config)
         self._redis_port = free_port()
         self.nats_url = f"nats://127.0.0.1:{self._nats_port}"
         self.redis_url = f"redis://127.0.0.1:{self._redis_port}/0"
@@ -182,7 +194,8 @@ class Servers:
         self._start_redis()
 
     def _start_nats(self) -> None:
-        launch.nats(self.processes, self._tool("nats-server"), self._folder / "nats", port=self._nats_port)
+        folder, port = self._folder / "nats", self._nats_port
+        launch.nats(self.processes, self._tool(self.nats), folder, port=port, config=self._nats_config)
 
     def _start_redis(self) -> None:
         launch.redis(self.processes, self._tool("redis-server"), self._folder / "redis", port=self._redis_port)
@@ -205,8 +218,14 @@ class Servers:
 
 
 @pytest.fixture
-def servers(own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path) -> Servers:
-    return Servers(own_processes, tool, tmp_path)
+def make_servers(own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Servers]:
+    """A function that starts them: ``nats`` is which program, ``nats_config`` what stands in its configuration."""
+    return partial(Servers, own_processes, tool, tmp_path)
+
+
+@pytest.fixture
+def servers(make_servers: Callable[..., Servers]) -> Servers:
+    return make_servers()
 
 
 @pytest.fixture

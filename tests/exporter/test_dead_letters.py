@@ -64,6 +64,7 @@ def test_the_streams_are_made_and_checked(own_nats_url: str, jelmon: Jelmon) -> 
     assert (made.returncode, "stream JELMORE: made" in made.stdout) == (0, True)
     assert "left as it is" in again.stdout
     assert (fine.returncode, "kept 2 d" in fine.stdout) == (0, True)
+    assert "partitions: the stream puts in events that come without one (NATS 2." in fine.stdout
 
 
 async def test_a_stream_made_by_others_is_checked(own_nats_url: str, jelmon: Jelmon) -> None:
@@ -75,7 +76,7 @@ async def test_a_stream_made_by_others_is_checked(own_nats_url: str, jelmon: Jel
     init = await asyncio.to_thread(jelmon, "stream", "init", "--nats.url", own_nats_url)
 
     assert before.returncode == 1
-    assert "events are not partitioned" in before.stdout
+    assert "events are not partitioned as they should be" in before.stdout
     assert "kept in memory" in before.stdout
     assert "partitioned from now on" in init.stdout
     assert "events are not partitioned" not in init.stdout

@@ -83,7 +83,7 @@ CHANNEL_TYPES: dict[str, ChannelType] = {
     "slack": ChannelType("slack_configs", (0, 25), _slack),
     "pagerduty": ChannelType("pagerduty_configs", (0, 25), _pagerduty),
     "opsgenie": ChannelType("opsgenie_configs", (0, 25), _opsgenie),
-    "teams": ChannelType("msteams_configs", (0, 26), _teams),
+    "teams": ChannelType("msteams_configs", (0, 27), _teams),  # 0.26 knows Teams, but no file for its address
 }
 OPTIONS_SINCE: dict[str, Version] = {"url_file": (0, 26)}
 """Options that not every supported Alertmanager has."""

@@ -1,10 +1,11 @@
 """The event vocabulary to ``docs/events.md`` and ``docs/events.schema.json``."""
 
 import json
+from functools import cache
 from typing import Any
 
 from jelmon import events, stream
-from jelmon.generators.text import banner, table
+from jelmon.generators.text import banner, json_text, table
 
 _SOURCE = "src/jelmon/events.py"
 
@@ -113,6 +114,7 @@ _STANDARDS = (
 )
 
 
+@cache
 def schema() -> dict[str, Any]:
     """JSON Schema of one event."""
     plain = events.json_schema()
@@ -146,7 +148,7 @@ def render() -> dict[str, str]:
     """The document and the schema."""
     return {
         "docs/events.md": _document(),
-        "docs/events.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        "docs/events.schema.json": json_text(schema()),
     }
 
 

@@ -1,6 +1,9 @@
 """Pieces of text: a banner, a Markdown table, names in camel case."""
 
+import json
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 
 def banner(source: str) -> str:
@@ -12,6 +15,12 @@ def camel(name: str) -> str:
     """``group_wait`` becomes ``groupWait``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def json_text(plain: object, *, sort_keys: bool = False) -> str:
+    """JSON for people and for diffs. The standard library indents in Python, which takes four times as long."""
+    compact = json.dumps(plain, sort_keys=sort_keys, ensure_ascii=False)
+    return msgspec.json.format(compact, indent=2) + "\n"
 
 
 def escaped(text: str) -> str:

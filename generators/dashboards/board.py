@@ -1,6 +1,5 @@
 """A dashboard as a whole: how its panels are placed, its variables, links and annotations, and its JSON text."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from jelmon.catalogue import ANALYZER_SUCCESS, CARDS_IN_PROGRESS, EXPORTER_INFO,
 from jelmon.generators.dashboards import queries
 from jelmon.generators.dashboards.fields import CRITICAL, Json
 from jelmon.generators.dashboards.panels import DATASOURCE, lean
+from jelmon.generators.text import json_text
 
 SCHEMA_VERSION = 41
 COLUMNS = 24
@@ -89,8 +89,7 @@ def write(
     data["annotations"] = {"list": _annotations()}
     data["templating"] = {"list": _variables(stage=stage_variable)}
     data["panels"] = [lean(panel) for panel in arrange(rows)]
-    text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return f"grafana/dashboards/{name}.json", text
+    return f"grafana/dashboards/{name}.json", json_text(data, sort_keys=True)
 
 
 # --- variables, links, annotations ---

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jelmon import __version__, logs
+from jelmon import logs
 from jelmon.errors import JelmonError
 
 
@@ -59,6 +59,16 @@ class _CommandList(argparse.HelpFormatter):
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
         self._action_max_length = max(self._action_max_length, 4 + max(map(len, COMMANDS)))
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, and only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from jelmon import __version__
+
+        print(f"jelmon {__version__}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +159,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
     )
     parser.set_defaults(log_level="info", log_format="text")
-    parser.add_argument("--version", action="version", version=f"jelmon {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     return parser, {
         name: subparsers.add_parser(

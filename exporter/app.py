@@ -22,7 +22,9 @@ from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.realtime import RealtimeFigures
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.sources.forwarding import Forwarding
 from jelmon.exporter.sources.jetstream import JetStreamSource
+from jelmon.exporter.sources.local import LocalSource
 from jelmon.exporter.sources.others import OtherSources
 from jelmon.exporter.sources.system import SystemCollector
 from jelmon.exporter.state.cells import SeriesTable
@@ -47,7 +49,7 @@ def open_store(settings: ExporterSettings) -> StateStore:
     """The state store that the settings ask for."""
     if settings.redis_url is not None:
         return RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
-    return DiskStore(settings.state_path) if settings.state_path is not None else MemoryStore()
+    return DiskStore(settings.state_path, sole=settings.nats is None) if settings.state_path else MemoryStore()
 
 
 class Exporter:
@@ -81,17 +83,10 @@ class Exporter:
             clock=clock,
         )
         self.mirror = Mirror(self.store, self.view, PARTITIONS)
-        self.source = JetStreamSource(
-            settings.nats,
-            shop,
-            self.mirror,
-            replica=settings.replica,
-            batch=settings.batch_messages,
-            batch_seconds=settings.batch_seconds,
-        )
+        self.source, keeper = self._sources(settings, shop)
         self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
         self.system = SystemCollector(self.own, settings.host)
-        self.others = OtherSources(settings, self.own, self.store)
+        self.others = OtherSources(settings, self.own, self.store, keeper)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
         self.own.cell(c.STATE_STORE_UP).set(1)
         if settings.pipelines_file is not None:
@@ -108,6 +103,23 @@ class Exporter:
         self._scrapes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _sources(
+        self, settings: ExporterSettings, shop: Workshop
+    ) -> tuple[JetStreamSource | LocalSource, Forwarding | LocalSource]:
+        """Where events to count come from, and who takes those that come over HTTP."""
+        if settings.nats is None:
+            local = LocalSource(shop, self.mirror)
+            return local, local
+        stream = JetStreamSource(
+            settings.nats,
+            shop,
+            self.mirror,
+            replica=settings.replica,
+            batch=settings.batch_messages,
+            batch_seconds=settings.batch_seconds,
+        )
+        return stream, Forwarding(settings.nats, self.own)
+
     @property
     def url(self) -> str:
         """Where it listens, after `start`."""
@@ -121,7 +133,7 @@ class Exporter:
         """
         await self.server.start(self._settings.listen_address)
         self._tasks = [
-            asyncio.create_task(self.source.run(), name="jetstream"),
+            asyncio.create_task(self.source.run(), name="events"),
             asyncio.create_task(self._collect(), name="collectors"),
             asyncio.create_task(self.others.run(), name="others"),
             asyncio.create_task(self.mirror.run(), name="mirror"),

@@ -20,6 +20,7 @@ examples:
   jelmon exporter                                      events from NATS on this machine, state in memory
   jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts, replicas share the work
   jelmon exporter --state.path /var/lib/jelmon/state   counters survive restarts, without Redis
+  jelmon exporter --nats.url none --state.path FILE    without NATS: events come over HTTP, and are kept in the file
   jelmon exporter --pipelines pipelines.yaml           for pipelines that do not declare themselves
   jelmon exporter --targets targets.yaml               probe services as well
   jelmon exporter --dry-run events.jsonl               what these events would give, without any server

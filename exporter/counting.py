@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from jelmon import catalogue as c
@@ -145,8 +145,6 @@ class Counting:
 
     def apply(self, messages: Iterable[Message], arrived: float) -> list[Poison]:
         """Count the events of some messages; returns those that cannot be read."""
-        self._uncommitted = True
-        self.ledger.now = max(self.ledger.now, arrived)
         good: list[Event] = []
         poison: list[Poison] = []
         for message in messages:
@@ -158,10 +156,18 @@ class Counting:
                     good.append(parse(payload))
             except EventError:
                 self._read_slowly(message, good, poison)
-        self._tracker.apply(good)
+        self.count(good, arrived)
         for one in poison:
             self.ledger.parked[one.error.reason].add()
         return poison
+
+    def count(self, events: Collection[Event], arrived: float) -> int:
+        """Count events; returns how many of them were not known before."""
+        self._uncommitted = True
+        self.ledger.now = max(self.ledger.now, arrived)
+        duplicates = self.ledger.duplicate.value or 0
+        self._tracker.apply(events)
+        return len(events) - int((self.ledger.duplicate.value or 0) - duplicates)
 
     def _read_slowly(self, message: Message, good: list[Event], poison: list[Poison]) -> None:
         """Take a message apart that is not good as a whole."""

@@ -15,6 +15,8 @@ from jelmon.jetstream import NatsSettings
 from jelmon.settings import ListenAddress, parse_duration, read_secret
 
 DEFAULT_ADDRESS = ListenAddress("127.0.0.1", 9746)
+WITHOUT_NATS = "none"
+"""In place of the address of NATS: events come over HTTP only, and are kept in our own state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class ExporterSettings:
     listen_address: ListenAddress = DEFAULT_ADDRESS
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
-    nats: NatsSettings = field(default_factory=NatsSettings)
+    nats: NatsSettings | None = field(default_factory=NatsSettings)  # None: without NATS
     redis_url: str | None = None  # None: state in memory
     redis_password: str | None = field(default=None, repr=False)
     redis_prefix: str = "jelmore"
@@ -60,6 +62,11 @@ class ExporterSettings:
             raise ConfigError(
                 "both a Redis and a state file are given", hint="choose --redis.url for replicas, --state.path for one"
             )
+        if self.nats is None and self.redis_url is not None:
+            raise ConfigError(
+                "REDIS_URL: without NATS nothing divides the events between replicas",
+                hint="keep the state with --state.path, or give the address of NATS",
+            )
         if not self.redis_prefix or set(self.redis_prefix) & set("{} \n"):
             raise ConfigError(f"REDIS_PREFIX: {self.redis_prefix!r} cannot begin a key", hint="for example jelmore")
         for name, value, least in (
@@ -86,7 +93,8 @@ class ExporterSettings:
             ConfigError: a variable or flag is wrong; the message names it.
         """
         given = {name: value for name, value in flags.items() if value is not None}
-        nats = NatsSettings.from_environ(environ, url=given.pop("nats_url", None))
+        url = given.pop("nats_url", None) or environ.get("NATS_URL")
+        nats = None if url == WITHOUT_NATS else NatsSettings.from_environ(environ, url=url)
         values: dict[str, Any] = {
             "nats": nats,
             "redis_url": environ.get("REDIS_URL") or None,

@@ -1,29 +1,24 @@
 """``POST /api/v1/events``: CloudEvents over HTTP, for producers without NATS.
 
-Takes the three content modes of the CloudEvents HTTP binding (structured, batched, binary), publishes to the stream,
-and answers after the stream's acknowledgement. What is answered with 202 is stored; everything may be sent again under
-the same ids, and is not counted twice.
+Takes the three content modes of the CloudEvents HTTP binding (structured, batched, binary), and answers after the
+events are stored: in the stream (`forwarding`), or where there is none in the exporter's own state (`local`). What is
+answered with 202 is stored; everything may be sent again under the same ids, and is not counted twice.
 """
 
-import asyncio
-import contextlib
-import logging
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web as http
 
 from jelmon import catalogue as c
-from jelmon.client import Published, Publisher
+from jelmon.client import Published
 from jelmon.errors import EventError, JelmonError, Rejection, SourceError
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, split
 from jelmon.exporter.state.cells import SeriesTable
-from jelmon.jetstream import NatsSettings
 from jelmon.web import at_most
-
-logger = logging.getLogger(__name__)
 
 PATH = "/api/v1/events"
 ONE = "application/cloudevents+json"
@@ -32,56 +27,37 @@ JSON = "application/json"
 MAX_BODY_BYTES = MAX_EVENT_BYTES * MAX_BATCH_EVENTS
 RETRY_AFTER_SECONDS = 5
 _AT_ONCE = 32
-_PATIENCE_SECONDS = 5.0
-_WATCH_SECONDS = 0.5
-_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 _ATTRIBUTES = re.compile(r"ce-([a-z0-9]{1,20})")
 _AT = re.compile(r" - at `\$\.?(.*?)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _encode = msgspec.json.Encoder().encode
 
 
-class HttpSource:
-    """The endpoint, and the connection behind it. `run` keeps the connection; without one the answer is 503."""
-
-    def __init__(self, settings: NatsSettings, table: SeriesTable) -> None:
-        self._settings = settings
-        self._publisher: Publisher | None = None
-        self._up = table.cell(c.SOURCE_UP, "http")
-        self._up.set(0)
-        self._counted = {result: table.cell(c.HTTP_EVENTS, result) for result in c.HTTP_EVENTS.closed["result"]}
+class Keeper(Protocol):
+    """Where events that came over HTTP are stored."""
 
     @property
     def up(self) -> bool:
         """Whether events can be stored."""
-        return self._up.value == 1
+
+    async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
+        """Store encoded events; tell the fate of each. The sequence is 0 where there is no stream.
+
+        Raises:
+            SourceError: nothing can be stored for now.
+        """
+
+
+class HttpSource:
+    """The endpoint. While nothing can be stored the answer is 503."""
+
+    def __init__(self, keeper: Keeper, table: SeriesTable) -> None:
+        self._keeper = keeper
+        self._counted = {result: table.cell(c.HTTP_EVENTS, result) for result in c.HTTP_EVENTS.closed["result"]}
 
     def routes(self) -> list[http.RouteDef]:
         """What to add to the server."""
         return [http.post(PATH, at_most(_AT_ONCE, self._post))]
-
-    async def run(self) -> None:
-        """Connect, and stay connected until cancelled."""
-        attempt = 0
-        while True:
-            publisher = Publisher(
-                settings=self._settings, name="jelmon-exporter-http", patience=_PATIENCE_SECONDS, connect_patience=2.0
-            )
-            try:
-                await publisher.connect()
-                attempt, self._publisher = 0, publisher
-                while not publisher.closed:  # a lost connection comes back by itself, one that is closed does not
-                    self._up.set(1 if publisher.connected else 0)
-                    await asyncio.sleep(_WATCH_SECONDS)
-            except JelmonError as error:
-                logger.debug("no connection for events over HTTP", extra={"error": error.message})
-            finally:
-                self._publisher = None
-                self._up.set(0)
-                with contextlib.suppress(Exception):  # closing what is broken already
-                    await publisher.close()
-            await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
-            attempt += 1
 
     async def _post(self, request: http.Request) -> http.Response:
         try:
@@ -91,12 +67,9 @@ class HttpSource:
             return _problem(413 if error.reason is Rejection.OVERSIZED else 400, error)
         except _MediaTypeError as error:
             return _problem(415, error, {"Accept-Post": f"{ONE}, {BATCH}, {JSON}"})
-        if self._publisher is None:
-            self._counted["failed"].add(len(payloads))
-            return _unavailable(SourceError("the exporter has no connection to NATS", hint="send all of it again"))
         try:
-            fates = await self._publisher.publish_each(payloads)
-        except SourceError as error:  # closed between two lines
+            fates = await self._keeper.publish_each(payloads)
+        except SourceError as error:
             self._counted["failed"].add(len(payloads))
             return _unavailable(error)
         return self._answer(payloads, fates)
@@ -195,7 +168,8 @@ def _result(index: int, payload: bytes, fate: Published | EventError | SourceErr
     result: dict[str, Any] = {"index": index, "id": _id(payload)}
     match fate:
         case Published():
-            return result | {"status": "duplicate" if fate.duplicate else "stored", "sequence": fate.sequence}
+            place = {"sequence": fate.sequence} if fate.sequence else {}
+            return result | {"status": "duplicate" if fate.duplicate else "stored"} | place
         case EventError():
             refusal = {"status": "refused", "reason": fate.reason, "field": field_of(fate)}
             return result | refusal | {"error": fate.message, "hint": fate.hint}

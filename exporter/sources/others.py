@@ -7,7 +7,8 @@ from aiohttp import web as http
 from jelmon.exporter.settings import ExporterSettings
 from jelmon.exporter.singleton import PROBES, Singleton
 from jelmon.exporter.sources.custom import LIMIT_SECONDS, CustomCollectors
-from jelmon.exporter.sources.http import HttpSource
+from jelmon.exporter.sources.forwarding import Forwarding
+from jelmon.exporter.sources.http import HttpSource, Keeper
 from jelmon.exporter.sources.probes import Prober
 from jelmon.exporter.sources.targets import load_targets
 from jelmon.exporter.state.cells import SeriesTable
@@ -18,14 +19,15 @@ from jelmon.tasks import all_of
 class OtherSources:
     """What `run` keeps going until it is cancelled."""
 
-    def __init__(self, settings: ExporterSettings, table: SeriesTable, store: StateStore) -> None:
-        """Read the files that the settings name, and load the installed collectors.
+    def __init__(self, settings: ExporterSettings, table: SeriesTable, store: StateStore, keeper: Keeper) -> None:
+        """Read the files that the settings name, and load the installed collectors. ``keeper`` takes events over HTTP.
 
         Raises:
             DefinitionError: the file of targets is wrong.
         """
         self._interval = settings.collection_interval
-        self.http = HttpSource(settings.nats, table)
+        self._http = HttpSource(keeper, table)
+        self.keeper = keeper
         targets = load_targets(settings.targets_file) if settings.targets_file is not None else ()
         self.prober = Prober(targets, table)
         self._turns = Singleton(store, PROBES, self.prober.run, self.prober.forget)
@@ -33,7 +35,7 @@ class OtherSources:
 
     def routes(self) -> list[http.RouteDef]:
         """What to add to the server."""
-        return self.http.routes()
+        return self._http.routes()
 
     def notes(self) -> list[str]:
         """What was found, for people."""
@@ -44,10 +46,14 @@ class OtherSources:
 
     async def run(self) -> None:
         """Serve, probe and collect until cancelled."""
-        work = [self.http.run(), self._collect(), *([self._turns.run()] if self.prober.names else ())]
+        work = [
+            self._collect(),
+            *([self.keeper.run()] if isinstance(self.keeper, Forwarding) else ()),
+            *([self._turns.run()] if self.prober.names else ()),
+        ]
         await all_of(*(asyncio.create_task(one) for one in work))
 
     async def _collect(self) -> None:
-        while self.custom.names:
+        while True:
             await self.custom.collect()
             await asyncio.sleep(self._interval)

@@ -1,7 +1,8 @@
 """State on local disk, for one exporter without Redis: a SQLite file, one transaction per batch.
 
 The write-ahead log is not forced to disk at each commit. Losing the last of them with the machine's power does no harm:
-values and position fall back together, and the rest is counted again from the stream.
+values and position fall back together, and the rest is counted again from the stream. Where there is no stream to count
+again from it is forced (``sole``).
 """
 
 import asyncio
@@ -21,7 +22,6 @@ R = TypeVar("R")
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS partitions (
     partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, token TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
     sequence INTEGER NOT NULL DEFAULT 0, stream TEXT NOT NULL DEFAULT '', time REAL NOT NULL DEFAULT 0
@@ -41,8 +41,8 @@ class DiskStore:
     shared = False
     renew_seconds = 2.0
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make it.
+    def __init__(self, path: Path, *, sole: bool = False) -> None:
+        """Open the file, or make it. ``sole``: it is the only place where events are, so commits wait for the disk.
 
         Raises:
             ConfigError: it cannot be opened, or another exporter has it.
@@ -54,6 +54,7 @@ class DiskStore:
             self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.executescript(_SCHEMA)
+            self._database.execute(f"PRAGMA synchronous = {'FULL' if sole else 'NORMAL'}")
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:

@@ -155,7 +155,10 @@ def exporting() -> Callable[..., Any]:
         settings.setdefault("batch_seconds", 0.05)
         exporter = Exporter(
             ExporterSettings(
-                listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=url), host="host-1", **settings
+                listen_address=ListenAddress("127.0.0.1", 0),
+                nats=None if url is None else NatsSettings(url=url),
+                host="host-1",
+                **settings,
             ),
             store=store,
         )

@@ -16,7 +16,7 @@ import pytest
 
 from jelmon import catalogue as c
 from jelmon.events import MAX_EVENT_BYTES
-from jelmon.exporter.sources import http
+from jelmon.exporter.sources.forwarding import Forwarding
 from jelmon.exporter.sources.http import BATCH, JSON, MAX_BODY_BYTES, ONE, PATH, HttpSource
 from jelmon.exporter.state.cells import SeriesTable
 from jelmon.jetstream import NatsSettings, ensure_stream
@@ -33,7 +33,7 @@ Until = Callable[..., Awaitable[None]]
 class Endpoint:
     """The endpoint on a server of its own."""
 
-    def __init__(self, url: str, source: HttpSource, table: SeriesTable, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, source: Forwarding, table: SeriesTable, session: aiohttp.ClientSession) -> None:
         self.url, self.source, self.table, self.session = url, source, table, session
 
     async def post(self, body: Any, kind: str = ONE, **headers: str) -> tuple[int, dict[str, Any], Any]:
@@ -54,12 +54,12 @@ class Endpoint:
 
 
 @contextlib.asynccontextmanager
-async def served(nats_url: str, until: Until | None) -> AsyncIterator[Endpoint]:
+async def served(nats_url: str, until: Until | None, *, patience: float = 5.0) -> AsyncIterator[Endpoint]:
     """The endpoint, connected unless ``until`` is None."""
     table = SeriesTable()
-    source = HttpSource(NatsSettings(url=nats_url), table)
+    source = Forwarding(NatsSettings(url=nats_url), table, patience=patience)
     server = Server("test", checks=dict)
-    server.app.add_routes(source.routes())
+    server.app.add_routes(HttpSource(source, table).routes())
     await server.start(ListenAddress("127.0.0.1", 0))
     task = asyncio.create_task(source.run())
     try:
@@ -358,15 +358,14 @@ async def test_without_nats_the_answer_is_come_again() -> None:
 
 
 async def test_a_lost_connection_is_told_and_comes_back(
-    own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+    own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path, until: Until
 ) -> None:
-    monkeypatch.setattr(http, "_PATIENCE_SECONDS", 0.3)
     port = free_port()
     url = launch.nats(own_processes, tool("nats-server"), tmp_path / "nats", port=port)
     client = await nats.connect(url)
     await ensure_stream(client.jetstream())
     await client.close()
-    async with served(url, until) as endpoint:
+    async with served(url, until, patience=0.3) as endpoint:
         own_processes.signal("nats-server", signal.SIGKILL)
         await until(lambda: not endpoint.source.up)
         away = await endpoint.post([event(1), event(2, data={}), event(3)], BATCH)
@@ -380,11 +379,8 @@ async def test_a_lost_connection_is_told_and_comes_back(
     assert (back[0], back[1]["accepted"]) == (202, 2)
 
 
-async def test_without_a_stream_nothing_is_accepted(
-    own_nats_url: str, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "_PATIENCE_SECONDS", 0.3)
-    async with served(own_nats_url, until) as endpoint:
+async def test_without_a_stream_nothing_is_accepted(own_nats_url: str, until: Until) -> None:
+    async with served(own_nats_url, until, patience=0.3) as endpoint:
         status, answer, _ = await endpoint.post(event())
 
     assert (status, answer["accepted"]) == (503, 0)

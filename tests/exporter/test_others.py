@@ -39,7 +39,7 @@ async def test_an_event_over_http_is_counted_and_shown(
     targets = tmp_path / "targets.yaml"
     targets.write_text(f"targets:\n  - {{name: broker, url: '{own_nats_url.replace('nats', 'tcp')}'}}\n", "utf-8")
     async with exporting(nats_url=own_nats_url, targets_file=targets) as exporter:
-        await until(lambda: exporter.source.up and exporter.others.http.up)
+        await until(lambda: exporter.source.up and exporter.others.keeper.up)
         sent = [await asyncio.to_thread(requests.post, f"{exporter.url}{PATH}", json=EVENT, timeout=10) for _ in "ab"]
         await until(lambda: exporter.view.value(c.CARDS_STARTED, "<main>") == 1)
         await until(lambda: exporter.others.prober.results)

@@ -25,6 +25,7 @@ def test_flags_come_before_the_environment() -> None:
     }
     settings = ExporterSettings.from_environ(environ, nats_url="nats://two:4222", collection_interval=5.0)
 
+    assert settings.nats is not None
     assert settings.nats.url == "nats://two:4222"
     assert settings.redis_url == "redis://one:6379/0"
     assert (settings.collection_interval, settings.retention) == (5.0, 2 * 86400.0)

@@ -15,7 +15,8 @@ from jelmon.errors import ConfigError
 from jelmon.events import Event
 
 WINDOW_SECONDS = 900.0
-CLOSE_POINTS = 10.0
+CLOSE_POINTS = 15.0
+"""Chance moves the severity of a stage by about so much from one window to the next."""
 _NEXT_TO = 0.01
 
 
@@ -76,7 +77,7 @@ class BottleneckAnalyzer:
         if asked != self._asked:
             self._reports = judge(self.line, time, minimum_arrivals=self._minimum_arrivals)
             self._asked = asked
-            self._settle_shared()
+            self._settle_close()
         return self._reports
 
     def severity(self, now: float | datetime) -> dict[str, float]:
@@ -111,31 +112,28 @@ class BottleneckAnalyzer:
         """Share of the waiting in which a worker that also serves the stage served another."""
         return {name: one.contention for name, one in self.report(now).items() if one.contention is not None}
 
-    def _settle_shared(self) -> None:
-        """Of stages that share workers and wait at the same times, the one that gains most has the highest severity."""
-        line, reports = self.line, self._reports
-        judged = {name: one.severity for name, one in reports.items() if one.severity is not None}
-        for name in sorted(judged, key=judged.__getitem__, reverse=True):
-            highest = judged[name]
-            if highest < CLOSE_POINTS:
-                return
-            partners = {line.tallies[other].name for other in line.sharing.with_whom(line.index[name], line.clock)}
-            close = [other for other in partners if judged.get(other, float("-inf")) >= highest - CLOSE_POINTS]
-            if not close:
-                continue
-            self._gains, self._gains_asked = gains(line, reports, line.clock), self._asked
-            known = {
-                other: one.seconds_per_card
-                for other in (name, *close)
-                if (one := self._gains.get(other)) is not None and one.seconds_per_card is not None
-            }
-            if len(known) == 1 + len(close):
-                best = max(known, key=known.__getitem__)
-                reports[name] = replace(reports[name], severity=judged[best])
-                for other in known:
-                    least = highest if other == best else min(reports[other].severity or 0.0, highest - _NEXT_TO)
-                    reports[other] = replace(reports[other], severity=least)
+    def _settle_close(self) -> None:
+        """Of stages too close to tell apart, the one that gains most is the most severe.
+
+        Within `CLOSE_POINTS` of the highest chance would choose between them; stages that share workers even have cards
+        waiting at the same times. The one whose speed-up gains most and the highest one change places.
+        """
+        judged = {name: one.severity for name, one in self._reports.items() if one.severity is not None}
+        top = max(judged, key=judged.__getitem__, default="")
+        if not top or judged[top] < CLOSE_POINTS:
             return
+        highest = judged[top]
+        close = [name for name, severity in judged.items() if severity >= highest - CLOSE_POINTS]
+        if len(close) < 2:
+            return
+        self._gains, self._gains_asked = gains(self.line, self._reports, self.line.clock), self._asked
+        known = {name: gain for name in close if (gain := self._gains[name].seconds_per_card) is not None}
+        if len(known) < len(close):
+            return
+        best = max(known, key=known.__getitem__)
+        least = {name: min(judged[name], highest - _NEXT_TO) for name in close}
+        for name, severity in (least | {top: least[best]} | {best: highest}).items():
+            self._reports[name] = replace(self._reports[name], severity=severity)
 
     def flow_time(self, now: float | datetime) -> float | None:
         """Mean time of a card in the line, by Little's law over the window; None if no card left it."""
@@ -146,17 +144,6 @@ class BottleneckAnalyzer:
         return present * seconds / left if left else None
 
     def bottleneck(self, now: float | datetime) -> StageReport | None:
-        """The stage that limits the pipeline; None while there is no verdict.
-
-        It is the one with the highest severity. Where others come within `CLOSE_POINTS` (stages that share workers
-        wait at the same times), the one whose speed-up gains most, or else has the most impact.
-        """
+        """The stage that limits the pipeline, the one with the highest severity; None while there is no verdict."""
         judged = [one for one in self.report(now).values() if one.severity is not None]
-        highest = max((one.severity or 0.0 for one in judged), default=0.0)
-        close = [one for one in judged if (one.severity or 0.0) >= highest - CLOSE_POINTS]
-        if len(close) < 2 or highest < CLOSE_POINTS:
-            return max(judged, key=lambda one: (one.severity or 0.0, one.impact), default=None)
-        gain = self.gain(now)
-        if all(one.stage in gain for one in close):
-            return max(close, key=lambda one: gain[one.stage])
-        return max(close, key=lambda one: one.impact)
+        return max(judged, key=lambda one: (one.severity or 0.0, one.impact), default=None)

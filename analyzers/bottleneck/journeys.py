@@ -6,6 +6,8 @@ and attempt, and an event that is older than the end of the card's last visit to
 
 from enum import IntEnum
 
+from jelmon.analyzers.bottleneck.rooms import Passage
+
 
 class Phase(IntEnum):
     """What a card does in a stage."""
@@ -18,7 +20,7 @@ class Phase(IntEnum):
 class Visit:
     """One attempt of a card at a stage that is not over."""
 
-    __slots__ = ("attempt", "phase", "queued", "shared", "since", "started", "target")
+    __slots__ = ("attempt", "phase", "queued", "saturated", "shared", "since", "started", "target")
 
     def __init__(self, attempt: int, phase: Phase, since: float) -> None:
         self.attempt = attempt
@@ -26,6 +28,7 @@ class Visit:
         self.since = since  # when the phase began
         self.queued: float | None = None
         self.started: float | None = None
+        self.saturated = 0.0  # what its stage had counted as saturated when it started
         self.shared: tuple[int, ...] = ()  # other stages that its worker also serves, as counted there
         self.target: int | None = None  # the stage that holds it up
 
@@ -33,7 +36,7 @@ class Visit:
 class Journey:
     """A card on its way."""
 
-    __slots__ = ("arrived", "closed", "ended", "entered", "left", "open", "seen")
+    __slots__ = ("arrived", "closed", "ended", "entered", "left", "open", "passage", "seen")
 
     def __init__(self, seen: float) -> None:
         self.seen = seen
@@ -43,6 +46,7 @@ class Journey:
         self.closed: dict[int, tuple[float, int]] = {}  # stage -> (time, attempt) of the last end
         self.entered = False  # it came to a stage
         self.left: int | None = None  # the stage it finished last, to learn the way from
+        self.passage: Passage | None = None  # from there to the next stage
 
     def is_past(self, stage: int, attempt: int, time: float) -> bool:
         """Whether an event of that time and attempt tells of a visit that is over."""
@@ -53,6 +57,6 @@ class Journey:
 
     def begin_anew(self) -> None:
         """The card comes a second time, after its end."""
-        self.ended = self.arrived = self.left = None
+        self.ended = self.arrived = self.left = self.passage = None
         self.entered = False
         self.closed.clear()

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jelmon import events as e
+from jelmon.analyzers.bottleneck.holding import Holding
 from jelmon.analyzers.bottleneck.journeys import Journey, Phase, Visit
+from jelmon.analyzers.bottleneck.rooms import Rooms
 from jelmon.analyzers.bottleneck.sharing import Sharing
 from jelmon.analyzers.bottleneck.tally import ARRIVALS, FINISHES, STARTS, Run, Tally
 from jelmon.events import Event
@@ -44,6 +46,8 @@ class Line:
         self.sharing = Sharing(self.tallies, window_seconds=window_seconds)
         self.capacities: dict[int, int] = {}
         self.capacities_seen: dict[int, int] = {}
+        """The longest queue while a card was told to be held up for the stage."""
+        self._rooms = Rooms(self.tallies)
         self.order: tuple[str, ...] = ()
         self.declared_at = float("-inf")
         self.journeys: dict[str, Journey] = {}
@@ -63,7 +67,7 @@ class Line:
         """When cards that stood outside were let in, and how many were inside then."""
         self.changes = 0
         """Grows with every event that was used; a reader can tell whether anything is new."""
-        self._held_for: dict[int, dict[int | None, int]] = {}
+        self._holding = Holding(self.tallies)
         self._presumed: dict[int, deque[tuple[Journey, int, Visit]]] = {}
         self._swept = float("-inf")
         self._handlers: dict[type, Callable[[Any, float], None]] = {
@@ -101,7 +105,8 @@ class Line:
 
     def capacity(self, stage: int) -> int | None:
         """How many cards may wait for the stage: as declared, else as seen when it held others up; None: no limit."""
-        return self.capacities.get(stage, self.capacities_seen.get(stage))
+        declared = self.capacities.get(stage)
+        return declared if declared is not None else self.capacities_seen.get(stage, self._rooms.learnt.get(stage))
 
     def next_of(self, stage: int) -> int | None:
         """Where cards go from a stage: as most of them went, else as declared."""
@@ -212,6 +217,8 @@ class Line:
             tally.arrival_times.append(time)
         visit.phase = Phase.SERVED
         visit.since = visit.started = time
+        self._rooms.started(stage, time)
+        visit.saturated = tally.saturated
         tally.v += 1
         tally.last_start = self.clock
         tally.bucket.sums[STARTS] += 1
@@ -233,8 +240,18 @@ class Line:
         tally.last_finish = self.clock
         target = self.stage(data.next_stage) if data.next_stage is not None else self.next_of(stage)
         held = not data.last and (data.held_up or self._finds_no_room(event, target))
+        if target is not None and not data.last and not data.held_up and self._must_learn_room_of(target):
+            journey.passage = self._rooms.finished(stage, target, time)
         if visit is not None and visit.started is not None:
             tally.runs.append(Run(visit.queued, visit.started, time, event.subject, data.attempt, held))
+            if visit.phase is Phase.SERVED:
+                tally.settle_run(
+                    self.clock - visit.started,
+                    saturated=tally.saturated - visit.saturated,
+                    held=held,
+                    has_room=self.capacity(stage) != 0,
+                    next_has_room=target is None or self.capacity(target) != 0,
+                )
         journey.closed[stage] = (time, data.attempt)
         if held:
             self._hold(journey, stage, data.attempt, target, told=data.held_up)
@@ -280,6 +297,9 @@ class Line:
             self.inside += 1
             if journey.arrived is not None and time - journey.arrived > OUTSIDE_SECONDS:
                 self._admissions.append((time, self.inside))
+        if journey.passage is not None:
+            self._rooms.came(journey.passage, stage, time)
+            journey.passage = None
         if journey.left is not None and journey.left != stage:
             ways = self.ways.setdefault(journey.left, {})
             ways[stage] = ways.get(stage, 0) + 1
@@ -294,10 +314,12 @@ class Line:
         elif visit.phase is Phase.SERVED:
             tally.v -= 1
         else:
-            self._held(stage, visit.target, -1)
+            self._holding.count(stage, visit.target, -1, self.clock)
         if visit.shared:
             self.sharing.release(visit.shared, stage, self.clock)
         del journey.open[stage]
+        if visit.phase is not Phase.WAITING and self._presumed.get(stage) and self.capacity(stage) == 0:
+            self._let_in(stage)
         if not finished:
             journey.closed[stage] = (max(journey.seen, visit.since), visit.attempt)
 
@@ -307,6 +329,9 @@ class Line:
         if journey.ended is None:
             self.departures.append(time)
             self.inside -= journey.entered
+        if journey.passage is not None:
+            self._rooms.forget(journey.passage)
+            journey.passage = None
         journey.ended = max(time, journey.seen)
         journey.closed.clear()  # everything up to the end is past
         journey.left = None
@@ -334,16 +359,19 @@ class Line:
 
     # --- held up ---
 
+    def _must_learn_room_of(self, stage: int) -> bool:
+        """Whether nobody declares its queue capacity or says which cards it holds up."""
+        return stage not in self.capacities and stage not in self.capacities_seen
+
     def _finds_no_room(self, event: e.StageFinished, target: int | None) -> bool:
         if target is None or event.data.outcome is not e.Outcome.SUCCESS:
             return False
-        capacity = self.capacities.get(target)
-        # a queue that was ever longer than declared has another limit than that
-        return capacity is not None and self.tallies[target].q == capacity > 0
+        room = self.capacities.get(target, self._rooms.learnt.get(target))
+        return room is not None and self.tallies[target].is_full(room)
 
     def _hold(self, journey: Journey, stage: int, attempt: int, target: int | None, *, told: bool) -> None:
         """The card stays in a stage that it finished, until its next event."""
-        if target is not None and target not in self.capacities:
+        if told and target is not None and target not in self.capacities:
             self.capacities_seen[target] = max(self.capacities_seen.get(target, 0), self.tallies[target].q)
         visit = journey.open.get(stage)
         if visit is None:
@@ -353,48 +381,19 @@ class Line:
         else:
             self._dequeue(stage)
         visit.phase, visit.target, visit.since = Phase.HELD, target, self.clock
-        self._held(stage, target, 1)
+        self._holding.count(stage, target, 1, self.clock)
         if not told and target is not None:
             self._presumed.setdefault(target, deque()).append((journey, stage, visit))
 
     def _dequeue(self, stage: int) -> None:
-        """A card waits no longer: there is room for one that we only took to be held up, since nobody told."""
         self.tallies[stage].q -= 1
+        self._let_in(stage)
+
+    def _let_in(self, stage: int) -> None:
+        """There is room for a card that we only took to be held up, since nobody told."""
         presumed = self._presumed.get(stage)
         while presumed:
             journey, other, visit = presumed.popleft()
             if journey.open.get(other) is visit:
                 self._leave(journey, other, visit, finished=True)
                 return
-
-    def _held(self, stage: int, target: int | None, change: int) -> None:
-        """Count a card of ``stage`` that ``target`` holds up, and find out anew whom to blame."""
-        for other in {stage, *self._held_for}:
-            self.tallies[other].advance(self.clock)
-        self.tallies[stage].b += change
-        if target is not None:
-            wanted = self.tallies[target]
-            wanted.advance(self.clock)
-            if not (wanted.q or wanted.wanted):
-                wanted.waiting_since = self.clock
-            wanted.wanted += change
-        targets = self._held_for.setdefault(stage, {})
-        targets[target] = targets.get(target, 0) + change
-        if targets[target] <= 0:
-            del targets[target]
-        if not targets:
-            del self._held_for[stage]
-            self.tallies[stage].root = stage
-        for other in self._held_for:
-            self.tallies[other].root = self._root(other)
-
-    def _root(self, stage: int) -> int:
-        seen = {stage}
-        while stage in self._held_for:
-            targets = self._held_for[stage]
-            target = max(targets, key=lambda one: targets[one])
-            if target is None or target in seen:
-                break
-            stage = target
-            seen.add(stage)
-        return stage

@@ -82,6 +82,7 @@ class Tally:
         "q",
         "root",
         "runs",
+        "saturated",
         "since",
         "v",
         "waiting_since",
@@ -97,6 +98,8 @@ class Tally:
         self.q = self.v = self.b = 0
         self.wanted = 0
         """Cards that are held up in other stages because this one has no room: they wait for it too."""
+        self.saturated = 0.0
+        """Seconds in which cards waited and nothing was held up, ever."""
         self.since = at
         self.waiting_since = at
         self.last_start = self.last_finish = float("-inf")
@@ -122,6 +125,10 @@ class Tally:
         """How many cards it can serve at once: as declared, else as seen."""
         return self.workers_declared or self.workers_seen or self.v
 
+    def is_full(self, room: int) -> bool:
+        """Whether a queue of that capacity has no room; one that was ever longer has another capacity than that."""
+        return self.q == room and (room > 0 or self.v + self.b >= self.workers > 0)
+
     def learn_workers(self, *, fade: float = 1.0) -> None:
         """Find anew how many workers there seem to be: the most in service, but for moments.
 
@@ -131,6 +138,19 @@ class Tally:
         self.workers_seen = max(_most(lengths, share) for lengths, share in shares)
         for lengths, _ in shares:
             lengths[:] = [length * fade for length in lengths]
+
+    def settle_run(self, seconds: float, *, saturated: float, held: bool, has_room: bool, next_has_room: bool) -> None:
+        """A run ends. In a line without room to queue it counts as saturated as a whole, or not at all.
+
+        Where nobody can queue for a stage, whoever needs it next is still being served one stage before: a run after
+        whose end a card is held up for the stage was waited for, all of it. And a run after whose end its own card
+        is held up, as the next stage has no room for any, was waited for by nobody: earlier would not have helped.
+        ``saturated`` is what was counted during the run. Workers side by side share the time.
+        """
+        if held and not next_has_room:
+            self.bucket.sums[SATURATED] -= saturated / max(1, self.v + self.b)
+        elif not held and not has_room and (self.q or self.wanted):
+            self.bucket.sums[SATURATED] += max(0.0, seconds - saturated) / max(1, self.v + self.b)
 
     def advance(self, time: float) -> None:
         """Let time pass to ``time`` with the counts as they are."""
@@ -165,6 +185,7 @@ class Tally:
             bucket.passed_on[self.root] = bucket.passed_on.get(self.root, 0.0) + loss
         elif q or self.wanted:
             loss = seconds * q
+            self.saturated += seconds
             sums[SATURATED] += seconds
             sums[WAITING] += loss
             sums[OWN_LOSS] += loss

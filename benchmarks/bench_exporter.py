@@ -76,6 +76,14 @@ async def publish(url: str, events: Iterator[Any], *, batch: int = 1) -> tuple[i
     context = client.jetstream()
     await jetstream.ensure_stream(context)
     count = size = messages = 0
+    before = (await context.stream_info(STREAM)).state.messages
+
+    async def stored() -> None:
+        """The server drops what it is sent too fast: it keeps 10,000 messages that are not stored yet."""
+        await client.flush()
+        while (await context.stream_info(STREAM)).state.messages < before + messages:
+            await asyncio.sleep(0.01)
+
     groups: dict[int, list[Any]] = {}
     for event in events:
         payload = e.encode(event)
@@ -90,14 +98,12 @@ async def publish(url: str, events: Iterator[Any], *, batch: int = 1) -> tuple[i
                 await _publish_batch(client, group)
                 messages += 1
         if count % 2000 == 0:
-            await client.flush()
+            await stored()
     for group in groups.values():
         if group:
             await _publish_batch(client, group)
             messages += 1
-    await client.flush()
-    while (await context.stream_info(STREAM)).state.messages < messages:
-        await asyncio.sleep(0.1)
+    await stored()
     await client.close()
     return count, size / count
 

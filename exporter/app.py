@@ -82,6 +82,7 @@ class Exporter:
             partitions=PARTITIONS,
             clock=clock,
         )
+        self.turns = shop.turns
         self.mirror = Mirror(self.store, self.view, PARTITIONS)
         self.source, keeper = self._sources(settings, shop)
         self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
@@ -213,14 +214,18 @@ class Exporter:
             return http.Response(status=503, text="too many scrapes at once\n", headers={"Retry-After": "1"})
         self._scrapes += 1
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.mirror.refresh(), REFRESH_SECONDS)
-            form = choose_format(request.headers.get("Accept", ""))
-            body = self.exposition(form)
-            headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
-            if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-                body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
-                headers["Content-Encoding"] = "gzip"
-            return http.Response(body=body, headers=headers)
+            with self.turns.scrape():
+                return await self._answer(request)
         finally:
             self._scrapes -= 1
+
+    async def _answer(self, request: http.Request) -> http.Response:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.mirror.refresh(), REFRESH_SECONDS)
+        form = choose_format(request.headers.get("Accept", ""))
+        body = self.exposition(form)
+        headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
+        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return http.Response(body=body, headers=headers)

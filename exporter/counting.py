@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jelmon import catalogue as c
 from jelmon.errors import EventError
@@ -16,6 +16,7 @@ from jelmon.exporter.state.cells import SeriesTable
 from jelmon.exporter.state.model import Position
 from jelmon.exporter.state.store import Claim, FellBackError, StateStore, StoreUnavailableError
 from jelmon.exporter.tracker import Tracker
+from jelmon.exporter.turns import Turns
 from jelmon.exporter.view import View
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Workshop:
     admission: Admission
     partitions: int
     clock: Callable[[], float] = time.time
+    turns: Turns = field(default_factory=Turns)
 
 
 class Counting:

@@ -6,12 +6,13 @@ the metadata and the end of the page differ.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 from jelmon import catalogue as c
-from jelmon.exporter.state.cells import MICRO, Value
+from jelmon.exporter.state.cells import MICRO, Exemplar, Value
 from jelmon.exporter.view import Family, Shown, View
 
 
@@ -124,29 +125,39 @@ def number(value: float) -> str:
     return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
-def _render(view: View, shown: Shown) -> str:
+def _pattern(shown: Shown) -> str:
+    """The lines of a series, with ``%s`` for each value."""
     labels = ",".join(
         f'{name}="{_escape(value)}"' for name, value in zip(shown.metric.labels, shown.labels, strict=True)
-    )
+    ).replace("%", "%%")
+    name, braces = shown.metric.name, f"{{{labels}}}" if labels else ""
+    if not isinstance(shown.metric, c.Histogram):
+        return f"{name}{braces} %s\n"
+    separator = "," if labels else ""
+    buckets = "".join(f'{name}_bucket{{{labels}{separator}le="{bound}"}} %s\n' for bound in _BOUNDS[name])
+    return f"{buckets}{name}_sum{braces} %s\n{name}_count{braces} %s\n"
+
+
+def _render(view: View, shown: Shown) -> str:
+    pattern = shown.pattern
+    if pattern is None:
+        pattern = shown.pattern = _pattern(shown)
     value: Value = view.merged(shown)
-    name = shown.metric.name
     if isinstance(value, tuple):
         total, counts = value
-        separator = "," if labels else ""
-        lines, so_far = [], 0
-        for bound, count in zip(_BOUNDS[name], counts, strict=True):
-            so_far += count
-            lines.append(f'{name}_bucket{{{labels}{separator}le="{bound}"}} {so_far}\n')
-        braces = f"{{{labels}}}" if labels else ""
-        lines.append(f"{name}_sum{braces} {number(total / MICRO)}\n{name}_count{braces} {so_far}\n")
-        text = "".join(lines)
+        so_far = (*accumulate(counts),)
+        text = pattern % (*so_far, number(total / MICRO), so_far[-1])
         if shown.exemplars:
-            for bucket, (trace, micros, time) in shown.exemplars.items():
-                example = f' # {{trace_id="{trace}"}} {number(micros / MICRO)} {time / MICRO!r}\n'
-                lines[bucket] = lines[bucket].removesuffix("\n") + example
-            shown.openmetrics = "".join(lines)
+            shown.openmetrics = _with_exemplars(text, shown.exemplars)
     else:
         assert value is not None
-        text = f"{name}{{{labels}}} {number(value)}\n" if labels else f"{name} {number(value)}\n"
+        text = pattern % number(value)
     shown.text = text
     return text
+
+
+def _with_exemplars(text: str, exemplars: Mapping[int, Exemplar]) -> str:
+    lines = text.split("\n")
+    for bucket, (trace, micros, time) in exemplars.items():
+        lines[bucket] += f' # {{trace_id="{trace}"}} {number(micros / MICRO)} {time / MICRO!r}'
+    return "\n".join(lines)

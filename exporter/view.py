@@ -31,12 +31,8 @@ def _smallest(values: Iterable[Value]) -> Value:
 
 
 def _merged_histogram(values: Iterable[Value]) -> Value:
-    total, counts = 0, [0]
-    for value in values:
-        assert isinstance(value, tuple)
-        total += value[0]
-        counts = list(value[1]) if counts == [0] else [a + b for a, b in zip(counts, value[1], strict=True)]
-    return total, tuple(counts)
+    totals, counts = zip(*values, strict=True)  # pairs, all of them
+    return sum(totals), tuple(map(sum, zip(*counts, strict=True)))
 
 
 # every partition sees a change of the stream, so the largest count is the number of changes
@@ -60,6 +56,7 @@ class Shown:
     metric: c.Metric
     labels: tuple[str, ...]
     parts: dict[Part, Value]
+    pattern: str | None = None  # the lines with %s for each value, made by who renders
     text: str | None = None
     exemplars: dict[int, Exemplar] = field(default_factory=dict)  # by bucket
     openmetrics: str | None = None  # the lines with exemplars, if there are any

@@ -245,7 +245,8 @@ class JetStreamSource:
         return made.num_pending or 0
 
     async def _count(self, client: Client, counting: Counting, batch: Batch) -> None:
-        poison = counting.apply(batch.messages, batch.last.arrived)
+        async with self._shop.turns.batch():
+            poison = counting.apply(batch.messages, batch.last.arrived)
         if poison:
             await self._park(client.jetstream(), counting.partition, poison)
         await counting.commit(batch.last.sequence, messages=len(batch.messages))

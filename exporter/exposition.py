@@ -74,17 +74,19 @@ def _format(wanted: _Wanted) -> Format | None:
 
 def render(view: View, form: Format) -> str:
     """All families of the exporter, those without a series too. The end mark of OpenMetrics is the caller's."""
-    parts: list[str] = []
+    return "".join(pieces(view, form))
+
+
+def pieces(view: View, form: Format) -> Iterator[str]:
+    """The text of each family; the same string as before if nothing in it changed."""
     openmetrics = form is Format.OPENMETRICS
-    heads = _OPENMETRICS_HEADS if openmetrics else _HEADS
     for name, family in view.families.items():
         text = family.openmetrics if openmetrics else family.text
-        parts += (heads[name], _render_family(view, family, openmetrics=openmetrics) if text is None else text)
-    return "".join(parts)
+        yield _render_family(view, name, family, openmetrics=openmetrics) if text is None else text
 
 
-def _render_family(view: View, family: Family, *, openmetrics: bool) -> str:
-    lines = []
+def _render_family(view: View, name: str, family: Family, *, openmetrics: bool) -> str:
+    lines = [(_OPENMETRICS_HEADS if openmetrics else _HEADS)[name]]
     for shown in family.values():
         text = shown.text or _render(view, shown)
         lines.append((openmetrics and shown.openmetrics) or text)

@@ -24,7 +24,7 @@ from jelmon.exporter.leases import Holding, Leases
 from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.singleton import UNPARTITIONED, Singleton
 from jelmon.exporter.sources.direct import new_client
-from jelmon.exporter.sources.pull import Batch, FlowError, Pull
+from jelmon.exporter.sources.pull import Batch, FlowError, Pull, slices
 from jelmon.exporter.sources.unpartitioned import Unpartitioned
 from jelmon.exporter.state.store import FencedError
 from jelmon.jetstream import NatsSettings
@@ -245,8 +245,10 @@ class JetStreamSource:
         return made.num_pending or 0
 
     async def _count(self, client: Client, counting: Counting, batch: Batch) -> None:
-        async with self._shop.turns.batch():
-            poison = counting.apply(batch.messages, batch.last.arrived)
+        poison: list[Poison] = []
+        for slice_of_it in slices(batch.messages):
+            async with self._shop.turns.batch():
+                poison += counting.apply(slice_of_it, batch.last.arrived)
         if poison:
             await self._park(client.jetstream(), counting.partition, poison)
         await counting.commit(batch.last.sequence, messages=len(batch.messages))

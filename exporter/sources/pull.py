@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from nats.aio.client import Client
@@ -22,6 +23,8 @@ EXPIRES_SECONDS = 5.0
 DEAF_SECONDS = 5.0
 """How much longer than a request lives the server may be silent."""
 MAX_BYTES = 8 * 1024 * 1024
+SLICE_BYTES = 64 * 1024
+"""How much is counted at a stretch: two milliseconds' work, during which nothing else is done."""
 _FULFILLED = (b"Batch Completed", b"Message Size Exceeds MaxBytes")
 """Ends of a request that are no trouble; the first is sent since NATS 2.12 when a request limits bytes."""
 
@@ -35,6 +38,18 @@ class Batch(NamedTuple):
 
     messages: list[Message]
     last: Origin
+
+
+def slices(messages: list[Message]) -> Iterator[list[Message]]:
+    """The messages in order, in parts of about `SLICE_BYTES`: one message may hold a hundred events."""
+    begin = size = 0
+    for end, message in enumerate(messages):
+        size += len(message[0])
+        if size > SLICE_BYTES:
+            yield messages[begin : end + 1]
+            begin, size = end + 1, 0
+    if begin < len(messages):
+        yield messages[begin:]
 
 
 class Pull:

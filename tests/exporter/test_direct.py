@@ -8,7 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from jelmon.exporter.sources.direct import DirectClient, new_client, trouble
-from jelmon.exporter.sources.pull import FlowError, Pull
+from jelmon.exporter.sources.pull import FlowError, Pull, slices
 
 REPLY = b"$JS.ACK.JELMORE.jelmon-3.%d.%d.%d.1767225600000000000.%d"
 
@@ -159,3 +159,13 @@ async def test_both_ways_deliver_the_same(own_nats_url: str, client: type[Client
     await publisher.close()
 
     assert seen == list(range(500))
+
+
+def test_a_batch_is_counted_in_slices_of_its_bytes() -> None:
+    small, large = [(b"x" * 300, b"s", b"%d" % number) for number in range(1000)], (b"x" * 100_000, b"s", b"large")
+    messages = [*small, large, large, *small[:3]]
+    found = list(slices(messages))
+
+    assert [message for part in found for message in part] == messages
+    assert [len(part) for part in found] == [219, 219, 219, 219, 125, 1, 3]
+    assert list(slices([])) == []

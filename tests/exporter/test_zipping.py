@@ -1,0 +1,47 @@
+"""Whatever the pieces are, and whichever of them were there before, the page comes out as it went in."""
+
+import gzip
+import subprocess
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jelmon.exporter import zipping
+from jelmon.exporter.zipping import Zipper
+
+pieces = st.lists(st.one_of(st.text(max_size=40), st.sampled_from(["", "a", "line\n" * 3000])), max_size=6)
+
+
+@given(st.lists(pieces, min_size=1, max_size=4))
+def test_every_version_of_a_page_can_be_unzipped(versions: list[list[str]]) -> None:
+    zipper = Zipper()
+    for version in versions:
+        assert gzip.decompress(zipper.zip(version)).decode() == "".join(version)
+
+
+def test_it_is_one_member_and_checked_by_gzip_itself() -> None:
+    page = Zipper().zip(["a" * 70_000, "", "b\n" * 10])
+    one = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert one.decompress(page) == b"a" * 70_000 + b"b\n" * 10
+    assert one.eof
+    assert one.unused_data == b""
+    subprocess.run(["gzip", "--test"], input=page, check=True)
+
+
+def test_only_what_changed_is_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    zipper, compressed = Zipper(), []
+    deflate = zipping._deflate
+
+    def noted(data: bytes) -> bytes:
+        compressed.append(data)
+        return deflate(data)
+
+    monkeypatch.setattr(zipping, "_deflate", noted)
+    zipper.zip(["same", "old"])
+    zipper.zip(["same", "new"])
+    zipper.zip(["same"])
+    zipper.zip(["same", "new"])
+
+    assert compressed == [b"same", b"old", b"new", b"new"]  # what was not in the last page is forgotten

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jelmon.errors import ConfigError, DefinitionError
-from jelmon.generators import checks, fingerprint, maintenance, policy, slos
+from jelmon.generators import baselines, checks, fingerprint, maintenance, policy, slos
 from jelmon.generators.definitions import Bundle
 from jelmon.generators.expressions import Known
 from jelmon.generators.loader import load
@@ -46,6 +46,7 @@ def compile_bundle(
     slos.expand(bundle)
     series = known_series()
     analyses = checks.check_signals(bundle, series, target)
+    baselines.expand(bundle, analyses)
     checks.check_alerts(bundle, series, root)
     checks.check_channels(bundle, target.alertmanager)
     policy.check_escalations(bundle)

@@ -196,6 +196,7 @@ class Slo:
     bad: str
     by: tuple[str, ...]
     minimum_events: float  # in the shortest long window; fewer say nothing
+    absent_seconds: float  # how long nothing may be counted while its source is up; 0: for ever
     escalation: str | None
     team: str | None
     dashboard: str | None

@@ -25,7 +25,7 @@ from jelmon.generators.definitions import (
 from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.generators.naming import IDENTIFIER, NAME, add
 from jelmon.generators.promql import Fault, Limits, analyse
-from jelmon.generators.series import known_series
+from jelmon.generators.series import FOREIGN, known_series
 from jelmon.generators.underline import underlined
 from jelmon.handwritten import Fields, read
 
@@ -202,6 +202,7 @@ def _read_slos(bundle: Bundle, fields: Fields) -> None:
             bad=entry.text("bad").strip(),
             by=tuple(label for label, _ in entry.texts("by")),
             minimum_events=entry.number("minimum_events", 20.0),
+            absent_seconds=entry.duration("absent_after", 0.0),
             escalation=entry.text("escalation", None),
             team=entry.text("team", None),
             dashboard=entry.choice("dashboard", DASHBOARD_UIDS, None),
@@ -215,6 +216,14 @@ def _read_slos(bundle: Bundle, fields: Fields) -> None:
             entry.at("period").refuse(
                 "the period is longer than what is kept", hint="raise retention in rules/bundle.yaml, and in Prometheus"
             )
+        if slo.absent_seconds and not 120 <= slo.absent_seconds <= 86400:
+            entry.at("absent_after").refuse("absent_after must be from 2 minutes to a day")
+            continue
+        if slo.absent_seconds and slo.valid.split("{")[0] in FOREIGN:
+            entry.at("absent_after").refuse(
+                "nobody knows which job should give these series", hint="absent_after is for metrics of the catalogue"
+            )
+            continue
         for field_name, text in (("valid", slo.valid), ("bad", slo.bad)):
             if not _SELECTOR.fullmatch(text):
                 entry.at(field_name).refuse(f"{text!r} is no counter", hint='write name or name{label="value"}')

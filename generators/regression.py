@@ -5,7 +5,7 @@ alert about it was pending or firing. That freezes the baseline while an inciden
 clean samples; then the alert ends by itself, which is why a signal without a baseline deserves an alert of its own.
 """
 
-from jelmon.generators.definitions import Direction, Regression
+from jelmon.generators.definitions import Direction, Regression, Settings
 from jelmon.generators.expressions import Expression, Known, duration, number, on
 
 _MAD_TO_SIGMA = 1.4826
@@ -16,17 +16,22 @@ def expression(condition: Regression, known: Known) -> Expression:
     """The series that are worse than usual, with the change as value."""
     record, labels = known.records[condition.signal], known.labels[condition.signal]
     keys = labels & {"pipeline", "stage"}
-    fresh = (
-        'time() - max(jelmore_analyzer_last_success_timestamp_seconds{analyzer="regression"})'
-        f" < {number(known.settings.analyzer_stale_seconds)}"
-    )
+    verdicts = fresh(known.settings)
     by_analyzer = _by_analyzer(condition, known, keys)
     by_history = _by_history(condition, known, record)
     text = (
-        f"(\n  {record} * 0 + {on(keys)} group_left () (\n{by_analyzer}\n  )\n  and on () ({fresh})\n"
-        f"or\n  (\n{by_history}\n  )\n  unless on () ({fresh})\n)"
+        f"(\n  {record} * 0 + {on(keys)} group_left () (\n{by_analyzer}\n  )\n  and on () ({verdicts})\n"
+        f"or\n  (\n{by_history}\n  )\n  unless on () ({verdicts})\n)"
     )
     return Expression(text, labels)
+
+
+def fresh(settings: Settings) -> str:
+    """PromQL that yields something while the analyzer's verdicts count."""
+    return (
+        'time() - max(jelmore_analyzer_last_success_timestamp_seconds{analyzer="regression"})'
+        f" < {number(settings.analyzer_stale_seconds)}"
+    )
 
 
 def _by_analyzer(condition: Regression, known: Known, keys: frozenset[str]) -> str:

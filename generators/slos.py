@@ -8,11 +8,12 @@ What happens in maintenance of the whole thing that is counted by (one pipeline,
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from jelmon.catalogue import BY_SERIES
 from jelmon.generators import maintenance
 from jelmon.generators.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
 from jelmon.generators.expressions import duration
@@ -47,6 +48,10 @@ class _Names:
 
     def events(self, seconds: float) -> str:
         return f"slo_{self.slo}_events_{duration(seconds)}"
+
+    @property
+    def series(self) -> str:
+        return f"slo_{self.slo}_series"
 
     @property
     def left(self) -> str:
@@ -141,6 +146,17 @@ def _signals(slo: Slo) -> Iterator[Signal]:
             f"sum_over_time(jelmore:{valid}[{duration(seconds)}]) / {_STEPS_PER_COUNT}",
             unit="events",
         )
+    if slo.absent_seconds:
+        yield replace(
+            signal(
+                names.series,
+                "Series that the objective is counted from, while their source can be scraped.",
+                f"count by (job) (max without (instance, pod) ({slo.valid}))\n"
+                f'or max by (job) (up{{job="{_source(slo)}"}} == 1) * 0',
+                unit="series",
+            ),
+            reads=(frozenset({"job"}), (metric, "up")),
+        )
     allowed = format(budget(slo), "f")
     period = f"jelmore:{names.ratio(slo.period_seconds)}"
     yield signal(names.left, "Share of the error budget that is left.", f"1 - {period} / {allowed}")
@@ -151,6 +167,12 @@ def _signals(slo: Slo) -> Iterator[Signal]:
         f"(jelmore:{names.left} > 0) * {allowed} * {slo.period_seconds:.0f} / (jelmore:{recent} > 0)",
         unit="seconds",
     )
+
+
+def _source(slo: Slo) -> str:
+    """The job that exposes what is counted; of a metric that is not in the catalogue, any job."""
+    metric = BY_SERIES.get(slo.valid.split("{")[0])
+    return metric.service.job if metric else ""
 
 
 def _guarded(slo: Slo) -> list[float]:
@@ -165,6 +187,8 @@ def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
         ("budget_burn_fast", PAGE, "critical", slo.escalation, "fast", "within days"),
         ("budget_burn_slow", TICKET, "warning", None, "slowly but steadily", "before the period ends"),
     )
+    if slo.absent_seconds:
+        yield _no_data(slo, bundle)
     for suffix, windows, severity, escalation, how, when in kinds:
         usable = [window for window in windows if window in windows_of(slo)]
         if not usable:
@@ -195,6 +219,32 @@ def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
             source=slo.fields.place.source.path,
             fields=slo.fields,
         )
+
+
+def _no_data(slo: Slo, bundle: Bundle) -> Alert:
+    """An objective that is counted from nothing is kept for ever, whatever happens."""
+    return Alert(
+        rule_id=f"{slo.name}_no_data",
+        summary=f"{slo.title}: nothing is counted",
+        description=(
+            "{{ $labels.job }} is scraped, but gives no series that the objective is counted from; it cannot be missed."
+        ),
+        condition=Compare(signal=_Names(slo.name).series, operator=Operator.EQ, threshold=0.0, fields=slo.fields),
+        unless=(),
+        duration_seconds=slo.absent_seconds,
+        keep_firing_seconds=0.0,
+        severity="warning",
+        team=slo.team or bundle.settings.team,
+        auto_actions=(),
+        channels=(),
+        escalation=None,
+        inhibited_by=(),
+        limit=None,
+        dashboard=slo.dashboard,
+        panel=None,
+        source=slo.fields.place.source.path,
+        fields=slo.fields,
+    )
 
 
 def _burning(slo: Slo, window: Window, guard: float) -> Combined:

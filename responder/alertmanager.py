@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from jelmon.errors import SourceError
+from jelmon.responder.silences import Silence, SilencedAlert, last_ends
 from jelmon.responder.webhook import in_utc
 
 TIMEOUT_SECONDS = 10.0
@@ -67,6 +68,22 @@ class Alertmanager:
             for alert in await self._request(url, "GET", path, decode):
                 found.setdefault(alert.fingerprint, []).append(in_utc(alert.starts_at))
         return found
+
+    async def silence_ends(self) -> dict[str, datetime]:
+        """When alerts that fire and are silenced lose their last silence, by name of the alert.
+
+        Raises:
+            SourceError: a member does not answer.
+        """
+        of_alerts = msgspec.json.Decoder(list[SilencedAlert]).decode
+        of_silences = msgspec.json.Decoder(list[Silence]).decode
+        alerts: list[SilencedAlert] = []
+        silences: list[Silence] = []
+        path = "/api/v2/alerts?active=false&silenced=true&inhibited=true&unprocessed=false"
+        for url in self._urls:
+            alerts += await self._request(url, "GET", path, of_alerts)
+            silences += await self._request(url, "GET", "/api/v2/silences", of_silences)
+        return last_ends(alerts, silences)
 
     async def tell(
         self, labels: dict[str, str], annotations: dict[str, str], *, starts: datetime, ends: datetime

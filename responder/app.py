@@ -25,6 +25,7 @@ from jelmon.responder.history import open_history
 from jelmon.responder.journal import Journal
 from jelmon.responder.mail import Mailer
 from jelmon.responder.settings import ResponderSettings
+from jelmon.responder.silences import SilenceGauges
 from jelmon.responder.webhook import MAX_PAYLOAD_BYTES, WebhookError, parse
 from jelmon.settings import parse_duration
 from jelmon.web import Check, Link, Server, WebConfig, landing_page, page
@@ -60,6 +61,7 @@ class Responder:
             on_notices=self._mailer.wake if self._mailer else lambda: None,
         )
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
+        self._silences = SilenceGauges(self._instruments)
         self._alertmanager_check = Check(True, "not asked yet", needed=False)
         self._drilling = asyncio.Lock()
         config = WebConfig.load(settings.web_config) if settings.web_config else None
@@ -127,6 +129,7 @@ class Responder:
         try:
             age = polled_at - await self._alertmanager.started_at()
             active = await self._alertmanager.active()
+            self._silences.show(await self._alertmanager.silence_ends())
         except JelmonError as error:
             if self._alertmanager_check.detail != "does not answer":
                 logger.warning("Alertmanager does not answer", extra={"error": error.message})

@@ -757,6 +757,13 @@ STORE_SUCCESS = Gauge(
     name="jelmore_store_last_success_timestamp_seconds",
     help="When samples were last written.",
     unit="seconds",
+SILENCE_END = Gauge(
+    name="jelmore_silence_end_timestamp_seconds",
+    help="When an alert of this name that still fires loses its last silence; the first one of several.",
+    unit="seconds",
+    labels=("alert",),
+    service=Service.RESPONDER,
+)
     service=Service.STORE,
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from jelmon.errors import SourceError
 from jelmon.responder.alertmanager import Alertmanager
@@ -66,17 +67,31 @@ class Person:
         async with self._http.post(f"{self._alertmanager}/api/v2/alerts", json=[alert]) as response:
             assert response.status == 200
 
-    async def silence(self) -> None:
+    async def silence(self, *, hours: float = 1) -> datetime:
+        """Silence the alert; gives the end."""
         now = datetime.now(UTC)
+        ends = now + timedelta(hours=hours)
         body = {
             "matchers": [{"name": "alertname", "value": "PipelineStalled", "isRegex": False}],
             "startsAt": now.isoformat(),
-            "endsAt": (now + timedelta(hours=1)).isoformat(),
+            "endsAt": ends.isoformat(),
             "createdBy": "test",
             "comment": "test",
         }
         async with self._http.post(f"{self._alertmanager}/api/v2/silences", json=body) as response:
             assert response.status == 200
+        return ends
+
+    async def silence_ends(self) -> dict[str, float]:
+        """What the responder shows of silences, by alert."""
+        async with self._http.get(f"{self._responder.server.url}/metrics") as response:
+            text = await response.text()
+        return {
+            sample.labels["alert"]: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "jelmore_silence_end_timestamp_seconds"
+        }
 
     async def rows(self, query: str = "") -> list[dict[str, Any]]:
         async with self._http.get(f"{self._responder.server.url}/api/v1/alerts?{query}") as response:
@@ -102,6 +117,35 @@ async def test_an_alert_from_start_to_end(
     assert (row["alertname"], row["closed_by"], row["receiver"]) == ("PipelineStalled", "resolved", "responder")
     assert 0 <= row["duration_seconds"] < DEADLINE_SECONDS * 2
     assert len(await person.rows()) == 1
+
+
+async def test_the_end_of_the_last_silence_of_a_firing_alert_is_shown(
+    settings: ResponderSettings, alertmanager: str, start: Start, http: aiohttp.ClientSession
+) -> None:
+    """Alerts that nobody silenced, silences without an alert, and alerts that are over have none."""
+    responder = await start(settings)
+    person = Person(http, alertmanager, responder)
+    await person.silence()
+    await responder.reconcile()
+    assert await person.silence_ends() == {}
+
+    await person.fire()
+    await person.fire(alertname="Other")
+
+    async def shown_until(end: datetime) -> bool:
+        await responder.reconcile()
+        found = await person.silence_ends()
+        return found.keys() == {"PipelineStalled"} and abs(found["PipelineStalled"] - end.timestamp()) < 1
+
+    last = await person.silence(hours=2)
+    await until(lambda: shown_until(last))
+    await person.fire(ends=datetime.now(UTC))
+
+    async def gone() -> bool:
+        await responder.reconcile()
+        return await person.silence_ends() == {}
+
+    await until(gone)
 
 
 async def test_an_alert_that_ends_while_silenced_is_closed(

@@ -13,9 +13,10 @@ from jelmon.analyzers.health import HealthBoard, HealthSettings
 from jelmon.analyzers.health import settings_file as health_file
 from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.resources import Resources
-from jelmon.analyzers.suggestions import table
+from jelmon.analyzers.suggestions import drivers, table
 from jelmon.analyzers.suggestions.desk import Desk
 from jelmon.analyzers.suggestions.keeper import Keeper, open_keeper
+from jelmon.analyzers.suggestions.regressions import Regressions
 from jelmon.errors import ConfigError
 from jelmon.jetstream import NatsSettings
 from jelmon.registry import Instruments
@@ -80,16 +81,6 @@ class PipelineAnalyzers:
         self._keeper: Keeper | None = (
             open_keeper(settings.recommendations_url) if settings.recommendations_url else None
         )
-        self.desk = Desk(
-            watch,
-            instruments,
-            table.load(settings.strategies_file),
-            window_seconds=settings.bottleneck.window_seconds,
-            keeper=self._keeper,
-        )
-        self.bottleneck.takers.append(self.desk.take)
-        self.bottleneck.on_cycle.append(self.desk.cycle)
-        self.bottleneck.on_silence.append(self.desk.silence)
         self._resources = (
             Resources(settings.prometheus_url, interval_seconds=settings.bottleneck.interval_seconds)
             if settings.prometheus_url
@@ -102,6 +93,18 @@ class PipelineAnalyzers:
             instruments, usage=watch.usage, leads=lambda: self._lease.held and self.bottleneck.connected
         )
         self.bottleneck.takers.append(self._attribution.take)
+        self._regressions = Regressions(instruments, settings.prometheus_url)
+        self.desk = Desk(
+            watch,
+            instruments,
+            table.load(settings.strategies_file),
+            window_seconds=settings.bottleneck.window_seconds,
+            keeper=self._keeper,
+            others=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.found)),
+        )
+        self.bottleneck.takers.append(self.desk.take)
+        self.bottleneck.on_cycle.append(self.desk.cycle)
+        self.bottleneck.on_silence.append(self.desk.silence)
         self.health: HealthBoard | None = None
         if health:
             self.health = HealthBoard(
@@ -131,5 +134,6 @@ class PipelineAnalyzers:
             group.create_task(self.bottleneck.run())
             group.create_task(self.desk.run())
             group.create_task(self._attribution.run())
+            group.create_task(self._regressions.run())
             if self._resources is not None:
                 group.create_task(self._resources.run())

@@ -34,6 +34,8 @@ class AttributionBoard:
         self._leads = leads
         self._every_seconds = every_seconds
         self._cards: dict[str, CardCauses] = {}
+        self.found: Mapping[str, Attribution] = {}
+        """What was found last, by pipeline."""
 
     def take(self, event: Event) -> None:
         """One event of any pipeline."""
@@ -58,6 +60,7 @@ class AttributionBoard:
 
     def export(self, found: Mapping[str, Attribution]) -> None:
         """Set the gauges; where nothing can be said, say so in the count of skips, and nothing else."""
+        self.found = found
         for pipeline, one in found.items():
             if one.reason:
                 self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=one.reason.replace(" ", "_"))

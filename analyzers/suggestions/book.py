@@ -28,6 +28,8 @@ class Suggestion:
     expected_seconds: float | None
     severity: float | None
     fitted_at: float
+    about: str = ""
+    """The signal that got worse, or the driver of slow cards."""
     closed_at: float | None = None
     applied_at: float | None = None
     before_seconds: float | None = None
@@ -35,7 +37,8 @@ class Suggestion:
 
     @property
     def id(self) -> str:
-        return f"{self.pipeline}/{self.stage}/{self.strategy}/{self.opened_at:.0f}"
+        about = f"/{self.about}" if self.about else ""
+        return f"{self.pipeline}/{self.stage}/{self.strategy}{about}/{self.opened_at:.0f}"
 
 
 class Book:
@@ -53,7 +56,7 @@ class Book:
         self._gain = gain
         self._flow_time = flow_time
         self._settle_seconds = settle_seconds
-        self._open: dict[tuple[str, str, str], Suggestion] = {}
+        self._open: dict[tuple[str, str, str, str], Suggestion] = {}
         self._settling: list[Suggestion] = []
         self._workers: dict[tuple[str, str], int] = {}
 
@@ -69,7 +72,7 @@ class Book:
             for strategy in self._strategies:
                 if not strategy.fits(finding):
                     continue
-                key = (finding.pipeline, finding.stage, strategy.name)
+                key = (finding.pipeline, finding.stage, strategy.name, finding.about)
                 known = self._open.get(key)
                 if known is not None:
                     self._open[key] = replace(known, fitted_at=now)
@@ -77,6 +80,7 @@ class Book:
                 opened = Suggestion(
                     pipeline=finding.pipeline,
                     stage=finding.stage,
+                    about=finding.about,
                     strategy=strategy.name,
                     advice=strategy.advise(finding),
                     action=strategy.action,

@@ -1,8 +1,9 @@
-"""From verdicts to suggestions: gathers findings after each cycle, counts what stands open, and has it written down."""
+"""From findings to suggestions: gathers them after each cycle, exports what stands and what came of it, keeps both."""
 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 from jelmon import catalogue as c
 from jelmon.analyzers.bottleneck.levers import Lever, gain_of
@@ -11,6 +12,7 @@ from jelmon.analyzers.bottleneck.watch import Watch
 from jelmon.analyzers.exports import Exports
 from jelmon.analyzers.suggestions.book import Book, Suggestion
 from jelmon.analyzers.suggestions.keeper import Keeper
+from jelmon.analyzers.suggestions.results import Results
 from jelmon.analyzers.suggestions.table import Finding, Strategy
 from jelmon.errors import SourceError
 from jelmon.events import Event
@@ -23,7 +25,7 @@ _RETRY_SECONDS = 5.0
 
 
 class Desk:
-    """Reads the verdicts of a `Watch`, and findings of other analyzers that are handed in."""
+    """Reads the verdicts of a `Watch`, and what ``others`` (functions) find: regressions, drivers of slow cards."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Desk:
         *,
         window_seconds: float,
         keeper: Keeper | None = None,
+        others: Sequence[Callable[[], Iterable[Finding]]] = (),
     ) -> None:
         self._watch = watch
         self._exports = Exports(instruments)
@@ -43,8 +46,8 @@ class Desk:
         self.trouble = ""
         """Why the last write failed; empty when it did not."""
         self.book = Book(strategies, gain=self._gain, flow_time=self._flow_time, settle_seconds=window_seconds)
-        self.others: list[Finding] = []
-        """Findings of other analyzers, such as regressions; whoever finds them replaces the list."""
+        self._others = others
+        self._results = Results()
 
     def take(self, event: Event) -> None:
         """An event that may tell that a suggestion was applied."""
@@ -52,13 +55,18 @@ class Desk:
 
     def cycle(self, now: float) -> None:
         """Look at the newest verdicts."""
-        changed = self.book.see([*self._findings(now), *self.others], now)
+        changed = self.book.see([*self._findings(now), *(one for find in self._others for one in find())], now)
         for one in changed:
             if one.opened_at == now:
                 logger.info("a suggestion", extra={"pipeline": one.pipeline, "stage": one.stage, "advice": one.advice})
         self._write_later(changed)
         for (pipeline, strategy), count in Counter((one.pipeline, one.strategy) for one in self.book.open).items():
             self._exports.set(c.SUGGESTIONS, count, pipeline=pipeline, strategy=strategy)
+        for one in self.book.open:
+            labels = {"pipeline": one.pipeline, "stage": one.stage, "strategy": one.strategy}
+            self._exports.set(c.SUGGESTION_GAIN, one.expected_seconds, **labels)
+        self._results.add(changed)
+        self._results.export(self._exports, now)
         self._exports.end()
 
     def silence(self) -> None:
@@ -66,7 +74,13 @@ class Desk:
         self._exports.end()
 
     async def run(self) -> None:
-        """Write what changes, until cancelled; what cannot be written now is tried again."""
+        """Read what came of earlier suggestions, then write what changes, until cancelled; failures are tried again."""
+        while self._keeper is not None:
+            try:
+                self._results.add(await self._keeper.measured())
+                break
+            except SourceError as error:
+                await self._wait_after(error)
         while self._keeper is not None:
             await self._wake.wait()
             self._wake.clear()
@@ -76,11 +90,14 @@ class Desk:
                 del self._unwritten[: len(batch)]
                 self.trouble = ""
             except SourceError as error:
-                if not self.trouble:
-                    logger.error("%s; trying again", error)
-                self.trouble = error.message
-                await asyncio.sleep(_RETRY_SECONDS)
+                await self._wait_after(error)
                 self._wake.set()
+
+    async def _wait_after(self, error: SourceError) -> None:
+        if not self.trouble:
+            logger.error("%s; trying again", error)
+        self.trouble = error.message
+        await asyncio.sleep(_RETRY_SECONDS)
 
     def _write_later(self, changed: list[Suggestion]) -> None:
         if changed and self._keeper is not None:

@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 import importlib.util
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from jelmon.analyzers.suggestions.book import Suggestion
+from jelmon.analyzers.suggestions.results import KEPT_SECONDS, Measured
 from jelmon.errors import ConfigError, SourceError
 
 COLUMNS = (
@@ -47,6 +49,13 @@ class Keeper(Protocol):
             SourceError: the database does not take them; try again later.
         """
 
+    async def measured(self) -> list[Measured]:
+        """Those that were applied lately, and what came of them.
+
+        Raises:
+            SourceError: the database does not answer; try again later.
+        """
+
     async def read(self) -> list[dict[str, Any]]:
         """All of them, newest first."""
 
@@ -66,7 +75,7 @@ def open_keeper(url: str) -> Keeper:
             )
         return _Postgres(url)
     raise ConfigError(
-        "--suggestions.url: not the address of a database",
+        "--recommendations.url: not the address of a database",
         hint="write sqlite:///path/to/file or postgresql://user@host/database",
     )
 
@@ -86,6 +95,14 @@ def _upsert(name: str, mark: str) -> str:
     return f"INSERT INTO {name} ({', '.join(COLUMNS)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
 
 
+def _select_measured(name: str, applied_at: str) -> str:
+    columns = f"id, pipeline, strategy, {applied_at}, before_seconds, after_seconds"
+    return (
+        f"SELECT {columns} FROM {name} WHERE before_seconds IS NOT NULL AND after_seconds IS NOT NULL "
+        f"AND {applied_at} > %s"
+    )
+
+
 def _row(one: Suggestion) -> list[Any]:
     return [getattr(one, column) for column in COLUMNS]
 
@@ -96,6 +113,9 @@ class _Sqlite:
 
     async def keep(self, suggestions: Iterable[Suggestion]) -> None:
         await asyncio.to_thread(self._keep, [_row(one) for one in suggestions])
+
+    async def measured(self) -> list[Measured]:
+        return await asyncio.to_thread(self._measured)
 
     async def read(self) -> list[dict[str, Any]]:
         return await asyncio.to_thread(self._read)
@@ -111,6 +131,14 @@ class _Sqlite:
                 connection.executemany(_upsert("recommendations", "?"), rows)
         except sqlite3.Error as error:
             raise SourceError(f"{self._path}: cannot write recommendations: {error}") from error
+
+    def _measured(self) -> list[Measured]:
+        query = _select_measured("recommendations", "applied_at").replace("%s", "?")
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                return [Measured(*row) for row in connection.execute(query, (time.time() - KEPT_SECONDS,))]
+        except sqlite3.Error as error:
+            raise SourceError(f"{self._path}: cannot read recommendations: {error}") from error
 
     def _read(self) -> list[dict[str, Any]]:
         with contextlib.closing(self._connect()) as connection:
@@ -128,6 +156,9 @@ class _Postgres:
 
     async def keep(self, suggestions: Iterable[Suggestion]) -> None:
         await asyncio.to_thread(self._keep, [_row(one) for one in suggestions])
+
+    async def measured(self) -> list[Measured]:
+        return await asyncio.to_thread(self._measured)
 
     async def read(self) -> list[dict[str, Any]]:
         return await asyncio.to_thread(self._read)
@@ -156,6 +187,16 @@ class _Postgres:
                 cursor.executemany(_upsert("jelmore.recommendations", "%s"), told)
         except psycopg.Error as error:
             raise SourceError(f"PostgreSQL does not take recommendations: {error}") from error
+
+    def _measured(self) -> list[Measured]:
+        import psycopg
+
+        query = _select_measured("jelmore.recommendations", "extract(epoch FROM applied_at)::float8")
+        try:
+            with self._connect() as connection:
+                return [Measured(*row) for row in connection.execute(query, (time.time() - KEPT_SECONDS,))]
+        except psycopg.Error as error:
+            raise SourceError(f"PostgreSQL does not give recommendations: {error}") from error
 
     def _read(self) -> list[dict[str, Any]]:
         with self._connect() as connection:

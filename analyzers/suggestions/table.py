@@ -1,7 +1,7 @@
 """The table of strategies: hand-written YAML, read with the place of every fault."""
 
 import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,15 +12,28 @@ from jelmon.errors import DefinitionError, Problem
 from jelmon.handwritten import Fields
 
 DEFAULT = Path(__file__).with_name("strategies.yaml")
-KINDS = ("bottleneck", "regression")
+KINDS = ("bottleneck", "regression", "driver")
+REGRESSION_STATES = ("early_warning", "severe")
+DRIVER_CAUSES = ("wait", "run", "retries", "tests", "host")
 ACTIONS = ("scale_up", "enable_throttling", "restart_pipeline", "check_dependencies")
-WORDS = frozenset({"stage", "pipeline", "severity", "utilisation", "workers", "waiting", "impact", "signal", "change"})
-_AT_LEAST = ("severity", "utilisation", "contention", "cascade", "change")
+WORDS = frozenset(
+    {
+        *("stage", "pipeline", "where", "severity", "utilisation", "workers", "waiting", "impact"),
+        *("signal", "moved", "change", "driver", "share"),
+    }
+)
+_AT_LEAST = ("severity", "utilisation", "contention", "cascade", "change", "share")
+_STATES = {"bottleneck": tuple(state.value for state in State), "regression": REGRESSION_STATES, "driver": ()}
+_CAUSES = {"bottleneck": tuple(cause.value for cause in Cause), "regression": (), "driver": DRIVER_CAUSES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What an analyzer found: a bottleneck or a regression, with the figures that strategies ask for."""
+    """What an analyzer found, with the figures that strategies ask for: a bottleneck, a regression, or a driver.
+
+    A driver is what makes slow cards slow. ``about`` is the signal of a regression or the name of a driver, ``state``
+    of a regression one of `REGRESSION_STATES`, ``cause`` of a driver one of `DRIVER_CAUSES`.
+    """
 
     kind: str
     pipeline: str
@@ -28,8 +41,9 @@ class Finding:
     state: str = ""
     cause: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """``severity``, ``utilisation``, ``contention``, ``cascade``, ``change``, ``waiting``, ``workers``, ``impact``."""
-    signal: str = ""
+    """``severity``, ``utilisation``, ``contention``, ``cascade``, ``waiting``, ``workers``, ``impact`` of a stage;
+    ``change`` of a signal, below 0 where it fell; ``share`` of a driver."""
+    about: str = ""
     has_room_limit: bool = False
 
 
@@ -43,6 +57,7 @@ class Strategy:
     at_least: Mapping[str, float]
     states: frozenset[str]
     causes: frozenset[str]
+    signals: frozenset[str]
     needs_room_limit: bool
     expects: Lever | None
     action: str | None
@@ -53,8 +68,11 @@ class Strategy:
             finding.kind == self.kind
             and (not self.states or finding.state in self.states)
             and (not self.causes or finding.cause in self.causes)
+            and (not self.signals or finding.about in self.signals)
             and (not self.needs_room_limit or finding.has_room_limit)
-            and all(finding.figures.get(name, float("-inf")) >= least for name, least in self.at_least.items())
+            and all(
+                name in finding.figures and abs(finding.figures[name]) >= least for name, least in self.at_least.items()
+            )
         )
 
     def advise(self, finding: Finding) -> str:
@@ -62,7 +80,7 @@ class Strategy:
         figures = finding.figures
 
         def share(name: str) -> str:
-            return f"{figures[name]:.0%}" if name in figures else "an unknown share"
+            return f"{abs(figures[name]):.0%}" if name in figures else "an unknown share"
 
         def number(name: str) -> str:
             return f"{figures[name]:.0f}" if name in figures else "some"
@@ -70,13 +88,17 @@ class Strategy:
         return self.advice.format(
             stage=finding.stage,
             pipeline=finding.pipeline,
-            signal=finding.signal,
+            where=f"{finding.pipeline} / {finding.stage}" if finding.stage else finding.pipeline,
+            signal=finding.about,
+            driver=finding.about,
             severity=number("severity"),
             utilisation=share("utilisation"),
             workers=number("workers"),
             waiting=number("waiting"),
             impact=number("impact"),
+            moved="fell" if figures.get("change", 0.0) < 0 else "rose",
             change=share("change"),
+            share=share("share"),
         )
 
 
@@ -103,12 +125,14 @@ def _strategy(name: str, fields: Fields) -> Strategy:
     at_least: dict[str, float] = {}
     states: list[str] = []
     causes: list[str] = []
+    signals: list[str] = []
     needs_room = False
     if when is not None:
         written = {one: when.number(one, None) for one in _AT_LEAST}
         at_least = {one: value for one, value in written.items() if value is not None}
-        states = _words(when, "state", {state.value for state in State})
-        causes = _words(when, "cause", {cause.value for cause in Cause})
+        states = _words(when, "state", _STATES.get(kind, ()))
+        causes = _words(when, "cause", _CAUSES.get(kind, ()))
+        signals = [word for word, _ in when.texts("signal")]
         needs_room = when.flag("room", False)
         when.done("when")
     advice = fields.text("advice")
@@ -123,13 +147,14 @@ def _strategy(name: str, fields: Fields) -> Strategy:
         at_least=at_least,
         states=frozenset(states),
         causes=frozenset(causes),
+        signals=frozenset(signals),
         needs_room_limit=needs_room,
         expects=Lever(expects) if expects is not None else None,
         action=action,
     )
 
 
-def _words(fields: Fields, name: str, known: set[str]) -> list[str]:
+def _words(fields: Fields, name: str, known: Collection[str]) -> list[str]:
     words = []
     for word, place in fields.texts(name):
         if word not in known:

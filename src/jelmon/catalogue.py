@@ -622,6 +622,27 @@ SUGGESTIONS = Gauge(
     labels=("pipeline", "strategy"),
     service=Service.ANALYZER,
 )
+SUGGESTION_GAIN = Gauge(
+    name="jelmore_suggestions_gain_seconds",
+    help="Time a card would save if the open suggestion were followed.",
+    unit="seconds",
+    labels=("pipeline", "stage", "strategy"),
+    service=Service.ANALYZER,
+)
+SUGGESTIONS_APPLIED = Gauge(
+    name="jelmore_suggestions_applied",
+    help="Suggestions applied in the last 30 days, by what came of them.",
+    labels=("pipeline", "strategy", "result"),
+    closed={"result": ("better", "same", "worse")},
+    service=Service.ANALYZER,
+)
+SUGGESTIONS_SAVED = Gauge(
+    name="jelmore_suggestions_saved_seconds",
+    help="Mean time a card saved after suggestions of the last 30 days were applied; below 0 it lost time.",
+    unit="seconds",
+    labels=("pipeline", "strategy"),
+    service=Service.ANALYZER,
+)
 ANALYZER_CYCLE = Histogram(
     name="jelmore_analyzer_cycle_seconds",
     help="Time that a cycle took.",
@@ -736,6 +757,13 @@ RULES_FINGERPRINT = Gauge(
     help="Which rules the compiler rendered, as the responder was told; Prometheus records its own.",
     service=Service.RESPONDER,
 )
+SILENCE_END = Gauge(
+    name="jelmore_silence_end_timestamp_seconds",
+    help="When an alert of this name that still fires loses its last silence; the first one of several.",
+    unit="seconds",
+    labels=("alert",),
+    service=Service.RESPONDER,
+)
 
 # --- store ---
 STORE_SAMPLES = Counter(
@@ -757,13 +785,6 @@ STORE_SUCCESS = Gauge(
     name="jelmore_store_last_success_timestamp_seconds",
     help="When samples were last written.",
     unit="seconds",
-SILENCE_END = Gauge(
-    name="jelmore_silence_end_timestamp_seconds",
-    help="When an alert of this name that still fires loses its last silence; the first one of several.",
-    unit="seconds",
-    labels=("alert",),
-    service=Service.RESPONDER,
-)
     service=Service.STORE,
 )
 

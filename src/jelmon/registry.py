@@ -40,6 +40,11 @@ class Instruments:
         """Count an observation."""
         self._child(metric, labels).observe(value)
 
+    def values(self, metric: Gauge, /) -> dict[tuple[str, ...], float]:
+        """The series of a gauge: values of its labels, in their order, and what each stands at."""
+        (family,) = self._live[metric.name].collect()
+        return {tuple(sample.labels[name] for name in metric.labels): sample.value for sample in family.samples}
+
     def forget(self, metric: Metric, /, **labels: str) -> None:
         """Drop one series, for a thing that is no longer there."""
         self._live[metric.name].remove(*(labels[name] for name in metric.labels))

@@ -199,8 +199,14 @@ async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypat
     folder = tmp_path / "later"
     keeper = open_keeper(f"sqlite:///{folder / 'r.db'}")
     instruments = Instruments(Service.ANALYZER)
-    desk = Desk(Watch(instruments, window_seconds=900), instruments, load(), window_seconds=900, keeper=keeper)
-    desk.others = [BOTTLENECK]
+    desk = Desk(
+        Watch(instruments, window_seconds=900),
+        instruments,
+        load(),
+        window_seconds=900,
+        keeper=keeper,
+        others=[lambda: [BOTTLENECK]],
+    )
     desk.cycle(1.0)
     task = asyncio.create_task(desk.run())
     while not desk.trouble:

@@ -38,6 +38,7 @@ def test_each_strategy_fits_something_and_advises_it() -> None:
             stage="s",
             state=next(iter(strategy.states), "steady"),
             cause=next(iter(strategy.causes), "none"),
+            about=next(iter(strategy.signals), ""),
             figures=dict(strategy.at_least),
             has_room_limit=True,
         )

@@ -11,6 +11,8 @@ from jelmon.exporter.app import Exporter
 from jelmon.exporter.dry_run import dry_run
 from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.settings import DEFAULT_ADDRESS, ExporterSettings
+from jelmon.exporter.state.disk import check_path
+from jelmon.exporter.state.memory import MemoryStore
 from jelmon.exporter.view import View
 from jelmon.jetstream import add_nats_arguments
 from jelmon.settings import ListenAddress, parse_duration
@@ -127,7 +129,9 @@ def _dry_run(path: Path, settings: ExporterSettings) -> int:
 
 
 async def _check(settings: ExporterSettings) -> int:
-    exporter = Exporter(settings)
+    if settings.state_path is not None:
+        check_path(settings.state_path)
+    exporter = Exporter(settings, store=MemoryStore())  # a check makes no file, and needs no server
     await exporter.store.close()
     for line in exporter.notes():
         sys.stdout.write(f"{line}\n")

@@ -6,6 +6,7 @@ again from it is forced (``sole``).
 """
 
 import asyncio
+import os
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -20,6 +21,17 @@ from jelmon.exporter.state.store import Claim, FellBackError, FencedError, Seen,
 
 R = TypeVar("R")
 
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "another exporter has it open: each needs a file of its own, or --redis.url",
+    sqlite3.SQLITE_CANTOPEN: "it must be a file, in a folder that the exporter may write",
+    sqlite3.SQLITE_READONLY: "the exporter needs the right to write the file and its folder",
+    sqlite3.SQLITE_FULL: "the disk is full: make room",
+    sqlite3.SQLITE_NOTADB: "that file is somebody else's: name another one",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: move it away, and what the stream still has is counted again",
+    sqlite3.SQLITE_IOERR: "the disk does not do what it should: look into the system's log",
+}
+"""What helps, by SQLite's primary result code."""
+
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS partitions (
@@ -32,6 +44,27 @@ CREATE TABLE IF NOT EXISTS kept (
 CREATE TABLE IF NOT EXISTS ids (number INTEGER PRIMARY KEY, partition INTEGER NOT NULL, batch BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS ids_by_partition ON ids (partition, number);
 """
+
+
+def _hint(error: OSError | sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)  # an OSError: of its folder
+    return _HINTS.get(code & 0xFF, "")
+
+
+def check_path(path: Path) -> None:
+    """Look whether a state file can be there, without making anything.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if path.is_dir():
+        raise ConfigError(f"--state.path: {path} is a folder", hint=f"name a file in it: {path / 'state.db'}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ConfigError(f"--state.path: {folder} is no folder, so there is no {path}", hint="name another file")
+    for found in (path, folder):
+        if found.exists() and not os.access(found, os.W_OK):
+            raise ConfigError(f"--state.path: no right to write {found}", hint=_HINTS[sqlite3.SQLITE_READONLY])
 
 
 class DiskStore:
@@ -50,6 +83,7 @@ class DiskStore:
         # one thread, so that transactions never mix; SQLite waits for the disk, which the event loop must not
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         try:
+            check_path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -57,12 +91,13 @@ class DiskStore:
             self._database.execute(f"PRAGMA synchronous = {'FULL' if sole else 'NORMAL'}")
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("COMMIT")
+        except ConfigError:
+            self._thread.shutdown()
+            raise
         except (OSError, sqlite3.Error) as error:
             self._thread.shutdown()
-            raise ConfigError(
-                f"--state.path: cannot use {path}: {error}",
-                hint="another exporter may have it open; replicas need --redis.url instead",
-            ) from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"--state.path: cannot use {path}: {reason}", hint=_hint(error)) from error
 
     async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
         return [] if leaving else [replica]
@@ -171,13 +206,12 @@ class DiskStore:
                 try:
                     result = work()
                 except BaseException:
-                    self._database.execute("ROLLBACK")
+                    if self._database.in_transaction:  # a full disk ends it
+                        self._database.execute("ROLLBACK")
                     raise
                 self._database.execute("COMMIT")
             except sqlite3.Error as error:
-                raise StoreUnavailableError(
-                    f"the state file cannot be written: {error}", hint="is the disk full?"
-                ) from error
+                raise StoreUnavailableError(f"the state file cannot be written: {error}", hint=_hint(error)) from error
             return result
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)

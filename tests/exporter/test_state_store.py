@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.errors import ConfigError
 from jelmon.events import PipelineDeclaredData
 from jelmon.exporter.state.cells import Key, Value
 from jelmon.exporter.state.disk import DiskStore
@@ -232,14 +231,6 @@ async def test_a_reader_is_given_changes_only(redis_url: str) -> None:
 
     assert found[2]
     await store.close()
-
-
-async def test_a_state_file_has_one_exporter(tmp_path: Path) -> None:
-    store = DiskStore(tmp_path / "state")
-    with pytest.raises(ConfigError, match="another exporter may have it open"):
-        DiskStore(tmp_path / "state")
-    await store.close()
-    await DiskStore(tmp_path / "state").close()
 
 
 async def test_what_readers_are_told_does_not_grow_with_series_that_are_gone(redis_url: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_type_hints
 
 import jsonschema
 import msgspec
@@ -134,6 +134,42 @@ def test_arbitrary_data_is_refused_and_never_crashes(data: Any) -> None:
         events.parse(json.dumps(payload).encode())
 
 
+@pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1f", "\x7f", "\x85", "\x9f", "\u2028", "\u2029"])
+@pytest.mark.parametrize("escaped", [True, False], ids=["escaped", "as it is"])
+def test_a_control_character_in_a_name_is_refused_with_its_place(character: str, escaped: bool) -> None:
+    """Names become labels; whichever way the producer's JSON writes them, alone and in a batch."""
+    stages = [{"stage": "a"}, {"stage": f"b{character}"}]
+    event = {**json.loads(wire()), "type": "jelmore.pipeline.declared", "data": {"pipeline": "p", "stages": stages}}
+    payload = json.dumps(event, ensure_ascii=escaped).encode()
+
+    with pytest.raises(EventError) as caught:
+        events.parse(payload)
+
+    assert caught.value.reason is Rejection.INVALID
+    assert caught.value.message == (
+        f"jelmore.pipeline.declared: Control character {character!r} - at `$.data.stages[1].stage`"
+    )
+    with pytest.raises(EventError):
+        events.parse_batch(b"[%b,%b]" % (wire(), payload))
+
+
+@pytest.mark.parametrize("kind", events.EVENT_TYPES.values(), ids=lambda kind: kind.__name__)
+def test_every_name_of_every_type_is_looked_at(kind: type[events.Event]) -> None:
+    """Texts of 1 to 128 characters are names."""
+    data = get_type_hints(kind)["data"]
+    texts = {
+        name
+        for definition in msgspec.json.schema(data)["$defs"].values()
+        for name, spec in definition.get("properties", {}).items()
+        if any(choice.get("maxLength") == 128 and choice.get("minLength") for choice in [spec, *spec.get("anyOf", ())])
+    }
+    found: set[str] = set()
+    for field, inner in events._name_fields(data).items():
+        found |= {field} if inner is None else set(inner)
+
+    assert found == texts
+
+
 def test_a_single_event_is_a_batch_of_one() -> None:
     payload = events.encode(FINISHED)
 
@@ -174,8 +210,10 @@ SCHEMA = jsonschema.Draft202012Validator(events.json_schema())
         (wire(specversion="0.3"), False),
         (wire(type="jelmore.card.nonsense"), False),
         (wire(data={"pipeline": "p" * 129, "stage": "s", "outcome": "success"}), False),
+        (wire(data={"pipeline": "p", "stage": "s\n", "outcome": "success"}), False),
+        (wire(data={"pipeline": "pâ", "stage": 's € \\ "', "outcome": "success", "reason": "a\nb"}), True),
     ],
-    ids=["good", "no subject", "wrong version", "unknown type", "long name"],
+    ids=["good", "no subject", "wrong version", "unknown type", "long name", "control character", "other characters"],
 )
 def test_schema_and_decoder_agree(payload: bytes, valid: bool) -> None:
     try:

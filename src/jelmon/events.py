@@ -7,14 +7,16 @@ a newer producer can talk to an older consumer.
 """
 
 import difflib
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
 from jelmon.errors import EventError, Rejection
 
@@ -24,8 +26,10 @@ MAX_BATCH_EVENTS = 100
 # --- field types: the limits stand here once, for the decoder, the JSON Schema and the documents ---
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
-Name = Annotated[str, Meta(min_length=1, max_length=128)]
-"""A name that may become a label value."""
+CONTROL = re.compile("[\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]")
+Name = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"not": {"pattern": CONTROL.pattern}})]
+"""A name that may become a label value. Control characters are looked for by `parse`: a pattern for the decoder costs
+each event as much as all other decoding, and a look at the payload as a whole is enough for almost all."""
 Reason = Annotated[str, Meta(max_length=128)]
 Time = Annotated[datetime, Meta(tz=True)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
@@ -421,13 +425,16 @@ def parse(payload: bytes) -> Event:
             hint="events tell what happened; put logs and artefacts elsewhere and send their address",
         )
     try:
-        return _decoder.decode(payload)
+        event = _decoder.decode(payload)
     except msgspec.ValidationError as error:
         raise _explained(payload, error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(
             f"event is not JSON: {error}", reason=Rejection.MALFORMED, hint="send one CloudEvents 1.0 JSON object"
         ) from error
+    if _may_hold_control(payload):
+        _check_names(event)
+    return event
 
 
 def split(payload: bytes) -> list[bytes]:
@@ -468,9 +475,65 @@ def parse_batch(payload: bytes) -> list[Event]:
             events = _list_decoder.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             events = []
+        if _may_hold_control(payload):
+            for event in events:
+                _check_names(event)
         if 1 <= len(events) <= MAX_BATCH_EVENTS:
             return events
     raise EventError("batch is not good as a whole", reason=Rejection.INVALID, hint="split it")
+
+
+def _may_hold_control(payload: bytes) -> bool:
+    """Whether a text in the JSON may have a control character: something is escaped, or a byte begins one."""
+    return 0x5C in payload or 0x7F in payload or 0xC2 in payload or 0xE2 in payload
+
+
+def _check_names(event: Event) -> None:
+    """Refuse control characters in what may become a label value: they garble pages, logs and what reads them."""
+    for path, name in _names(event.data, _name_fields(type(event.data)), "$.data"):
+        found = _control_in(name)
+        if found:
+            raise EventError(
+                f"{type_of(event)}: Control character {found!r} - at `{path}`",
+                reason=Rejection.INVALID,
+                hint="names become labels: leave out line ends, tabs, NUL and the like",
+            )
+
+
+@lru_cache(maxsize=10_000)
+def _control_in(name: str) -> str:
+    """The first control character; empty if there is none."""
+    found = CONTROL.search(name)
+    return found[0] if found else ""
+
+
+_NameFields = dict[str, "_NameFields | None"]
+"""Fields that hold a name (None), and fields that hold structs with such fields."""
+
+
+def _names(data: Data, fields: _NameFields, path: str) -> Iterator[tuple[str, str]]:
+    for field, inner in fields.items():
+        value = getattr(data, field)
+        if inner is not None:
+            for index, part in enumerate(value):
+                yield from _names(part, inner, f"{path}.{field}[{index}]")
+        elif value is not None:
+            yield f"{path}.{field}", value
+
+
+@cache
+def _name_fields(kind: type[Data]) -> _NameFields:
+    described = inspect.type_info(kind)
+    assert isinstance(described, inspect.StructType)
+    found: _NameFields = {}
+    for field in described.fields:
+        for choice in field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,):
+            match choice:
+                case inspect.Metadata(extra_json_schema={"not": _}):
+                    found[field.name] = None
+                case inspect.Metadata(type=inspect.VarTupleType(item_type=inspect.StructType(cls=part))):
+                    found[field.name] = _name_fields(part)
+    return found
 
 
 class _TypeOnly(msgspec.Struct):

@@ -175,15 +175,16 @@ async def test_what_cannot_be_read_is_parked_and_the_rest_goes_on(
             await context.publish("jelmore.events.card.a", bad_batch)
             await context.publish("jelmore.events.card.a", b"[]")
             await context.publish("jelmore.events.card.a", b"x" * 70_000)
+            await context.publish("jelmore.events.card.a", e.encode(say.card_started("a", at=0, pipeline="a\0b")))
             await context.publish(subject_of(good), e.encode(good))
             await until(lambda: applied(exporter) == 3)
             view = exporter.view
 
             assert view.value(c.EVENTS_PARKED, "malformed") == 1
-            assert view.value(c.EVENTS_PARKED, "invalid") == 2
+            assert view.value(c.EVENTS_PARKED, "invalid") == 3
             assert view.value(c.EVENTS_PARKED, "unknown_type") == 1
             assert view.value(c.EVENTS_PARKED, "oversized") == 1
-            parked = [await context.get_msg(DEAD_LETTER_STREAM, number) for number in range(1, 6)]
+            parked = [await context.get_msg(DEAD_LETTER_STREAM, number) for number in range(1, 7)]
     finally:
         await client.close()
 
@@ -193,11 +194,15 @@ async def test_what_cannot_be_read_is_parked_and_the_rest_goes_on(
         "unknown_type",
         "invalid",
         "oversized",
+        "invalid",
     ]
     assert parked[0].data == b"\xff not JSON"
     assert parked[2].headers is not None
     assert parked[2].headers["Nats-Msg-Id"] == f"{STREAM}-3-1"
     assert parked[2].data == b'{"type":"jelmore.card.exploded"}'
+    assert (parked[5].headers or {})["Jelmon-Message"] == (
+        "jelmore.card.started: Control character '\\x00' - at `$.data.pipeline`"
+    )
 
 
 async def test_without_nats_it_serves_and_says_that_it_is_not_ready(

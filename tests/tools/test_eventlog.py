@@ -135,9 +135,9 @@ def test_times_are_read(log: Path, text: str, options: dict[str, object]) -> Non
 
 
 def test_quoted_fields_and_foreign_letters_are_kept(log: Path) -> None:
-    """Commas, quotes and newlines inside quotes; the encoding can be named."""
+    """Commas, quotes and newlines inside quotes; the encoding can be named. A name is one line in the end."""
     text = 'case,activity,start,end\n"ä, ""1""","Prüfung\nzwei",2024-01-01,\n'
-    expected = [Run('ä, "1"', "Prüfung\nzwei", started=DAY)]
+    expected = [Run('ä, "1"', "Prüfung zwei", started=DAY)]
 
     assert read(log, text).runs == expected
     assert read(log, text.encode("utf-16"), encoding="utf-16").runs == expected

@@ -5,6 +5,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -72,7 +73,7 @@ def event_of(args: argparse.Namespace) -> Event:
         data,
         source=args.source,
         subject=args.subject,
-        time=None if args.time is None else _value("--time", args.time, Time),
+        time=None if args.time is None else _time(args.time),
         id=None if args.id is None else _value("--id", args.id, Id),
         traceparent=args.traceparent,
     )
@@ -179,9 +180,20 @@ def _value(flag: str, text: str, hint: Any) -> Any:
             raise ConfigError(f"{flag}: not JSON: {error}", hint="put it in single quotes for the shell") from error
     try:
         msgspec.convert(raw, hint, strict=False)
-        return msgspec.to_builtins(msgspec.convert(raw, plain, strict=False)) if plain is not Time else raw
+        return msgspec.to_builtins(msgspec.convert(raw, plain, strict=False))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{flag}: {error}", hint=_choices(plain)) from error
+
+
+def _time(text: str) -> datetime:
+    try:
+        time: datetime = msgspec.convert(text, Time)
+        return time
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"--time: {text!r} is not a time with its zone",
+            hint="write 2026-01-31T12:00:00Z, or 2026-01-31T13:00:00+01:00; without --time it is now",
+        ) from error
 
 
 def _pair(flag: str, text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from jelmon.errors import Problem
-from jelmon.events import Outcome
+from jelmon.events import CONTROL, Outcome
 from jelmon.tools.log_columns import Columns, choose_columns
 from jelmon.tools.log_rows import Limits, Line, read_rows
 
@@ -180,15 +180,19 @@ class _RowReader:
                 "quote fields that hold the delimiter, or name it: --delimiter ';'",
             )
         columns = self._columns
-        run = Run(self._text(line, columns.case, 256), self._text(line, columns.activity, 128))
+        run = Run(self._text(line, columns.case, 256), self._name(line, columns.activity))
         if columns.resource is not None and line.fields[columns.resource].strip():
-            run.resource = self._text(line, columns.resource, 128)
+            run.resource = self._name(line, columns.resource)
         if columns.outcome is not None:
             word = line.fields[columns.outcome].strip().casefold()
             if word not in OUTCOMES:
                 raise _BadRow(f"{self._named(columns.outcome)} is {word[:40]!r}", _near(word, OUTCOMES, "outcomes are"))
             run.outcome = OUTCOMES[word]
         return run
+
+    def _name(self, line: Line, position: int) -> str:
+        """A text that becomes a label value: line ends and the like, which have no place there, are spaces."""
+        return sys.intern(CONTROL.sub(" ", self._text(line, position, 128)))
 
     def _text(self, line: Line, position: int, limit: int) -> str:
         text = line.fields[position].strip()

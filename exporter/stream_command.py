@@ -3,19 +3,21 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import RetentionPolicy, StorageType, StreamInfo
+from nats.js.api import ConsumerInfo, RetentionPolicy, StorageType, StreamInfo
 
 from jelmon import jetstream, partitions
 from jelmon.jetstream import NatsSettings, add_nats_arguments
 from jelmon.settings import parse_duration
 from jelmon.stream import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
 
+_CONSUMER = re.compile(r"jelmon-(?:(?P<replica>.+)-)?\d+")
 _EPILOG = """\
 examples:
   jelmon stream init                make the streams of events and of dead letters
@@ -132,15 +134,19 @@ async def _show_partitions(client: Client, context: JetStreamContext, info: Stre
 
 
 async def _show_consumers(context: JetStreamContext) -> None:
-    behind: dict[int, int] = {}
-    for partition in range(PARTITIONS):
-        try:
-            behind[partition] = (await context.consumer_info(STREAM, f"jelmon-{partition}")).num_pending or 0
-        except nats.js.errors.NotFoundError:
-            continue
-    if behind:
-        sys.stdout.write(
-            f"consumers: {len(behind)} of {PARTITIONS} partitions, {sum(behind.values())} messages behind\n"
-        )
-    else:
-        sys.stdout.write("consumers: none that keeps its state in Redis\n")
+    """How far exporters are: those that share their state in Redis together, the others each by itself."""
+    consumers: list[ConsumerInfo] = []
+    while page := await context.consumers_info(STREAM, offset=len(consumers)):
+        consumers += page
+    groups: dict[str, list[ConsumerInfo]] = {}
+    for consumer in consumers:
+        found = _CONSUMER.fullmatch(consumer.name)
+        if found is not None:
+            groups.setdefault(found["replica"] or "", []).append(consumer)
+    for replica, group in sorted(groups.items()):
+        whose = f" of exporter {replica}, which keeps a state of its own" if replica else ""
+        behind = sum(consumer.num_pending or 0 for consumer in group)
+        idle = "" if any(consumer.num_waiting for consumer in group) else "; nobody asks for them now"
+        sys.stdout.write(f"consumers{whose}: {len(group)} of {PARTITIONS} partitions, {behind} messages behind{idle}\n")
+    if not groups:
+        sys.stdout.write("consumers: none, as no exporter has counted lately\n")

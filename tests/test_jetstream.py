@@ -187,10 +187,50 @@ def test_wrong_settings_name_the_variable(environ: dict[str, str], message: str)
     assert message in str(caught.value)
 
 
-async def test_a_ca_file_that_is_no_certificate_is_told() -> None:
+def test_a_ca_file_that_is_no_certificate_is_told() -> None:
     """Before any connection."""
     with pytest.raises(ConfigError, match="NATS_CA_FILE"):
-        await connect(NatsSettings(ca_file=__file__), name="test")
+        NatsSettings(ca_file=__file__)
+
+
+JWT = "-----BEGIN NATS USER JWT-----\naaa.bbb.ccc\n------END NATS USER JWT------\n\n"
+SEED = "-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n"
+USER = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"  # the example of NATS' own documents
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("", "it holds no user JWT", id="an empty file"),
+        pytest.param(SEED % USER, "it holds no user JWT", id="a key alone"),
+        pytest.param(JWT, "it holds no seed of a user's key", id="a JWT alone"),
+        pytest.param(JWT + SEED % USER[:-1], "cannot be used: ", id="half a seed"),
+        pytest.param(JWT + SEED % ("SAA" + USER[3:]), "cannot be used: ", id="the seed of an account"),
+        pytest.param("\xff" * 10, "cannot be used: ", id="no text"),
+    ],
+)
+def test_credentials_are_looked_into_before_any_connection(tmp_path: Path, content: str, message: str) -> None:
+    """And not at each of the attempts to connect, which go on for ever."""
+    path = tmp_path / "user.creds"
+    path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(ConfigError) as caught:
+        NatsSettings.from_environ({"NATS_CREDENTIALS_FILE": str(path)})
+
+    assert f"NATS_CREDENTIALS_FILE: {path} cannot be used: " in caught.value.message
+    assert message in caught.value.message
+    assert "nsc generate creds" in caught.value.hint
+
+
+def test_credentials_as_nsc_writes_them_are_taken(tmp_path: Path) -> None:
+    """With the lines for people around them."""
+    path = tmp_path / "user.creds"
+    warning = (
+        "************************* IMPORTANT *************************\nNKEY Seed printed below can be used to sign.\n"
+    )
+    path.write_text(f"{JWT}{warning}\n{SEED % USER}\n***\n", encoding="ascii")
+
+    assert NatsSettings(credentials_file=str(path)).credentials_file == str(path)
 
 
 def test_the_flag_comes_before_the_environment() -> None:

@@ -6,6 +6,7 @@ Only the first attempt is bounded, so that a wrong address is told at once.
 
 import argparse
 import asyncio
+import binascii
 import contextlib
 import importlib.util
 import logging
@@ -44,6 +45,7 @@ DEFAULT_URL = "nats://127.0.0.1:4222"
 START_HINT = "start one with `nats-server --jetstream`, or name yours with --nats.url or NATS_URL"
 _DEFAULT_INBOX_PREFIX = "_INBOX"
 _INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_CREDENTIAL = re.compile(r"-{3,}BEGIN ([A-Z ]+)-{3,}\s+(\S+)\s+-{3,}END [A-Z ]+-{3,}")
 _SCHEMES = ("nats", "tls", "ws", "wss")
 _OVERLAP_HINT = "another stream takes these subjects already: remove it, or narrow its subjects"
 
@@ -85,6 +87,9 @@ class NatsSettings:
             raise ConfigError(
                 "NATS_CERTIFICATE_FILE and NATS_KEY_FILE belong together", hint="set both, or neither of them"
             )
+        if self.credentials_file is not None:
+            _check_credentials(Path(self.credentials_file))
+        _authentication(self)  # a file that cannot be used is told now, not when a server answers
 
     @property
     def servers(self) -> list[str]:
@@ -229,14 +234,38 @@ def _unreachable(settings: NatsSettings, cause: BaseException | None) -> SourceE
     return SourceError(f"NATS at {settings.shown} does not answer{why}", hint=START_HINT)
 
 
+def _check_credentials(path: Path) -> None:
+    """Look into a file of credentials: nats-py would do so at each attempt to connect, and take it for the server's
+    fault.
+
+    Raises:
+        ConfigError: it cannot be read, or a part is missing or damaged.
+    """
+    if importlib.util.find_spec("nkeys") is None:
+        raise ConfigError(
+            "NATS_CREDENTIALS_FILE needs the package that provides 'nkeys'", hint="pip install 'nats-py[nkeys]'"
+        )
+    nkeys = importlib.import_module("nkeys")
+    try:
+        found = dict(_CREDENTIAL.findall(path.read_text(encoding="ascii")))
+        if not found.get("NATS USER JWT", "").count(".") == 2:
+            raise ValueError("it holds no user JWT")
+        seed = found.get("USER NKEY SEED", "").encode()
+        if not seed:
+            raise ValueError("it holds no seed of a user's key")
+        if not nkeys.from_seed(bytearray(seed)).public_key.startswith(b"U"):
+            raise ValueError("its seed is not that of a user")
+    except (OSError, ValueError, binascii.Error, nkeys.NkeysError) as error:
+        raise ConfigError(
+            f"NATS_CREDENTIALS_FILE: {path} cannot be used: {str(error) or type(error).__name__}",
+            hint="it is the .creds file of a user, as `nsc generate creds` writes it",
+        ) from error
+
+
 def _authentication(settings: NatsSettings) -> dict[str, Any]:
     """What nats-py wants for the credentials and certificates."""
     options: dict[str, Any] = {}
     if settings.credentials_file is not None:
-        if importlib.util.find_spec("nkeys") is None:
-            raise ConfigError(
-                "NATS_CREDENTIALS_FILE needs the package that provides 'nkeys'", hint="pip install 'nats-py[nkeys]'"
-            )
         options["user_credentials"] = settings.credentials_file
     if settings.user is not None:
         options |= {"user": settings.user, "password": settings.password}

@@ -1,17 +1,26 @@
 """Speed of the rules compiler: definitions, objectives, and the check of our own bundle from the shell.
 
-Beside it, in the same run: ``promtool check rules`` on the same rules, where promtool is at hand. Each size runs in a
-process of its own, so that its peak of memory is its own.
+Beside it, in the same run: sloth on 1,000 objectives of the same shape, pint on the same rules, and promtool.
+Each runs in a process of its own, with its start and its peak of memory. promtool and both others are looked for on
+``PATH``, and named when they are not there:
+
+    go install github.com/slok/sloth/cmd/sloth@latest
+    git clone https://github.com/cloudflare/pint && cd pint && go build -o ~/go/bin/pint ./cmd/pint
 """
 
+import argparse
 import gc
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = """\
@@ -47,12 +56,61 @@ SLO = """\
     valid: jelmore_cards_finished_total{{pipeline!="{n}"}}
     bad: jelmore_cards_finished_total{{outcome=~"failure|error",pipeline!="{n}"}}
     by: [pipeline]
-    escalation: {escalation}
+"""
+SLOTH_HEAD = """\
+version: prometheus/v1
+service: jelmore
+slos:
+"""
+SLOTH = """\
+  - name: slo_{n}
+    objective: 99
+    description: Cards succeed
+    sli:
+      events:
+        error_query: >-
+          sum by (job, pipeline) (max without (instance, pod)
+          (increase(jelmore_cards_finished_total{{outcome=~"failure|error",pipeline!="{n}"}}[{{{{.window}}}}])))
+        total_query: >-
+          sum by (job, pipeline) (max without (instance, pod)
+          (increase(jelmore_cards_finished_total{{pipeline!="{n}"}}[{{{{.window}}}}])))
+    alerting:
+      name: Slo{n}BudgetBurn
+      annotations: {{summary: Cards succeed, runbook_url: https://example.org}}
+      page_alert: {{labels: {{severity: critical}}}}
+      ticket_alert: {{labels: {{severity: warning}}}}
 """
 
 
+class Spent(NamedTuple):
+    """What a process took, from its start to its end."""
+
+    seconds: float
+    cpu: float
+    mebibytes: float
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:>7.2f} s ({self.cpu:.2f} CPU) {self.mebibytes:>5.0f} MiB"
+
+
+def spent(command: Sequence[str | Path], *, may_find: bool = False) -> Spent:
+    """Run a program. ``may_find``: an exit code of 1 means that it found something."""
+    with tempfile.TemporaryFile("w+") as output:
+        begun = time.perf_counter()
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - begun
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if child.returncode not in ((0, 1) if may_find else (0,)):
+        raise SystemExit(f"{command[0]} failed:\n{text[-2000:]}")
+    return Spent(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
+
+
 def bundle(folder: Path, definitions: int, objectives: int) -> None:
-    """A folder with that many alerts, or objectives. Three rules come from escalation: the clock and two levels."""
+    """A folder with that many alerts, or objectives. Three rules of each alert come from escalation."""
     rules = folder / "rules"
     (rules / "alerts").mkdir(parents=True)
     (folder / "docs/runbooks").mkdir(parents=True)
@@ -65,7 +123,7 @@ def bundle(folder: Path, definitions: int, objectives: int) -> None:
     alerts = "".join(ALERT.format(n=n) for n in range(max(definitions, 1)))
     (rules / "alerts/all.yaml").write_text(f"alerts:\n{alerts}")
     if objectives:
-        slos = "".join(SLO.format(n=n, escalation="standard") for n in range(objectives))
+        slos = "".join(SLO.format(n=n) for n in range(objectives))
         (rules / "slos.yaml").write_text(f"slos:\n{slos}")
         names += [f"Slo{n}BudgetBurn{how}" for n in range(objectives) for how in ("Fast", "Slow")]
     for name in names:
@@ -75,9 +133,15 @@ def bundle(folder: Path, definitions: int, objectives: int) -> None:
 def measured(folder: str, what: str) -> None:
     """In a process of its own: compile, render, print figures as JSON."""
     import jelmon.generators.command  # noqa: F401 (imports are not what is measured)
-    from jelmon.generators import alertmanager, prometheus, prometheus_tests, reference
+    from jelmon.generators import alertmanager, checks, policy, prometheus, prometheus_tests, reference
     from jelmon.generators.compiler import compile_bundle
 
+    judging = [0.0]
+    for module, name in (
+        *((checks, name) for name in ("check_signals", "check_alerts", "check_channels")),
+        *((policy, name) for name in ("check_escalations", "check_conditions", "check_compiled")),
+    ):
+        setattr(module, name, _timed(getattr(module, name), judging))
     gc.disable()  # as the command does
     begun, worked = time.perf_counter(), time.process_time()
     made = compile_bundle(Path(folder))
@@ -90,6 +154,7 @@ def measured(folder: str, what: str) -> None:
             {
                 "seconds": seconds,
                 "cpu": time.process_time() - worked,
+                "checks": judging[0],
                 "rules": sum(len(group.rules) for group in made.groups),
                 "files": len(files),
                 "mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -98,54 +163,158 @@ def measured(folder: str, what: str) -> None:
     )
 
 
+def _timed(function: Callable[..., Any], total: list[float]) -> Callable[..., Any]:
+    def timed(*args: Any) -> Any:
+        begun = time.process_time()
+        try:
+            return function(*args)
+        finally:
+            total[0] += time.process_time() - begun
+
+    return timed
+
+
 def run(definitions: int, objectives: int, what: str) -> None:
-    """One size: ours, then promtool's check of the same rules."""
+    """One size."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        bundle(folder, definitions, objectives)
-        command = [sys.executable, __file__, "--measure", name, what]
-        got = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        bundle(Path(name), definitions, objectives)
+        got = json.loads(spent(_ours(name, what)).output)
         label = f"{definitions:,} definitions" if definitions else f"{objectives:,} objectives"
         sys.stdout.write(
             f"{label:<20} {what:<11} {got['rules']:>7,} rules {got['files']:>7,} files"
             f" {got['seconds']:>7.2f} s ({got['cpu']:.2f} CPU) {got['cpu'] / got['rules'] * 1e6:>6.0f} us/rule"
             f" {got['mebibytes']:>6.0f} MiB\n"
         )
-        if what == "rules":
-            _promtool(folder)
 
 
-def _promtool(folder: Path) -> None:
-    from jelmon.generators.command import generate
-    from jelmon.stack import servers
+def _ours(folder: str | Path, what: str) -> list[str | Path]:
+    return [sys.executable, __file__, "--measure", str(folder), what]
 
-    promtool = servers.find("promtool")
-    if promtool is None:
-        sys.stdout.write("  promtool is not on this machine\n")
+
+def beside_sloth(sloth: str | None, promtool: Path | None, *, objectives: int = 1000, runs: int = 5) -> None:
+    """Objectives of one shape to rules by both, in turns; the best of some runs of each, the starts included."""
+    sys.stdout.write(f"\n{objectives:,} objectives to rules, whole processes, best of {runs} taken in turns:\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle(folder, 0, objectives)
+        specification = SLOTH_HEAD + "".join(SLOTH.format(n=n) for n in range(objectives))
+        (folder / "sloth.yaml").write_text(specification)
+        command = [sloth or "", "generate", "-i", folder / "sloth.yaml", "-o", folder / "sloth.rules.yaml"]
+        ours, theirs = [], []
+        for _ in range(runs):
+            ours.append(spent(_ours(folder, "rules")))
+            if sloth:
+                theirs.append(spent(command))
+        best = min(ours)
+        rules = json.loads(best.output)["rules"]
+        sys.stdout.write(f"  jelmon {rules:>7,} rules {best}  with its checks, and the routes of Alertmanager\n")
+        if sloth:
+            other = min(theirs)
+            sys.stdout.write(f"  sloth  {_rules_in(folder / 'sloth.rules.yaml'):>7,} rules {other}\n")
+            sys.stdout.write(
+                f"  ours / sloth: {best.seconds / other.seconds:.2f} of the time (goal: 1.5),"
+                f" {best.cpu / other.cpu:.2f} of CPU, {best.mebibytes / other.mebibytes:.2f} of memory (goal: 0.5)\n"
+            )
+        else:
+            _missing("sloth")
+        if promtool:
+            _render(folder)
+            paths = sorted((folder / "deploy/prometheus/rules").glob("*.yml"))
+            sys.stdout.write(f"  promtool check rules on ours: {spent([promtool, 'check', 'rules', *paths])}\n")
+        else:
+            _missing("promtool")
+
+
+def beside_pint(pint: str | None, sloth: str | None, *, objectives: int = 100) -> None:
+    """The checks of both, a rule: ours judge the definitions, pint lints the rules that come of them.
+
+    What pint takes depends on how rules refer to each other, so it is shown sloth's rules for the same objectives too.
+    """
+    sys.stdout.write(f"\nchecks, on the rules of {objectives} objectives, in us of CPU a rule:\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle(folder, 0, objectives)
+        got = json.loads(spent(_ours(folder, "rules")).output)
+        ours = got["checks"] / got["rules"] * 1e6
+        everything = got["cpu"] / got["rules"] * 1e6
+        sys.stdout.write(
+            f"  jelmon              {ours:>8.0f}  ({everything:.0f} with reading, compiling and rendering)\n"
+        )
+        if not pint:
+            _missing("pint")
+            return
+        linted = [("our rules", got["rules"], folder / "deploy/prometheus/rules")]
+        _render(folder)
+        if sloth:
+            (folder / "sloth.yaml").write_text(SLOTH_HEAD + "".join(SLOTH.format(n=n) for n in range(objectives)))
+            path = folder / "sloth.rules.yaml"
+            spent([sloth, "generate", "-i", folder / "sloth.yaml", "-o", path])
+            linted.append(("sloth's rules", _rules_in(path), path))
+        (folder / "pint.hcl").write_text("")
+        for what, rules, path in linted:
+            command = [pint, "--offline", "-c", folder / "pint.hcl", "-l", "error", "lint", path]
+            theirs = spent(command, may_find=True).cpu / rules * 1e6
+            sys.stdout.write(
+                f"  pint, {what:<13} {theirs:>8.0f}  ours are {theirs / ours:.0f} times as fast (goal: 50)\n"
+            )
+
+
+def _rules_in(path: Path) -> int:
+    text = path.read_text()
+    return text.count("- record: ") + text.count("- alert: ")
+
+
+def _missing(name: str) -> None:
+    sys.stdout.write(f"  !!! {name} IS NOT ON THIS MACHINE: nothing to compare with (see the head of this file)\n")
+
+
+def _render(folder: Path) -> None:
+    """Write every file, in another process: what this one has in memory would count as its children's."""
+    command = [sys.executable, "-m", "jelmon", "generate", "--root", folder]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def from_the_shell() -> None:
+    """The check of our own bundle."""
+    command = [sys.executable, "-m", "jelmon", "generate", "--check", "--root", ROOT]
+    best = min(spent(command, may_find=True) for _ in range(9))
+    sys.stdout.write(f"\njelmon generate --check on our own bundle: {best} (best of 9; goal: 0.7 s)\n")
+
+
+def own_tests(promtool: Path | None) -> None:
+    """The unit tests of our own bundle, on all cores."""
+    if not promtool:
         return
-    paths = []
-    for name, text in generate(folder).items():
-        if name.startswith("deploy/prometheus/rules/"):
-            paths.append(folder / name)
-            paths[-1].parent.mkdir(parents=True, exist_ok=True)
-            paths[-1].write_text(text)
+    files = sorted((ROOT / "rules/tests").rglob("*.y*ml"))
+    cores = os.cpu_count() or 1
     begun = time.perf_counter()
-    subprocess.run([promtool, "check", "rules", *paths], check=True, capture_output=True)
-    sys.stdout.write(f"  promtool check rules on the same: {time.perf_counter() - begun:.2f} s\n")
+    children = [
+        subprocess.Popen([promtool, "test", "rules", *files[place::cores]], stdout=subprocess.DEVNULL)
+        for place in range(cores)
+    ]
+    failed = [child for child in children if child.wait()]
+    seconds = time.perf_counter() - begun
+    sys.stdout.write(f"promtool test rules on its {len(files)} test files, {cores} cores: {seconds:.1f} s (goal: 20)\n")
+    if failed:
+        sys.stdout.write("!!! SOME OF THEM FAIL\n")
 
 
 def main() -> None:
-    """Every size, then the shell."""
+    """Every size, then others beside ours, then our own bundle."""
+    from jelmon.stack import servers
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sloth", default=shutil.which("sloth"), help="default: from PATH")
+    parser.add_argument("--pint", default=shutil.which("pint"), help="default: from PATH")
+    args = parser.parse_args()
+    promtool = servers.find("promtool")
     run(1000, 0, "everything")
     run(10_000, 0, "everything")
-    run(0, 1000, "rules")
     run(0, 1000, "everything")
-    times = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "jelmon", "generate", "--check", "--root", ROOT], check=False)
-        times.append(time.perf_counter() - begun)
-    sys.stdout.write(f"jelmon generate --check on our own bundle: {min(times):.2f} s (best of 5)\n")
+    beside_sloth(args.sloth, promtool)
+    beside_pint(args.pint, args.sloth)
+    from_the_shell()
+    own_tests(promtool)
 
 
 if __name__ == "__main__":

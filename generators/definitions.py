@@ -4,7 +4,7 @@ Names are checked against each other and against the catalogue elsewhere (`check
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -300,10 +300,9 @@ def _signals_of(alert: Alert) -> tuple[str, ...]:
     return tuple(found)
 
 
-def simple_conditions(condition: Condition) -> Iterator[Simple]:
+@lru_cache(maxsize=65_536)
+def simple_conditions(condition: Condition) -> tuple[Simple, ...]:
     """The conditions about one signal that a condition is made of, in the order written."""
     if isinstance(condition, Combined):
-        for part in condition.parts:
-            yield from simple_conditions(part)
-    else:
-        yield condition
+        return tuple(leaf for part in condition.parts for leaf in simple_conditions(part))
+    return (condition,)

@@ -47,11 +47,16 @@ SPELLINGS = (
         "promql-binop-fill-modifiers",
     ),
 )
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
+_STRING = re.compile(r'"(?:[^"\\]+|\\.)*"|\'(?:[^\'\\]+|\\.)*\'|`[^`]*`')
+_ORDINARY = re.compile(rf"{_STRING.pattern}|\[(?:\d+{_UNIT})+\]")
+_SUSPECTS = [re.compile(one) for one in (rf"[^\w.:]\d+{_UNIT}", r"[\[:]\s*\d", "offset", r'[{(,]\s*""', "fill")]
 
 
 def why_not(expression: str, target: Target) -> Iterator[tuple[str, str, str]]:
     """Message, hint and text to underline, for everything that the target's Prometheus does not read."""
+    bare = " " + _ORDINARY.sub('""', expression)
+    if not any(one.search(bare) for one in _SUSPECTS):  # most have nothing of the kind, and there are many
+        return
     plain = _STRING.sub(lambda match: '"' + " " * (len(match.group()) - 2) + '"', expression)
     for one in SPELLINGS:
         if target.prometheus >= one.since and not one.flag:

@@ -20,8 +20,16 @@ from jelmon.generators import (
     signal_tests,
 )
 from jelmon.generators.compiler import Compilation, compile_bundle
-from jelmon.generators.panels import rendered
 from jelmon.generators.targets import OLDEST, Target
+
+
+def _dashboards(made: Compilation) -> dict[str, str]:
+    # it takes a while to import, and not every command needs it
+    from jelmon.generators.dashboards import render
+    from jelmon.generators.dashboards.limits import Limits
+
+    return render(Limits.of(made.bundle))
+
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "Prometheus rules": lambda made: prometheus.render(made.groups),
@@ -34,7 +42,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
             made.fingerprint, [window for window in made.bundle.windows.values() if window.matchers]
         )
     },
-    "dashboards": lambda _: rendered(),
+    "dashboards": _dashboards,
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,
     "docs/events.md": lambda _: event_reference.render(),

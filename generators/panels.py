@@ -8,18 +8,22 @@ from typing import Any
 
 
 @cache
-def rendered() -> dict[str, str]:
-    """The dashboards, rendered once in a run: they depend on nothing but the code."""
-    from jelmon.generators import dashboards  # it takes a while to import, and not every command needs it
-
-    return dashboards.render()
+def panels_of(dashboard: str) -> dict[str, int]:
+    """Title -> id of every panel of a dashboard."""
+    return _numbers()[dashboard]
 
 
 @cache
-def panels_of(dashboard: str) -> dict[str, int]:
-    """Title -> id of every panel of a dashboard."""
-    files = {PurePosixPath(path).stem: text for path, text in rendered().items()}
-    return {panel["title"]: panel["id"] for panel in _panels(json.loads(files[dashboard])["panels"])}
+def _numbers() -> dict[str, dict[str, int]]:
+    # it takes a while to import, and not every command needs it
+    from jelmon.generators.dashboards import render
+    from jelmon.generators.dashboards.limits import Limits
+
+    # titles and ids do not depend on the thresholds of alerts, which are not known yet when an alert is checked
+    return {
+        PurePosixPath(path).stem: {panel["title"]: panel["id"] for panel in _panels(json.loads(text)["panels"])}
+        for path, text in render(Limits({})).items()
+    }
 
 
 def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -38,6 +38,7 @@ from jelmon.generators.dashboards.fields import (
     override_pattern,
     steps,
 )
+from jelmon.generators.dashboards.limits import Limits
 from jelmon.generators.dashboards.panels import Column, graph, stacked_bars, table, tile
 from jelmon.generators.dashboards.vital_signs import vital_signs
 
@@ -51,13 +52,13 @@ _QUEUE_DEPTH = queries.gauge(STAGE_QUEUE_DEPTH, by=queries.BY_STAGE)
 _WAITED = queries.age(STAGE_OLDEST_WAITING, by=queries.BY_STAGE, how="min")
 
 
-def render() -> tuple[str, str]:
+def render(limits: Limits) -> tuple[str, str]:
     return write(
         name="bottlenecks",
         title="Jelmore / Bottlenecks",
         description="Where do cards wait, who is busy, which stage limits the pipeline, what would a faster one gain?",
         rows=[
-            vital_signs(),
+            vital_signs(limits),
             Line(
                 4,
                 [
@@ -65,7 +66,7 @@ def render() -> tuple[str, str]:
                     _longest_wait(),
                     _busiest(),
                     _held_up_tile(),
-                    verdicts.overall(),
+                    verdicts.overall(limits),
                     verdicts.limiting(),
                 ],
             ),
@@ -74,8 +75,8 @@ def render() -> tuple[str, str]:
             Line(9, [_stages(), _where_time_goes()], (15, 9)),
             Heading(101, "Who is busy"),
             Line(8, [_utilisation(), _throughput(), _run_time()]),
-            Line(8, [_held_up(), _queue_fill(), _time_to_drain(), _oldest_running()]),
-            *verdicts.rows(),
+            Line(8, [_held_up(), _queue_fill(), _time_to_drain(), _oldest_running(limits)]),
+            *verdicts.rows(limits),
         ],
     )
 
@@ -352,13 +353,15 @@ def _time_to_drain() -> core.Panel:
     )
 
 
-def _oldest_running() -> core.Panel:
+def _oldest_running(limits: Limits) -> core.Panel:
     return graph(
         36,
         "Longest run",
-        "How long the attempt has run that has run longest. A straight climb: it hangs.",
+        "How long the attempt has run that has run longest. A straight climb: it hangs. Dashed: where an alert fires, "
+        "unless the stage declares a limit of its own.",
         [(STAGE_LEGEND, queries.age(STAGE_OLDEST_RUNNING, by=queries.BY_STAGE, how="min"))],
         unit="s",
         no_value="nothing runs",
+        levels=limits.lines(stage_timeout="orange"),
         links=[ONLY_STAGE],
     )

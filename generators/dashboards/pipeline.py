@@ -36,6 +36,7 @@ from jelmon.generators.dashboards.fields import (
     go_to,
     override_pattern,
 )
+from jelmon.generators.dashboards.limits import Limits
 from jelmon.generators.dashboards.panels import Column, graph, table, timeline
 from jelmon.generators.dashboards.vital_signs import vital_signs
 
@@ -43,13 +44,13 @@ _TO_STAGE = go_to("jelmore-bottlenecks", "Is ${__field.labels.stage} the bottlen
 _NO_CARDS = "no cards in this time"
 
 
-def render() -> tuple[str, str]:
+def render(limits: Limits) -> tuple[str, str]:
     return write(
         name="pipeline",
         title="Jelmore / Pipeline",
         description="Is the pipeline moving, how fast, how long do cards take, who was alarmed, is the host well?",
         rows=[
-            vital_signs(),
+            vital_signs(limits),
             Heading(100, "Cards"),
             Line(8, [_velocity(), _outcomes(), _in_progress()]),
             Line(8, [_processing_time(), _wait()]),
@@ -58,7 +59,7 @@ def render() -> tuple[str, str]:
             Line(9, [_queue_time(), _run_time(), _retries()], (9, 9, 6)),
             Heading(102, "Alerts"),
             Line(9, [_alerts_over_time(), _alerts_now()], (14, 10)),
-            *system.rows(),
+            *system.rows(limits),
         ],
     )
 

@@ -28,6 +28,7 @@ from jelmon.generators.dashboards.fields import (
     override,
     steps,
 )
+from jelmon.generators.dashboards.limits import Limits
 from jelmon.generators.dashboards.panels import Column, graph, stacked_bars, table, tile
 from jelmon.generators.dashboards.vital_signs import vital_signs
 
@@ -36,18 +37,19 @@ _DAY = "24h"
 _RANGE = "$__range"
 _FAILED_TESTS = "=~failed|error"
 _RUN_TESTS = "!=skipped"
+_GATE_ALERT = "gate_failure_rate_high"
 
 
-def render() -> tuple[str, str]:
+def render(limits: Limits) -> tuple[str, str]:
     return write(
         name="quality",
         title="Jelmore / Quality",
         description="What do the gates say, which tests fail and why, what do the scans find, which stages fail?",
         rows=[
-            vital_signs(),
-            Line(4, [_gates_tile(), _tests_tile(), _findings_tile(), _scans_tile()]),
+            vital_signs(limits),
+            Line(4, [_gates_tile(limits), _tests_tile(), _findings_tile(), _scans_tile()]),
             Heading(100, "Quality gates"),
-            Line(8, [_gate_failures(), _gate_verdicts(), _gates_table()], (9, 7, 8)),
+            Line(8, [_gate_failures(limits), _gate_verdicts(), _gates_table(limits)], (9, 7, 8)),
             Heading(101, "Tests"),
             Line(8, [_test_failures(), _test_outcomes(), _test_time()]),
             Line(9, [_failure_bars(), _failure_table()], (14, 10)),
@@ -62,7 +64,7 @@ def render() -> tuple[str, str]:
 # --- the second line of tiles ---
 
 
-def _gates_tile() -> core.Panel:
+def _gates_tile(limits: Limits) -> core.Panel:
     def failing(offset: str) -> str:
         return queries.ratio(
             queries.increase(GATE_EVALUATIONS, _HOUR, offset=offset, verdict="failed"),
@@ -73,11 +75,11 @@ def _gates_tile() -> core.Panel:
         8,
         "Failing gates",
         'Share of the last hour\'s gate verdicts that were "failed", and the difference to the hour before in '
-        "percentage points. Above 20 % an alert fires.",
+        f"percentage points. Above {limits.share(_GATE_ALERT)} an alert fires.",
         [("last hour", failing("")), ("change", queries.difference(failing, _HOUR))],
         unit="percentunit",
         decimals=1,
-        levels=FAILURES,
+        levels=limits.approaching(GREY, _GATE_ALERT, ok=OK, warning=WARNING, critical=CRITICAL),
         no_value="no verdicts",
         overrides=[CHANGE_OF_FAILURES],
     )
@@ -140,11 +142,12 @@ def _scans_tile() -> core.Panel:
 # --- gates ---
 
 
-def _gate_failures() -> core.Panel:
+def _gate_failures(limits: Limits) -> core.Panel:
     return graph(
         20,
         "Failure ratio by gate",
-        'Share of each gate\'s verdicts that were "failed". Above 20 % (dashed) an alert fires.',
+        'Share of each gate\'s verdicts that were "failed". Above '
+        f"{limits.share(_GATE_ALERT)} (dashed) an alert fires.",
         [
             (
                 "{{pipeline}} / {{gate}}",
@@ -157,7 +160,7 @@ def _gate_failures() -> core.Panel:
         unit="percentunit",
         maximum=1,
         no_value="no verdicts in this time",
-        levels=steps("transparent", (0.2, "orange")),
+        levels=limits.lines(gate_failure_rate_high="orange"),
     )
 
 
@@ -175,7 +178,7 @@ def _gate_verdicts() -> core.Panel:
     )
 
 
-def _gates_table() -> core.Panel:
+def _gates_table(limits: Limits) -> core.Panel:
     by = ("pipeline", "gate")
     failed = queries.increase(GATE_EVALUATIONS, _RANGE, by=by, verdict="failed")
     every = queries.increase(GATE_EVALUATIONS, _RANGE, by=by)
@@ -191,7 +194,7 @@ def _gates_table() -> core.Panel:
                 name="failed",
                 query=queries.ratio(failed, every),
                 unit="percentunit",
-                levels=steps(TEXT, (0.1, WARNING), (0.2, CRITICAL)),
+                levels=limits.approaching(TEXT, _GATE_ALERT, ok=TEXT, warning=WARNING, critical=CRITICAL),
                 width=90,
             ),
         ],

@@ -37,18 +37,19 @@ from jelmon.generators.dashboards.fields import (
     override_pattern,
     steps,
 )
+from jelmon.generators.dashboards.limits import Limits
 from jelmon.generators.dashboards.panels import graph, timeline
 
 
-def rows() -> list[Heading | Line]:
+def rows(limits: Limits) -> list[Heading | Line]:
     """Headings 103 to 105 and panels 40 to 62."""
     return [
         Heading(103, "Services and sessions"),
         Line(7, [_services(), _call_time(), _call_errors(), _sessions()]),
         Heading(104, "Host of the exporter"),
-        Line(7, [_processor(), _disks(), _load(), _network()]),
+        Line(7, [_processor(limits), _disks(limits), _load(), _network()]),
         Heading(105, "Is the data complete?"),
-        Line(7, [_events(), _refused(), _lag()]),
+        Line(7, [_events(), _refused(), _lag(limits)]),
     ]
 
 
@@ -104,32 +105,35 @@ def _sessions() -> core.Panel:
 # --- host ---
 
 
-def _processor() -> core.Panel:
+def _processor(limits: Limits) -> core.Panel:
     return graph(
         50,
         "CPU, memory, swap",
-        "Share in use of what the host, or the container's limit, has. Alerts: CPU above 90 %, memory above 95 %.",
+        "Share in use of what the host, or the container's limit, has. Alerts (dashed): CPU above "
+        f"{limits.share('host_cpu_high')}, memory above {limits.share('host_memory_high')}.",
         [
             (f"{{{{host}}}} {name}", queries.gauge(metric, by=("host",), how="max"))
             for name, metric in (("CPU", SYSTEM_CPU), ("memory", SYSTEM_MEMORY), ("swap", SYSTEM_SWAP))
         ],
         unit="percentunit",
         maximum=1,
-        levels=steps("transparent", (0.9, "orange")),
+        levels=limits.lines(host_cpu_high="orange", host_memory_high=CRITICAL),
     )
 
 
-def _disks() -> core.Panel:
+def _disks(limits: Limits) -> core.Panel:
     return graph(
         51,
         "Disk space and disk time",
-        "Share of each file system that is full, and share of the time in which each disk was busy.",
+        "Share of each file system that is full, and share of the time in which each disk was busy. Dashed: where "
+        "alerts fire.",
         [
             ("{{host}} {{mountpoint}} full", queries.gauge(SYSTEM_DISK, by=("host", "mountpoint"), how="max")),
             ("{{host}} {{device}} busy", queries.gauge(SYSTEM_DISK_IO, by=("host", "device"), how="max")),
         ],
         unit="percentunit",
         maximum=1,
+        levels=limits.lines(disk_space_low="orange", disk_space_exhausted=CRITICAL),
         overrides=[faint("busy")],
     )
 
@@ -196,11 +200,12 @@ def _refused() -> core.Panel:
     )
 
 
-def _lag() -> core.Panel:
+def _lag(limits: Limits) -> core.Panel:
     return graph(
         62,
         "Events behind",
-        "Events in the stream that are not yet counted. While it is above 0 the figures on this page are of the past.",
+        "Events in the stream that are not yet counted. While it is above 0 the figures on this page are of the past. "
+        f"Above {limits.number('consumer_lag_high')} an alert fires.",
         [("events behind", queries.gauge(CONSUMER_LAG))],
         unit="short",
         axis="events",

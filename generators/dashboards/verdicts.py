@@ -29,35 +29,36 @@ from jelmon.generators.dashboards.fields import (
     steps,
     value_map,
 )
+from jelmon.generators.dashboards.limits import Limits
 from jelmon.generators.dashboards.panels import Column, graph, heatmap, table, tile
 
 _NO_ANALYZER = "analyzer not running"
 _NO_VERDICT = "analyzer not running, or no verdict in this time"
-_SEVERITY = steps(GREY, (0, OK), (50, WARNING), (75, CRITICAL))
 
 
-def rows() -> list[Heading | Line]:
+def rows(limits: Limits) -> list[Heading | Line]:
     """Heading 102 and panels 40 to 47."""
     return [
         Heading(102, "What the analyzer says"),
-        Line(8, [_severity(), _severity_overall(), _impact()]),
+        Line(8, [_severity(limits), _severity_overall(limits), _impact()]),
         Line(8, [_severity_day(), _gain()], (14, 10)),
-        Line(8, [_verdicts(), _cascade(), _episodes()], (12, 6, 6)),
+        Line(8, [_verdicts(limits), _cascade(limits), _episodes()], (12, 6, 6)),
     ]
 
 
-def overall() -> core.Panel:
+def overall(limits: Limits) -> core.Panel:
     # No verdict is not the same as no analyzer: -1 stands for the former while the analyzer is alive.
     alive = f"0 * max({queries.select(ANALYZER_SUCCESS, analyzer='bottleneck')}) - 1"
     return tile(
         12,
         "Bottleneck severity",
         "The highest severity of the stages, 0 to 100: share of the last minutes in which cards waited for the stage "
-        "while nothing in it was held up. Warning from 50, critical from 75.",
+        "while nothing in it was held up. Warning from "
+        f"{limits.number('bottleneck_forming')}, critical from {limits.number('bottleneck_severe')}.",
         [("severity", f"max({queries.gauge(BOTTLENECK_OVERALL, by=('pipeline',), how='max')}) or {alive}")],
         unit="none",
         decimals=0,
-        levels=_SEVERITY,
+        levels=limits.levels(GREY, (0, OK), bottleneck_forming=WARNING, bottleneck_severe=CRITICAL),
         no_value=_NO_ANALYZER,
         mappings=value_map({"-1": ("no verdict", GREY)}),
     )
@@ -80,7 +81,7 @@ def limiting() -> core.Panel:
     )
 
 
-def _severity() -> core.Panel:
+def _severity(limits: Limits) -> core.Panel:
     return graph(
         40,
         "Severity by stage",
@@ -90,12 +91,12 @@ def _severity() -> core.Panel:
         unit="none",
         maximum=100,
         no_value=_NO_VERDICT,
-        levels=steps("transparent", (50, WARNING), (75, CRITICAL)),
+        levels=limits.lines(bottleneck_forming=WARNING, bottleneck_severe=CRITICAL),
         links=[ONLY_STAGE],
     )
 
 
-def _severity_overall() -> core.Panel:
+def _severity_overall(limits: Limits) -> core.Panel:
     return graph(
         41,
         "Severity overall",
@@ -104,7 +105,7 @@ def _severity_overall() -> core.Panel:
         unit="none",
         maximum=100,
         no_value=_NO_VERDICT,
-        levels=steps("transparent", (50, WARNING), (75, CRITICAL)),
+        levels=limits.lines(bottleneck_forming=WARNING, bottleneck_severe=CRITICAL),
     )
 
 
@@ -146,7 +147,7 @@ def _gain() -> core.Panel:
     )
 
 
-def _verdicts() -> core.Panel:
+def _verdicts(limits: Limits) -> core.Panel:
     severity = queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max")
     named = queries.gauge(BOTTLENECK_INFO, by=("pipeline", "stage", "state", "cause"), how="max")
     return table(
@@ -162,7 +163,7 @@ def _verdicts() -> core.Panel:
                 name="severity",
                 query=f"{named} * on (pipeline, stage) group_left () {severity}",
                 unit="none",
-                levels=steps(TEXT, (50, WARNING), (75, CRITICAL)),
+                levels=limits.levels(TEXT, bottleneck_forming=WARNING, bottleneck_severe=CRITICAL),
             ),
             Column(
                 name="time lost",
@@ -176,14 +177,15 @@ def _verdicts() -> core.Panel:
     )
 
 
-def _cascade() -> core.Panel:
+def _cascade(limits: Limits) -> core.Panel:
     return graph(
         46,
         "Cascade risk",
-        "Risk, 0 to 100, that the stage's trouble spreads to others.",
+        "Risk, 0 to 100, that the stage's trouble spreads to others. Dashed: where an alert fires.",
         [(STAGE_LEGEND, queries.gauge(BOTTLENECK_CASCADE, by=queries.BY_STAGE, how="max"))],
         unit="none",
         maximum=100,
+        levels=limits.lines(cascade_risk_high="orange"),
         no_value=_NO_VERDICT,
         links=[ONLY_STAGE],
     )

@@ -27,16 +27,25 @@ from jelmon.generators.dashboards.fields import (
     override,
     steps,
 )
+from jelmon.generators.dashboards.limits import Limits
 from jelmon.generators.dashboards.panels import tile
 
 _HOUR = "1h"
 
 
-def vital_signs() -> Line:
+def vital_signs(limits: Limits) -> Line:
     """Is it moving, how fast, does it succeed, is it slow, is it silent, is anybody alarmed, and is this still true?"""
     return Line(
         5,
-        [_in_flight(), _cards_per_hour(), _success(), _processing_time(), _last_activity(), _firing(), _data_age()],
+        [
+            _in_flight(),
+            _cards_per_hour(),
+            _success(),
+            _processing_time(limits),
+            _last_activity(limits),
+            _firing(),
+            _data_age(limits),
+        ],
         (3, 4, 4, 4, 3, 3, 3),
     )
 
@@ -94,7 +103,7 @@ def _success() -> core.Stat:
     )
 
 
-def _processing_time() -> core.Stat:
+def _processing_time(limits: Limits) -> core.Stat:
     def slow(offset: str) -> str:
         return queries.quantile(0.95, CARD_PROCESSING, window=_HOUR, offset=offset)
 
@@ -106,21 +115,24 @@ def _processing_time() -> core.Stat:
         unit="s",
         levels=steps(GREY, (0, DURATION)),
         no_value="no cards",
-        overrides=[change(steps(TEXT, (0.1, WARNING), (0.5, CRITICAL)))],
+        overrides=[
+            change(limits.levels(TEXT, processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL))
+        ],
         links=[go_to("jelmore-pipeline", "Processing time over time", panel=13)],
     )
 
 
-def _last_activity() -> core.Stat:
+def _last_activity(limits: Limits) -> core.Stat:
     return tile(
         5,
         "Since last activity",
         "Time since a card or stage last started, finished or was tried again, in the pipeline that has been quiet for "
-        "longest. An arrival alone is no activity. Above 10 minutes the pipeline counts as stalled.",
+        "longest. An arrival alone is no activity. Above "
+        f"{limits.minutes('pipeline_stalled')} the pipeline counts as stalled, unless it declares a limit of its own.",
         [("{{pipeline}}", f"topk(1, {queries.age(LAST_ACTIVITY, by=('pipeline',))})")],
         unit="s",
         decimals=0,
-        levels=steps(GREY, (0, OK), (300, WARNING), (600, CRITICAL)),
+        levels=limits.approaching(GREY, "pipeline_stalled", ok=OK, warning=WARNING, critical=CRITICAL),
         no_value=GONE,
         named=True,
         filled=True,
@@ -151,7 +163,7 @@ def _firing() -> core.Stat:
     )
 
 
-def _data_age() -> core.Stat:
+def _data_age(limits: Limits) -> core.Stat:
     return tile(
         7,
         "Age of the data",
@@ -160,7 +172,7 @@ def _data_age() -> core.Stat:
         [("exporter", f"time() - max(max_over_time({queries.select(COLLECTED)}[1h]))")],
         unit="s",
         decimals=0,
-        levels=steps(CRITICAL, (0, OK), (90, WARNING), (300, CRITICAL)),
+        levels=limits.approaching(CRITICAL, "exporter_frozen", ok=OK, warning=WARNING, critical=CRITICAL),
         no_value="exporter gone",
         filled=True,
     )

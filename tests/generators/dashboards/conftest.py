@@ -3,13 +3,18 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jelmon.generators.dashboards import render
+from jelmon.generators.dashboards.limits import Limits
+from jelmon.generators.definitions import Bundle
+from jelmon.generators.loader import load
 
 Json = dict[str, Any]
+ROOT = Path(__file__).parents[3]
 Expand = Callable[..., str]
 
 VALUES = {
@@ -25,9 +30,21 @@ VALUES = {
 
 
 @pytest.fixture(scope="session")
-def boards() -> dict[str, Json]:
+def bundle() -> Bundle:
+    """The definitions in ``rules/``."""
+    return load(ROOT)
+
+
+@pytest.fixture(scope="session")
+def limits(bundle: Bundle) -> Limits:
+    """The thresholds of their alerts."""
+    return Limits.of(bundle)
+
+
+@pytest.fixture(scope="session")
+def boards(limits: Limits) -> dict[str, Json]:
     """The rendered dashboards by name."""
-    return {path.rpartition("/")[2].removesuffix(".json"): json.loads(text) for path, text in render().items()}
+    return {path.rpartition("/")[2].removesuffix(".json"): json.loads(text) for path, text in render(limits).items()}
 
 
 @pytest.fixture(scope="session")

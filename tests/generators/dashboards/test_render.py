@@ -7,23 +7,29 @@ import sys
 from pathlib import Path
 
 from jelmon.generators.dashboards import render
+from jelmon.generators.dashboards.limits import Limits
 
 
 def test_there_are_three_dashboards_at_their_paths() -> None:
     """The interface that `jelmon generate` relies on."""
-    assert {f"grafana/dashboards/{name}.json" for name in ("pipeline", "quality", "bottlenecks")} == set(render())
+    assert {f"grafana/dashboards/{name}.json" for name in ("pipeline", "quality", "bottlenecks")} == set(
+        render(Limits({}))
+    )
 
 
-def test_committed_files_are_current(root: Path) -> None:
+def test_committed_files_are_current(root: Path, limits: Limits) -> None:
     """What is in the repository is what the code renders; `jelmon generate` brings it up to date."""
-    rendered = render()
+    rendered = render(limits)
 
     assert rendered == {path: (root / path).read_text(encoding="utf-8") for path in rendered}
 
 
 def test_the_bytes_do_not_depend_on_the_process(root: Path) -> None:
     """Two interpreters with different hash seeds render the same bytes."""
-    program = "from jelmon.generators.dashboards import render; print(render())"
+    program = (
+        "from jelmon.generators.dashboards import render; "
+        "from jelmon.generators.dashboards.limits import Limits; print(render(Limits({'pipeline_stalled': 600.0})))"
+    )
     outputs = {
         subprocess.run(
             [sys.executable, "-c", program],
@@ -41,7 +47,7 @@ def test_the_bytes_do_not_depend_on_the_process(root: Path) -> None:
 
 def test_each_file_says_where_it_comes_from_and_ends_in_a_newline() -> None:
     """Somebody who opens the file, or the dashboard in Grafana, learns where to change it."""
-    for path, text in render().items():
+    for path, text in render(Limits({})).items():
         name = Path(path).stem
         board = json.loads(text)
 

@@ -268,6 +268,7 @@ class Settings:
     runbook_url: str = ""
     grafana_url: str = ""
     analyzer_stale_seconds: float = 600.0
+    at_most: Mapping[str, int] = field(default_factory=dict)  # label -> how many values it can have
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -27,7 +27,7 @@ from jelmon.generators.naming import IDENTIFIER, NAME, add
 from jelmon.generators.promql import Fault, Limits, analyse
 from jelmon.generators.series import FOREIGN, known_series
 from jelmon.generators.underline import underlined
-from jelmon.handwritten import Fields, read
+from jelmon.handwritten import Fields, did_you_mean, read
 
 _SELECTOR = re.compile(r"([a-zA-Z_]\w*)(?:\{(.*)\})?")
 
@@ -82,6 +82,7 @@ def _read_settings(bundle: Bundle, fields: Fields) -> None:
         runbook_url=fields.text("runbook_url", plain.runbook_url).rstrip("/"),
         grafana_url=fields.text("grafana_url", plain.grafana_url).rstrip("/"),
         analyzer_stale_seconds=fields.duration("analyzer_stale_after", plain.analyzer_stale_seconds),
+        at_most=_at_most(fields.mapping("at_most")),
     )
     fields.done("the bundle's settings")
     settings = bundle.settings
@@ -94,6 +95,21 @@ def _read_settings(bundle: Bundle, fields: Fields) -> None:
             fields.at(name).refuse(f"{name} must be above 0 and at most {longest:g} seconds")
     if len(bundle.problems) > faults:
         bundle.settings = plain
+
+
+def _at_most(fields: Fields | None) -> dict[str, int]:
+    """How many values labels can have."""
+    labels = frozenset().union(*(series.labels for series in known_series().values()))
+    found = {}
+    for label in list(fields.nodes) if fields else ():
+        assert fields is not None
+        number = fields.number(label)
+        if label not in labels:
+            fields.keys[label].refuse(f"no metric has a label {label!r}", hint=did_you_mean(label, labels))
+        elif number < 1 or number != int(number):
+            fields.at(label).refuse("at_most: how many values the label can have, as a whole number")
+        found[label] = int(number)
+    return found
 
 
 # --- signals.yaml ---

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon.generators import regression
+from jelmon.generators import cardinality, regression
 from jelmon.generators.conditions import compile_condition, excluded
 from jelmon.generators.definitions import Alert, Bundle, Escalation, Regression, Signal, simple_conditions
 from jelmon.generators.expressions import Expression, Known, duration
@@ -175,6 +175,16 @@ def _baselines(compiled: list[Compiled], known: Known) -> dict[str, list[Recordi
     }
 
 
+def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]]) -> int | None:
+    """How many alerts of a definition there can be: of several signals, the one with the fewest values decides."""
+    fewest: dict[str, int | None] = {}
+    for signal in one.alert.signals:
+        for label, number in values[signal].items():
+            known = [count for count in (number, fewest.get(label)) if count is not None]
+            fewest[label] = min(known, default=None)
+    return cardinality.series(one.expression.labels, fewest)
+
+
 def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Compiled], known: Known) -> list[Group]:
     """One group for each signal that alerts are about, and one for the signals that only dashboards ask for."""
     about: dict[str, list[Compiled]] = {}
@@ -184,6 +194,8 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
     for name, signal in bundle.signals.items():
         members.setdefault(signal.group or (name if name in about else OTHERS), []).append(signal)
     baselines = _baselines(compiled, known)
+    at_most = bundle.settings.at_most
+    values = {name: cardinality.bounds(signal, analyses[name], at_most) for name, signal in bundle.signals.items()}
     found = []
     for group, signals in members.items():
         rules: list[Recording | Alerting] = []
@@ -194,8 +206,12 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
         for one in asking:
             rules.extend(one.rules)
         sources = dict.fromkeys((*(signal.source for signal in signals), *(one.alert.source for one in asking)))
-        limits = [one.alert.limit for one in asking if one.alert.limit is not None]
+        written = [one.alert.limit for one in asking if one.alert.limit is not None]
+        counts = [cardinality.series(values[signal.name], values[signal.name]) for signal in signals]
+        limit = (
+            max(written) if written else cardinality.limit([*counts, *(_alerts_at_most(one, values) for one in asking)])
+        )
         names = tuple(signal.name for signal in signals)
         interval = SLO_INTERVAL_SECONDS if signals[0].group else bundle.settings.evaluation_interval_seconds
-        found.append(Group(group, tuple(rules), tuple(sources), names, interval, max(limits, default=None)))
+        found.append(Group(group, tuple(rules), tuple(sources), names, interval, limit))
     return found

@@ -82,7 +82,7 @@ class Exporter:
             clock=clock,
         )
         self.turns = shop.turns
-        self.mirror = Mirror(self.store, self.view, PARTITIONS)
+        self.mirror = Mirror(self.store, self.view, PARTITIONS, up=self.own.cell(c.STATE_STORE_UP))
         self.source, keeper = self._sources(settings, shop)
         self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
         self.system = SystemCollector(self.own, settings.host)

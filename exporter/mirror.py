@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from jelmon.exporter.state.cells import Cell
 from jelmon.exporter.state.store import Seen, StateStore, StoreUnavailableError
 from jelmon.exporter.view import View
 
@@ -18,9 +19,11 @@ class Mirror:
     """Reads the partitions that we do not own."""
 
     def __init__(
-        self, store: StateStore, view: View, partitions: int, *, clock: Callable[[], float] = time.monotonic
+        self, store: StateStore, view: View, partitions: int, *, up: Cell, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        """``up`` is the gauge of the store: a store that cannot be read is told before anything is counted."""
         self._store = store
+        self._up = up
         self._view = view
         self._partitions = partitions
         self._clock = clock
@@ -48,8 +51,12 @@ class Mirror:
                 return
             try:
                 await asyncio.gather(*(self._refresh(one) for one in range(self._partitions) if one not in self._owned))
+                if not self._owned:  # who owns a partition knows whether writing works
+                    self._up.set(1)
             except StoreUnavailableError as error:
-                logger.debug("cannot read what others committed", extra={"error": error.message})
+                if self._up.value != 0:
+                    logger.error("%s; trying again until it answers", error)
+                self._up.set(0)
             self._read = self._clock()
 
     async def _refresh(self, partition: int) -> None:

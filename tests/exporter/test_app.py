@@ -16,6 +16,8 @@ from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
 from jelmon.exporter.app import Exporter
+from jelmon.stack import launch
+from jelmon.stack.processes import free_port
 from jelmon.stream import DEAD_LETTER_STREAM, STREAM, subject_of
 
 Exporting = Callable[..., Any]
@@ -220,12 +222,29 @@ async def test_without_nats_it_serves_and_says_that_it_is_not_ready(
     assert "nats-server --jetstream" in caplog.text
 
 
+async def test_without_redis_it_says_so_at_once(
+    exporting: Exporting, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when NATS does not answer either, so that nothing is counted yet. It is told once."""
+    port = free_port()
+    async with exporting(
+        nats_url=f"nats://127.0.0.1:{free_port()}", redis_url=f"redis://127.0.0.1:{port}/0"
+    ) as exporter:
+        await until(lambda: [message for message in caplog.messages if f"127.0.0.1:{port}" in message])
+        exporter.mirror._read = float("-inf")  # as if some time had passed
+        await exporter.mirror.refresh()
+
+        assert exporter.own.cell(c.STATE_STORE_UP).value == 0
+        assert not exporter.checks()["state"].ok
+    told = [message for message in caplog.messages if f"127.0.0.1:{port}" in message]
+
+    assert len(told) == 1
+    assert "REDIS_URL" in told[0]
+
+
 async def test_it_becomes_ready_when_nats_comes(
     own_processes: Any, tool: Callable[[str], Path], tmp_path: Path, exporting: Exporting, until: Until
 ) -> None:
-    from jelmon.stack import launch
-    from jelmon.stack.processes import free_port
-
     port = free_port(15222)
     async with exporting(nats_url=f"nats://127.0.0.1:{port}") as exporter:
         await until(lambda: exporter.source.trouble not in ("", "not connected yet"))

@@ -95,6 +95,11 @@ def _check_condition(condition: Simple, bundle: Bundle, known: Mapping[str, Seri
                 f"unknown metric {condition.threshold_from!r}",
                 hint=did_you_mean(condition.threshold_from, known, otherwise="docs/metrics.md lists the metrics"),
             )
+        elif condition.threshold_from is not None and known[condition.threshold_from].kind != "gauge":
+            condition.fields.at("threshold_from").refuse(
+                f"{condition.threshold_from} is a {known[condition.threshold_from].kind}",
+                hint="a threshold is what a gauge says",
+            )
         if signal is not None:
             for value, place in (
                 (condition.threshold, condition.fields.at("threshold")),

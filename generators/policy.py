@@ -149,12 +149,8 @@ def check_compiled(bundle: Bundle, compiled: Iterable[Compiled]) -> None:
     for one in compiled:
         _check_texts(one)
         _check_actions(one.alert)
-    for route in bundle.routes.values():
-        for label in route.group_by:
-            if label not in labels | _ROUTE_LABELS:
-                route.fields.at("group_by").refuse(
-                    f"no alert has a label {label!r}", hint=did_you_mean(label, labels | _ROUTE_LABELS)
-                )
+    for name in bundle.routes:
+        _check_route(name, bundle, compiled)
     _check_inhibition(bundle)
     for window in bundle.windows.values():
         for label, _ in window.matchers:
@@ -162,6 +158,36 @@ def check_compiled(bundle: Bundle, compiled: Iterable[Compiled]) -> None:
                 underlined(window.fields.at("matchers"), label).refuse(
                     f"no alert has a label {label!r}", hint=did_you_mean(label, labels | _ROUTE_LABELS)
                 )
+
+
+def _check_route(name: str, bundle: Bundle, compiled: list[Compiled]) -> None:
+    """What alerts are grouped by must be a label of some of them, and somebody must be told."""
+    route = bundle.routes[name]
+    taken = [one for one in compiled if _takes(name, one.alert)]
+    labels = _ROUTE_LABELS.union(*(one.expression.labels for one in taken))
+    for label in route.group_by:
+        if taken and label not in labels:
+            underlined(route.fields.at("group_by"), label).refuse(
+                f"no alert of the route {name!r} has a label {label!r}", hint=did_you_mean(label, labels)
+            )
+    told = [channel for channel, _ in (*bundle.everywhere, *route.channels)]
+    if name == "critical":  # a log is read by nobody at night
+        told = [channel for channel in told if bundle.channels[channel].type != "log"]
+    unheard = next((one.alert for one in taken if not one.alert.channels), None)
+    if unheard is not None and not told and name != "escalation":  # levels name their own channels
+        route.fields.place.refuse(
+            f"the route {name!r} tells nobody", hint=f"{unheard.name} goes there: channels: [...], or everywhere: [...]"
+        )
+
+
+def _takes(route: str, alert: Alert) -> bool:
+    """Whether alerts of this definition come to a route."""
+    match route:
+        case "watchdog":
+            return alert.rule_id == "watchdog"
+        case "escalation":
+            return alert.escalation is not None
+    return alert.severity == route and alert.rule_id != "watchdog"
 
 
 def _check_texts(one: Compiled) -> None:

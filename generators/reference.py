@@ -166,6 +166,8 @@ def _alert_section(one: Compiled, made: Compilation) -> list[str]:
         facts.append(("held back by", ", ".join(made.bundle.alerts[name].name for name, _ in alert.inhibited_by)))
     if alert.auto_actions:
         facts.append(("asks for", ", ".join(f"`{action}`" for action in alert.auto_actions)))
+    if alert.dashboard:
+        facts.append(("look at", f"dashboard {alert.dashboard}" + (f", panel *{alert.panel}*" if alert.panel else "")))
     facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(one.expression.labels)) or "none of its own"))
     facts.append(("read on", f"[runbook](runbooks/{alert.name}.md), `{alert.source}`"))
     lines = ["", f"## {alert.name}", "", _plain(alert.summary) + ".", "", *table(("", ""), facts)]

@@ -2,10 +2,11 @@
 
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Alert, Regression
+from jelmon.generators.expressions import number
 from jelmon.generators.promtool import Case
 from jelmon.generators.truth import sign
 
-_MAD_FACTOR = 3 * 1.4826
+_MAD_FACTOR = 4.4478  # 3 * 1.4826, as the rule says it
 _SUCCESS = 'jelmore_analyzer_last_success_timestamp_seconds{analyzer="regression",job="jelmon-analyzer"}'
 
 
@@ -21,6 +22,7 @@ def cases(alert: Alert, leaf: Regression, made: Compilation, interval: float) ->
         (good, True),
         ((worse * leaf.threshold, *good[1:]), False),
         ((good[0], worse * leaf.lower_bound, good[2]), False),
+        ((good[0], worse * (leaf.lower_bound - 0.01), good[2]), False),
         ((good[0], worse * (leaf.lower_bound + 0.001), good[2]), True),
         ((*good[:2], leaf.q_value), False),
         ((*good[:2], leaf.q_value * 2), False),
@@ -31,16 +33,14 @@ def cases(alert: Alert, leaf: Regression, made: Compilation, interval: float) ->
     silent = Case("while an analyzer runs, only its verdict counts", [fresh])
     for place, (verdict, _) in enumerate(verdicts):
         bounds.series += _verdict(leaf, made, f"row-{place}", verdict, worse, shape)
-    level = max(100.0, 2 * leaf.floor)
-    delta = level * leaf.threshold * 2
-    spreads = [(delta / _MAD_FACTOR * 0.99, True), (delta / _MAD_FACTOR * 1.01, False)]
-    for place, (mad, _) in enumerate(spreads):
-        rows = _history(leaf, made, f"row-{place}", (level, mad, level + worse * delta), shape)
+    past = _pasts(leaf, worse)
+    for place, values in enumerate(past):
+        rows = _history(leaf, made, f"row-{place}", values, shape)
         history.series += rows
         silent.series += rows
     firing = f'group by (pipeline) (ALERTS{{rule_id="{alert.rule_id}",alertstate="firing",escalation_level=""}})'
     bounds.checks.append((firing, steady, _rows([fires for _, fires in verdicts])))
-    history.checks.append((firing, steady, _rows([fires for _, fires in spreads])))
+    history.checks.append((firing, steady, _rows([_is_worse(leaf, worse, values) for values in past])))
     silent.checks.append((firing, steady, []))
     return [bounds, history, silent, *_age(alert, leaf, made, interval, good, worse, firing)]
 
@@ -54,16 +54,59 @@ def _age(
     worse: int,
     firing: str,
 ) -> list[Case]:
-    """The verdict of an analyzer whose last success was at 0 counts until it is too old."""
+    """What an analyzer whose last success was long ago said does not count: the history of the signal does."""
     limit = made.known.settings.analyzer_stale_seconds
     if alert.duration_seconds + interval >= limit or limit % interval:
         return []
-    last = limit + alert.keep_firing_seconds
-    shape = f"x{round(last / interval) + 4}"
-    case = Case("an old verdict does not count", [(_SUCCESS, f"0{shape}")])
-    case.series += _verdict(leaf, made, "row-0", good, worse, shape)
-    case.checks = [(firing, last - interval, _rows([True])), (firing, last, [])]
-    return [case]
+    found = []
+    for success in (0.0, interval / 3):  # at an evaluation, so that the limit is met exactly, and between two
+        stale = -(-(limit + success) // interval) * interval
+        gone, fires = stale + alert.keep_firing_seconds, stale + alert.duration_seconds
+        shape = f"x{round(max(gone, fires) / interval) + 4}"
+        fresh = (_SUCCESS, f"{success:.12g}{shape}")
+        case = Case(f"an old verdict does not count, of an analyzer that fell silent at {success:g} s", [fresh])
+        case.series += _verdict(leaf, made, "row-0", good, worse, shape)
+        case.checks = [(firing, gone - interval, _rows([True])), (firing, gone, [])]
+        after = Case(f"history decides after an analyzer that fell silent at {success:g} s", [fresh])
+        after.series += _history(leaf, made, "row-0", _pasts(leaf, worse)[0], shape)
+        after.checks = [(firing, fires - interval, []), (firing, fires, _rows([True]))]
+        found += [case, after]
+    return found
+
+
+Past = tuple[float, float, float]
+"""Baseline, MAD and present median of a signal."""
+
+
+def _pasts(leaf: Regression, worse: int) -> list[Past]:
+    """Every bound of the form without an analyzer, on both sides of it and, where floats allow, met exactly."""
+    level = max(100.0, 2 * leaf.floor)
+    delta = level * leaf.threshold * 2
+    spread = 10_000.0  # times the factor: a whole number
+    far = float(round(spread * _MAD_FACTOR / (2 * leaf.threshold)))
+    high = max(1.0, 2 * leaf.floor)
+    found = [
+        (level, delta / _MAD_FACTOR * 0.99, level + worse * delta),
+        (level, delta / _MAD_FACTOR * 1.01, level + worse * delta),
+        (far, spread, far + worse * spread * _MAD_FACTOR),
+        (level, 0.0, level + worse * level * leaf.threshold),
+        (0.0, 0.0, worse * high),  # a share of nothing is none
+        (0.005, 0.0, 0.005 + worse * 0.005 * 2 * leaf.threshold if worse < 0 else high),
+    ]
+    if leaf.floor:
+        found += [(leaf.floor / (1 + 2 * leaf.threshold), 0.0, leaf.floor * share) for share in (1.0, 1.01)]
+    return found
+
+
+def _is_worse(leaf: Regression, worse: int, past: Past) -> bool:
+    baseline, mad, median = (float(number(value)) for value in past)  # as they are written
+    change = worse * (median - baseline)
+    return (
+        baseline > 0
+        and change / baseline > leaf.threshold
+        and change > _MAD_FACTOR * mad
+        and (not leaf.floor or median > leaf.floor)
+    )
 
 
 def _verdict(

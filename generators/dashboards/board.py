@@ -6,9 +6,15 @@ from typing import Any
 
 from grafanalib import core
 
-from jelmon.catalogue import ANALYZER_SUCCESS, CARDS_IN_PROGRESS, EXPORTER_INFO, STAGE_IN_PROGRESS
+from jelmon.catalogue import (
+    ANALYZER_SUCCESS,
+    CARDS_IN_PROGRESS,
+    EXPORTER_INFO,
+    REGRESSION_CHANGE_POINT,
+    STAGE_IN_PROGRESS,
+)
 from jelmon.generators.dashboards import queries
-from jelmon.generators.dashboards.fields import CRITICAL, Json
+from jelmon.generators.dashboards.fields import CRITICAL, WARNING, Json
 from jelmon.generators.dashboards.panels import DATASOURCE, lean
 from jelmon.generators.text import json_text
 
@@ -178,4 +184,15 @@ def _annotations() -> list[Json]:
         "tagKeys": "pipeline,stage",
         "titleFormat": "{{alertname}}",
     }
-    return [builtin, critical]
+    changed = {
+        "datasource": DATASOURCE,
+        "enable": True,
+        "expr": f"{queries.announced(REGRESSION_CHANGE_POINT)} * 1000",  # Grafana wants milliseconds
+        "iconColor": WARNING,
+        "name": "Change points",
+        "step": "60s",
+        "tagKeys": "pipeline,stage",
+        "titleFormat": "{{signal}} changed",
+        "useValueForTime": True,
+    }
+    return [builtin, critical, changed]

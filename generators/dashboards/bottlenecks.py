@@ -19,7 +19,7 @@ from jelmon.catalogue import (
     STAGE_TIME_LIMIT,
     STAGE_WORKERS,
 )
-from jelmon.generators.dashboards import queries, verdicts
+from jelmon.generators.dashboards import advice, queries, verdicts
 from jelmon.generators.dashboards.board import Heading, Line, write
 from jelmon.generators.dashboards.fields import (
     CRITICAL,
@@ -77,6 +77,7 @@ def render(limits: Limits) -> tuple[str, str]:
             Line(8, [_utilisation(), _throughput(), _run_time()]),
             Line(8, [_held_up(), _queue_fill(), _time_to_drain(), _oldest_running(limits)]),
             *verdicts.rows(limits),
+            *advice.rows(limits),
         ],
     )
 

@@ -185,6 +185,7 @@ class Column:
     unit: str = "short"
     levels: list[Json] | None = None
     links: Sequence[Json] = ()
+    mappings: Sequence[Json] = ()
     width: int | None = None
 
 
@@ -244,6 +245,8 @@ def _column_override(column: Column) -> Json:
     properties: Json = {"links": list(column.links)} if column.links else {}
     if column.query:
         properties["unit"] = column.unit
+    if column.mappings:
+        properties["mappings"] = list(column.mappings)
     if column.width:
         properties["custom__width"] = column.width
     if column.levels:

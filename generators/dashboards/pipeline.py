@@ -18,7 +18,7 @@ from jelmon.catalogue import (
     STAGE_RETRIES,
     STAGE_RUN_TIME,
 )
-from jelmon.generators.dashboards import queries, system
+from jelmon.generators.dashboards import health, queries, slower, system
 from jelmon.generators.dashboards.board import Heading, Line, write
 from jelmon.generators.dashboards.fields import (
     CRITICAL,
@@ -51,6 +51,8 @@ def render(limits: Limits) -> tuple[str, str]:
         description="Is the pipeline moving, how fast, how long do cards take, who was alarmed, is the host well?",
         rows=[
             vital_signs(limits),
+            *health.rows(),
+            *slower.rows(limits),
             Heading(100, "Cards"),
             Line(8, [_velocity(), _outcomes(), _in_progress()]),
             Line(8, [_processing_time(), _wait()]),

@@ -7,7 +7,7 @@ first, then one replica (``max without (instance, pod)``), then the sum.
 
 from collections.abc import Callable
 
-from jelmon.catalogue import Counter, Gauge, Histogram, Metric
+from jelmon.catalogue import REGRESSION_EARLY_WARNING, REGRESSION_SEVERE, Counter, Gauge, Histogram, Metric
 
 RATE_WINDOW = "$__rate_interval"
 
@@ -19,6 +19,7 @@ labels: an alert over aggregated replicas is of no single ``instance``, one that
 So whoever chooses an instance above the panels still sees every alert."""
 
 BY_STAGE = ("pipeline", "stage")
+BY_SIGNAL = ("signal", "pipeline", "stage")
 BAD_OUTCOMES = "=~failure|error|timeout"
 JUDGED_OUTCOMES = "!~cancelled|skipped"
 """A card that somebody cancelled, or that was skipped, says nothing about success."""
@@ -123,6 +124,14 @@ def relative_change(build: Callable[[str], str], window: str) -> str:
 def difference(build: Callable[[str], str], window: str) -> str:
     """By how much a value differs from the value one window earlier. ``build`` makes the value for an offset."""
     return f"({build('')}) - ({build(window)})"
+
+
+def announced(metric: Gauge) -> str:
+    """A gauge of the regression analyzer, of the signals that are worse than usual now."""
+    worse = " or ".join(
+        f"{gauge(verdict, by=BY_SIGNAL, how='max')} > 0" for verdict in (REGRESSION_EARLY_WARNING, REGRESSION_SEVERE)
+    )
+    return f"({gauge(metric, by=BY_SIGNAL, how='max')} and on ({', '.join(BY_SIGNAL)}) ({worse}))"
 
 
 def alerts(state: str, *, severity: str = "!=none") -> str:

@@ -31,8 +31,9 @@ BEFORE = START - 86_400
 _VALUES = {
     "pipeline": ("loan",),
     "stage": ("approve", "check"),
-    "analyzer": ("bottleneck",),
+    "analyzer": ("bottleneck", "health"),
     "host": ("alpha",),
+    "signal": ("avg_processing_time_seconds",),
     "period": ("1m", "5m"),
 }
 _ALERTS = (
@@ -246,14 +247,28 @@ def test_after_the_data_stopped_the_tiles_say_so(ask: Ask, panels: dict[str, Jso
 
 def test_no_verdict_is_told_from_no_analyzer(ask: Ask, panels: dict[str, Json]) -> None:
     """A live analyzer without a verdict is -1 (shown as "no verdict"), a dead one is nothing."""
-    for title in ("Bottleneck severity", "Limiting stage"):
-        tile = panels[f"bottlenecks: {title}"]
+    for title in ("bottlenecks: Bottleneck severity", "bottlenecks: Limiting stage", "pipeline: Health"):
+        tile = panels[title]
 
         assert len(ask(tile["targets"][0])) > 0
         assert [entry["value"][1] for entry in ask(tile["targets"][0], STOPPED)] == ["-1"]
         assert ask(tile["targets"][0], BEFORE) == []
         assert "-1" in tile["fieldConfig"]["defaults"]["mappings"][0]["options"]
         assert tile["fieldConfig"]["defaults"]["noValue"] == "analyzer not running"
+
+
+def test_the_matrix_of_strategies_says_how_many_worked(ask: Ask, panels: dict[str, Json]) -> None:
+    """Three applied suggestions of each result: nine, of which a third worked."""
+    panel = panels["bottlenecks: Strategies: what really worked"]
+    named = panel["transformations"][-1]["options"]["renameByName"]
+    shown = {
+        named[f"Value #{target['refId']}"]: [float(series["value"][1]) for series in ask(target)]
+        for target in panel["targets"]
+    }
+
+    assert shown["applied"] == [9]
+    assert (shown["better"], shown["same"], shown["worse"]) == ([3], [3], [3])
+    assert shown["worked"] == [pytest.approx(1 / 3)]
 
 
 def test_tables_have_the_columns_that_they_show(ask: Ask, panels: dict[str, Json]) -> None:

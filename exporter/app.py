@@ -17,8 +17,9 @@ from jelmon.exporter.counting import Workshop
 from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, pieces
 from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.overview import overview
-from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.realtime import RealtimeFigures
+from jelmon.exporter.reloading import PATH as RELOAD_PATH
+from jelmon.exporter.reloading import Files, Reloader
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
 from jelmon.exporter.sources.forwarding import Forwarding
@@ -89,8 +90,8 @@ class Exporter:
         self.others = OtherSources(settings, self.own, self.store, keeper)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
         self.own.cell(c.STATE_STORE_UP).set(1)
-        if settings.pipelines_file is not None:
-            self.view.declare("file", load_pipelines(settings.pipelines_file))
+        self._use(Files.read(settings))
+        self.reloader = Reloader(settings, self.own, self._use, clock=clock)
         self._process = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._process)
@@ -98,6 +99,7 @@ class Exporter:
         self.server = web.Server("exporter", checks=self.checks, config=config)
         self.server.app.router.add_get(settings.telemetry_path, self._metrics)
         self.server.app.add_routes(self.others.routes())
+        self.server.app.router.add_post(RELOAD_PATH, self.reloader.answer)
         links = [web.Link(settings.telemetry_path, "Metrics"), web.Link("/health", "Health")]
         self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, self._overview))
         self._zippers = {form: Zipper() for form in Format}
@@ -120,6 +122,10 @@ class Exporter:
             batch_seconds=settings.batch_seconds,
         )
         return stream, Forwarding(settings.nats, self.own)
+
+    def _use(self, files: Files) -> None:
+        self.view.redeclare("file", files.pipelines)
+        self.others.prober.probe_these(files.targets)
 
     @property
     def url(self) -> str:

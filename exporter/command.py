@@ -52,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TLS, basic auth and headers, in the form that Prometheus' exporters share",
     )
+    web.add_argument(
+        "--web.enable-lifecycle",
+        dest="lifecycle",
+        action="store_true",
+        help="let POST /-/reload read the files of targets and pipelines again, as SIGHUP does",
+    )
     add_nats_arguments(parser)
     state = parser.add_argument_group("state")
     state.add_argument(
@@ -100,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
         listen_address=ListenAddress.parse(args.listen_address) if args.listen_address else None,
         telemetry_path=args.telemetry_path,
         web_config_file=args.web_config_file,
+        lifecycle=args.lifecycle,
         nats_url=args.nats_url,
         redis_url=args.redis_url,
         state_path=args.state_path,
@@ -144,4 +151,6 @@ async def _serve(settings: ExporterSettings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
-    await Exporter(settings).run(stopped)
+    exporter = Exporter(settings)
+    loop.add_signal_handler(signal.SIGHUP, exporter.reloader.reload)
+    await exporter.run(stopped)

@@ -26,6 +26,7 @@ class ExporterSettings:
     listen_address: ListenAddress = DEFAULT_ADDRESS
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
+    lifecycle: bool = False  # whether a request may have the files read again
     nats: NatsSettings | None = field(default_factory=NatsSettings)  # None: without NATS
     redis_url: str | None = None  # None: state in memory
     redis_password: str | None = field(default=None, repr=False)

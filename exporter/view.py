@@ -220,6 +220,16 @@ class View:
                 gone: dict[Key, Value] = dict.fromkeys(_gauges(pipeline, before)) if before else {}
                 self.update("declared", gone | (_gauges(pipeline, after) if after else {}))
 
+    def redeclare(self, part: Part, declared: Mapping[str, Declaration]) -> None:
+        """Take all that a part declares; what it declares no more goes."""
+        for pipeline, parts in self._declared.items():
+            if part in parts and pipeline not in declared:
+                gone = dict.fromkeys(_gauges(pipeline, parts[part])) if self._newest(pipeline) is parts[part] else {}
+                del parts[part]
+                left = self._newest(pipeline)
+                self.update("declared", gone | (_gauges(pipeline, left) if left else {}))
+        self.declare(part, declared)
+
     def _newest(self, pipeline: str) -> Declaration | None:
         return max(self._declared.get(pipeline, {}).values(), key=lambda one: one.time, default=None)
 

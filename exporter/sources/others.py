@@ -10,7 +10,6 @@ from jelmon.exporter.sources.custom import LIMIT_SECONDS, CustomCollectors
 from jelmon.exporter.sources.forwarding import Forwarding
 from jelmon.exporter.sources.http import HttpSource, Keeper
 from jelmon.exporter.sources.probes import Prober
-from jelmon.exporter.sources.targets import load_targets
 from jelmon.exporter.state.cells import SeriesTable
 from jelmon.exporter.state.store import StateStore
 from jelmon.tasks import all_of
@@ -20,16 +19,12 @@ class OtherSources:
     """What `run` keeps going until it is cancelled."""
 
     def __init__(self, settings: ExporterSettings, table: SeriesTable, store: StateStore, keeper: Keeper) -> None:
-        """Read the files that the settings name, and load the installed collectors. ``keeper`` takes events over HTTP.
-
-        Raises:
-            DefinitionError: the file of targets is wrong.
-        """
+        """Load the installed collectors. ``keeper`` takes events over HTTP."""
         self._interval = settings.collection_interval
         self._http = HttpSource(keeper, table)
         self.keeper = keeper
-        targets = load_targets(settings.targets_file) if settings.targets_file is not None else ()
-        self.prober = Prober(targets, table)
+        self.prober = Prober((), table)  # the targets come with the files that may be read again
+        self._probing = settings.targets_file is not None
         self._turns = Singleton(store, PROBES, self.prober.run, self.prober.forget)
         self.custom = CustomCollectors(table, limit=min(LIMIT_SECONDS, self._interval))
 
@@ -49,7 +44,7 @@ class OtherSources:
         work = [
             self._collect(),
             *([self.keeper.run()] if isinstance(self.keeper, Forwarding) else ()),
-            *([self._turns.run()] if self.prober.names else ()),
+            *([self._turns.run()] if self._probing else ()),
         ]
         await all_of(*(asyncio.create_task(one) for one in work))
 

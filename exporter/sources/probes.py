@@ -22,7 +22,7 @@ from jelmon import __version__
 from jelmon import catalogue as c
 from jelmon.exporter.sources.targets import HTTP_SCHEMES, SecretError, Target, is_forbidden
 from jelmon.exporter.state.cells import SeriesTable, real
-from jelmon.tasks import all_of
+from jelmon.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ MAX_REDIRECTS = 5
 _AT_ONCE = 32
 _REDIRECTS = (301, 302, 303, 307, 308)
 _AGENT = f"jelmon/{__version__}"
+_METRICS = {metric.name for metric in (c.TARGET_UP, c.PROBE_TIME, c.PROBE_PHASE, c.PROBE_FAILURES, c.PROBE_TLS_EXPIRY)}
 
 
 class ProbeError(Exception):
@@ -95,7 +96,8 @@ class Prober:
     def __init__(
         self, targets: Sequence[Target], table: SeriesTable, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._targets = tuple(targets)
+        self._targets: tuple[Target, ...] = ()
+        self._others = asyncio.Event()  # other targets than those that are probed
         self._table = table
         self._clock = clock
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -103,9 +105,20 @@ class Prober:
         self._resolver = _Resolver()
         self.results: dict[str, Result] = {}
         """The newest result of each target."""
-        for target in self._targets:
+        self.probe_these(targets)
+
+    def probe_these(self, targets: Sequence[Target]) -> None:
+        """Probe these from now on. What was known of others is dropped."""
+        gone = {real(target.name) for target in self._targets} - {real(target.name) for target in targets}
+        for name, labels in [key for key in self._table.cells if key[0] in _METRICS and key[1][0] in gone]:
+            self._table.drop((name, labels))
+        self.results = {target.name: self.results[target.name] for target in targets if target.name in self.results}
+        self._contexts.clear()
+        self._targets = tuple(targets)
+        for target in targets:
             for reason in c.PROBE_FAILURES.closed["reason"]:
-                table.cell(c.PROBE_FAILURES, real(target.name), reason)
+                self._table.cell(c.PROBE_FAILURES, real(target.name), reason)
+        self._others.set()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,11 +127,18 @@ class Prober:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        spread = [
-            number / len(self._targets) * min(target.interval, 5.0) for number, target in enumerate(self._targets)
-        ]
-        pairs = zip(self._targets, spread, strict=True)
-        await all_of(*(asyncio.create_task(self._repeat(target, delay=delay)) for target, delay in pairs))
+        while True:
+            self._others.clear()
+            spread = [
+                number / len(self._targets) * min(target.interval, 5.0) for number, target in enumerate(self._targets)
+            ]
+            pairs = zip(self._targets, spread, strict=True)
+            tasks = [asyncio.create_task(self._repeat(target, delay=delay)) for target, delay in pairs]
+            changed = asyncio.create_task(self._others.wait())
+            try:
+                await asyncio.wait([changed, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await end(changed, *tasks)
 
     async def _repeat(self, target: Target, *, delay: float) -> None:
         """Probe at a fixed beat; a beat that is missed is left out. ``delay`` spreads targets over the time."""
@@ -132,6 +152,8 @@ class Prober:
 
     def record(self, target: Target, result: Result) -> None:
         """Bring a result into the series, and tell when the target goes down or comes back."""
+        if target not in self._targets:  # others are probed since it was asked
+            return
         name = real(target.name)
         self._table.cell(c.TARGET_UP, name).set(1 if result.up else 0)
         self._table.cell(c.PROBE_TIME, name).observe_seconds(result.seconds)

@@ -482,6 +482,15 @@ CHECKPOINT_SUCCESS = Gauge(
     help="When state was last written.",
     unit="seconds",
 )
+CONFIG_RELOADED = Gauge(
+    name="jelmore_exporter_config_last_reload_successful",
+    help="1 if the files of targets and pipelines were good when they were last read, else 0.",
+)
+CONFIG_RELOAD_TIME = Gauge(
+    name="jelmore_exporter_config_last_reload_success_timestamp_seconds",
+    help="When the files of targets and pipelines were last read and good.",
+    unit="seconds",
+)
 COLLECTOR_UP = Gauge(
     name="jelmore_exporter_collector_up", help="1 if the collector's last run succeeded, else 0.", labels=("collector",)
 )

@@ -11,7 +11,6 @@ from jelmon.analyzers.attribution.board import AttributionBoard
 from jelmon.analyzers.bottleneck.service import BottleneckService, BottleneckSettings
 from jelmon.analyzers.health import HealthBoard, HealthSettings
 from jelmon.analyzers.health import settings_file as health_file
-from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.resources import Resources
 from jelmon.analyzers.suggestions import drivers, table
 from jelmon.analyzers.suggestions.desk import Desk
@@ -19,6 +18,7 @@ from jelmon.analyzers.suggestions.keeper import Keeper, open_keeper
 from jelmon.analyzers.suggestions.regressions import Regressions
 from jelmon.errors import ConfigError
 from jelmon.jetstream import NatsSettings
+from jelmon.lease import Lease
 from jelmon.registry import Instruments
 from jelmon.settings import parse_duration, read_secret
 from jelmon.web import Check

@@ -15,6 +15,7 @@ from jelmon import __version__, web
 from jelmon import catalogue as c
 from jelmon.exporter.counting import Workshop
 from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, pieces
+from jelmon.exporter.leadership import Leadership
 from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.overview import overview
 from jelmon.exporter.realtime import RealtimeFigures
@@ -22,6 +23,7 @@ from jelmon.exporter.reloading import PATH as RELOAD_PATH
 from jelmon.exporter.reloading import Files, Reloader
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
+from jelmon.exporter.singleton import PROBES, turn_at
 from jelmon.exporter.sources.forwarding import Forwarding
 from jelmon.exporter.sources.jetstream import JetStreamSource
 from jelmon.exporter.sources.local import LocalSource
@@ -73,6 +75,12 @@ class Exporter:
         resets = self.own.cell(c.EXPORTER_RESETS, "rollback")
         self.view = View(PARTITIONS, on_reset=resets.add)
         self.store = store or open_store(settings)
+        self.leadership = (
+            Leadership(settings.nats, self.view, self.own.cell(c.EXPORTER_RESETS, "takeover"))
+            if settings.nats is not None and isinstance(self.store, DiskStore)
+            else None
+        )
+        self._own_view = View()  # what is shown while another shows the figures
         shop = Workshop(
             store=self.store,
             view=self.view,
@@ -81,13 +89,14 @@ class Exporter:
             admission=Admission(settings.label_limit),
             partitions=PARTITIONS,
             clock=clock,
+            leadership=self.leadership,
         )
         self.turns = shop.turns
         self.mirror = Mirror(self.store, self.view, PARTITIONS, up=self.own.cell(c.STATE_STORE_UP))
         self.source, keeper = self._sources(settings, shop)
         self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
         self.system = SystemCollector(self.own, settings.host)
-        self.others = OtherSources(settings, self.own, self.store, keeper)
+        self.others = OtherSources(settings, self.own, turn_at(self.store, PROBES, self.leadership), keeper)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
         self.own.cell(c.STATE_STORE_UP).set(1)
         self._use(Files.read(settings))
@@ -147,6 +156,8 @@ class Exporter:
         ]
         if self.realtime is not None:
             self._tasks.append(asyncio.create_task(self.realtime.run(), name="real-time figures"))
+        if self.leadership is not None and isinstance(self.source, JetStreamSource):
+            self._tasks.append(asyncio.create_task(self.leadership.run(self.source), name="leadership"))
         logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
 
     async def stop(self) -> None:
@@ -174,10 +185,13 @@ class Exporter:
         """What the exporter depends on. It is ready when events come in and all that was counted is known."""
         store_up = self.own.cell(c.STATE_STORE_UP).value == 1
         warm = self.view.complete and (self.realtime is None or self.realtime.warm)
-        return {
+        checks = {
             "events": web.Check(self.source.up, self.source.trouble),
             "state": web.Check(store_up and warm, "" if warm else "not loaded yet"),
         }
+        if self.leadership is not None:
+            checks["lease"] = web.Check(not self.leadership.trouble, self.leadership.trouble)
+        return checks
 
     def notes(self) -> list[str]:
         """What a person who checks the configuration should know."""
@@ -203,17 +217,24 @@ class Exporter:
 
     # --- pages ---
 
+    def _shown(self) -> View:
+        """What to show now: the figures, or while another replica shows them only what is our own."""
+        changes = self.own.take()
+        self.view.update("own", changes)
+        if self.leadership is None:
+            return self.view
+        self._own_view.update("own", {key: value for key, value in changes.items() if key[0] != c.PARTITION_OWNED.name})
+        return self.view if self.leadership.shows else self._own_view
+
     def _overview(self) -> str:
-        self.view.update("own", self.own.take())
-        return overview(self.view, self.others.prober.results, now=self._clock())
+        return overview(self._shown(), self.others.prober.results, now=self._clock())
 
     def _page(self, form: Format) -> list[str]:
         """The page at ``/metrics``, in pieces."""
         self.view.settle()
-        self.view.update("own", self.own.take())
         encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
         return [
-            *pieces(self.view, form),
+            *pieces(self._shown(), form),
             self.others.custom.render(openmetrics=form is Format.OPENMETRICS),
             bytes(encode(self._process)).decode(),
         ]

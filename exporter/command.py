@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="state_path",
         type=Path,
         metavar="FILE",
-        help="keep them in this file instead, for one exporter without Redis (default: JELMON_STATE_PATH; without "
+        help="keep them in this file instead; each replica has its own, and one shows them (JELMON_STATE_PATH; without "
         "either they are in memory, and a restart counts the stream from its beginning)",
     )
     parser.add_argument(

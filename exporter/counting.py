@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from jelmon import catalogue as c
 from jelmon.errors import EventError
 from jelmon.events import Event, parse, parse_batch, split
+from jelmon.exporter.leadership import Leadership
 from jelmon.exporter.ledger import Ledger, Limits
 from jelmon.exporter.messages import Message, origin
 from jelmon.exporter.series import Admission
@@ -46,6 +47,7 @@ class Workshop:
     admission: Admission
     partitions: int
     clock: Callable[[], float] = time.time
+    leadership: Leadership | None = None  # of exporters with states of their own; None: all show what they counted
     turns: Turns = field(default_factory=Turns)
 
 

@@ -60,9 +60,7 @@ class ExporterSettings:
                 hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",
             )
         if self.redis_url is not None and self.state_path is not None:
-            raise ConfigError(
-                "both a Redis and a state file are given", hint="choose --redis.url for replicas, --state.path for one"
-            )
+            raise ConfigError("both a Redis and a state file are given", hint="choose --redis.url or --state.path")
         if self.nats is None and self.redis_url is not None:
             raise ConfigError(
                 "REDIS_URL: without NATS nothing divides the events between replicas",

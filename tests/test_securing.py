@@ -138,6 +138,23 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
                 client.execute_command(*forbidden)
 
 
+async def test_they_are_enough_for_state_on_local_disk(nats_with_users: str, tmp_path: Path) -> None:
+    exporter = Exporter(
+        ExporterSettings(
+            listen_address=ListenAddress("127.0.0.1", 0),
+            nats=settings_of(nats_with_users, "exporter"),
+            state_path=tmp_path / "state",
+        )
+    )
+    await exporter.start()
+    try:
+        leadership = exporter.leadership
+        assert leadership is not None
+        await until(lambda: leadership.shows)
+    finally:
+        await exporter.stop()
+
+
 async def publish_poison(url: str) -> None:
     client = await nats.connect(url, user="producer", password="producer-password", inbox_prefix=b"_INBOX_PRODUCER")
     await client.jetstream().publish("jelmore.events.card.x", b"{")

@@ -10,12 +10,12 @@ from pathlib import Path
 from jelmon import catalogue as c
 from jelmon import tasks
 from jelmon.analyzers.exports import Exports
-from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.report import report
 from jelmon.analyzers.regression.signals import DEFAULTS, Signal
 from jelmon.analyzers.regression.watch import SignalWatch
 from jelmon.analyzers.series import History
 from jelmon.errors import ConfigError, SourceError
+from jelmon.lease import Lease
 from jelmon.registry import Instruments
 from jelmon.web import Check
 

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from jelmon.analyzers.app import MakeRunner
-from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.signals import DEFAULTS, load
 from jelmon.jetstream import NatsSettings
+from jelmon.lease import Lease
 from jelmon.settings import parse_duration
 
 

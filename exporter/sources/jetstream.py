@@ -22,10 +22,11 @@ from jelmon.exporter import dead_letters
 from jelmon.exporter.counting import Counting, Poison, Workshop
 from jelmon.exporter.leases import Holding, Leases
 from jelmon.exporter.mirror import Mirror
-from jelmon.exporter.singleton import UNPARTITIONED, Singleton
+from jelmon.exporter.singleton import UNPARTITIONED, Singleton, turn_at
 from jelmon.exporter.sources.direct import new_client
 from jelmon.exporter.sources.pull import Batch, FlowError, Pull, slices
 from jelmon.exporter.sources.unpartitioned import Unpartitioned
+from jelmon.exporter.state.model import Position
 from jelmon.exporter.state.store import FencedError
 from jelmon.jetstream import NatsSettings
 from jelmon.partitions import ensure_partitions
@@ -62,6 +63,8 @@ class JetStreamSource:
         self._last_event = shop.own.cell(c.LAST_EVENT)
         self._stopping = asyncio.Event()
         self._deaf: set[int] = set()
+        self._counting: dict[int, Counting] = {}
+        self._delivered: dict[int, int] = {}  # how many messages of its consumer are counted, by partition
         self._pulls: set[Pull] = set()
         self.trouble = "not connected yet"
 
@@ -147,12 +150,13 @@ class JetStreamSource:
     async def _copy_unpartitioned(self, client: Client) -> None:
         copier = Unpartitioned(client, self._shop.own)
         if await copier.expected():
-            await Singleton(self._shop.store, UNPARTITIONED, copier.run, copier.forget).run()
+            turn = turn_at(self._shop.store, UNPARTITIONED, self._shop.leadership)
+            await Singleton(turn, copier.run, copier.forget).run()
 
     async def _own(self, client: Client, partition: int, holding: Holding) -> None:
         """Count one partition until we are to stop or are fenced."""
         owned = self._shop.own.cell(c.PARTITION_OWNED, str(partition))
-        counting = Counting(partition, self._shop, holding.claim)
+        counting = self._counting[partition] = Counting(partition, self._shop, holding.claim)
         self._mirror.own(partition)
         self._deaf.add(partition)
         try:
@@ -171,6 +175,7 @@ class JetStreamSource:
             logger.warning("another exporter counts the partition now", extra={"partition": partition})
         finally:
             counting.end()
+            del self._counting[partition]
             owned.set(0)
             self._shop.own.cell(c.CONSUMER_LAG, str(partition)).set(None)
             self._deaf.discard(partition)
@@ -200,6 +205,7 @@ class JetStreamSource:
         counting.place_in(*_incarnation(await context.stream_info(STREAM)))
         counting.expect(await self._make_consumer(context, counting))
         name = self._consumer_name(counting.partition)
+        self._delivered[counting.partition] = 0
         pull = Pull(client, STREAM, name, batch=self._batch, sequence=counting.position.sequence)
         await pull.open()
         self._pulls.add(pull)
@@ -250,15 +256,19 @@ class JetStreamSource:
             async with self._shop.turns.batch():
                 poison += counting.apply(slice_of_it, batch.last.arrived)
         if poison:
-            await self._park(client.jetstream(), counting.partition, poison)
+            await self._park(client.jetstream(), counting, poison)
         await counting.commit(batch.last.sequence, messages=len(batch.messages))
+        self._delivered[counting.partition] = batch.last.delivered
         self._last_event.set(self._shop.clock())
         self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(batch.last.pending)
         await client.publish(batch.messages[-1][2].decode(), b"+ACK")
 
-    async def _park(self, context: JetStreamContext, partition: int, poison: list[Poison]) -> None:
+    async def _park(self, context: JetStreamContext, counting: Counting, poison: list[Poison]) -> None:
         """Keep what cannot be read where a person can look at it. The id makes a repetition harmless."""
+        partition, leadership = counting.partition, self._shop.leadership
         for one in poison:
+            if leadership is not None and leadership.was_parked(partition, one.sequence, counting.position.stream):
+                continue
             place = f"{one.sequence}" if one.index is None else f"{one.sequence}-{one.index}"
             headers = {
                 "Nats-Msg-Id": f"{STREAM}-{place}",
@@ -273,6 +283,37 @@ class JetStreamSource:
                 one.error.message,
                 extra={"reason": one.error.reason.value, "sequence": one.sequence, "partition": partition},
             )
+
+    def positions(self) -> dict[int, Position]:
+        """How far each of our partitions is counted."""
+        return {partition: counting.position for partition, counting in self._counting.items()}
+
+    async def last(self) -> int | None:
+        """The sequence of the last message in the stream; None while we are not connected.
+
+        Raises:
+            nats.errors.Error, nats.js.errors.Error, TimeoutError: JetStream does not answer.
+        """
+        if self._client is None:
+            return None
+        return (await self._client.jetstream(timeout=API_SECONDS).stream_info(STREAM)).state.last_seq
+
+    async def has_counted(self, last: int) -> bool:
+        """Whether all partitions are counted up to this sequence.
+
+        Raises:
+            nats.errors.Error, nats.js.errors.Error, TimeoutError: JetStream does not answer.
+        """
+        if self._client is None or len(self._counting) < self._shop.partitions:
+            return False
+        context = self._client.jetstream(timeout=API_SECONDS)
+        for partition, counting in list(self._counting.items()):
+            if counting.position.sequence < last:
+                info = await context.consumer_info(STREAM, self._consumer_name(partition))
+                delivered = info.delivered.consumer_seq if info.delivered is not None else 0
+                if info.num_pending or delivered > self._delivered.get(partition, 0):
+                    return False
+        return True
 
     async def _check(self, context: JetStreamContext, counting: Counting, *, quiet: bool) -> None:
         """From time to time: is it still the stream we know, how far behind are we, what has had its time."""

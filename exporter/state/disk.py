@@ -1,4 +1,4 @@
-"""State on local disk, for one exporter without Redis: a SQLite file, one transaction per batch.
+"""State on local disk, without Redis: a SQLite file, one transaction per batch.
 
 The write-ahead log is not forced to disk at each commit. Losing the last of them with the machine's power does no harm:
 values and position fall back together, and the rest is counted again from the stream. Where there is no stream to count

@@ -12,7 +12,6 @@ import pytest
 
 from jelmon import tasks
 from jelmon.analyzers.app import Analyzer
-from jelmon.analyzers.lease import Lease
 from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.fleet import p_values, q_values
 from jelmon.analyzers.regression.forecast import Slope, slope, time_to
@@ -21,6 +20,7 @@ from jelmon.analyzers.series import History, rates
 from jelmon.catalogue import Service
 from jelmon.errors import ConfigError, DefinitionError, SourceError
 from jelmon.jetstream import NatsSettings
+from jelmon.lease import Lease
 from jelmon.registry import Instruments
 from jelmon.settings import ListenAddress
 from jelmon.stack import launch

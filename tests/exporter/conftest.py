@@ -184,12 +184,12 @@ class Servers:
         nats_config: str = "",
     ) -> None:
         self.processes = processes
-        self._tool = tool
-        self._folder = folder
-        self._nats_port = free_port()
         self.nats = nats
         self._nats_config = folder / "nats.conf"
         self._nats_config.write_text(nats_config)
+        self._tool = tool
+        self._folder = folder
+        self._nats_port = free_port()
         self._redis_port = free_port()
         self.nats_url = f"nats://127.0.0.1:{self._nats_port}"
         self.redis_url = f"redis://127.0.0.1:{self._redis_port}/0"

@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 
 from jelmon import catalogue as c
-from jelmon.exporter.singleton import PROBES, Singleton
+from jelmon.exporter.singleton import PROBES, Singleton, StoreTurn, turn_at
 from jelmon.exporter.sources.probes import Prober, Result
 from jelmon.exporter.sources.targets import Target
 from jelmon.exporter.state.cells import SeriesTable
@@ -29,7 +29,7 @@ class Replica:
 
     def __init__(self, store: StateStore) -> None:
         self.begun = self.stopped = 0
-        self.singleton = Singleton(store, PROBES, self._work, self._stop)
+        self.singleton = Singleton(turn_at(store, PROBES, None), self._work, self._stop)
 
     async def _work(self) -> None:
         self.begun += 1
@@ -110,7 +110,7 @@ async def test_a_fault_in_the_work_is_not_hidden(redis_url: str) -> None:
 
     store = RedisStore(redis_url, renew_seconds=0.1)
     with pytest.raises(RuntimeError, match="a fault of ours"):
-        await Singleton(store, PROBES, broken, lambda: None).run()
+        await Singleton(StoreTurn(store, PROBES), broken, lambda: None).run()
     await store.close()
 
 

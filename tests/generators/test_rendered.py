@@ -140,10 +140,3 @@ def test_promtool_and_amtool_accept_what_is_rendered(own: bool, root: Path, bund
     assert rules
     checked(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *rules)
     checked(tool("amtool"), "check-config", folder / "alertmanager/alertmanager.yml")
-
-
-def test_hand_written_unit_tests_pass(root: Path, tool: Tool) -> None:
-    """Chains from raw metrics to alerts that no generator could think of."""
-    tests = sorted((root / "rules/tests").glob("*.yaml"))
-    assert tests
-    checked(tool("promtool"), "test", "rules", *tests)

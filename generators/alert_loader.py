@@ -1,5 +1,7 @@
 """``rules/alerts/*.yaml`` to definitions."""
 
+from dataclasses import replace
+
 from jelmon.generators.definitions import (
     SEVERITIES,
     Absent,
@@ -116,14 +118,21 @@ def _simple(fields: Fields) -> Condition:
             baseline.done("a baseline")
             return condition
         case _:
-            return Compare(
-                signal=signal,
-                operator=Operator(operator),
-                threshold=fields.number("threshold"),
+            return replace(
+                read_comparison(fields, Operator(operator)),
                 threshold_from=fields.text("threshold_from", None),
                 overrides=tuple(_override(item) for item in fields.items("overrides")),
-                fields=fields,
             )
+
+
+def read_comparison(fields: Fields, operator: Operator) -> Compare:
+    """``metric_path`` and ``threshold``."""
+    return Compare(
+        signal=fields.text("metric_path"),
+        operator=operator,
+        threshold=fields.number("threshold"),
+        fields=fields,
+    )
 
 
 def _override(fields: Fields) -> Override:

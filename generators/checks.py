@@ -69,6 +69,10 @@ def check_alerts(bundle: Bundle, known: Mapping[str, Series], root: Path) -> Non
             alert.fields.at("rule_id").refuse(
                 f"alert {alert.name} has no runbook", hint=f"write docs/runbooks/{alert.name}.md"
             )
+    for slo in bundle.slos.values():
+        if slo.condition is not None and slo.condition.signal in bundle.signals:
+            place = slo.condition.fields.at("threshold")
+            _check_range(slo.condition.threshold, bundle.signals[slo.condition.signal], place)
     for name, place in _channel_references(bundle):
         if name not in bundle.channels:
             place.refuse(f"unknown channel {name!r}", hint=did_you_mean(name, bundle.channels))

@@ -192,8 +192,9 @@ class Slo:
     title: str
     objective: float
     period_seconds: float
-    valid: str  # a counter, perhaps with matchers
+    valid: str  # a counter, perhaps with matchers; empty with a condition
     bad: str
+    condition: Compare | None  # of a signal: when a minute is bad
     by: tuple[str, ...]
     minimum_events: float  # in the shortest long window; fewer say nothing
     absent_seconds: float  # how long nothing may be counted while its source is up; 0: for ever

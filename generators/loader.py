@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jelmon.errors import Problem
-from jelmon.generators import window_loader
+from jelmon.generators import slo_loader, window_loader
 from jelmon.generators.aggregations import AggregationError, Name, UnsoundNameError, compile_value, metric_hint
 from jelmon.generators.alert_loader import read_alerts
 from jelmon.generators.channels import CHANNEL_TYPES
@@ -20,12 +20,10 @@ from jelmon.generators.definitions import (
     Route,
     Settings,
     Signal,
-    Slo,
 )
-from jelmon.generators.links import DASHBOARD_UIDS
 from jelmon.generators.naming import IDENTIFIER, NAME, add
 from jelmon.generators.promql import Fault, Limits, analyse
-from jelmon.generators.series import FOREIGN, known_series
+from jelmon.generators.series import known_series
 from jelmon.generators.underline import underlined
 from jelmon.handwritten import Fields, did_you_mean, read
 
@@ -40,7 +38,7 @@ def load(root: Path) -> Bundle:
     readers: dict[str, Callable[[Bundle, Fields], None]] = {
         "bundle.yaml": _read_settings,
         "signals.yaml": _read_signals,
-        "slos.yaml": _read_slos,
+        "slos.yaml": slo_loader.read_slos,
         "channels.yaml": _read_channels,
         "escalations.yaml": _read_escalations,
         "windows.yaml": window_loader.read_windows,
@@ -202,51 +200,6 @@ def _example(fields: Fields | None) -> Example | None:
     )
     fields.done("an example")
     return example
-
-
-# --- slos.yaml ---
-
-
-def _read_slos(bundle: Bundle, fields: Fields) -> None:
-    for name, entry in fields.entries("slos"):
-        slo = Slo(
-            name=name,
-            title=entry.text("title"),
-            objective=entry.number("objective"),
-            period_seconds=entry.duration("period"),
-            valid=entry.text("valid").strip(),
-            bad=entry.text("bad").strip(),
-            by=tuple(label for label, _ in entry.texts("by")),
-            minimum_events=entry.number("minimum_events", 20.0),
-            absent_seconds=entry.duration("absent_after", 0.0),
-            escalation=entry.text("escalation", None),
-            team=entry.text("team", None),
-            dashboard=entry.choice("dashboard", DASHBOARD_UIDS, None),
-            fields=entry,
-        )
-        entry.done("an objective")
-        if not 0 < slo.objective < 1:
-            entry.at("objective").refuse("an objective is a ratio between 0 and 1", hint="99.5 % is 0.995")
-            continue
-        if slo.period_seconds > bundle.settings.retention_seconds:
-            entry.at("period").refuse(
-                "the period is longer than what is kept", hint="raise retention in rules/bundle.yaml, and in Prometheus"
-            )
-        if slo.absent_seconds and not 120 <= slo.absent_seconds <= 86400:
-            entry.at("absent_after").refuse("absent_after must be from 2 minutes to a day")
-            continue
-        if slo.absent_seconds and slo.valid.split("{")[0] in FOREIGN:
-            entry.at("absent_after").refuse(
-                "nobody knows which job should give these series", hint="absent_after is for metrics of the catalogue"
-            )
-            continue
-        for field_name, text in (("valid", slo.valid), ("bad", slo.bad)):
-            if not _SELECTOR.fullmatch(text):
-                entry.at(field_name).refuse(f"{text!r} is no counter", hint='write name or name{label="value"}')
-                break
-        else:
-            add(bundle.slos, name, slo, entry.place, "objective", IDENTIFIER)
-    fields.done("slos.yaml")
 
 
 # --- channels.yaml ---

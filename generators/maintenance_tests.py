@@ -10,15 +10,19 @@ import promql_parser as parser
 from jelmon.catalogue import BY_SERIES, MAINTENANCE_END, MAINTENANCE_START
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Slo, camel_case
+from jelmon.generators.expressions import number
 from jelmon.generators.maintenance import GROUP, scope_of, scopes
 from jelmon.generators.promtool import Case, file_text
 from jelmon.generators.series import MAINTENANCE_ACTIVE
-from jelmon.generators.slos import PAGE, windows_of
+from jelmon.generators.slo_counts import Counts
+from jelmon.generators.slos import PAGE, burn_threshold, windows_of
+from jelmon.generators.truth import edges, key_of, true
 
 TESTS_FOLDER = "rules/tests/maintenance"
 _OPENS, _CLOSES = 3600, 7200  # of a window's test, in seconds
 _BEFORE, _DURING, _AFTER = 30, 30, 60  # minutes of an objective's test
 _MORE_BAD = 20  # bad events for each good one while it burns
+_SHARE_BURNT = 0.45  # of an hour, when it has burnt for half an hour
 
 Labels = dict[str, str]
 
@@ -63,26 +67,18 @@ def _window(name: str, matchers: Labels, interval: float) -> Case:
 
 def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
     """Two of the same kind burn alike; the one in maintenance pays nothing and does not page."""
-    good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
-    fixed = good.keys() | bad.keys()
-    if fixed & set(slo.by):  # the objective is about one of them only, so there are no two
-        return
-    per_minute = int(slo.minimum_events / _BEFORE) + 1
     case = Case(f"what burns in maintenance of its {' and '.join(names)} counts for nothing")
     rows = [{**{label: f"a-{label}" for label in slo.by}, **dict.fromkeys(names, row)} for row in ("in", "out")]
     for row in rows:
-        own = {**row, "job": _job(slo.valid), "instance": "a"}
-        steady = f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
-        burst = per_minute * _MORE_BAD
-        case.series.append((_series(_name(slo.valid), own | good), steady))
-        last = burst * _DURING
-        burning = f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {last}x{_AFTER - 1}"
-        case.series.append((_series(_name(slo.bad), own | bad), burning))
+        own = {**row, "instance": "a"}
+        case.series += _measured(slo, own) if slo.condition else _counted(slo, own)
+    if not case.series:
+        return
     scope = {name: rows[0][name] for name in names}
     active = {**scope, "instance": "all", "job": "jelmon-responder", "scope": scope_of(iter(names)), "window": "w"}
     case.series.append((_series(MAINTENANCE_ACTIVE, active), f"0x{_BEFORE - 1} 1x{_DURING} 0x{_AFTER - 1}"))
     inside, outside = (_series("", {name: row[name] for name in names}) for row in rows)
-    valid, wrong = f"jelmore:slo_{slo.name}_valid_5m", f"jelmore:slo_{slo.name}_bad_5m"
+    valid, wrong = (f"jelmore:{name}" for name in (Counts(slo).valid_name, Counts(slo).bad_name))
     by = f"count by ({', '.join(names)})"
     during, after = (_BEFORE + _DURING - 2) * 60, (_BEFORE + _DURING + _AFTER - 5) * 60
     case.checks = [
@@ -91,11 +87,38 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
         (f"{by} ({valid} > 0)", after, [inside, outside]),
         (f"{by} (sum_over_time({wrong}[2h]) > 0)", after, [outside]),
     ]
-    if windows_of(slo)[:1] == PAGE[:1]:
+    if windows_of(slo)[:1] == PAGE[:1] and burn_threshold(slo, PAGE[0]) < _SHARE_BURNT:
         alert = camel_case(f"{slo.name}_budget_burn_fast")
         firing = f'ALERTS{{alertname="{alert}",alertstate="firing",escalation_level=""}}'
         case.checks.append((f"{by} ({firing})", during, [outside]))
     yield case
+
+
+def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
+    """Events: few good ones all the time, many bad ones while it burns."""
+    good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
+    if (good.keys() | bad.keys()) & set(slo.by):  # the objective is about one of them only, so there are no two
+        return
+    own = {**own, "job": _job(slo.valid)}
+    per_minute = int(slo.minimum_events / _BEFORE) + 1
+    yield _series(_name(slo.valid), own | good), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+    burst = per_minute * _MORE_BAD
+    yield (
+        _series(_name(slo.bad), own | bad),
+        f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {burst * _DURING}x{_AFTER - 1}",
+    )
+
+
+def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
+    """A signal that is beyond its threshold while it burns."""
+    assert slo.condition is not None
+    key = key_of(slo.condition)
+    values = [value for value in edges(slo.condition, {}) if value is not None]
+    bad = next(value for value in values if true(slo.condition, {key: value}, {}))
+    good = next(value for value in values if not true(slo.condition, {key: value}, {}))
+    shape = [(good, _BEFORE - 1), (bad, _DURING), (good, _AFTER - 1)]
+    series = _series(f"jelmore:{slo.condition.signal}", {**own, "job": "a-job"})
+    yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
 
 
 def _labels(selector: str, *, unlike: str = "") -> Labels:

@@ -106,14 +106,14 @@ def _objectives(made: Compilation) -> list[str]:
         (
             slo.title,
             f"{slo.objective * 100:g} % over {duration(slo.period_seconds)}, by {', '.join(slo.by) or 'nothing'}",
-            f"`{slo.bad}` of `{slo.valid}`",
+            f"minutes in which {in_words(slo.condition, made)}" if slo.condition else f"`{slo.bad}` of `{slo.valid}`",
             f"`jelmore:slo_{slo.name}_budget_left_ratio`, `jelmore:slo_{slo.name}_budget_exhausted_in_seconds`",
         )
         for slo in made.bundle.slos.values()
     ]
     if not rows:
         return []
-    return ["", "## Objectives", "", *table(("objective", "good", "bad events", "look at"), rows)]
+    return ["", "## Objectives", "", *table(("objective", "good", "bad", "look at"), rows)]
 
 
 def _windows(made: Compilation) -> list[str]:

@@ -1,10 +1,8 @@
 """Service level objectives to signals and alerts, after which they are treated like any others.
 
-Good and bad events are counted in five-minute steps every minute, and windows add up the counts: a busy hour weighs
-more than a quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert asks a short and
-a long window (multi-window, multi-burn-rate), and for enough events to judge by.
-
-What happens in maintenance of the whole thing that is counted by (one pipeline, say) is left out, bad events and good.
+Good and bad are counted every minute (`slo_counts`), and windows add up the counts: a busy hour weighs more than a
+quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert asks a short and a long
+window (multi-window, multi-burn-rate), and for enough events to judge by.
 """
 
 from collections.abc import Iterator
@@ -14,12 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from jelmon.catalogue import BY_SERIES
-from jelmon.generators import maintenance
 from jelmon.generators.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
 from jelmon.generators.expressions import duration
-
-_STEP = "5m"
-_STEPS_PER_COUNT = 5  # each event is in five of the one-minute evaluations of a five-minute count
+from jelmon.generators.slo_counts import Counts
+from jelmon.handwritten import did_you_mean
 
 
 class Window(NamedTuple):
@@ -39,9 +35,6 @@ class _Names:
     """The names of one objective's signals."""
 
     slo: str
-
-    def counted(self, what: str) -> str:
-        return f"slo_{self.slo}_{what}_{_STEP}"
 
     def ratio(self, seconds: float) -> str:
         return f"slo_{self.slo}_error_ratio_{duration(seconds)}"
@@ -84,6 +77,11 @@ def windows_of(slo: Slo) -> tuple[Window, ...]:
 def expand(bundle: Bundle) -> None:
     """Add the signals and alerts of every objective to the bundle."""
     for slo in bundle.slos.values():
+        if slo.condition and slo.condition.signal not in bundle.signals:
+            slo.fields.at("metric_path").refuse(
+                f"unknown signal {slo.condition.signal!r}", hint=did_you_mean(slo.condition.signal, bundle.signals)
+            )
+            continue
         for signal in _signals(slo):
             bundle.signals[signal.name] = signal
         for alert in _alerts(slo, bundle):
@@ -93,10 +91,9 @@ def expand(bundle: Bundle) -> None:
 def _signals(slo: Slo) -> Iterator[Signal]:
     names = _Names(slo.name)
     labels = frozenset({"job", *slo.by})
-    grouping = ", ".join(sorted(labels))
     source = slo.fields.place.source.path
 
-    metric = slo.valid.split("{")[0]
+    metric = slo.condition.signal if slo.condition else slo.valid.split("{")[0]
 
     def signal(name: str, what: str, expr: str, unit: str = "ratio", written: str = "") -> Signal:
         return Signal(
@@ -113,38 +110,26 @@ def _signals(slo: Slo) -> Iterator[Signal]:
             fields=slo.fields,
         )
 
-    valid, bad = names.counted("valid"), names.counted("bad")
-    yield signal(
-        valid,
-        "Events in five minutes.",
-        f"sum by ({grouping}) (max without (instance, pod) (increase({slo.valid}[{_STEP}])))"
-        + maintenance.excluded(slo.by, _STEP),
-        unit="events",
-        written="valid",
-    )
-    yield signal(
-        bad,
-        "Bad events in five minutes.",
-        f"sum by ({grouping}) (max without (instance, pod) (increase({slo.bad}[{_STEP}])))\n"
-        f"and on ({grouping}) jelmore:{valid}\n"
-        f"or max without (instance) (jelmore:{valid}) * 0",
-        unit="events",
-        written="bad",
-    )
+    counts = Counts(slo)
+    valid, bad = counts.valid_name, counts.bad_name
+    noun = counts.noun.capitalize()
+    yield signal(valid, f"{noun}, a count.", counts.valid, unit=counts.noun, written=counts.valid_field)
+    yield signal(bad, f"Bad {counts.noun}, a count.", counts.bad, unit=counts.noun, written=counts.bad_field)
     for seconds in sorted({slo.period_seconds, *(n for one in windows_of(slo) for n in (one.short, one.long))}):
         over = duration(seconds)
         total = f"sum_over_time(jelmore:{valid}[{over}])"
         yield signal(
             names.ratio(seconds),
-            f"Share of bad events in {over}.",
+            f"Share of bad {counts.noun} in {over}.",
             f"sum_over_time(jelmore:{bad}[{over}]) / ({total} > 0)\nor {total} * 0",
         )
     for seconds in _guarded(slo):
         yield signal(
             names.events(seconds),
-            f"Events in {duration(seconds)}.",
-            f"sum_over_time(jelmore:{valid}[{duration(seconds)}]) / {_STEPS_PER_COUNT}",
-            unit="events",
+            f"{noun} in {duration(seconds)}.",
+            f"sum_over_time(jelmore:{valid}[{duration(seconds)}])"
+            + (f" / {counts.each_counted}" if counts.each_counted > 1 else ""),
+            unit=counts.noun,
         )
     if slo.absent_seconds:
         yield replace(
@@ -200,8 +185,9 @@ def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
             rule_id=f"{slo.name}_{suffix}",
             summary=f"{slo.title}{where}: the error budget burns {how}",
             description=(
-                f"{{{{ $value | humanizePercentage }}}} of the events are bad; {slo.objective * 100:g} % are to be good"
-                f" over {duration(slo.period_seconds)}. At this pace the budget is spent {when}."
+                f"{{{{ $value | humanizePercentage }}}} of the {Counts(slo).noun} are bad;"
+                f" {slo.objective * 100:g} % are to be good over {duration(slo.period_seconds)}."
+                f" At this pace the budget is spent {when}."
             ),
             condition=condition,
             unless=(),

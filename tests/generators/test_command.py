@@ -44,7 +44,9 @@ def test_a_signal_that_went_takes_its_file_along(bundle: Path) -> None:
     folder = bundle / "deploy/prometheus/rules"
     assert sorted(path.name for path in folder.iterdir()) == [
         "cards_per_hour.yml",
+        "maintenance-windows.yml",
         "queue_depth.yml",
+        "rules-fingerprint.yml",
         "signals.yml",
         "slo_deliveries.yml",
     ]

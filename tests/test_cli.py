@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,3 +129,27 @@ def test_wrong_use_exits_with_two_and_says_what_to_do(jelmon: Jelmon, arguments:
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     assert result.stderr.strip()
+
+
+def test_ctrl_c_while_modules_are_imported_is_quiet(root: Path) -> None:
+    code = """
+import signal, sys
+from jelmon.__main__ import main
+
+class Hasty:
+    def find_spec(self, name, *_):
+        if name == "jelmon.logs":  # which jelmon.cli imports
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Hasty())
+sys.exit(main())
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=60)
+
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_the_installed_command_is_the_one_that_is_quiet(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert project["scripts"] == {"jelmon": "jelmon.__main__:main"}

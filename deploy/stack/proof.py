@@ -107,7 +107,7 @@ def _event(addresses: Addresses) -> str | None:
         lines = response.read().decode().splitlines()
     counts = [line for line in lines if line.startswith("jelmore_exporter_events_applied_total{")]
     applied = sum(float(line.rsplit(" ", 1)[1]) for line in counts)
-    return f"{applied:.0f} events so far" if applied else None
+    return f"{applied:.0f} event{'' if applied == 1 else 's'} so far" if applied else None
 
 
 def _metric(addresses: Addresses) -> str | None:

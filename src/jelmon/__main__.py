@@ -1,7 +1,17 @@
-"""``python -m jelmon``."""
+"""``jelmon`` and ``python -m jelmon``. Ctrl-C is quiet here already: the imports take longer than a hasty finger."""
 
 import sys
 
-from jelmon.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line and return its exit code."""
+    try:
+        from jelmon.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -160,12 +160,12 @@ def check_channels(bundle: Bundle, alertmanager: Version) -> None:
         if alertmanager < since:
             channel.fields.at("type").refuse(
                 f"channel type {channel.type!r} needs Alertmanager {written(since)}",
-                hint=f"the target is {written(alertmanager)}: raise it with --target, or use a webhook",
+                hint=f"the target is {written(alertmanager)}: raise it in rules/bundle.yaml, or use a webhook",
             )
             continue
         for name in channel.options:
             if alertmanager < (since := OPTIONS_SINCE.get(name, alertmanager)):
                 channel.fields.at(name).refuse(
                     f"{name} needs Alertmanager {written(since)}",
-                    hint=f"the target is {written(alertmanager)}: raise it with --target",
+                    hint=f"the target is {written(alertmanager)}: raise it in rules/bundle.yaml",
                 )

@@ -20,7 +20,7 @@ from jelmon.generators import (
     signal_tests,
 )
 from jelmon.generators.compiler import Compilation, compile_bundle
-from jelmon.generators.targets import OLDEST, Target
+from jelmon.generators.targets import Target
 
 
 def _dashboards(made: Compilation) -> dict[str, str]:
@@ -77,9 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         type=Target.parse,
-        default=OLDEST,
         metavar="VERSIONS",
-        help="what must understand the files (default: prometheus=2.42,alertmanager=0.25)",
+        help="what must understand them (default: target of rules/bundle.yaml, or prometheus=2.42,alertmanager=0.25)",
     )
     parser.add_argument(
         "--format",

@@ -13,7 +13,7 @@ from jelmon.generators.promql import Analysis
 from jelmon.generators.routing import Routing, routing
 from jelmon.generators.rules import Compiled, Group, compile_alert, groups, recorded_labels
 from jelmon.generators.series import known_series
-from jelmon.generators.targets import OLDEST, Target
+from jelmon.generators.targets import Target
 from jelmon.handwritten import did_you_mean
 
 
@@ -40,8 +40,8 @@ def compile_bundle(
         DefinitionError: with every fault of every file.
         ConfigError: a channel in ``channel_urls`` does not exist.
     """
-    target = target or OLDEST
     bundle = load(root)
+    target = target or bundle.settings.target
     _redirect(bundle, channel_urls or {})
     slos.expand(bundle)
     series = known_series()

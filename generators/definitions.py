@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from jelmon.errors import Problem
+from jelmon.generators.targets import OLDEST, Target
 from jelmon.handwritten import Fields, Place
 from jelmon.maintenance import Maintenance
 
@@ -271,6 +272,7 @@ class Settings:
     analyzer_stale_seconds: float = 600.0
     at_most: Mapping[str, int] = field(default_factory=dict)  # label -> how many values it can have
 
+    target: Target = OLDEST  # what must understand the rendered files
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Bundle:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from jelmon.errors import Problem
+from jelmon.errors import ConfigError, Problem
 from jelmon.generators import slo_loader, window_loader
 from jelmon.generators.aggregations import AggregationError, Name, UnsoundNameError, compile_value, metric_hint
 from jelmon.generators.alert_loader import read_alerts
@@ -24,6 +24,7 @@ from jelmon.generators.definitions import (
 from jelmon.generators.naming import IDENTIFIER, NAME, add
 from jelmon.generators.promql import Fault, Limits, analyse
 from jelmon.generators.series import known_series
+from jelmon.generators.targets import OLDEST, Target
 from jelmon.generators.underline import underlined
 from jelmon.handwritten import Fields, did_you_mean, read
 
@@ -80,6 +81,7 @@ def _read_settings(bundle: Bundle, fields: Fields) -> None:
         runbook_url=fields.text("runbook_url", plain.runbook_url).rstrip("/"),
         grafana_url=fields.text("grafana_url", plain.grafana_url).rstrip("/"),
         analyzer_stale_seconds=fields.duration("analyzer_stale_after", plain.analyzer_stale_seconds),
+        target=_target(fields),
         at_most=_at_most(fields.mapping("at_most")),
     )
     fields.done("the bundle's settings")
@@ -108,6 +110,17 @@ def _at_most(fields: Fields | None) -> dict[str, int]:
             fields.at(label).refuse("at_most: how many values the label can have, as a whole number")
         found[label] = int(number)
     return found
+
+
+def _target(fields: Fields) -> Target:
+    text = fields.text("target", None)
+    if text is None:
+        return OLDEST
+    try:
+        return Target.parse(text)
+    except ConfigError as error:
+        fields.at("target").refuse(error.message, hint=error.hint)
+        return OLDEST
 
 
 # --- signals.yaml ---

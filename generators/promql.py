@@ -259,7 +259,7 @@ class _Walk:
     def _call(self, node: Any) -> Shape:
         name = node.func.name
         if reason := why_not(name, self._limits.target):
-            self._fault(reason, "the target is set with --target", name)
+            self._fault(reason, "the target is set in rules/bundle.yaml", name)
         shapes = [self.shape(argument) for argument in node.args]
         vector = next((shape for shape in shapes if shape.labels is not None), None)
         labels = vector.labels if vector else frozenset()

@@ -18,7 +18,7 @@ from jelmon.generators.expressions import duration
 from jelmon.generators.openslo import convert
 from jelmon.generators.plan import compiled_facts, differences, loaded_facts, routing_differences
 from jelmon.generators.rules import Compiled
-from jelmon.generators.targets import OLDEST, Target
+from jelmon.generators.targets import Target
 from jelmon.settings import parse_duration
 
 _MOST_POINTS = 10_000
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
     parser.add_argument("--backtest", metavar="DURATION", help="plan: try conditions on this much history, such as 7d")
     parser.add_argument("--all", action="store_true", help="plan: backtest every alert, not only those that change")
-    parser.add_argument("--target", type=Target.parse, default=OLDEST, metavar="VERSIONS", help="see jelmon generate")
+    parser.add_argument("--target", type=Target.parse, metavar="VERSIONS", help="see jelmon generate")
     parser.epilog = """examples:
   jelmon rules plan                     what differs from what runs
   jelmon rules plan --backtest 7d       and how often changed alerts would have fired

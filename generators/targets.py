@@ -32,7 +32,7 @@ class Target:
             match = _PART.fullmatch(part.strip())
             if match is None:
                 raise ConfigError(
-                    f"--target: {part.strip()!r} is not a version", hint="write prometheus=2.42,alertmanager=0.25"
+                    f"target: {part.strip()!r} is not a version", hint="write prometheus=2.42,alertmanager=0.25"
                 )
             found[match.group(1)] = (int(match.group(2)), int(match.group(3)))
         target = cls(**found)
@@ -41,7 +41,7 @@ class Target:
             ("Alertmanager", target.alertmanager, OLDEST_ALERTMANAGER),
         ):
             if have < oldest:
-                raise ConfigError(f"--target: {name} {written(have)} is too old", hint=f"{written(oldest)} or newer")
+                raise ConfigError(f"target: {name} {written(have)} is too old", hint=f"{written(oldest)} or newer")
         return target
 
 

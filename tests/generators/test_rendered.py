@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jelmon.cli import main
 from jelmon.errors import ConfigError, DefinitionError
 from jelmon.generators.command import generate
+from jelmon.generators.compiler import compile_bundle
 from jelmon.generators.targets import Target
 
 Tool = Callable[[str], Path]
@@ -86,13 +88,17 @@ def test_a_channel_of_a_newer_alertmanager_is_refused(bundle: Path) -> None:
         generate(bundle)
 
     assert [(problem.message, problem.hint) for problem in caught.value.problems] == [
-        ("url_file needs Alertmanager 0.26", "the target is 0.25: raise it with --target"),
+        ("url_file needs Alertmanager 0.26", "the target is 0.25: raise it in rules/bundle.yaml"),
         (
             "channel type 'teams' needs Alertmanager 0.27",
-            "the target is 0.25: raise it with --target, or use a webhook",
+            "the target is 0.25: raise it in rules/bundle.yaml, or use a webhook",
         ),
     ]
     assert generate(bundle, target=Target.parse("alertmanager=0.27"))
+    with (bundle / "rules/bundle.yaml").open("a") as file:  # every command that compiles takes it from there
+        file.write("target: prometheus=2.53,alertmanager=0.27\n")
+    assert compile_bundle(bundle).target == Target((2, 53), (0, 27))
+    assert main(["routes", "explain", "severity=critical", "--root", str(bundle)]) == 0
 
 
 def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, str], None]) -> None:

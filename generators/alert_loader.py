@@ -58,6 +58,7 @@ def _alert(entry: Fields, *, team: str, dashboard: str | None) -> Alert | None:
             dashboard=entry.choice("dashboard", DASHBOARD_UIDS, dashboard),
             panel=entry.text("panel", None),
             source=entry.place.source.path,
+            windows=tuple(entry.texts("windows")) if entry.has("windows") else None,
             fields=entry,
         )
         entry.done("an alert")

@@ -138,6 +138,14 @@ def _check_references(alert: Alert, bundle: Bundle) -> None:
     for name, place in alert.inhibited_by:
         if name not in bundle.alerts:
             place.refuse(f"unknown rule_id {name!r}", hint=did_you_mean(name, bundle.alerts))
+    for name, place in alert.windows or ():
+        if name not in bundle.windows:
+            place.refuse(
+                f"unknown window {name!r}",
+                hint=did_you_mean(name, bundle.windows, otherwise="windows are declared in rules/windows.yaml"),
+            )
+        elif bundle.windows[name].route is not None:
+            place.refuse(f"{name} mutes a whole route", hint="windows: names those that are about labels")
     if alert.duration_seconds < 0:
         fields.at("duration_minutes").refuse("duration_minutes is negative")
 

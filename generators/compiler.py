@@ -14,6 +14,7 @@ from jelmon.generators.routing import Routing, routing
 from jelmon.generators.rules import Compiled, Group, compile_alert, groups, recorded_labels
 from jelmon.generators.series import known_series
 from jelmon.generators.targets import Target
+from jelmon.generators.windows import sparing
 from jelmon.handwritten import did_you_mean
 
 
@@ -44,6 +45,7 @@ def compile_bundle(
     target = target or bundle.settings.target
     _redirect(bundle, channel_urls or {})
     slos.expand(bundle)
+    bundle.windows = sparing(bundle)
     series = known_series()
     analyses = checks.check_signals(bundle, series, target)
     baselines.expand(bundle, analyses)

@@ -172,6 +172,7 @@ class Alert:
     dashboard: str | None
     panel: str | None
     source: str  # the file it stands in
+    windows: tuple[tuple[str, Place], ...] | None = None  # the only ones that silence it; None: all that match
     fields: Fields
 
     @property
@@ -256,6 +257,7 @@ class Window(Maintenance):
     description: str
     owner: str
     route: str | None
+    spares: tuple[str, ...] = ()  # rule_ids of alerts that are told all the same
     fields: Fields
 
 

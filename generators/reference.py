@@ -164,6 +164,8 @@ def _alert_section(one: Compiled, made: Compilation) -> list[str]:
         ]
     if alert.inhibited_by:
         facts.append(("held back by", ", ".join(made.bundle.alerts[name].name for name, _ in alert.inhibited_by)))
+    if alert.windows is not None:
+        facts.append(("silenced by windows", ", ".join(name for name, _ in alert.windows) or "none"))
     if alert.auto_actions:
         facts.append(("asks for", ", ".join(f"`{action}`" for action in alert.auto_actions)))
     if alert.dashboard:

@@ -12,6 +12,7 @@ from jelmon.generators.http_api import alertmanager
 from jelmon.maintenance import Occurrence, occurrences
 
 CREATED_BY = "jelmon"
+_SIGNS = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
 _TAG = re.compile(r"\[jelmore:([\w-]+):(\d{8}T\d{6}Z)\]")
 
 
@@ -24,7 +25,7 @@ class Step:
     silence: Mapping[str, Any]
 
     def __str__(self) -> str:
-        matchers = ",".join(f'{one["name"]}="{one["value"]}"' for one in self.silence["matchers"])
+        matchers = ",".join(f'{one["name"]}{_SIGNS[_kind(one)]}"{one["value"]}"' for one in self.silence["matchers"])
         return f"{self.action:<7}{self.tag}  {self.silence['startsAt']} to {self.silence['endsAt']}  {{{matchers}}}"
 
 
@@ -68,10 +69,14 @@ def _tag(occurrence: Occurrence) -> str:
 
 
 def _silence(window: Window, occurrence: Occurrence) -> dict[str, Any]:
+    matchers: list[dict[str, Any]] = [
+        {"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in window.matchers
+    ]
+    if window.spares:
+        spared = "|".join(sorted(window.spares))
+        matchers.append({"name": "rule_id", "value": spared, "isRegex": True, "isEqual": False})
     return {
-        "matchers": [
-            {"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in window.matchers
-        ],
+        "matchers": matchers,
         "startsAt": _written(occurrence.starts),
         "endsAt": _written(occurrence.ends),
         "createdBy": CREATED_BY,
@@ -91,10 +96,13 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool
     )
 
 
-def _matchers(silence: Mapping[str, Any]) -> set[tuple[str, str, bool, bool]]:
-    return {
-        (one["name"], one["value"], one.get("isRegex", False), one.get("isEqual", True)) for one in silence["matchers"]
-    }
+def _matchers(silence: Mapping[str, Any]) -> set[tuple[str, str, tuple[bool, bool]]]:
+    return {(one["name"], one["value"], _kind(one)) for one in silence["matchers"]}
+
+
+def _kind(matcher: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether it is a regular expression, and whether it is to match."""
+    return matcher.get("isRegex", False), matcher.get("isEqual", True)
 
 
 def _state(silence: Mapping[str, Any]) -> str:

@@ -5,10 +5,11 @@ becomes a time interval in the configuration, which can be scoped by nothing els
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from jelmon.generators.definitions import Window
+from jelmon.generators.definitions import Bundle, Window
 from jelmon.maintenance import Occurrence, occurrences
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -16,9 +17,24 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 def covers(window: Window, moment: datetime, labels: Mapping[str, str]) -> Occurrence | None:
     """The occurrence that keeps an alert with these labels silent at that moment."""
-    if not window.matches(labels):
+    if not window.matches(labels) or labels.get("rule_id") in window.spares:
         return None
     return next(occurrences(window, moment, moment + timedelta(microseconds=1)), None)
+
+
+def sparing(bundle: Bundle) -> dict[str, Window]:
+    """The windows, each with the alerts that name other windows than it."""
+    return {
+        name: replace(
+            window,
+            spares=tuple(
+                alert.rule_id
+                for alert in bundle.alerts.values()
+                if alert.windows is not None and name not in {one for one, _ in alert.windows}
+            ),
+        )
+        for name, window in bundle.windows.items()
+    }
 
 
 def mutes(window: Window, moment: datetime) -> bool:

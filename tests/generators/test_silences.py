@@ -1,14 +1,18 @@
 """Windows become silences: which ones, when, and that a real Alertmanager ends up with just those."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jelmon.cli import main
 from jelmon.errors import SourceError
+from jelmon.generators import http_api
 from jelmon.generators.compiler import compile_bundle
+from jelmon.generators.explain import explain
 from jelmon.generators.silences import Alertmanager, desired, plan
 from jelmon.stack import launch
 from jelmon.stack.processes import Processes
@@ -91,6 +95,50 @@ def test_sync_twice_makes_each_silence_once(bundle: Path, alertmanager: str) -> 
     second = active()
     assert sorted(comment.split(" ")[0] for comment in second) == ["Database", "by"]
     assert main(["silences", "plan", *arguments]) == 0
+
+
+def test_an_alert_may_choose_its_windows(bundle: Path, alertmanager: str) -> None:
+    """One is told in every window, one only in the other; the real Alertmanager keeps to it, and to what changes."""
+    alerts = bundle / "rules/alerts/all.yaml"
+    plain = alerts.read_text()
+    text = plain.replace("  - rule_id: queue_long\n", "  - rule_id: queue_long\n    windows: []\n")
+    text = text.replace("  - rule_id: too_slow\n", "  - rule_id: too_slow\n    windows: [move]\n")
+    alerts.write_text(text)
+    begun = datetime.now(UTC) - timedelta(minutes=10)
+    windows = bundle / "rules/windows.yaml"
+    ends = "2026-02-01 22:00\n    ends: 2026-02-02 02:00"
+    windows.write_text(windows.read_text().replace(ends, f"{begun:%Y-%m-%d %H:%M}\n    duration: 1h"))
+    arguments = ["--root", str(bundle), "--alertmanager.url", alertmanager]
+
+    assert main(["silences", "sync", *arguments]) == 0
+    assert main(["silences", "plan", *arguments]) == 0, "kept as they are"
+    api = http_api.alertmanager(alertmanager)
+    now = datetime.now(UTC)
+    scope = {"pipeline": "checkout", "stage": "tests"}
+    body = [
+        {"labels": {"alertname": name, "rule_id": name, **scope}, "startsAt": now.isoformat()}
+        for name in ("queue_long", "too_slow", "another")
+    ]
+    api.call("POST", "/api/v2/alerts", json.dumps(body).encode())
+    silenced = {
+        one["labels"]["rule_id"]: bool(one["status"]["silencedBy"])
+        for one in api.get("/api/v2/alerts?active=true&silenced=true")
+    }
+    assert silenced == {"queue_long": False, "too_slow": True, "another": True}
+
+    made = compile_bundle(bundle)
+    said = {name: "\n".join(explain(made, {"rule_id": name, **scope}, now)) for name in silenced}
+    assert {name: "by the window move" in text for name, text in said.items()} == silenced
+    nightly = desired(made.bundle.windows.values(), NOW, WEEK)["nightly_upgrade:20260201T020000Z"]
+    assert nightly["matchers"][-1]["value"] == "queue_long|too_slow"
+
+    alerts.write_text(plain)
+    assert main(["silences", "sync", *arguments]) == 0
+    assert all(len(one["matchers"]) == 2 for one in _active(alertmanager) if "move" in one["comment"])
+
+
+def _active(alertmanager: str) -> list[dict[str, Any]]:
+    return [one for one in Alertmanager(alertmanager).silences() if one["status"]["state"] == "active"]
 
 
 def _stranger(now: datetime) -> dict[str, object]:

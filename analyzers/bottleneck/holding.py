@@ -21,6 +21,8 @@ class Holding:
             if not (wanted.q or wanted.wanted):
                 wanted.waiting_since = now
             wanted.wanted += change
+            if change < 0:
+                wanted.wanted_until = now
         targets = self._held_for.setdefault(stage, {})
         targets[target] = targets.get(target, 0) + change
         if targets[target] <= 0:

@@ -50,6 +50,8 @@ class Rooms:
         self._between: dict[int, deque[Passage]] = {}
         self._seen: dict[int, deque[_Seen]] = {}
         self._at_once: Counter[int] = Counter()
+        self._held: set[int] = set()
+        """Stages for which a card was ever held up, as far as can be told."""
         self.learnt: dict[int, int] = {}
 
     def finished(self, stage: int, target: int, time: float) -> Passage:
@@ -110,6 +112,10 @@ class Rooms:
         target = passage.target
         seen = self._seen.setdefault(target, deque(maxlen=REMEMBERED))
         seen.append(_Seen(passage.cards, passage.waiting, late, kept))
+        if kept:
+            self._held.add(target)
+        elif target not in self._held:  # most stages have no limit: nothing to work out
+            return
         held = [one for one in seen if one.kept]
         if len(held) < LEAST_HELD or self._at_once[target] < LEAST_AT_ONCE:
             self.learnt.pop(target, None)

@@ -87,6 +87,7 @@ class Tally:
         "v",
         "waiting_since",
         "wanted",
+        "wanted_until",
         "workers_declared",
         "workers_seen",
     )
@@ -100,6 +101,8 @@ class Tally:
         """Cards that are held up in other stages because this one has no room: they wait for it too."""
         self.saturated = 0.0
         """Seconds in which cards waited and nothing was held up, ever."""
+        self.wanted_until = float("-inf")
+        """When a card that was held up for this stage was last let in."""
         self.since = at
         self.waiting_since = at
         self.last_start = self.last_finish = float("-inf")
@@ -149,7 +152,8 @@ class Tally:
         """
         if held and not next_has_room:
             self.bucket.sums[SATURATED] -= saturated / max(1, self.v + self.b)
-        elif not held and not has_room and (self.q or self.wanted):
+        # events of one moment come in any order: whoever was let in just now was held up until the end of the run
+        elif not held and not has_room and (self.q or self.wanted or self.wanted_until == self.since):
             self.bucket.sums[SATURATED] += max(0.0, seconds - saturated) / max(1, self.v + self.b)
 
     def advance(self, time: float) -> None:

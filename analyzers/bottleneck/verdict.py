@@ -27,6 +27,7 @@ MINIMUM_ARRIVALS = 20
 LEAST_SHARE = 1 / 3
 """Share of the window that must have been watched."""
 STUCK_SECONDS = 60.0
+NOTHING_WAITED = "nothing waited"
 _RECENT = 0.2  # share of the window in which a queue is compared with the time before
 _HIGH_UTILISATION = 0.85
 _MOST_OF_IT = 0.4  # share of the waiting that makes something its cause
@@ -175,7 +176,9 @@ def _too_little(look: _Look, window_seconds: float, minimum_arrivals: int) -> st
     waiting = look.tally.q + look.tally.wanted
     evidence = max(look.total(ARRIVALS), look.total(STARTS)) + waiting
     waited = waiting > 0 and look.total(SATURATED) > look.seconds / 2
-    return "" if evidence >= (minimum_arrivals / 2 if waited else minimum_arrivals) else "too few cards"
+    if evidence < (minimum_arrivals / 2 if waited else minimum_arrivals):
+        return "too few cards"
+    return "" if look.total(SATURATED) > 0 or look.total(WAITING) > 0 else NOTHING_WAITED
 
 
 def _is_stuck(look: _Look, window_seconds: float) -> bool:

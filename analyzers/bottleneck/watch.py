@@ -8,7 +8,7 @@ from jelmon import catalogue as c
 from jelmon.analyzers.bottleneck.analyzer import BottleneckAnalyzer
 from jelmon.analyzers.bottleneck.episodes import Episodes
 from jelmon.analyzers.bottleneck.pressure import Pressure
-from jelmon.analyzers.bottleneck.verdict import StageReport
+from jelmon.analyzers.bottleneck.verdict import NOTHING_WAITED, StageReport
 from jelmon.analyzers.exports import Exports
 from jelmon.events import Event
 from jelmon.registry import Instruments
@@ -84,9 +84,14 @@ class Watch:
         return looked
 
     def severity(self, pipeline: str, now: float) -> float | None:
-        """The severity of the pipeline's bottleneck; None without a verdict."""
+        """The severity of the pipeline's bottleneck; 0 if cards came and none waited, None without a verdict."""
         analyzer = self.analyzers.get(pipeline)
-        return None if analyzer is None else max(analyzer.severity(now).values(), default=None)
+        if analyzer is None:
+            return None
+        reports = analyzer.report(now).values()
+        known = [0.0 for one in reports if one.reason == NOTHING_WAITED]
+        known += [one.severity for one in reports if one.severity is not None]
+        return max(known, default=None)
 
     def is_bottleneck(self, pipeline: str, stage: str) -> bool:
         """Whether the stage is in an episode."""

@@ -160,8 +160,10 @@ def test_cards_held_up_for_a_stage_wait_for_it_where_there_is_no_room_to_queue()
             analyzer.observe(card(number - 1).stage_finished("b", last=True, time=at(begin + 10)))
     severity = analyzer.severity(at(330))
 
-    assert severity["b"] == pytest.approx(80, abs=1)
-    assert severity["a"] < 1
+    # a holds a card for b during 8 of 10 seconds, to the end of each run; the other 2 count too, by half, as here the
+    # next run is told to begin before the last one is told to have ended: it looks as if there were two workers
+    assert severity["b"] == pytest.approx(90, abs=1)
+    assert "a" not in severity
     assert analyzer.impact(at(330))["b"] == pytest.approx(240, abs=3)
 
 

@@ -53,7 +53,9 @@ class Blocked:
             found += [
                 one.stage_queued(name, time=at(seen(float(queued), float(started), random) if j else float(queued))),
                 one.stage_started(name, time=at(float(started))),
-                one.stage_finished(name, next_stage=following, held_up=held, last=not following, time=at(finished)),
+                one.stage_finished(
+                    name, next_stage=following, held_up=held, last=not following, time=at(float(finished))
+                ),
             ]
         found = sorted((event for event in found if event.time <= at(SECONDS)), key=_order)
         if declared is None:

@@ -9,8 +9,11 @@ import pytest
 from tests.analyzers.bottleneck.conftest import Served, at, card, events_of, serve
 
 from jelmon.analyzers.bottleneck import BottleneckAnalyzer, Cause, State
+from jelmon.analyzers.bottleneck.watch import Watch
+from jelmon.catalogue import Service
 from jelmon.errors import ConfigError
 from jelmon.events import Event, Outcome, PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
+from jelmon.registry import Instruments
 
 
 def _fed(events: list[Event], **options: object) -> BottleneckAnalyzer:
@@ -47,6 +50,20 @@ def test_a_short_look_makes_no_verdict() -> None:
 
     assert analyzer.report(at(100))["only"].reason == "watched too short"
     assert analyzer.severity(at(100)) == {}
+
+
+def test_where_no_card_waited_there_is_no_verdict_and_no_0() -> None:
+    """A hundred cards went through, one after the other. That costs no health."""
+    served = serve(np.arange(0, 900.0, 9), np.full(100, 4.0), 1)
+    analyzer = _fed([event for event in events_of(served) if event.time <= at(890)])
+    watch = Watch(Instruments(Service.ANALYZER), window_seconds=900)
+    watch.analyzers["tested"] = analyzer
+
+    assert analyzer.severity(at(890)) == {}
+    assert analyzer.bottleneck(at(890)) is None
+    assert analyzer.report(at(890))["only"].reason == "nothing waited"
+    assert watch.severity("tested", at(890).timestamp()) == 0
+    assert watch.severity("tested", at(9000).timestamp()) is None
 
 
 def test_a_pipeline_that_went_quiet_is_idle_and_without_verdict() -> None:
@@ -305,7 +322,8 @@ def test_cards_whose_end_is_never_told_leave_by_the_last_stage_and_are_forgotten
 
     assert analyzer.gains(at(until))["b"].reason == ""
     assert analyzer.gain(at(until))["b"] == pytest.approx(0.2, abs=0.02)
-    assert analyzer.severity(at(until)) == {"a": 0.0, "b": 0.0}
+    assert analyzer.severity(at(until)) == {}
+    assert {report.reason for report in analyzer.report(at(until)).values()} == {"nothing waited"}
     assert len(analyzer.line.journeys) < 1500
 
 

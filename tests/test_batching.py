@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nats
@@ -280,17 +281,18 @@ def test_a_batch_that_consumers_would_refuse_is_refused_at_once(batch: int) -> N
 
 
 async def test_the_synchronous_publisher_packs_as_well(nats_url: str, connection: Client) -> None:
-    """Many threads that share one: each call returns when its own event is stored."""
-    events = _starts(300)
+    """Many at once, and many threads that share one publisher: each call tells where its own event is stored."""
+    many, single = _starts(300), _starts(300)
 
-    def work() -> list[Published]:
-        with SyncPublisher(nats_url) as publisher:
-            publisher.publish_many(events)
-            return [publisher.publish(event) for event in _starts(2)]
+    def work() -> tuple[Summary, list[Published]]:
+        with SyncPublisher(nats_url) as publisher, ThreadPoolExecutor(16) as threads:
+            return publisher.publish_many(many), list(threads.map(publisher.publish, single))
 
-    results = await asyncio.to_thread(work)
+    summary, results = await asyncio.to_thread(work)
     messages = await _messages(connection)
+    stored = [_ids(message.data) for message in messages]
 
-    assert [result.sequence for result in results] == [len(messages) - 1, len(messages)]
-    assert sorted(one for message in messages[:-2] for one in _ids(message.data)) == sorted(e.id for e in events)
-    assert len(messages) < 100
+    assert summary == Summary(stored=300)
+    assert sorted(one for ids in stored for one in ids) == sorted(event.id for event in [*many, *single])
+    assert all(event.id in stored[result.sequence - 1] for event, result in zip(single, results, strict=True))
+    assert sum(len(ids) > 1 for ids in stored) >= 16

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 """How long a post waits for its commit; then its sender is told to come again."""
-QUIET_SECONDS = 30.0
+CHECK_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
 
 
@@ -44,6 +44,7 @@ class LocalSource:
         self._posts: list[_Post] = []
         self._wake = asyncio.Event()
         self._stopping = False
+        self._checked = 0.0
         self._up = shop.own.cell(c.SOURCE_UP, "http")
         self._up.set(0)
         self._last_event = shop.own.cell(c.LAST_EVENT)
@@ -121,11 +122,12 @@ class LocalSource:
         return counting
 
     async def _round(self) -> None:
-        """Wait for posts, and commit those that are there; or note from time to time that time passes."""
+        """Wait for posts, and commit those that are there; from time to time note everywhere that time passes."""
         try:
-            async with asyncio.timeout(QUIET_SECONDS):
+            async with asyncio.timeout_at(self._checked + CHECK_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
+            self._checked = asyncio.get_running_loop().time()
             for counting in self._countings:
                 counting.count([], self._shop.clock())
             await self._commit(self._countings)

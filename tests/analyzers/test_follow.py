@@ -11,6 +11,7 @@ from jelmon.jetstream import NatsSettings, connect
 from jelmon.partitions import ensure_partitions
 from jelmon.stack import launch
 from jelmon.stack.processes import Processes, free_port
+from jelmon.stream import STREAM
 from jelmon.tasks import end
 
 
@@ -48,3 +49,31 @@ async def test_an_old_nats_shows_each_event_once(tool: Callable[[str], Path], tm
 
     assert seen.count(event.id) == 1
     assert declared.id in seen
+
+
+async def test_events_that_went_out_together_are_all_seen(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    """Those that are followed, that is: a message may hold others as well."""
+    gate = e.GateEvaluatedData(pipeline="main", gate="coverage", verdict=e.Verdict.PASSED)
+    events: list[e.Envelope] = [
+        _card(7),
+        e.make(e.GateEvaluated, gate, source="/test", subject="card-7"),
+        e.make(e.StageQueued, e.StageData(pipeline="main", stage="tests"), source="/test", subject="card-7"),
+    ]
+    seen: list[str] = []
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.nats(processes, tool("nats-server"), tmp_path / "nats", port=free_port())
+        client = await connect(NatsSettings(url=url), name="test")
+        async with Publisher(url) as publisher:
+            await publisher.ensure_stream()
+            await publisher.publish_many(events)
+            stored = (await client.jetstream().stream_info(STREAM)).state.messages
+            follower = Follower(NatsSettings(url=url), lambda one: seen.append(one.id), replay_seconds=60)
+            following = asyncio.create_task(follower.run())
+            async with asyncio.timeout(30):
+                while events[2].id not in seen:
+                    await asyncio.sleep(0.02)
+            await end(following)
+        await client.close()
+
+    assert stored == 1
+    assert seen == [events[0].id, events[2].id]

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,13 @@ from jelmon.exporter.sources.http import BATCH, ONE, PATH
 from jelmon.exporter.state.memory import MemoryStore
 from jelmon.exporter.state.store import StoreUnavailableError
 from jelmon.exporter.view import View
+from jelmon.settings import ListenAddress
 from jelmon.stack.processes import free_port
+from jelmon.stream import partition_of
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @contextlib.asynccontextmanager
@@ -128,7 +133,7 @@ async def test_without_nats_kill_9_costs_no_event_and_doubles_none(
     """A producer that sends again whatever was not answered, and an exporter that is killed while it does."""
     port, state = free_port(), tmp_path / "state"
     url = f"http://127.0.0.1:{port}"
-    events = cards(0, 400)
+    events = cards(0, 200)
     left = [events[at : at + 10] for at in range(0, len(events), 10)]
     answered = 0
 
@@ -149,7 +154,7 @@ async def test_without_nats_kill_9_costs_no_event_and_doubles_none(
 
     exporter = await start()
     producing = asyncio.create_task(produce())
-    for kill_at in (10, 40):
+    for kill_at in (8, 24):
         await until(lambda expected=kill_at: answered >= expected)
         exporter.kill()
         await exporter.wait()
@@ -160,8 +165,8 @@ async def test_without_nats_kill_9_costs_no_event_and_doubles_none(
     async with running(exporting, until, state_path=state) as again:
         counted = figures(again.view)
 
-    assert answered == 80
-    assert counted == (400, 400, 0, 400, 600.0)
+    assert answered == 40
+    assert counted == (200, 200, 0, 200, 300.0)
 
 
 async def test_without_nats_a_state_that_was_counted_with_it_goes_on(
@@ -233,6 +238,32 @@ async def test_without_nats_what_cannot_be_kept_is_not_accepted(
     assert refused[0][1]["hint"] == "send all of it again"
     assert shown is None
     assert (again[0], counted) == (202, (5, 5, 0, 5, 7.5))
+
+
+async def test_without_nats_time_passes_also_where_no_event_comes(
+    until: Until, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is idle for long goes, while another partition is busy."""
+    monkeypatch.setattr(local, "CHECK_SECONDS", 0.2)
+    now = [START.timestamp()]
+    settings = ExporterSettings(listen_address=ListenAddress("127.0.0.1", 0), nats=None)
+    exporter = Exporter(settings, clock=lambda: now[0])
+    await exporter.start()
+    try:
+        await until(lambda: exporter.source.up)
+        await post(exporter, [say.card_finished("card-1", at=0, pipeline="idle")])
+        shown = exporter.view.value(c.CARDS_FINISHED, "idle", "success")
+        now[0] += 2 * settings.series_idle
+        for number in itertools.count():
+            await post(exporter, [say.card_started("card-2", at=now[0] - START.timestamp() + number, pipeline="busy")])
+            if exporter.view.value(c.CARDS_FINISHED, "idle", "success") is None:
+                break
+            assert number < 1000
+    finally:
+        await exporter.stop()
+
+    assert shown == 1
+    assert partition_of("card-1") != partition_of("card-2")
 
 
 def test_without_nats_commits_wait_for_the_disk(tmp_path: Path) -> None:

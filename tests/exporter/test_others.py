@@ -9,15 +9,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 import requests
 
 from jelmon import catalogue as c
+from jelmon.events import encode_batch
 from jelmon.exporter.overview import overview
 from jelmon.exporter.sources.http import PATH
 from jelmon.exporter.sources.probes import Result
 from jelmon.exporter.view import View
 from jelmon.stack.processes import Processes, free_port
+from jelmon.stream import STREAM
 
 Until = Callable[..., Awaitable[None]]
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,6 +58,33 @@ async def test_an_event_over_http_is_counted_and_shown(
     assert 'jelmore_probe_phase_seconds{target="broker",phase="connect"} ' in metrics
     assert "<td>&lt;main&gt;</td>" in page
     assert '<td>broker</td><td class="good">up</td>' in page
+
+
+async def test_batches_over_http_count_each_event_once(
+    own_nats_url: str, exporting: Callable[..., Any], until: Until, cards: Any
+) -> None:
+    """Also those that come again in other company, under which the stream does not know them."""
+    events = cards(0, 60)
+    kind = {"Content-Type": "application/cloudevents-batch+json"}
+    client = await nats.connect(own_nats_url)
+    async with exporting(nats_url=own_nats_url) as exporter:
+        await until(lambda: exporter.source.up and exporter.others.keeper.up)
+        sent = []
+        for batch in (events[:100], events[50:], events[:100]):
+            body = encode_batch(batch)
+            sent.append(
+                await asyncio.to_thread(requests.post, f"{exporter.url}{PATH}", data=body, headers=kind, timeout=30)
+            )
+        await until(lambda: exporter.view.value(c.CARDS_FINISHED, "main", "success") == 60)
+        await until(lambda: exporter.view.value(c.EVENTS_DUPLICATE) == 50)
+        figures = [exporter.view.value(metric, "main") for metric in (c.CARDS_STARTED, c.CARDS_IN_PROGRESS)]
+        messages = (await client.jetstream().stream_info(STREAM)).state.messages
+    await client.close()
+
+    assert [answer.json()["accepted"] for answer in sent] == [100, 70, 100]
+    assert {result["status"] for result in sent[2].json()["results"]} == {"duplicate"}
+    assert figures == [60, 0]
+    assert messages <= 32
 
 
 def test_the_page_of_an_exporter_that_knows_nothing() -> None:

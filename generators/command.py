@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from jelmon import rules_file
 from jelmon.errors import ConfigError
 from jelmon.generators import (
     alertmanager,
@@ -17,6 +16,7 @@ from jelmon.generators import (
     prometheus,
     prometheus_tests,
     reference,
+    responder_file,
     signal_tests,
 )
 from jelmon.generators.compiler import Compilation, compile_bundle
@@ -37,11 +37,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "tests of the signals": signal_tests.render,
     "tests of maintenance": maintenance_tests.render,
     "Alertmanager configuration": alertmanager.render,
-    "what the responder is told": lambda made: {
-        rules_file.PATH: rules_file.encode(
-            made.fingerprint, [window for window in made.bundle.windows.values() if window.matchers]
-        )
-    },
+    "what the responder is told": responder_file.render,
     "dashboards": _dashboards,
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,

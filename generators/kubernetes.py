@@ -1,4 +1,4 @@
-"""The same rules and routes as objects of the Prometheus Operator: PrometheusRule and AlertmanagerConfig.
+"""The same rules and routes as objects of the Prometheus Operator, and what the responder is told as a ConfigMap.
 
 The operator adds ``namespace`` to every route and inhibition of an AlertmanagerConfig unless its matcher strategy is
 ``None``; our alerts carry no namespace, so that strategy is needed. Secrets are keys of a Kubernetes secret, named like
@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from jelmon import rules_file
 from jelmon.errors import ConfigError
 from jelmon.generators.channels import CHANNEL_TYPES, TEAMS_FLOWS
 from jelmon.generators.compiler import Compilation
 from jelmon.generators.definitions import Channel
 from jelmon.generators.expressions import duration
 from jelmon.generators.prometheus import rule_file
+from jelmon.generators.responder_file import text
 from jelmon.generators.routing import Matcher, RoutingNode
 from jelmon.generators.rules import Group
 from jelmon.generators.targets import Target
@@ -46,7 +48,16 @@ def render(made: Compilation) -> dict[str, str]:
     """One object a file."""
     files = {f"{FOLDER}/rules-{group.name.replace('_', '-')}.yml": _rules(made, group) for group in made.groups}
     files[f"{FOLDER}/alertmanager-config.yml"] = _config(made)
+    files[f"{FOLDER}/responder-rules.yml"] = _object(
+        "v1", "ConfigMap", "jelmon-responder", {"data": {PurePosixPath(rules_file.PATH).name: text(made)}}
+    )
     return files
+
+
+def _object(version: str, kind: str, name: str, content: Mapping[str, Any]) -> str:
+    """JSON is YAML, and these objects are read by machines."""
+    plain = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
+    return f"# generated from rules/, do not edit\n{json.dumps(plain, indent=2, ensure_ascii=False)}\n"
 
 
 def _rules(made: Compilation, group: Group) -> str:
@@ -89,14 +100,7 @@ def _config(made: Compilation) -> str:
     intervals = [time_interval(window) for window in windows]
     if intervals:
         spec["muteTimeIntervals"] = [_camel_interval(one) for one in intervals]
-    plain = {
-        "apiVersion": "monitoring.coreos.com/v1alpha1",
-        "kind": "AlertmanagerConfig",
-        "metadata": {"name": "jelmon"},
-        "spec": spec,
-    }
-    # JSON is YAML, and the operator's objects are read by machines
-    return f"# generated from rules/, do not edit\n{json.dumps(plain, indent=2, ensure_ascii=False)}\n"
+    return _object("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "jelmon", {"spec": spec})
 
 
 def _matcher(matcher: Matcher) -> dict[str, str]:

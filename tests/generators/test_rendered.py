@@ -114,6 +114,8 @@ def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, st
     operator = [one for text in objects.values() if (one := yaml.safe_load(text))["kind"] == "PrometheusRule"]
     assert [one["spec"]["groups"] for one in operator] == plain
     assert all(re.fullmatch(r"[a-z0-9-]+", one["metadata"]["name"]) for one in operator)
+    told = yaml.safe_load(objects["deploy/kubernetes/responder-rules.yml"])["data"]["rules.json"]
+    assert told == files["deploy/responder/rules.json"]
     golden("kubernetes-alertmanager-config.yml", objects["deploy/kubernetes/alertmanager-config.yml"])
 
 

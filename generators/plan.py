@@ -13,7 +13,7 @@ from jelmon.generators.rules import Alerting, Recording
 
 _NUMBER = re.compile(r"(?<![\w:.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w:])")
 Key = tuple[str, str, str]
-"""Kind, name, and what tells rules of one name apart: ``rule_id`` and level, or the labels of a recording."""
+"""Kind, name, and what tells rules of one name apart: ``rule_id`` and level, or a recording's ``rule_id`` or window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,15 @@ def compiled_facts(made: Compilation) -> dict[Key, Facts]:
         base = ""
         for rule in group.rules:
             if isinstance(rule, Recording):
-                key = ("recording", rule.record, rule.labels.get("rule_id", ""))
-                found[key] = Facts(rule.expr, labels=rule.labels)
+                found[_recording_key(rule.record, rule.labels)] = Facts(rule.expr, labels=rule.labels)
             else:
                 base = rule.labels.get("rule_id", base)
                 found[_alert_key(rule.alert, base, rule.labels)] = _alert_facts(rule)
     return found
+
+
+def _recording_key(name: str, labels: Mapping[str, str]) -> Key:
+    return ("recording", name, labels.get("rule_id") or labels.get("window", ""))
 
 
 def _alert_key(name: str, rule_id: str, labels: Mapping[str, str]) -> Key:
@@ -75,7 +78,7 @@ def loaded_facts(answer: Mapping[str, Any]) -> dict[Key, Facts]:
         for rule in group["rules"]:
             labels = rule.get("labels") or {}
             if rule["type"] == "recording":
-                found[("recording", rule["name"], labels.get("rule_id", ""))] = Facts(rule["query"], labels=labels)
+                found[_recording_key(rule["name"], labels)] = Facts(rule["query"], labels=labels)
             else:
                 base = labels.get("rule_id", base)
                 found[_alert_key(rule["name"], base, labels)] = Facts(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jelmon.cli import main
 from jelmon.generators.backtest import Episode, episodes, query
 from jelmon.generators.compiler import compile_bundle
-from jelmon.generators.plan import Facts, differences, routing_differences
+from jelmon.generators.plan import Facts, compiled_facts, differences, routing_differences
 from jelmon.settings import parse_duration
 from jelmon.stack import launch
 from jelmon.stack.processes import Processes
@@ -52,6 +52,14 @@ def test_added_and_removed_rules() -> None:
     found = differences({KEY: OLD}, {("recording", "r", ""): Facts("up")})
 
     assert [str(one) for one in found] == ["- alert A (a)", "+ recording r"]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our bundle", "the small bundle"])
+def test_every_rule_is_compared(own: bool, root: Path, bundle: Path) -> None:
+    """No two rules are taken for one: levels of an alert, clocks, windows."""
+    made = compile_bundle(root if own else bundle)
+
+    assert len(compiled_facts(made)) == sum(len(group.rules) for group in made.groups)
 
 
 def test_routes_are_compared_as_alertmanager_gives_them() -> None:

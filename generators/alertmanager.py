@@ -79,7 +79,8 @@ def _integrations(channels: list[Channel], version: Version) -> dict[str, Any]:
         if section in TIMEOUT_SINCE and version >= TIMEOUT_SINCE[section]:
             options["timeout"] = TIMEOUT
         if section == "email_configs" and version >= _MAIL_THREADS and channel.max_per_hour is None:
-            options["threading"] = {"enabled": True}  # with a limit, unlike alerts would share a thread
+            # with a limit, unlike alerts would share a thread; from 0.31 on the date must be said
+            options["threading"] = {"enabled": True, "thread_by_date": "daily"}
         if section == "msteams_configs" and version >= TEAMS_FLOWS:
             section = "msteamsv2_configs"
         # resolves double the messages of a channel with a limit

@@ -60,8 +60,8 @@ class Lifetime(NamedTuple):
 _EXPERIMENTAL = "promql-experimental-functions"
 FUNCTIONS: dict[str, Lifetime] = {
     "holt_winters": Lifetime(until=(3, 0)),
-    "histogram_stddev": Lifetime(since=(2, 48)),
-    "histogram_stdvar": Lifetime(since=(2, 48)),
+    "histogram_stddev": Lifetime(since=(2, 47)),
+    "histogram_stdvar": Lifetime(since=(2, 47)),
     "mad_over_time": Lifetime((2, 49), flag=_EXPERIMENTAL),
     "sort_by_label": Lifetime((2, 49), flag=_EXPERIMENTAL),
     "sort_by_label_desc": Lifetime((2, 49), flag=_EXPERIMENTAL),

@@ -18,12 +18,14 @@ from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, piec
 from jelmon.exporter.leadership import Leadership
 from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.overview import overview
+from jelmon.exporter.probing import PART as PROBES_PART
+from jelmon.exporter.probing import probing
 from jelmon.exporter.realtime import RealtimeFigures
 from jelmon.exporter.reloading import PATH as RELOAD_PATH
 from jelmon.exporter.reloading import Files, Reloader
 from jelmon.exporter.series import Admission
 from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.singleton import PROBES, turn_at
+from jelmon.exporter.singleton import PROBES
 from jelmon.exporter.sources.forwarding import Forwarding
 from jelmon.exporter.sources.jetstream import JetStreamSource
 from jelmon.exporter.sources.local import LocalSource
@@ -92,11 +94,13 @@ class Exporter:
             leadership=self.leadership,
         )
         self.turns = shop.turns
-        self.mirror = Mirror(self.store, self.view, PARTITIONS, up=self.own.cell(c.STATE_STORE_UP))
+        store_up = self.own.cell(c.STATE_STORE_UP)
+        self.mirror = Mirror(self.store, self.view, PARTITIONS, up=store_up, besides={PROBES: PROBES_PART})
         self.source, keeper = self._sources(settings, shop)
         self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
         self.system = SystemCollector(self.own, settings.host)
-        self.others = OtherSources(settings, self.own, turn_at(self.store, PROBES, self.leadership), keeper)
+        prober, turns = probing(self.store, self.leadership, self.own, self.view, self.mirror)
+        self.others = OtherSources(settings, self.own, prober, turns, keeper)
         self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
         self.own.cell(c.STATE_STORE_UP).set(1)
         self._use(Files.read(settings))

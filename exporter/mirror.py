@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from jelmon.exporter.state.cells import Cell
 from jelmon.exporter.state.store import Seen, StateStore, StoreUnavailableError
-from jelmon.exporter.view import View
+from jelmon.exporter.view import Part, View
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +19,24 @@ class Mirror:
     """Reads the partitions that we do not own."""
 
     def __init__(
-        self, store: StateStore, view: View, partitions: int, *, up: Cell, clock: Callable[[], float] = time.monotonic
+        self,
+        store: StateStore,
+        view: View,
+        partitions: int,
+        *,
+        up: Cell,
+        besides: Mapping[int, Part] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``up`` is the gauge of the store: a store that cannot be read is told before anything is counted."""
+        """``up`` is the gauge of the store: a store that cannot be read is told before anything is counted.
+
+        ``besides`` are slots of the store that are no partitions, and their names in the view.
+        """
         self._store = store
         self._up = up
         self._view = view
-        self._partitions = partitions
+        self._besides = besides or {}
+        self._parts: dict[int, Part] = {**{one: one for one in range(partitions)}, **self._besides}
         self._clock = clock
         self._owned: set[int] = set()
         self._seen: dict[int, Seen] = {}
@@ -50,8 +61,8 @@ class Mirror:
             if self._clock() < self._read + LEAST_SECONDS:
                 return
             try:
-                await asyncio.gather(*(self._refresh(one) for one in range(self._partitions) if one not in self._owned))
-                if not self._owned:  # who owns a partition knows whether writing works
+                await asyncio.gather(*(self._refresh(one) for one in self._parts if one not in self._owned))
+                if not self._owned - self._besides.keys():  # who owns a partition knows whether writing works
                     self._up.set(1)
             except StoreUnavailableError as error:
                 if self._up.value != 0:
@@ -66,9 +77,9 @@ class Mirror:
         seen, snapshot, everything = found
         self._seen[partition] = seen
         if everything:
-            self._view.replace(partition, snapshot.series)
+            self._view.replace(self._parts[partition], snapshot.series)
         else:
-            self._view.update(partition, snapshot.series)
+            self._view.update(self._parts[partition], snapshot.series)
         self._view.declare(partition, snapshot.declared)
 
     async def run(self) -> None:

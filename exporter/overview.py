@@ -13,7 +13,7 @@ _ROWS = 20
 
 def overview(view: View, probed: Mapping[str, Result], *, now: float) -> str:
     """HTML, with every name escaped."""
-    return f"{_figures(view, now)}\n{_pipelines(view, now)}\n{_targets(probed)}"
+    return f"{_figures(view, now)}\n{_pipelines(view, now)}\n{_targets(view, probed)}"
 
 
 def _figures(view: View, now: float) -> str:
@@ -53,17 +53,22 @@ def _pipelines(view: View, now: float) -> str:
     return f'<h2>Pipelines</h2><div class="wide"><table>{heads}{"".join(rows)}</table></div>{more}'
 
 
-def _targets(probed: Mapping[str, Result]) -> str:
+def _targets(view: View, probed: Mapping[str, Result]) -> str:
+    """Targets that we probe, and those of which another replica tells no more than whether they are up."""
+    found = {
+        name: (result.up, f": {html.escape(result.reason)}", f"{result.seconds * 1000:,.0f} ms")
+        for name, result in probed.items()
+    }
     if not probed:
+        found = {labels[0]: (view.merged(one) == 1, "", "-") for labels, one in view.families[c.TARGET_UP.name].items()}
+    if not found:
         return ""
     rows = []
-    for name, result in sorted(probed.items(), key=lambda item: (item[1].up, item[0]))[:_ROWS]:
-        state = '<td class="good">up</td>' if result.up else f'<td class="bad">down: {html.escape(result.reason)}</td>'
-        rows.append(
-            f'<tr><td>{html.escape(name)}</td>{state}<td class="number">{result.seconds * 1000:,.0f} ms</td></tr>'
-        )
+    for name, (up, reason, took) in sorted(found.items(), key=lambda item: (item[1][0], item[0]))[:_ROWS]:
+        state = '<td class="good">up</td>' if up else f'<td class="bad">down{reason}</td>'
+        rows.append(f'<tr><td>{html.escape(name)}</td>{state}<td class="number">{took}</td></tr>')
     heads = '<tr><th>Target</th><th>State</th><th class="number">Probe took</th></tr>'
-    more = f'<p class="soft">and {len(probed) - _ROWS} more</p>' if len(probed) > _ROWS else ""
+    more = f'<p class="soft">and {len(found) - _ROWS} more</p>' if len(found) > _ROWS else ""
     return f'<h2>Services</h2><div class="wide"><table>{heads}{"".join(rows)}</table></div>{more}'
 
 

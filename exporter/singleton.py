@@ -40,7 +40,8 @@ class StoreTurn:
     def __init__(self, store: StateStore, slot: int) -> None:
         self._store = store
         self._slot = slot
-        self._claim: Claim | None = None
+        self.claim: Claim | None = None
+        """The lease that we hold."""
 
     @property
     def seconds(self) -> float:
@@ -48,19 +49,19 @@ class StoreTurn:
 
     async def ours(self) -> bool:
         try:
-            if self._claim is not None and not await self._store.renew(self._slot, self._claim):
-                self._claim = None
-            elif self._claim is None:
-                self._claim = await self._store.acquire(self._slot)
+            if self.claim is not None and not await self._store.renew(self._slot, self.claim):
+                self.claim = None
+            elif self.claim is None:
+                self.claim = await self._store.acquire(self._slot)
         except StoreUnavailableError as error:
             logger.debug("nobody can say whose turn it is", extra={"error": error.message})
             return True
-        return self._claim is not None
+        return self.claim is not None
 
     async def release(self) -> None:
-        if self._claim is not None:
+        if self.claim is not None:
             with contextlib.suppress(StoreUnavailableError):  # it runs out by itself
-                await self._store.release(self._slot, self._claim)
+                await self._store.release(self._slot, self.claim)
 
 
 def turn_at(store: StateStore, slot: int, leadership: Turn | None) -> Turn | None:

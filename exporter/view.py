@@ -191,6 +191,15 @@ class View:
                             del self.families[name][labels]
                 self._on_reset()
 
+    def contribution(self, part: Part) -> dict[Key, Value]:
+        """What a part contributes now."""
+        return {
+            (name, labels): shown.parts[part]
+            for name, family in self.families.items()
+            for labels, shown in family.items()
+            if part in shown.parts
+        }
+
     @property
     def complete(self) -> bool:
         """Whether values of all partitions are known."""

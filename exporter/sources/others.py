@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web as http
 
 from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.singleton import Singleton, Turn
+from jelmon.exporter.singleton import Singleton
 from jelmon.exporter.sources.custom import LIMIT_SECONDS, CustomCollectors
 from jelmon.exporter.sources.forwarding import Forwarding
 from jelmon.exporter.sources.http import HttpSource, Keeper
@@ -17,14 +17,16 @@ from jelmon.tasks import all_of
 class OtherSources:
     """What `run` keeps going until it is cancelled."""
 
-    def __init__(self, settings: ExporterSettings, table: SeriesTable, turn: Turn | None, keeper: Keeper) -> None:
-        """Load the installed collectors. ``keeper`` takes events over HTTP; ``turn`` says whose turn it is to probe."""
+    def __init__(
+        self, settings: ExporterSettings, table: SeriesTable, prober: Prober, turns: Singleton, keeper: Keeper
+    ) -> None:
+        """Load the installed collectors. ``keeper`` takes events over HTTP; ``turns`` let ``prober`` work."""
         self._interval = settings.collection_interval
         self._http = HttpSource(keeper, table)
         self.keeper = keeper
-        self.prober = Prober((), table)  # the targets come with the files that may be read again
+        self.prober = prober
         self._probing = settings.targets_file is not None
-        self._turns = Singleton(turn, self.prober.run, self.prober.forget)
+        self._turns = turns
         self.custom = CustomCollectors(table, limit=min(LIMIT_SECONDS, self._interval))
 
     def routes(self) -> list[http.RouteDef]:

@@ -94,6 +94,14 @@ def test_the_page_of_an_exporter_that_knows_nothing() -> None:
     assert "Services" not in page
 
 
+def test_the_page_lists_targets_that_another_replica_probes() -> None:
+    view = View()
+    view.update("probes", {(c.TARGET_UP.name, ("up",)): 1, (c.TARGET_UP.name, ("<down>",)): 0})
+    page = overview(view, {}, now=0)
+
+    assert '<tr><td>&lt;down&gt;</td><td class="bad">down</td><td class="number">-</td></tr><tr><td>up</td>' in page
+
+
 def test_the_page_stays_short() -> None:
     view = View()
     view.update("test", {(c.LAST_ACTIVITY.name, (f"p{number}",)): 1000.0 + number for number in range(50)})

@@ -68,7 +68,7 @@ async def test_a_request_has_the_files_read_again_if_that_is_enabled(
 def test_sighup_has_the_files_read_again(own_processes: Processes, tmp_path: Path) -> None:
     probed, port = tmp_path / "targets.yaml", free_port()
     probed.write_text(targets("old"), encoding="utf-8")
-    flags = ["--nats.url", "none", "--targets", probed, "--web.listen-address", port]
+    flags = ["--nats.url", "none", "--targets", str(probed), "--web.listen-address", str(port)]
     child = own_processes.start("exporter", [sys.executable, "-m", "jelmon", "exporter", *flags])
 
     def shows(line: str) -> Callable[[], bool]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
@@ -34,6 +35,10 @@ groups:
     rules:
       - record: test:finished
         expr: sum by (job) (max without (instance, pod) (NAME))
+      - record: test:target_up
+        expr: min by (job) (max without (instance, pod) (jelmore_target_up))
+      - record: test:probes
+        expr: sum by (job) (max without (instance, pod) (jelmore_probe_seconds_count))
       - record: test:increase
         expr: sum by (job) (max without (instance, pod) (increase(NAME[5m])))
 """.replace("NAME", c.CARDS_FINISHED.name)
@@ -45,15 +50,19 @@ def ports() -> list[int]:
 
 
 @pytest.fixture
-def exporters(servers: Any, ports: list[int]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Three that share their state in Redis, and one that counts by itself."""
-    children = []
+def exporters(servers: Any, ports: list[int], tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Three that share their state in Redis, and one that counts by itself. Of the three the first one probes."""
+    children: list[subprocess.Popen[bytes]] = []
+    probed = tmp_path / "targets.yaml"
+    probed.write_text(f"targets: [{{name: nats, url: '{servers.nats_url.replace('nats', 'tcp')}', interval: 1s}}]\n")
     for number, port in enumerate(ports):
         command = [sys.executable, "-m", "jelmon", "exporter", "--web.listen-address", str(port)]
-        command += ["--nats.url", servers.nats_url]
+        command += ["--nats.url", servers.nats_url, "--targets", str(probed)]
         if number < 3:
             command += ["--redis.url", servers.redis_url]
         children.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        if number == 0:
+            _wait_for_probes(port)
     yield children
     for child in children:
         child.kill()
@@ -107,12 +116,39 @@ async def test_totals_of_three_replicas_equal_those_of_one(
     seen = [float(value) for _, value in history[0]["values"]]
 
     assert seen == sorted(seen), "a total went down"
+
+    async def recorded(name: str, job: str) -> dict[float, float]:
+        query = urllib.parse.quote(f'{name}{{job="{job}"}}[10m]')
+        found = await asyncio.to_thread(_get, f"{url}/api/v1/query?query={query}")
+        return {moment: float(value) for moment, value in found[0]["values"]}
+
+    target_up, target_up_of_one = await recorded("test:target_up", "three"), await recorded("test:target_up", "single")
+    number_of_probes = list((await recorded("test:probes", "three")).values())
+    missing = {moment for moment in target_up_of_one if moment > min(target_up)} - target_up.keys()
+
+    assert missing == set(), "a rule saw no target while another replica began to probe"
+    assert set(target_up.values()) == {1.0}
+    assert number_of_probes == sorted(number_of_probes)
+    assert number_of_probes[-1] > number_of_probes[0]
     assert max(seen) == 3010.0
 
     increase = await values("test:increase")
 
     assert increase["single"] > 2900
     assert increase["three"] == pytest.approx(increase["single"], rel=0.05)
+
+
+def _wait_for_probes(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+                if b"jelmore_target_up{" in response.read():
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    pytest.fail("the first exporter does not probe")
 
 
 def _get(url: str) -> Any:

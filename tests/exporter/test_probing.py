@@ -1,0 +1,116 @@
+"""Replicas that share a store show the same results, and the next to probe goes on with them."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jelmon import catalogue as c
+from jelmon.exporter.probing import PART, SharedProbes, _knows_more
+from jelmon.exporter.singleton import PROBES, StoreTurn
+from jelmon.exporter.state.model import Changes, Position
+from jelmon.exporter.state.redis import RedisStore
+from jelmon.exporter.view import View
+
+Until = Callable[..., Awaitable[None]]
+
+
+def probes(exporter: Any) -> int:
+    """How many probes of the target it shows."""
+    value = exporter.view.value(c.PROBE_TIME, "redis")
+    return sum(value[1]) if isinstance(value, tuple) else 0
+
+
+@pytest.fixture
+def targets_file(tmp_path: Path, redis_url: str) -> Path:
+    path = tmp_path / "targets.yaml"
+    path.write_text(
+        f"targets: [{{name: redis, url: '{redis_url.replace('redis', 'tcp').removesuffix('/0')}', interval: 1s}}]\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+async def test_all_show_what_one_found_and_another_goes_on_with_it(
+    redis_url: str, own_nats_url: str, exporting: Callable[..., Any], until: Until, targets_file: Path
+) -> None:
+    settings = {"nats_url": own_nats_url, "redis_url": redis_url}
+    # the observer has no targets of its own
+    async with exporting(**settings) as observer, exporting(**settings, targets_file=targets_file) as first:
+        await until(lambda: probes(first) >= 2)
+        async with exporting(**settings, targets_file=targets_file) as second:
+            for one in (second, observer):
+                await until(lambda one=one: one.view.value(c.TARGET_UP, "redis") == 1 and probes(one) >= 2)
+            assert second.others.prober.results == {}
+            await first.stop()
+            shown = []
+            while not second.others.prober.results:
+                await second.mirror.refresh()
+                shown.append((second.view.value(c.TARGET_UP, "redis"), probes(second)))
+                await asyncio.sleep(0.05)
+            last = shown[-1][1]
+            await until(lambda: probes(second) > last)
+            await until(lambda: probes(observer) > last)
+
+    assert {up for up, _ in shown} == {1}
+    assert [count for _, count in shown] == sorted(count for _, count in shown)
+
+
+async def test_while_the_store_is_away_everybody_goes_on_from_what_was_known(
+    servers: Any, exporting: Callable[..., Any], until: Until, tmp_path: Path
+) -> None:
+    path = tmp_path / "targets.yaml"
+    path.write_text(
+        f"targets: [{{name: redis, url: '{servers.nats_url.replace('nats', 'tcp')}', interval: 1s}}]\n", "utf-8"
+    )
+    settings = {"nats_url": servers.nats_url, "redis_url": servers.redis_url, "targets_file": path}
+    async with exporting(**settings) as one, exporting(**settings) as two:
+        await until(lambda: probes(one) >= 2 and probes(two) >= 2)
+        await servers.end("redis-server", signal.SIGKILL)
+        before = min(probes(one), probes(two))
+        await until(lambda: probes(one) > before + 1 and probes(two) > before + 1, seconds=60)
+        await servers.start_redis()
+        await until(lambda: bool(one.others.prober.results) != bool(two.others.prober.results), seconds=60)
+        most = max(probes(one), probes(two))
+        await until(lambda: probes(one) > most and probes(two) > most, seconds=60)
+
+    for exporter in (one, two):
+        assert exporter.own.cell(c.EXPORTER_RESETS, "rollback").value == 0
+
+
+async def test_results_of_targets_that_are_gone_are_removed_from_the_store(redis_url: str, until: Until) -> None:
+    store, view = RedisStore(redis_url), View()
+    claim = await store.acquire(PROBES)
+    assert claim is not None
+    stale = {(c.TARGET_UP.name, ("old",)): 1.0, (c.PROBE_FAILURES.name, ("old", "timeout")): 3.0}
+    position = Position(version=1)
+    await store.commit(PROBES, claim=claim, position=position, changes=Changes(series=dict(stale)))
+    turn = StoreTurn(store, PROBES)
+    turn.claim = claim
+    shared = SharedProbes(turn, store, view, mirror=None)  # type: ignore[arg-type] # nothing is mirrored here
+    view.update(PART, dict(stale))
+    shared._pending = {(c.TARGET_UP.name, ("none",)): None}
+    await shared._show()
+
+    assert (await store.load(PROBES)).series == {}
+    assert view.contribution(PART) == {}
+    await store.release(PROBES, claim)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("metric", "stored", "own", "taken"),
+    [
+        (c.PROBE_FAILURES, 3.0, 2.0, True),
+        (c.PROBE_FAILURES, 2.0, 3.0, False),
+        (c.TARGET_UP, 1.0, 0.0, False),
+        (c.TARGET_UP, 1.0, None, True),
+        (c.PROBE_TIME, (9, (0, 2)), (5, (2, 1)), False),
+        (c.PROBE_TIME, (5, (2, 1)), (9, (0, 2)), True),
+    ],
+)
+def test_the_larger_count_and_the_newer_gauge_stay(metric: c.Metric, stored: Any, own: Any, taken: bool) -> None:
+    assert _knows_more(metric, stored, own) is taken

@@ -61,7 +61,12 @@ def _check_signal(signal: Signal, analysis: Analysis) -> None:
 
 def check_alerts(bundle: Bundle, known: Mapping[str, Series], root: Path) -> None:
     """Judge every alert's references."""
+    named: dict[str, Alert] = {}
     for alert in bundle.alerts.values():
+        if (first := named.setdefault(alert.name, alert)) is not alert:
+            alert.fields.at("rule_id").refuse(
+                f"the alert would be called {alert.name}, like {first.rule_id!r}", hint=f"at {first.fields.place}"
+            )
         for condition in _conditions(alert):
             _check_condition(condition, bundle, known)
         _check_references(alert, bundle)

@@ -82,10 +82,13 @@ def expand(bundle: Bundle) -> None:
                 f"unknown signal {slo.condition.signal!r}", hint=did_you_mean(slo.condition.signal, bundle.signals)
             )
             continue
+        made_of = f"made of the objective {slo.name!r}, {slo.fields.place}"
         for signal in _signals(slo):
-            bundle.signals[signal.name] = signal
+            if (own := bundle.signals.setdefault(signal.name, signal)) is not signal:
+                own.fields.place.refuse(f"signal {signal.name!r} is defined twice", hint=made_of)
         for alert in _alerts(slo, bundle):
-            bundle.alerts[alert.rule_id] = alert
+            if (written := bundle.alerts.setdefault(alert.rule_id, alert)) is not alert:
+                written.fields.at("rule_id").refuse(f"rule_id {alert.rule_id!r} is defined twice", hint=made_of)
 
 
 def _signals(slo: Slo) -> Iterator[Signal]:

@@ -40,7 +40,10 @@ FAULTY = {
     "alerts/template": ["alerts-label-lost-before-the-template"],
     "alerts/annotation": ["alerts-without-summary"],
     "alerts/external_labels": ["alerts-labels-of-its-own"],
-    "rule/duplicate": ["alerts-duplicate-rule-id"],
+    "rule/duplicate": [
+        *("alerts-duplicate-rule-id", "alerts-two-of-one-name", "alerts-rule-id-of-an-objective"),
+        "signals-name-of-an-objective",
+    ],
     "rule/label": ["alerts-unknown-severity"],
     "rule/link": ["alerts-missing-runbook"],
     "rule/name": ["signals-bad-name"],

@@ -68,6 +68,9 @@ class Watch:
                     labels = {"pipeline": pipeline, "stage": report.stage}
                     self._exports.set(c.BOTTLENECK_GAIN, gain.seconds_per_card, **labels)
                     self._exports.set(c.BOTTLENECK_GAIN_RATIO, gain.throughput_ratio, **labels)
+                    if gain.reason:
+                        reason = f"gain_{gain.reason}".replace(",", "").replace(" ", "_")
+                        self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=reason)
             limiting = analyzer.bottleneck(now)
             if limiting is not None:
                 highest = max(report.severity for report in reports.values() if report.severity is not None)

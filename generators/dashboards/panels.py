@@ -302,9 +302,18 @@ def stacked_bars(
 
 
 def heatmap(
-    number: int, title: str, description: str, query: tuple[str, str], *, maximum: float, no_value: str, since: str
+    number: int,
+    title: str,
+    description: str,
+    query: tuple[str, str],
+    *,
+    no_value: str,
+    since: str,
+    maximum: float | None = None,
+    unit: str = "none",
+    scheme: str = "RdYlGn",
 ) -> core.Panel:
-    """One row for each series, coloured from green (0) to red (the maximum), over a time of its own."""
+    """One row for each series, coloured from 0 to the maximum (without one, that of the data), over a time of its own."""
     return _OwnPanel(
         id=number,
         title=title,
@@ -324,14 +333,14 @@ def heatmap(
                         "scaleDistribution": {"type": "linear"},
                     },
                     "noValue": no_value,
-                    "unit": "none",
+                    "unit": unit,
                 },
                 "overrides": [],
             },
             "options": {
                 "calculate": False,
                 "cellGap": 2,
-                "cellValues": {"unit": "none"},
+                "cellValues": {"unit": unit},
                 "color": {
                     "exponent": 0.5,
                     "fill": "dark-orange",
@@ -340,7 +349,7 @@ def heatmap(
                     "mode": "scheme",
                     "reverse": False,
                     "scale": "linear",
-                    "scheme": "RdYlGn",
+                    "scheme": scheme,
                     "steps": 4,
                 },
                 "exemplars": {"color": "rgba(255,0,255,0.7)"},

@@ -15,6 +15,7 @@ from jelmon.catalogue import (
     BOTTLENECK_INFO,
     BOTTLENECK_OVERALL,
     BOTTLENECK_SEVERITY,
+    Gauge,
 )
 from jelmon.generators.dashboards import queries
 from jelmon.generators.dashboards.board import Heading, Line
@@ -37,11 +38,12 @@ _NO_VERDICT = "analyzer not running, or no verdict in this time"
 
 
 def rows(limits: Limits) -> list[Heading | Line]:
-    """Heading 102 and panels 40 to 47."""
+    """Heading 102 and panels 40 to 49."""
     return [
         Heading(102, "What the analyzer says"),
         Line(8, [_severity(limits), _severity_overall(limits), _impact()]),
         Line(8, [_severity_day(), _gain()], (14, 10)),
+        Line(8, [_impact_day(), _gain_day()]),
         Line(8, [_verdicts(limits), _cascade(limits), _episodes()], (12, 6, 6)),
     ]
 
@@ -123,16 +125,45 @@ def _impact() -> core.Panel:
 
 
 def _severity_day() -> core.Panel:
-    worst = queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max", over="max", window="$__interval")
     return heatmap(
         43,
         "Severity, last 24 hours",
         "The highest severity of each stage, half hour by half hour: is it always the same stage, or the same time?",
-        (STAGE_LEGEND, worst),
+        (STAGE_LEGEND, _worst_of(BOTTLENECK_SEVERITY)),
         maximum=100,
         no_value=_NO_VERDICT,
         since="24h",
     )
+
+
+def _impact_day() -> core.Panel:
+    return heatmap(
+        48,
+        "Impact, last 24 hours",
+        "The most time that cards lost because of each stage, half hour by half hour: when does it cost most?",
+        (STAGE_LEGEND, _worst_of(BOTTLENECK_IMPACT)),
+        unit="s",
+        scheme="Oranges",
+        no_value=_NO_VERDICT,
+        since="24h",
+    )
+
+
+def _gain_day() -> core.Panel:
+    return heatmap(
+        49,
+        "Gain, last 24 hours",
+        "The most that a card would have saved with each stage 20 % faster, half hour by half hour: what is worth it?",
+        (STAGE_LEGEND, _worst_of(BOTTLENECK_GAIN)),
+        unit="s",
+        scheme="Blues",
+        no_value=_NO_VERDICT,
+        since="24h",
+    )
+
+
+def _worst_of(metric: Gauge) -> str:
+    return queries.gauge(metric, by=queries.BY_STAGE, how="max", over="max", window="$__interval")
 
 
 def _gain() -> core.Panel:

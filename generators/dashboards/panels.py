@@ -313,7 +313,7 @@ def heatmap(
     unit: str = "none",
     scheme: str = "RdYlGn",
 ) -> core.Panel:
-    """One row for each series, coloured from 0 to the maximum (without one, that of the data), over a time of its own."""
+    """One row for each series, coloured from 0 to the maximum (else that of the data), over a time of its own."""
     return _OwnPanel(
         id=number,
         title=title,

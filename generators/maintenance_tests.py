@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import promql_parser as parser
@@ -101,10 +102,10 @@ def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
         return
     own = {**own, "job": _job(slo.valid)}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
-    yield _series(_name(slo.valid), own | good), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+    yield _series(_name(slo.valid), {**own, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
     burst = per_minute * _MORE_BAD
     yield (
-        _series(_name(slo.bad), own | bad),
+        _series(_name(slo.bad), {**own, **bad}),
         f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {burst * _DURING}x{_AFTER - 1}",
     )
 
@@ -121,7 +122,8 @@ def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
     yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
 
 
-def _labels(selector: str, *, unlike: str = "") -> Labels:
+@lru_cache(maxsize=16)  # asked for each row
+def _labels(selector: str, *, unlike: str = "") -> Mapping[str, str]:
     """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series."""
     wanted, unwanted = _matchers(selector), _matchers(unlike) if unlike and _name(unlike) == _name(selector) else []
     names = sorted({one.name for one in (*wanted, *unwanted)})

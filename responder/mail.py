@@ -13,6 +13,7 @@ from email.utils import format_datetime, make_msgid
 from typing import Literal, get_args
 from uuid import uuid4
 
+from jelmon import tasks
 from jelmon.catalogue import ALERT_SEVERITIES, NOTIFICATIONS, NOTIFICATIONS_SUPPRESSED
 from jelmon.errors import ConfigError, JelmonError, SourceError
 from jelmon.registry import Instruments
@@ -155,12 +156,12 @@ class Mailer:
         claimed = await self._history.claim_letters(self._choose, now=now)
         if not claimed:
             return
-        sending = asyncio.ensure_future(self._send_all(claimed, now))
+        sending = asyncio.create_task(self._send_all(claimed, now))
         try:
             await asyncio.shield(sending)
         except asyncio.CancelledError:  # what is on its way is finished, else it would go out again later
             self._stopping = True
-            await asyncio.gather(sending, return_exceptions=True)
+            await tasks.finished(sending)
             raise
 
     async def _send_all(self, claimed: dict[str, Letter], now: datetime) -> None:

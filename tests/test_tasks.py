@@ -5,7 +5,12 @@ import contextlib
 
 import pytest
 
-from jelmon.tasks import all_of, end
+from jelmon.tasks import all_of, end, finished
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jelmon.tasks._PATIENCE_SECONDS", 0.05)
 
 
 async def for_ever() -> None:
@@ -72,3 +77,24 @@ async def test_what_ends_by_itself_is_waited_for() -> None:
     await all_of(*(asyncio.create_task(work(number)) for number in range(3)))
 
     assert done == [0, 1, 2]
+
+
+async def test_what_must_be_finished_is_finished_however_often_we_are_told_to_end() -> None:
+    may_end, done = asyncio.Event(), []
+
+    async def last_words() -> None:
+        await may_end.wait()
+        done.append("said")
+
+    speaking = asyncio.create_task(last_words())
+    waiting = asyncio.create_task(finished(speaking))
+    ending = asyncio.create_task(end(waiting))
+    for _ in range(3):  # three times as long as `end` is patient
+        await asyncio.sleep(0.06)
+    assert not ending.done()
+    may_end.set()
+    async with asyncio.timeout(20):
+        await ending
+
+    assert done == ["said"]
+    assert waiting.cancelled()

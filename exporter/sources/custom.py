@@ -134,9 +134,11 @@ class CustomCollectors:
 
         thread = self._running[name] = threading.Thread(target=work, name=f"collector-{name}", daemon=True)
         thread.start()
-        samples = await outcome
-        self._running.pop(name, None)
-        return samples
+        try:
+            return await outcome
+        finally:
+            if not outcome.cancelled():  # it told us how it went: what is left of the thread is its end
+                self._running.pop(name, None)
 
     def _tell(self, name: str, error: Exception) -> None:
         up = self._table.cell(c.COLLECTOR_UP, real(name))

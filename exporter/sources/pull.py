@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from jelmon import tasks
 from jelmon.errors import SourceError
 from jelmon.exporter.messages import Message, Origin, origin, reply_tokens
 from jelmon.exporter.sources.direct import DirectClient
@@ -88,9 +89,7 @@ class Pull:
     async def close(self) -> None:
         """Stop the flow."""
         if self._asking is not None:
-            self._asking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._asking
+            await tasks.end(self._asking)
         if self._subscription is not None:
             if isinstance(self._client, DirectClient):
                 self._client.direct.pop(b"%d" % self._subscription._id, None)

@@ -3,14 +3,15 @@
 import asyncio
 from typing import Any
 
-_PATIENCE_SECONDS = 0.2
+_PATIENCE_SECONDS = 2.0
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:
     """Cancel tasks until each is over; a fault of one that was not cancelled is raised.
 
     Once may not do: Python 3.11's `asyncio.wait_for`, which redis-py and nats-py call, swallows a cancellation that
-    comes at the moment at which the awaited is done.
+    comes at the moment at which the awaited is done. What a task does at its end has two seconds, then it is told
+    again: if it must not be cut short by that, it waits with `finished`.
     """
     cancelled = False
     while open_tasks := [task for task in tasks if not task.done()]:
@@ -25,6 +26,18 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
     for task in tasks:
         if not task.cancelled():
             task.result()
+
+
+async def finished(task: "asyncio.Task[Any]") -> None:
+    """Wait until a task is over, however often we are cancelled meanwhile; what came of it is not looked at."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def all_of(*tasks: "asyncio.Task[Any]") -> None:

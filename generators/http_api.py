@@ -10,6 +10,7 @@ from typing import Any
 from jelmon.errors import SourceError
 
 _TIMEOUT_SECONDS = 60.0
+_QUERY_TIMEOUT_SECONDS = 150.0  # Prometheus itself gives up after two minutes, and says why
 
 
 class Api:
@@ -20,7 +21,15 @@ class Api:
         self._name = name
         self._flag = flag
 
-    def call(self, method: str, path: str, body: bytes | None = None, *, kind: str = "application/json") -> bytes:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        kind: str = "application/json",
+        timeout: float = _TIMEOUT_SECONDS,
+    ) -> bytes:
         """The body of the answer.
 
         Raises:
@@ -29,7 +38,7 @@ class Api:
         headers = {"Content-Type": kind} if body is not None else {}
         request = urllib.request.Request(self._url + path, data=body, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:
@@ -45,9 +54,10 @@ class Api:
         return json.loads(self.call("GET", path))
 
     def form(self, path: str, fields: Mapping[str, str]) -> Any:
-        """The JSON of the answer to a form."""
+        """The JSON of the answer to a form, which is a query."""
         body = urllib.parse.urlencode(fields).encode()
-        return json.loads(self.call("POST", path, body, kind="application/x-www-form-urlencoded"))
+        kind = "application/x-www-form-urlencoded"
+        return json.loads(self.call("POST", path, body, kind=kind, timeout=_QUERY_TIMEOUT_SECONDS))
 
 
 def prometheus(url: str) -> Api:

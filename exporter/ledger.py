@@ -2,12 +2,13 @@
 
 from collections import deque
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from jelmon import catalogue as c
 from jelmon.events import EVENT_TYPES
 from jelmon.exporter.lifecycle import Life
-from jelmon.exporter.series import Admission, Outcomes, PipelineSeries
-from jelmon.exporter.state.cells import OVERFLOW, Cell, HistogramCell, SeriesTable, real
+from jelmon.exporter.series import Admission, Flow, Outcomes, PipelineSeries
+from jelmon.exporter.state.cells import MICROSECOND, OVERFLOW, Cell, HistogramCell, SeriesTable, real
 from jelmon.exporter.state.model import (
     Card,
     Changes,
@@ -19,6 +20,7 @@ from jelmon.exporter.state.model import (
     decode_entry,
     encode_entry,
     session_key,
+    stage_of,
 )
 
 _NEVER_IDLE = ("outcome", "type", "metric")
@@ -70,7 +72,8 @@ class Ledger:
         self.stream_changes: dict[str, Cell] = {
             reason: self.table.cell(c.STREAM_CHANGES, reason) for reason in c.STREAM_CHANGES.closed["reason"]
         }
-        self._changed: list[Card | Session] = []
+        self._busy: list[Flow] = []
+        self._changed_sessions: dict[str, Session] = {}
         self._gone: dict[str, None] = {}
         self._newly_declared: dict[str, Declaration] = {}
         self._over: deque[tuple[float, Card | Session]] = deque()
@@ -92,21 +95,25 @@ class Ledger:
     def _label(self, scope: tuple[str, ...], value: str) -> str:
         return self.admission.label(scope, value, self)
 
-    def elapsed(self, start: int, end: int) -> int:
-        """A duration from event times; negative is 0 and counted, as clocks of two producers may differ."""
+    def elapsed(self, start: datetime, end: datetime) -> int:
+        """Microseconds between event times; negative is 0 and counted, as clocks of two producers may differ."""
         if end < start:
             self.skewed.add()
             return 0
-        return end - start
+        return (end - start) // MICROSECOND
 
     # --- noting changes ---
 
-    def touch(self, entry: Card | Session) -> None:
-        """Note that an entry changed."""
-        entry.touched = self.now
-        if not entry.dirty:
-            entry.dirty = True
-            self._changed.append(entry)
+    def note(self, *flows: Flow) -> None:
+        """Note that flows have something to settle; with a stage always its pipeline, which has the changed cards."""
+        for flow in flows:
+            if not flow.busy:
+                flow.busy = True
+                self._busy.append(flow)
+
+    def touch(self, session: Session) -> None:
+        """Note that a session changed. Changed cards stand with their pipeline."""
+        self._changed_sessions[session.id] = session
 
     def over(self, entry: Card | Session) -> None:
         """Note that an entry is finished: it is forgotten after a while."""
@@ -132,22 +139,44 @@ class Ledger:
 
     def take(self) -> Changes:
         """What changed since the last call."""
+        entries = self._take_entries()
         self._forget()
-        changes = Changes(series=self.table.take(self.now), declared=self._newly_declared)
+        for key in self._gone:  # only `_forget`, above, removes: nothing can have come back since
+            entries[key] = None
+        self._gone.clear()
+        self._settle()  # what was forgotten may have counted
+        changes = Changes(series=self.table.take(self.now), entries=entries, declared=self._newly_declared)
         self._newly_declared = {}
         if self.traced:
             changes.exemplars = self.table.take_exemplars(changes.series)
             self.traced = False
-        entries = changes.entries
-        for entry in self._changed:
-            entry.dirty = False
-            entries[_key(entry)] = encode_entry(entry)
-        self._changed.clear()
-        for key in self._gone:  # only `_forget`, above, removes: nothing can have come back since
-            entries[key] = None
-        self._gone.clear()
         changes.ids, changes.forgotten = self.horizon.take(self.now)
         return changes
+
+    def _take_entries(self) -> dict[str, bytes | None]:
+        """The cards and sessions that changed since the last call."""
+        now = self.now
+        entries: dict[str, bytes | None] = {}
+        for flow in self._busy:
+            if isinstance(flow, PipelineSeries) and flow.changed:
+                prefix = card_key(flow.name, "")
+                for card_id, card in flow.changed.items():
+                    card.touched = now
+                    entries[prefix + card_id] = encode_entry(card)
+                flow.changed.clear()
+        for session in self._changed_sessions.values():
+            session.touched = now
+            entries[session_key(session.id)] = encode_entry(session)
+        self._changed_sessions.clear()
+        self._settle()
+        return entries
+
+    def _settle(self) -> None:
+        """Bring the cells of all busy flows up to date."""
+        negative = sum(flow.settle() for flow in self._busy)
+        if negative:
+            self.skewed.add(negative)
+        self._busy.clear()
 
     def whole(self) -> Changes:
         """Everything, as if it had all changed; for a store that fell back."""
@@ -196,11 +225,11 @@ class Ledger:
         pipeline.cards[card.id] = card
         if card.finished is not None:
             self._over.append((card.touched, card))
-        for (stage, _), life in card.runs.items():
+        for key, life in card.runs.items():
             if life.live and life.started is not None:
-                pipeline.stage(stage).running.fresh.append((life.started, life))
+                pipeline.stage(stage_of(key)).running_ages.fresh.append(life)
             elif life.live and life.queued is not None:
-                pipeline.stage(stage).waiting.fresh.append((life.queued, life))
+                pipeline.stage(stage_of(key)).waiting_ages.fresh.append(life)
 
     # --- forgetting ---
 
@@ -228,6 +257,7 @@ class Ledger:
                     self._remove(card)
             if pipeline.shown == OVERFLOW and not pipeline.cards:
                 del self.pipelines[name]
+        self._settle()
         self._drop_idle()
         for session in [one for one in self.sessions.values() if one.touched < given_up]:
             if session.live:
@@ -289,20 +319,26 @@ class Ledger:
     def close(self, pipeline: PipelineSeries, card: Card) -> None:
         """Take a card and its open runs out of the gauges."""
         if card.live:
-            (pipeline.in_progress if card.started is not None else pipeline.waiting).add(-1)
+            if card.started is not None:
+                pipeline.more_running -= 1
+            else:
+                pipeline.more_waiting -= 1
             card.live = False
-        for (stage, _), life in card.runs.items():
+            if not pipeline.busy:
+                self.note(pipeline)
+        for key, life in card.runs.items():
             if life.live:
-                self.close_run(pipeline, stage, life)
-        for stage in card.held:
+                self.close_run(pipeline, stage_of(key), life)
+        for stage in card.held or ():
             pipeline.stage(stage).held_up.add(-1)
-        card.held = {}
+        card.held = None
 
     def close_run(self, pipeline: PipelineSeries, stage: str, life: Life) -> None:
         """Take a run out of the gauges."""
         series = pipeline.stage(stage)
-        (series.in_progress if life.started is not None else series.queue_depth).add(-1)
+        (series.in_progress if life.started is not None else series.waiting).add(-1)
         life.live = False
+        self.note(pipeline, series)  # the oldest may be another now
 
     def _remove(self, entry: Card | Session) -> None:
         if isinstance(entry, Card):

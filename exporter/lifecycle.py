@@ -1,9 +1,10 @@
-"""The life of a card, of a stage run or of a session: queued, started, finished. Pure; times are in microseconds.
+"""The life of a card, of a stage run or of a session: queued, started, finished. Pure; times are those of events.
 
 Events of one life may come twice, late or out of order, and the same life can begin anew (a card that returns to a
 stage with the same attempt). `place` says which of these an event is, from times alone.
 """
 
+from datetime import datetime
 from enum import Enum
 
 import msgspec
@@ -30,14 +31,14 @@ class Place(Enum):
 class Life(msgspec.Struct, gc=False, array_like=True):
     """When something was queued, started and finished, as far as is known. ``live``: the gauges count it."""
 
-    queued: int | None = None
-    started: int | None = None
-    finished: int | None = None
+    queued: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
     outcome: str | None = None
     live: bool = False
 
 
-def place(life: Life, step: Step, time: int) -> Place:
+def place(life: Life, step: Step, time: datetime) -> Place:
     """Where an event at ``time`` belongs in ``life``, in which at least one step is known."""
     if step is Step.STARTED:
         return _place_started(life, time)
@@ -46,7 +47,7 @@ def place(life: Life, step: Step, time: int) -> Place:
     return _place_queued(life, time)
 
 
-def _place_queued(life: Life, time: int) -> Place:
+def _place_queued(life: Life, time: datetime) -> Place:
     queued, started, finished = life.queued, life.started, life.finished
     begun = started if started is not None else finished
     if queued is None:
@@ -58,7 +59,7 @@ def _place_queued(life: Life, time: int) -> Place:
     return Place.REPEATED if time == queued else Place.STALE
 
 
-def _place_started(life: Life, time: int) -> Place:
+def _place_started(life: Life, time: datetime) -> Place:
     started, finished = life.started, life.finished
     if started is None:
         if finished is None:
@@ -67,7 +68,7 @@ def _place_started(life: Life, time: int) -> Place:
     return Place.NEW if time > started else Place.REPEATED if time == started else Place.STALE
 
 
-def _place_finished(life: Life, time: int) -> Place:
+def _place_finished(life: Life, time: datetime) -> Place:
     if life.finished is None:
         return Place.NEXT
     return Place.NEW if time > life.finished else Place.REPEATED if time == life.finished else Place.STALE

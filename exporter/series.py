@@ -2,15 +2,19 @@
 
 import heapq
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from operator import attrgetter
 
 from jelmon import catalogue as c
 from jelmon.exporter.lifecycle import Life
-from jelmon.exporter.state.cells import MICRO, OVERFLOW, Cell, HistogramCell, SeriesTable, closed_sets, real
+from jelmon.exporter.state.cells import OVERFLOW, Cell, HistogramCell, SeriesTable, closed_sets, real
 from jelmon.exporter.state.model import Card
 
 Label = Callable[[tuple[str, ...], str], str]
 """From the scope and a value of a label to the value that is shown."""
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 _ties = count()  # heaps compare times, then this; never the lives
 
@@ -71,105 +75,240 @@ class Outcomes:
 
 
 class Ages:
-    """The lives that wait (or run) now, to tell the oldest. Those that are over are dropped lazily."""
+    """The lives that wait now, or those that run, to tell the oldest. Those that are over are dropped lazily."""
 
-    __slots__ = ("_alive", "_heap", "fresh")
+    __slots__ = ("_lines", "_size", "_time", "_waiting", "fresh")
 
-    def __init__(self, alive: Callable[[Life, int], bool]) -> None:
-        self._heap: list[tuple[int, int, Life]] = []
-        self._alive = alive
-        self.fresh: list[tuple[int, Life]] = []  # since `oldest` was last asked; most are over by the next time
+    def __init__(self, *, waiting: bool) -> None:
+        self._waiting = waiting
+        self._time: Callable[[Life], datetime] = attrgetter("queued" if waiting else "started")
+        self._lines: list[
+            tuple[datetime, int, list[Life]]
+        ] = []  # a heap; lives in a line go from the newest to the oldest
+        self._size = 0
+        self.fresh: list[Life] = []  # since `oldest` was last asked; most are over by the next time
 
     def oldest(self, count: float) -> float | None:
         """The earliest time, in seconds; ``count`` is how many are alive, so that the dead never pile up."""
-        heap, alive = self._heap, self._alive
-        for time, life in self.fresh:
-            if alive(life, time):
-                heapq.heappush(heap, (time, next(_ties), life))
-        self.fresh.clear()
-        if len(heap) > 2 * count + 64:
-            heap[:] = [entry for entry in heap if alive(entry[2], entry[0])]
-            heapq.heapify(heap)
-        while heap and not alive(heap[0][2], heap[0][0]):
-            heapq.heappop(heap)
-        return heap[0][0] / MICRO if heap else None
+        if self.fresh:
+            self._add_line(self.fresh)
+            self.fresh.clear()
+        if self._size > 2 * count + 64:
+            lines, self._lines, self._size = self._lines, [], 0
+            self._add_line([life for _, _, line in lines for life in line])
+        while self._lines:
+            time, _, line = self._lines[0]
+            while line and not self._alive(line[-1:]):
+                line.pop()
+                self._size -= 1
+            if not line:
+                heapq.heappop(self._lines)
+            elif (oldest := self._time(line[-1])) != time:
+                heapq.heapreplace(self._lines, (oldest, next(_ties), line))
+            else:
+                return time.timestamp()
+        return None
+
+    def _add_line(self, lives: list[Life]) -> None:
+        line = self._alive(lives)
+        if line:
+            line.sort(key=self._time, reverse=True)
+            heapq.heappush(self._lines, (self._time(line[-1]), next(_ties), line))
+            self._size += len(line)
+
+    def _alive(self, lives: list[Life]) -> list[Life]:
+        if self._waiting:
+            return [life for life in lives if life.live and life.started is None]
+        return [life for life in lives if life.live]
 
 
-def _waits(life: Life, time: int) -> bool:
-    return life.live and life.started is None and life.queued == time
+class Ended:
+    """What ended with one outcome since the last commit: how many, and the durations that are known."""
+
+    __slots__ = ("count", "times")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.times: list[timedelta] = []
 
 
-def _runs(life: Life, time: int) -> bool:
-    return life.live and life.started == time
+class Flow:
+    """What is queued, starts and ends: the cards of a pipeline, or the runs of a stage.
+
+    Handlers of frequent events add to the plain numbers here, which costs a third of updating cells, and put the flow
+    on the ledger's list of those that are busy. `settle` brings the cells up to date, once for each commit.
+    """
+
+    __slots__ = (
+        "_times",
+        "busy",
+        "ended",
+        "finished",
+        "in_progress",
+        "more_queued",
+        "more_running",
+        "more_started",
+        "more_waiting",
+        "queued",
+        "started",
+        "wait",
+        "waiting",
+        "waits",
+    )
+
+    def __init__(
+        self,
+        *,
+        queued: Cell | None,
+        started: Cell,
+        finished: Outcomes,
+        wait: HistogramCell,
+        waiting: Cell,
+        running: Cell,
+    ) -> None:
+        self.queued = queued
+        self.started = started
+        self.finished = finished
+        self.wait = wait
+        self.waiting = zeroed(waiting)
+        self.in_progress = zeroed(running)
+        self._times: dict[str, HistogramCell] = {}
+        self.busy = False
+        self.more_queued = self.more_started = self.more_waiting = self.more_running = 0
+        self.waits: list[timedelta] = []
+        self.ended = {outcome: Ended() for outcome in finished.by_value}
+
+    def time(self, outcome: str) -> HistogramCell:
+        """How long what ended with an outcome took."""
+        found = self._times.get(outcome)
+        if found is None:
+            found = self._times[outcome] = self._make_time(outcome)
+        return found
+
+    def _make_time(self, outcome: str) -> HistogramCell:
+        raise NotImplementedError
+
+    def settle(self) -> int:
+        """Bring the cells up to date; returns how many durations were negative."""
+        negative = 0
+        if self.more_queued and self.queued is not None:
+            self.queued.add(self.more_queued)
+            self.more_queued = 0
+        if self.more_started:
+            self.started.add(self.more_started)
+            self.more_started = 0
+        if self.more_waiting:
+            self.waiting.add(self.more_waiting)
+            self.more_waiting = 0
+        if self.more_running:
+            self.in_progress.add(self.more_running)
+            self.more_running = 0
+        if self.waits:
+            negative += self.wait.observe_all(self.waits)
+            self.waits.clear()
+        for outcome, ended in self.ended.items():
+            if ended.count:
+                self.finished.by_value[outcome].add(ended.count)
+                ended.count = 0
+            if ended.times:
+                negative += self.time(outcome).observe_all(ended.times)
+                ended.times.clear()
+        self.busy = False
+        return negative
 
 
-class StageSeries:
+class StageSeries(Flow):
     """The cells of one stage of one pipeline."""
 
-    def __init__(self, table: SeriesTable, pipeline: str, stage: str) -> None:
+    __slots__ = (
+        "_labels",
+        "_oldest_running",
+        "_oldest_waiting",
+        "_table",
+        "held_up",
+        "name",
+        "retries",
+        "running_ages",
+        "shown",
+        "transitions",
+        "waiting_ages",
+    )
+
+    def __init__(self, table: SeriesTable, pipeline: str, stage: str, name: str) -> None:
+        """``name`` is what producers call it; empty for the one that stands for all above the limit."""
+        super().__init__(
+            queued=None,
+            started=table.cell(c.STAGE_RUNS_STARTED, pipeline, stage),
+            finished=Outcomes(table, c.STAGE_RUNS_FINISHED, pipeline=pipeline, stage=stage),
+            wait=table.cell(c.STAGE_QUEUE_TIME, pipeline, stage),
+            waiting=table.cell(c.STAGE_QUEUE_DEPTH, pipeline, stage),
+            running=table.cell(c.STAGE_IN_PROGRESS, pipeline, stage),
+        )
         self._table = table
         self._labels = (pipeline, stage)
+        self.name = name
         self.shown = stage
-        self.started = table.cell(c.STAGE_RUNS_STARTED, pipeline, stage)
-        self.finished = Outcomes(table, c.STAGE_RUNS_FINISHED, pipeline=pipeline, stage=stage)
         self.retries = table.cell(c.STAGE_RETRIES, pipeline, stage)
-        self.queue_time = table.cell(c.STAGE_QUEUE_TIME, pipeline, stage)
-        self._run_times: dict[str, HistogramCell] = {}
-        self.queue_depth = zeroed(table.cell(c.STAGE_QUEUE_DEPTH, pipeline, stage))
-        self.in_progress = zeroed(table.cell(c.STAGE_IN_PROGRESS, pipeline, stage))
         self.held_up = zeroed(table.cell(c.STAGE_HELD_UP, pipeline, stage))
         self._oldest_waiting = table.cell(c.STAGE_OLDEST_WAITING, pipeline, stage)
         self._oldest_running = table.cell(c.STAGE_OLDEST_RUNNING, pipeline, stage)
-        self.waiting = Ages(_waits)
-        self.running = Ages(_runs)
+        self.waiting_ages = Ages(waiting=True)
+        self.running_ages = Ages(waiting=False)
         self.transitions: dict[str, Cell] = {}
-        if pipeline == OVERFLOW:  # pipelines above the limit share cells, so nobody knows their oldest
-            self.queue_depth.refresh = self.waiting.fresh.clear
-            self.in_progress.refresh = self.running.fresh.clear
+
+    def _make_time(self, outcome: str) -> HistogramCell:
+        return self._table.cell(c.STAGE_RUN_TIME, *self._labels, outcome)
+
+    def settle(self) -> int:
+        negative = super().settle()
+        if self._labels[0] == OVERFLOW:  # pipelines above the limit share cells, so nobody knows their oldest
+            self.waiting_ages.fresh.clear()
+            self.running_ages.fresh.clear()
         else:
-            self.queue_depth.refresh = self._set_oldest_waiting
-            self.in_progress.refresh = self._set_oldest_running
-
-    def run_time(self, outcome: str) -> HistogramCell:
-        found = self._run_times.get(outcome)
-        if found is None:
-            found = self._run_times[outcome] = self._table.cell(c.STAGE_RUN_TIME, *self._labels, outcome)
-        return found
-
-    def _set_oldest_waiting(self) -> None:
-        self._oldest_waiting.set(self.waiting.oldest(self.queue_depth.value or 0))
-
-    def _set_oldest_running(self) -> None:
-        self._oldest_running.set(self.running.oldest(self.in_progress.value or 0))
+            self._oldest_waiting.set(self.waiting_ages.oldest(self.waiting.value or 0))
+            self._oldest_running.set(self.running_ages.oldest(self.in_progress.value or 0))
+        return negative
 
 
-class PipelineSeries:
+class PipelineSeries(Flow):
     """The cells of one pipeline, its stages and its cards in flight."""
 
+    __slots__ = (
+        "_label",
+        "_overflow_stage",
+        "_table",
+        "cards",
+        "changed",
+        "last_activity",
+        "latest",
+        "name",
+        "shown",
+        "stages",
+    )
+
     def __init__(self, table: SeriesTable, label: Label, name: str) -> None:
+        shown = label(("pipeline",), name)
+        super().__init__(
+            queued=table.cell(c.CARDS_QUEUED, shown),
+            started=table.cell(c.CARDS_STARTED, shown),
+            finished=Outcomes(table, c.CARDS_FINISHED, pipeline=shown),
+            wait=table.cell(c.CARD_WAIT, shown),
+            waiting=table.cell(c.CARDS_WAITING, shown),
+            running=table.cell(c.CARDS_IN_PROGRESS, shown),
+        )
         self._table = table
         self._label = label
         self.name = name
-        self.shown = shown = label(("pipeline",), name)
-        self.queued = table.cell(c.CARDS_QUEUED, shown)
-        self.started = table.cell(c.CARDS_STARTED, shown)
-        self.finished = Outcomes(table, c.CARDS_FINISHED, pipeline=shown)
-        self.wait = table.cell(c.CARD_WAIT, shown)
-        self._processing: dict[str, HistogramCell] = {}
-        self.waiting = zeroed(table.cell(c.CARDS_WAITING, shown))
-        self.in_progress = zeroed(table.cell(c.CARDS_IN_PROGRESS, shown))
+        self.shown = shown
         self.last_activity = table.cell(c.LAST_ACTIVITY, shown)
-        self.latest = 0  # event time of the newest activity, microseconds
-        self.last_activity.refresh = self._set_last_activity
+        self.latest = NEVER  # event time of the newest activity
         self.cards: dict[str, Card] = {}
+        self.changed: dict[str, Card] = {}  # since the last commit
         self.stages: dict[str, StageSeries] = {}
         self._overflow_stage: StageSeries | None = None
 
-    def processing(self, outcome: str) -> HistogramCell:
-        found = self._processing.get(outcome)
-        if found is None:
-            found = self._processing[outcome] = self._table.cell(c.CARD_PROCESSING, self.shown, outcome)
-        return found
+    def _make_time(self, outcome: str) -> HistogramCell:
+        return self._table.cell(c.CARD_PROCESSING, self.shown, outcome)
 
     def stage(self, name: str) -> StageSeries:
         found = self.stages.get(name)
@@ -177,12 +316,12 @@ class PipelineSeries:
             shown = self._label(("stage", self.shown), name)
             if shown == OVERFLOW:
                 return self._overflow()
-            found = self.stages[name] = StageSeries(self._table, self.shown, shown)
+            found = self.stages[name] = StageSeries(self._table, self.shown, shown, name)
         return found
 
     def _overflow(self) -> StageSeries:
         if self._overflow_stage is None:
-            self._overflow_stage = StageSeries(self._table, self.shown, OVERFLOW)
+            self._overflow_stage = StageSeries(self._table, self.shown, OVERFLOW, "")
         return self._overflow_stage
 
     def forget_stages(self, shown: set[str]) -> None:
@@ -205,16 +344,17 @@ class PipelineSeries:
                 stage.transitions[to_stage] = cell
         cell.add()
 
-    def active(self, time: int) -> None:
+    def active(self, time: datetime) -> None:
         """Note activity at ``time``."""
         if time > self.latest:
             self.latest = time
-            self.last_activity.touch()
 
-    def _set_last_activity(self) -> None:
-        shown = self.last_activity.value
-        if self.latest and (shown is None or self.latest / MICRO > shown):
-            self.last_activity.value = self.latest / MICRO
+    def settle(self) -> int:
+        if self.latest > NEVER:
+            shown, latest = self.last_activity.value, self.latest.timestamp()
+            if shown is None or latest > shown:
+                self.last_activity.set(latest)
+        return super().settle()
 
 
 def zeroed(gauge: Cell) -> Cell:

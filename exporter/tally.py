@@ -1,5 +1,7 @@
 """What all other events do to a ledger: mostly they count something. Each handler returns False for a repetition."""
 
+from datetime import datetime
+
 from jelmon import catalogue as c
 from jelmon.events import (
     ActionFinished,
@@ -21,7 +23,7 @@ from jelmon.exporter.state.cells import Cell
 from jelmon.exporter.state.model import Declaration, Session
 
 
-def gate_evaluated(ledger: Ledger, event: GateEvaluated, _time: int) -> bool:
+def gate_evaluated(ledger: Ledger, event: GateEvaluated, _time: datetime) -> bool:
     data = event.data
     pipeline = ledger.label("pipeline", data.pipeline)
     gate = ledger.label("gate", data.gate)
@@ -29,7 +31,7 @@ def gate_evaluated(ledger: Ledger, event: GateEvaluated, _time: int) -> bool:
     return True
 
 
-def finished_test(ledger: Ledger, event: TestFinished, _time: int) -> bool:
+def finished_test(ledger: Ledger, event: TestFinished, _time: datetime) -> bool:
     data = event.data
     pipeline = ledger.label("pipeline", data.pipeline)
     category = ledger.label("category", data.category)
@@ -42,7 +44,7 @@ def finished_test(ledger: Ledger, event: TestFinished, _time: int) -> bool:
     return True
 
 
-def scan_finished(ledger: Ledger, event: ScanFinished, _time: int) -> bool:
+def scan_finished(ledger: Ledger, event: ScanFinished, _time: datetime) -> bool:
     data = event.data
     pipeline = ledger.label("pipeline", data.pipeline)
     scanner = ledger.label("scanner", data.scanner)
@@ -55,7 +57,7 @@ def scan_finished(ledger: Ledger, event: ScanFinished, _time: int) -> bool:
     return True
 
 
-def session_started(ledger: Ledger, event: SessionStarted, time: int) -> bool:
+def session_started(ledger: Ledger, event: SessionStarted, time: datetime) -> bool:
     kind = ledger.label("kind", event.data.kind)
     session, found = _place_session(ledger, event.subject, event.data.kind, Step.STARTED, time)
     if found is Place.REPEATED:
@@ -74,7 +76,7 @@ def session_started(ledger: Ledger, event: SessionStarted, time: int) -> bool:
     return True
 
 
-def session_finished(ledger: Ledger, event: SessionFinished, time: int) -> bool:
+def session_finished(ledger: Ledger, event: SessionFinished, time: datetime) -> bool:
     kind = ledger.label("kind", event.data.kind)
     session, found = _place_session(ledger, event.subject, event.data.kind, Step.FINISHED, time)
     if found is Place.REPEATED:
@@ -100,7 +102,7 @@ def _sessions(ledger: Ledger, kind: str) -> Cell:
     return zeroed(ledger.table.cell(c.SESSIONS_ACTIVE, kind))
 
 
-def _place_session(ledger: Ledger, session_id: str, kind: str, step: Step, time: int) -> tuple[Session, Place]:
+def _place_session(ledger: Ledger, session_id: str, kind: str, step: Step, time: datetime) -> tuple[Session, Place]:
     session = ledger.sessions.get(session_id)
     if session is None:
         session = ledger.sessions[session_id] = Session(id=session_id, kind=kind)
@@ -114,7 +116,7 @@ def _place_session(ledger: Ledger, session_id: str, kind: str, step: Step, time:
     return session, found
 
 
-def call_finished(ledger: Ledger, event: CallFinished, _time: int) -> bool:
+def call_finished(ledger: Ledger, event: CallFinished, _time: datetime) -> bool:
     data = event.data
     target = ledger.label("target", data.target)
     _outcomes(ledger, c.CALLS_FINISHED, target=target).add(data.outcome)
@@ -124,21 +126,21 @@ def call_finished(ledger: Ledger, event: CallFinished, _time: int) -> bool:
     return True
 
 
-def action_requested(ledger: Ledger, event: ActionRequested, _time: int) -> bool:
+def action_requested(ledger: Ledger, event: ActionRequested, _time: datetime) -> bool:
     action = ledger.label("action", event.data.action)
     _outcomes(ledger, c.ACTIONS_FINISHED, action=action)
     ledger.table.cell(c.ACTIONS_REQUESTED, action).add()
     return True
 
 
-def action_finished(ledger: Ledger, event: ActionFinished, _time: int) -> bool:
+def action_finished(ledger: Ledger, event: ActionFinished, _time: datetime) -> bool:
     action = ledger.label("action", event.data.action)
     ledger.table.cell(c.ACTIONS_REQUESTED, action)
     _outcomes(ledger, c.ACTIONS_FINISHED, action=action).add(event.data.outcome)
     return True
 
 
-def work_recorded(ledger: Ledger, event: WorkRecorded, _time: int) -> bool:
+def work_recorded(ledger: Ledger, event: WorkRecorded, _time: datetime) -> bool:
     data = event.data
     tool, kind = ledger.label("tool", data.tool), ledger.label("kind", data.kind)
     _outcomes(ledger, c.WORK_RECORDED, tool=tool, kind=kind).add(data.outcome)
@@ -147,8 +149,8 @@ def work_recorded(ledger: Ledger, event: WorkRecorded, _time: int) -> bool:
     return True
 
 
-def pipeline_declared(ledger: Ledger, event: PipelineDeclared, time: int) -> bool:
-    if not ledger.declare(event.data.pipeline, Declaration(time=time / 1e6, data=event.data)):
+def pipeline_declared(ledger: Ledger, event: PipelineDeclared, time: datetime) -> bool:
+    if not ledger.declare(event.data.pipeline, Declaration(time=time.timestamp(), data=event.data)):
         ledger.late.add()
     return True
 

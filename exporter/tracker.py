@@ -1,21 +1,21 @@
 """Turns an event into changes of a ledger: no parsing, no I/O, no clock of its own."""
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from jelmon import events as e
 from jelmon.exporter import flow, tally
 from jelmon.exporter.ledger import Ledger
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_END = datetime.max.replace(tzinfo=UTC).timestamp() - 1.0
 
 AHEAD_SECONDS = 900
 """How far a producer's clock may be ahead of the stream's. Times beyond count as this far: a single event of a distant
 year would otherwise be the newest activity for ever, and its durations would spoil their sums."""
 
-Handler = Callable[[Ledger, Any, int], bool]
+Handler = Callable[[Ledger, Any, datetime], bool]
 
 HANDLERS: dict[type[e.Envelope], Handler] = {
     e.CardQueued: flow.card_queued,
@@ -44,24 +44,30 @@ class Tracker:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._actions = {kind: (HANDLERS[kind], applied) for kind, applied in ledger.applied.items()}
 
-    def apply(self, events: Iterable[e.Event]) -> None:
+    def apply(self, events: Collection[e.Event]) -> None:
         """Count each event, once: a known id, and a step that is known already, count as duplicates."""
-        ledger, actions = self.ledger, self._actions
-        known, fresh = ledger.horizon.known, ledger.horizon.fresh
-        latest = int((ledger.now + AHEAD_SECONDS) * 1e6)
+        ledger, handlers = self.ledger, HANDLERS
+        if not ledger.horizon.admit([event.id for event in events]):
+            events = self._unknown(events)
+        latest = datetime.fromtimestamp(min(ledger.now + AHEAD_SECONDS, _END), UTC)
         for event in events:
-            event_id = event.id
-            if event_id not in known:
-                known.add(event_id)
-                fresh.append(event_id)
-                handler, applied = actions[type(event)]
-                time = (event.time - _EPOCH) // _MICROSECOND
-                if time > latest:
-                    time = latest
-                    ledger.skewed.add()
-                if handler(ledger, event, time):
-                    applied.add()
-                    continue
-            ledger.duplicate.add()
+            time = event.time
+            if time > latest:
+                time = latest
+                ledger.skewed.add()
+            if not handlers[event.__class__](ledger, event, time):
+                ledger.duplicate.add()
+                ledger.applied[event.__class__].add(-1)
+        for kind, number in Counter(map(type, events)).items():
+            ledger.applied[kind].add(number)
+
+    def _unknown(self, events: Collection[e.Event]) -> list[e.Event]:
+        """The events whose ids are not known; they are known from now on."""
+        unknown = []
+        for event in events:
+            if self.ledger.horizon.admit([event.id]):
+                unknown.append(event)
+            else:
+                self.ledger.duplicate.add()
+        return unknown

@@ -153,6 +153,29 @@ def test_a_control_character_in_a_name_is_refused_with_its_place(character: str,
         events.parse_batch(b"[%b,%b]" % (wire(), payload))
 
 
+def test_good_messages_are_read_in_one_go() -> None:
+    payloads = [wire(id=f"e{number}") for number in range(5)]
+
+    assert events.parse_all(payloads) == [events.parse(payload) for payload in payloads]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"[" + wire() + b"]", id="a batch"),
+        pytest.param(wire(time="yesterday"), id="a wrong field"),
+        pytest.param(wire()[:-1], id="cut off"),
+        pytest.param(wire() + b"," + wire(), id="two without brackets"),
+        pytest.param(wire(source="x" * events.MAX_EVENT_BYTES), id="too large"),
+        pytest.param(wire(data={"pipeline": "a\nb", "stage": "s", "outcome": "success"}), id="a control character"),
+    ],
+)
+def test_one_bad_message_has_all_looked_at_one_by_one(payload: bytes) -> None:
+    with pytest.raises(EventError):
+        events.parse_all([wire(), payload, wire()])
+
+
 @pytest.mark.parametrize("kind", events.EVENT_TYPES.values(), ids=lambda kind: kind.__name__)
 def test_every_name_of_every_type_is_looked_at(kind: type[events.Event]) -> None:
     """Texts of 1 to 128 characters are names."""

@@ -4,7 +4,8 @@
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import product
 from typing import overload
@@ -22,6 +23,9 @@ Exemplar = tuple[str, int, int]
 """A trace id, the duration and the event time, both in microseconds."""
 
 MICRO = 1_000_000
+MICROSECOND = timedelta(microseconds=1)
+_ZERO = timedelta()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 OVERFLOW = "other"
 """The label value that takes what is above the limit."""
@@ -35,11 +39,10 @@ def real(value: str) -> str:
 class Cell:
     """A counter or gauge with one label set."""
 
-    __slots__ = ("changed", "changed_at", "dirty", "key", "refresh", "value")
+    __slots__ = ("changed", "changed_at", "dirty", "key", "value")
 
     def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", value: float | None) -> None:
         self.key = key
-        self.refresh: Callable[[], None] | None = None  # called before a changed cell is taken; may set others
         self.value: float | None = value
         self.dirty = True
         self.changed_at = 0.0  # when a change was last taken
@@ -61,12 +64,6 @@ class Cell:
                 self.dirty = True
                 self.changed.append(self)
 
-    def touch(self) -> None:
-        """Note that `refresh` has something to set."""
-        if not self.dirty:
-            self.dirty = True
-            self.changed.append(self)
-
     def snapshot(self) -> Value:
         return self.value
 
@@ -74,12 +71,12 @@ class Cell:
 class HistogramCell:
     """A histogram of durations with one label set."""
 
-    __slots__ = ("bounds", "changed", "changed_at", "counts", "dirty", "exemplars", "key", "total")
-    refresh = None
+    __slots__ = ("bounds", "changed", "changed_at", "counts", "dirty", "exemplars", "key", "spans", "total")
 
     def __init__(self, key: Key, changed: "list[Cell | HistogramCell]", bounds: tuple[int, ...]) -> None:
         self.key = key
         self.bounds = bounds
+        self.spans = _spans(bounds)
         self.counts = [0] * (len(bounds) + 1)
         self.exemplars: dict[int, Exemplar] = {}  # by bucket: the newest since they were last taken
         self.total = 0
@@ -96,11 +93,29 @@ class HistogramCell:
             self.dirty = True
             self.changed.append(self)
 
-    def exemplify(self, micros: int, traceparent: str, time: int) -> None:
+    def observe_all(self, durations: list[timedelta]) -> int:
+        """Count durations; a negative one is 0. Returns how many were negative."""
+        negative = 0
+        if min(durations) < _ZERO:
+            negative = sum(one < _ZERO for one in durations)
+            durations = [max(_ZERO, one) for one in durations]
+        spans, counts = self.spans, self.counts
+        for one in durations:
+            counts[bisect_left(spans, one)] += 1
+        try:
+            self.total += sum(durations, _ZERO) // MICROSECOND
+        except OverflowError:  # many durations of thousands of years: somebody's clock stands at zero
+            self.total += sum(one // MICROSECOND for one in durations)
+        if not self.dirty:
+            self.dirty = True
+            self.changed.append(self)
+        return negative
+
+    def exemplify(self, micros: int, traceparent: str, time: datetime) -> None:
         """Remember the trace of a duration that was counted, for its bucket."""
         parts = traceparent.split("-")
         if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].isalnum():
-            self.exemplars[bisect_left(self.bounds, micros)] = (parts[1], micros, time)
+            self.exemplars[bisect_left(self.bounds, micros)] = (parts[1], micros, (time - _EPOCH) // MICROSECOND)
 
     def observe_seconds(self, seconds: float) -> None:
         """Count a duration in seconds."""
@@ -120,7 +135,7 @@ class OverflowCell(Cell):
         self.spill = spill
 
     def add(self, amount: float = 1) -> None:
-        self.spill.add()
+        self.spill.add(abs(amount))
         super().add(amount)
 
 
@@ -136,6 +151,10 @@ class OverflowHistogramCell(HistogramCell):
     def observe(self, micros: int) -> None:
         self.spill.add()
         super().observe(micros)
+
+    def observe_all(self, durations: list[timedelta]) -> int:
+        self.spill.add(len(durations))
+        return super().observe_all(durations)
 
 
 class SeriesTable:
@@ -180,9 +199,7 @@ class SeriesTable:
         """What changed since the last call, with None for what was dropped. ``now`` is noted in the cells."""
         changes: dict[Key, Value] = dict.fromkeys(self._dropped)
         self._dropped.clear()
-        for cell in self._changed:  # grows when a cell's `refresh` sets another
-            if cell.refresh is not None:
-                cell.refresh()
+        for cell in self._changed:
             if cell.key in self.cells:
                 cell.dirty = False
                 cell.changed_at = now
@@ -222,6 +239,11 @@ class SeriesTable:
 @cache
 def _bounds(buckets: tuple[float, ...]) -> tuple[int, ...]:
     return tuple(round(bound * MICRO) for bound in buckets)
+
+
+@cache
+def _spans(bounds: tuple[int, ...]) -> tuple[timedelta, ...]:
+    return tuple(timedelta(microseconds=bound) for bound in bounds)
 
 
 def closed_sets(metric: Metric, known: dict[str, str]) -> Iterator[tuple[str, ...]]:

@@ -9,8 +9,18 @@ from jelmon.events import PipelineDeclaredData
 from jelmon.exporter.lifecycle import Life
 from jelmon.exporter.state.cells import Exemplar, Key, Value
 
-StageKey = tuple[str, int]
-"""A stage and an attempt."""
+RunKey = str | tuple[str, int]
+"""A run of a card: its stage if it is the first attempt, which nearly all are; else stage and attempt."""
+
+
+def stage_of(key: RunKey) -> str:
+    """The stage of a run."""
+    return key if isinstance(key, str) else key[0]
+
+
+def attempt_of(key: RunKey) -> int:
+    """The attempt of a run."""
+    return 1 if isinstance(key, str) else key[1]
 
 
 class Card(Life, gc=False, array_like=True, tag="card"):
@@ -19,10 +29,9 @@ class Card(Life, gc=False, array_like=True, tag="card"):
     pipeline: str = ""
     id: str = ""
     touched: float = 0.0  # when the newest of its events arrived, seconds
-    runs: dict[StageKey, Life] = msgspec.field(default_factory=dict)
-    held: dict[str, str] = msgspec.field(default_factory=dict)  # stage -> the next one, which has no room
+    runs: dict[RunKey, Life] = msgspec.field(default_factory=dict)
+    held: dict[str, str] | None = None  # stage -> the next one, which has no room
     left: str = ""  # the stage it left without saying where to
-    dirty: bool = False
 
 
 class Session(Life, gc=False, array_like=True, tag="session"):
@@ -31,7 +40,6 @@ class Session(Life, gc=False, array_like=True, tag="session"):
     kind: str = ""
     id: str = ""
     touched: float = 0.0
-    dirty: bool = False
 
 
 class Declaration(msgspec.Struct, frozen=True, array_like=True, tag="declaration"):
@@ -110,6 +118,15 @@ class Horizon:
         self._batches: deque[tuple[float, list[str]]] = deque()
         self.fresh: list[str] = []  # those of the batch under way; whoever adds here adds to `known`, too
         self.known: set[str] = set()
+
+    def admit(self, ids: list[str]) -> bool:
+        """Remember ids if all of them are new; otherwise remember none of them."""
+        new = set(ids)
+        if len(new) < len(ids) or not new.isdisjoint(self.known):
+            return False
+        self.known |= new
+        self.fresh += ids
+        return True
 
     def restore(self, batches: list[tuple[float, list[str]]]) -> None:
         """Put back what was taken."""

@@ -6,6 +6,7 @@ the event is about (the card's, for cards and stages), ``time`` is when it happe
 a newer producer can talk to an older consumer.
 """
 
+import contextlib
 import difflib
 import re
 import uuid
@@ -435,6 +436,18 @@ def parse(payload: bytes) -> Event:
     if _may_hold_control(payload):
         _check_names(event)
     return event
+
+
+def parse_all(payloads: list[bytes]) -> list[Event]:
+    """Read messages of one event each that are all good, in one go; `parse` says what is wrong with a bad one.
+
+    Raises:
+        EventError: there is another kind of message among them, or one that needs a second look.
+    """
+    if max(map(len, payloads), default=0) <= MAX_EVENT_BYTES and not _may_hold_control(b"".join(payloads)):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return list(map(_decoder.decode, payloads))
+    raise EventError("messages are not good as a whole", reason=Rejection.INVALID, hint="parse each")
 
 
 def split(payload: bytes) -> list[bytes]:

@@ -1,15 +1,22 @@
 """Where an event belongs in a life, by times alone."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from jelmon.exporter.lifecycle import Life, Place, Step, place
 
-WAITING = Life(queued=10)
-RUNNING = Life(queued=10, started=20)
-OVER = Life(queued=10, started=20, finished=30)
-STARTED_ONLY = Life(started=20)
-FINISHED_ONLY = Life(finished=30)
-INSTANT = Life(queued=10, started=10, finished=10)
+
+def at(seconds: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+WAITING = Life(queued=at(10))
+RUNNING = Life(queued=at(10), started=at(20))
+OVER = Life(queued=at(10), started=at(20), finished=at(30))
+STARTED_ONLY = Life(started=at(20))
+FINISHED_ONLY = Life(finished=at(30))
+INSTANT = Life(queued=at(10), started=at(10), finished=at(10))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,6 @@ INSTANT = Life(queued=10, started=10, finished=10)
     ],
 )
 def test_place(life: Life, step: Step, time: int, expected: Place) -> None:
-    actual = place(life, step, time)
+    actual = place(life, step, at(time))
 
     assert expected == actual

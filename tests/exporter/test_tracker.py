@@ -1,15 +1,18 @@
 """Events in, samples out: a list of events and the figures expected."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jelmon import catalogue as c
 from jelmon import events as e
+from jelmon.exporter.state.model import Card, decode_entry
 from jelmon.exporter.tracker import HANDLERS
 from jelmon.exporter.view import View
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 Making = Callable[..., Any]
 
 
@@ -247,6 +250,26 @@ def test_a_negative_duration_is_zero_and_counted(say: Any, books: Making) -> Non
 
     assert totals(view, c.STAGE_RUN_TIME) == (1, 0.0)
     assert view.value(c.EVENTS_SKEWED) == 1
+
+
+def test_a_clock_that_stands_at_zero_does_no_harm(say: Any, books: Making) -> None:
+    """Durations of two thousand years; what is counted is kept and taken up like any other."""
+    one = books()
+    one.ledger.now = START.timestamp()
+    zero = datetime.min.replace(tzinfo=UTC)
+    for number in range(3000):
+        queued = e.make(e.CardQueued, e.CardData(pipeline="main"), source="/", subject=f"card-{number}", time=zero)
+        one._tracker.apply([queued, say.card_started(f"card-{number}", at=0)])
+    one.commit()
+    view = one.apply(say.card_started("on", at=1))
+
+    assert totals(view, c.CARD_WAIT) == (3000, 3000 * (START - zero).total_seconds())
+
+    stored = one.ledger.whole().entries["c4:main:card-0"]
+    assert stored is not None
+    card = decode_entry(stored)
+    assert isinstance(card, Card)
+    assert card.queued == zero
 
 
 def test_a_card_without_events_is_given_up_after_the_retention(say: Any, books: Making) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from jelmon import catalogue as c
 from jelmon.errors import EventError
-from jelmon.events import Event, parse, parse_batch, split
+from jelmon.events import Event, parse, parse_all, parse_batch, split
 from jelmon.exporter.leadership import Leadership
 from jelmon.exporter.ledger import Ledger, Limits
 from jelmon.exporter.messages import Message, origin
@@ -147,10 +147,21 @@ class Counting:
             position = replace(position, sequence=first - 1)
         self.position = replace(position, stream=stream)
 
-    def apply(self, messages: Iterable[Message], arrived: float) -> list[Poison]:
+    def apply(self, messages: Collection[Message], arrived: float) -> list[Poison]:
         """Count the events of some messages; returns those that cannot be read."""
-        good: list[Event] = []
         poison: list[Poison] = []
+        try:
+            good = parse_all([payload for payload, _, _ in messages])
+        except EventError:
+            good = self._read_each(messages, poison)
+        self.count(good, arrived)
+        for one in poison:
+            self.ledger.parked[one.error.reason].add()
+        return poison
+
+    def _read_each(self, messages: Collection[Message], poison: list[Poison]) -> list[Event]:
+        """Read messages that may be batches, or bad."""
+        good: list[Event] = []
         for message in messages:
             payload = message[0]
             try:
@@ -160,10 +171,7 @@ class Counting:
                     good.append(parse(payload))
             except EventError:
                 self._read_slowly(message, good, poison)
-        self.count(good, arrived)
-        for one in poison:
-            self.ledger.parked[one.error.reason].add()
-        return poison
+        return good
 
     def count(self, events: Collection[Event], arrived: float) -> int:
         """Count events; returns how many of them were not known before."""

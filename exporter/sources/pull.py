@@ -24,6 +24,8 @@ EXPIRES_SECONDS = 5.0
 DEAF_SECONDS = 5.0
 """How much longer than a request lives the server may be silent."""
 MAX_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
+"""About how much is committed at once: a message may hold a hundred events, and a commit holds up everything else."""
 SLICE_BYTES = 64 * 1024
 """How much is counted at a stretch: two milliseconds' work, during which nothing else is done."""
 _FULFILLED = (b"Batch Completed", b"Message Size Exceeds MaxBytes")
@@ -66,6 +68,7 @@ class Pull:
         self._wanted = 0  # messages asked for and not here yet
         self._number = 0
         self._ready: list[Message] = []
+        self._size = 0  # bytes in them
         self._wake_at = 1
         self._woken = asyncio.Event()
         self._hungry = asyncio.Event()
@@ -108,7 +111,7 @@ class Pull:
         """
         if not self._ready:
             await self._wait(1, patience)
-        if self._ready and len(self._ready) < most:
+        if self._ready:
             await self._wait(most, seconds)
         if self._ready:
             self._heard = time.monotonic()
@@ -116,9 +119,20 @@ class Pull:
             self._interrupt("the server is silent")
         if self._trouble:
             raise FlowError(self._trouble)
-        messages, self._ready = self._ready[:most], self._ready[most:]
+        messages = self._take(most)
         self._hungry.set()
         return self._checked(messages) if messages else None
+
+    def _take(self, most: int) -> list[Message]:
+        """Up to ``most`` messages, and no more than `BATCH_BYTES` but for the last."""
+        taken = size = 0
+        for message in self._ready[:most]:
+            taken, size = taken + 1, size + len(message[0])
+            if size > BATCH_BYTES:
+                break
+        self._size -= size
+        messages, self._ready = self._ready[:taken], self._ready[taken:]
+        return messages
 
     def _checked(self, messages: list[Message]) -> Batch | None:
         """The batch without redeliveries, after a look whether its messages are all that the consumer sent."""
@@ -151,7 +165,7 @@ class Pull:
     async def _wait(self, number: int, seconds: float) -> None:
         self._wake_at = number
         self._woken.clear()
-        if len(self._ready) < number and not self._trouble:
+        if len(self._ready) < number and self._size <= BATCH_BYTES and not self._trouble:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), min(seconds, EXPIRES_SECONDS + DEAF_SECONDS))
 
@@ -184,8 +198,9 @@ class Pull:
             return
         ready = self._ready
         ready.append((payload, subject, reply))
+        self._size += len(payload)
         self._wanted -= 1
-        if len(ready) == self._wake_at:
+        if len(ready) == self._wake_at or self._size > BATCH_BYTES:
             self._woken.set()
         if self._wanted == self._batch:
             self._hungry.set()

@@ -8,7 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from jelmon.exporter.sources.direct import DirectClient, new_client, trouble
-from jelmon.exporter.sources.pull import FlowError, Pull, slices
+from jelmon.exporter.sources.pull import BATCH_BYTES, FlowError, Pull, slices
 
 REPLY = b"$JS.ACK.JELMORE.jelmon-3.%d.%d.%d.1767225600000000000.%d"
 
@@ -159,6 +159,31 @@ async def test_both_ways_deliver_the_same(own_nats_url: str, client: type[Client
     await publisher.close()
 
     assert seen == list(range(500))
+
+
+async def test_a_batch_has_no_more_bytes_than_are_committed_at_once() -> None:
+    pull, size = flow(), BATCH_BYTES // 2
+    for number in range(1, 6):
+        pull._deliver(b"s", REPLY % (1, number, number, 0), b"x" * size, b"")
+    batches = []
+    while (batch := await pull.next_batch(100, seconds=0.0, patience=0.0)) is not None:
+        batches.append(len(batch.messages))
+
+    assert batches == [3, 2]
+    assert pull._size == 0
+
+
+async def test_a_batch_that_is_large_enough_is_not_waited_for() -> None:
+    pull = flow()
+    waiting = asyncio.create_task(pull.next_batch(100, seconds=300.0, patience=300.0))
+    await asyncio.sleep(0)
+    for number in (1, 2):
+        pull._deliver(b"s", REPLY % (1, number, number, 0), b"x" * BATCH_BYTES, b"")
+        await asyncio.sleep(0)
+    batch = await asyncio.wait_for(waiting, 30)
+
+    assert batch is not None
+    assert len(batch.messages) in (1, 2)
 
 
 def test_a_batch_is_counted_in_slices_of_its_bytes() -> None:

@@ -149,6 +149,7 @@ async def _messages(client: Client) -> list[bytes]:
 async def _empty_stream(client: Client) -> None:
     context = client.jetstream()
     if not await ensure_stream(context):
+        await context.purge_stream(STREAM)  # a stream made anew may find what was left on disk
         await context.delete_stream(STREAM)
         await ensure_stream(context)
 

@@ -49,6 +49,7 @@ async def connection(nats_url: str) -> AsyncIterator[Client]:
 
 async def _without_stream(client: Client) -> None:
     with contextlib.suppress(nats.js.errors.NotFoundError):
+        await client.jetstream().purge_stream(STREAM)  # a stream made anew may find what was left on disk
         await client.jetstream().delete_stream(STREAM)
 
 
@@ -175,6 +176,26 @@ async def test_no_more_events_are_unanswered_than_the_window_allows(nats_url: st
 
     assert before == 20
     assert summary.acknowledged == 60
+
+
+async def test_every_event_has_its_patience_whoever_it_waits_for(nats_url: str, silent: Silent) -> None:
+    """One that comes when others have waited for long is not given up with them."""
+    waited: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def publish(publisher: Publisher, event: Envelope) -> None:
+        begin = loop.time()
+        with pytest.raises(SourceError, match="did not acknowledge"):
+            await publisher.publish(event)
+        waited.append(loop.time() - begin)
+
+    async with Publisher(nats_url, patience=0.6) as publisher, asyncio.TaskGroup() as tasks:
+        for number, event in enumerate(_starts(8, cards=1)):
+            tasks.create_task(publish(publisher, event))
+            await asyncio.sleep(0.4 if number == 6 else 0)
+
+    assert len(waited) == 8
+    assert min(waited) >= 0.59
 
 
 async def test_closing_tells_those_whose_event_did_not_go_out_yet(nats_url: str, silent: Silent) -> None:

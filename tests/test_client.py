@@ -39,6 +39,7 @@ async def connection(nats_url: str) -> AsyncIterator[Client]:
 
 async def _without_stream(client: Client) -> None:
     with contextlib.suppress(nats.js.errors.NotFoundError):
+        await client.jetstream().purge_stream(STREAM)  # a stream made anew may find what was left on disk
         await client.jetstream().delete_stream(STREAM)
 
 

@@ -37,6 +37,7 @@ async def own(nats_url: str) -> AsyncIterator[Client]:
 async def _clean(client: Client) -> None:
     context = client.jetstream()
     for info in await context.streams_info():
+        await context.purge_stream(str(info.config.name))  # a stream made anew may find what was left on disk
         await context.delete_stream(str(info.config.name))
 
 

@@ -35,6 +35,7 @@ def stream(nats_url: str) -> Iterator[Callable[[], int]]:
     async def fresh() -> None:
         client = await nats.connect(nats_url)
         with contextlib.suppress(nats.js.errors.NotFoundError):
+            await client.jetstream().purge_stream(STREAM)  # a stream made anew may find what was left on disk
             await client.jetstream().delete_stream(STREAM)
         await client.close()
         async with Publisher(nats_url) as publisher:

@@ -23,6 +23,8 @@ from jelmon.stream import batch_subject, partition_of
 
 _AHEAD = 4
 """How many messages of a lane may be unanswered before its events wait: enough to keep the server busy, and no more."""
+_TOGETHER_SECONDS = 1.0
+"""Events whose patience ends further apart do not go together, as a message is given up as a whole."""
 _HEADER_BYTES = 1024
 """What the server counts of a message besides its payload: an id, and the names of headers."""
 
@@ -55,10 +57,10 @@ class _Lane:
         taken = [waiting.popleft()]
         if taken[0].alone:
             return taken
-        size = len(taken[0].payload) + 2
+        size, latest = len(taken[0].payload) + 2, taken[0].deadline + _TOGETHER_SECONDS
         while waiting and len(taken) < most and not waiting[0].alone:
             size += len(waiting[0].payload) + 1
-            if size > most_bytes:
+            if size > most_bytes or waiting[0].deadline > latest:
                 break
             taken.append(waiting.popleft())
         return taken
@@ -146,7 +148,7 @@ class Batching:
             payload = b"[%b]" % b",".join([one.payload for one in batch])
             message_id = _batch_id([one.event_id for one in batch])
         landed = partial(self._landed, lane, batch)
-        await self._delivery.send(subject, payload, message_id, landed, deadline=batch[0].deadline)
+        await self._delivery.send(subject, payload, message_id, landed, deadline=batch[-1].deadline)
 
     def _landed(self, lane: _Lane, batch: list[Outgoing], result: Published | SourceError) -> None:
         lane.unanswered -= 1

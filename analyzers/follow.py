@@ -7,6 +7,7 @@ consumer makes a new one, just after the last event that was seen.
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,8 @@ class Follower:
         self._sequence = 0  # in the stream, of the last event seen
         self._incarnation = ""
         self._delivered = 0
+        self._there: float = 0
+        """How many events were in the stream when the consumer was made."""
         self._heard = 0.0
         self._hole = asyncio.Event()
         self._changed = asyncio.Condition()
@@ -109,7 +112,7 @@ class Follower:
         if self._sequence == 0:
             await self._read_declarations(client)
         inbox = client.new_inbox()
-        self._delivered = 0
+        self._delivered, self._there = 0, math.inf
         self._hole.clear()
         self._heard = time.monotonic()
         subscription = await client.subscribe(inbox, cb=self._arrived, pending_msgs_limit=-1, pending_bytes_limit=-1)
@@ -118,8 +121,8 @@ class Follower:
             info = await context.add_consumer(STREAM, self._consumer(client, inbox))
             consumer = info.name
             self.connected, self.trouble = True, ""
-            if not info.num_pending:
-                self.caught_up = True
+            self._there = info.num_pending or 0
+            self._look_whether_caught_up()
             while time.monotonic() - self._heard < SILENCE_SECONDS:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._hole.wait(), HEARTBEAT_SECONDS)
@@ -132,6 +135,11 @@ class Follower:
                     await subscription.unsubscribe()
                     if consumer is not None:
                         await context.delete_consumer(STREAM, consumer)
+
+    def _look_whether_caught_up(self) -> None:
+        # not before the last one: a judgement in between would take what is still to come for late
+        if self._delivered >= self._there:
+            self.caught_up = True
 
     def _consumer(self, client: Client, inbox: str) -> ConsumerConfig:
         config = ConsumerConfig(
@@ -168,7 +176,7 @@ class Follower:
         tokens = message.reply.split(".")
         if len(tokens) > 9:  # with domain and account
             tokens = tokens[2:]
-        sequence, delivered, pending = int(tokens[5]), int(tokens[6]), int(tokens[8])
+        sequence, delivered = int(tokens[5]), int(tokens[6])
         if delivered != self._delivered + 1:
             self._hole.set()
             return
@@ -176,8 +184,7 @@ class Follower:
         self._sequence = sequence
         if takes(PARTITIONED, message.subject):  # one that came without a partition is copied into it, and seen there
             self._read(message.data)
-        if pending < _BREATH:
-            self.caught_up = True
+        self._look_whether_caught_up()
         if delivered % _BREATH == 0:
             await asyncio.sleep(0)
 

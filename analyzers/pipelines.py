@@ -93,7 +93,9 @@ class PipelineAnalyzers:
             instruments, usage=watch.usage, leads=lambda: self._lease.held and self.bottleneck.connected
         )
         self.bottleneck.takers.append(self._attribution.take)
-        self._regressions = Regressions(instruments, settings.prometheus_url)
+        self._regressions = Regressions(
+            instruments, settings.prometheus_url, every_seconds=settings.bottleneck.interval_seconds
+        )
         self.desk = Desk(
             watch,
             instruments,

@@ -87,13 +87,15 @@ class Watch:
         return looked
 
     def severity(self, pipeline: str, now: float) -> float | None:
-        """The severity of the pipeline's bottleneck; 0 if cards came and none waited, None without a verdict."""
+        """The severity of the pipeline's bottleneck; 0 if cards came and none waited at all, None without a verdict."""
         analyzer = self.analyzers.get(pipeline)
         if analyzer is None:
             return None
         reports = analyzer.report(now).values()
-        known = [0.0 for one in reports if one.reason == NOTHING_WAITED]
-        known += [one.severity for one in reports if one.severity is not None]
+        known = [one.severity for one in reports if one.severity is not None]
+        came = any(one.reason == NOTHING_WAITED for one in reports)
+        if not known and came and not any(one.mean_waiting or one.mean_held_up for one in reports):
+            return 0.0
         return max(known, default=None)
 
     def is_bottleneck(self, pipeline: str, stage: str) -> bool:

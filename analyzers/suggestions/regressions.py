@@ -15,7 +15,6 @@ from jelmon.registry import Instruments
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 15.0
 _LABELS = c.REGRESSION_CHANGE.labels
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _STATES = {"early_warning": c.REGRESSION_EARLY_WARNING, "severe": c.REGRESSION_SEVERE}  # the graver one last
@@ -24,9 +23,7 @@ _STATES = {"early_warning": c.REGRESSION_EARLY_WARNING, "severe": c.REGRESSION_S
 class Regressions:
     """``findings`` are the regressions of now; none while nobody tells of any."""
 
-    def __init__(
-        self, instruments: Instruments, prometheus_url: str | None, *, every_seconds: float = EVERY_SECONDS
-    ) -> None:
+    def __init__(self, instruments: Instruments, prometheus_url: str | None, *, every_seconds: float) -> None:
         self._instruments = instruments
         self._url = prometheus_url.rstrip("/") if prometheus_url is not None else None
         self._every_seconds = every_seconds

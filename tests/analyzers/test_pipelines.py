@@ -39,12 +39,15 @@ WINDOW = 300.0
 
 @pytest.fixture
 async def prometheus(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[str]:
-    """A Prometheus that scrapes a host whose CPU is used up to 95 %."""
+    """A Prometheus that scrapes a host whose CPU is used up to 95 %, and an analyzer that found work to be slower."""
+    slower = 'signal="stage_run_seconds",pipeline="demo",stage="deploy"'
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(
             text=f'{c.SYSTEM_CPU.name}{{host="a"}} 0.95\n{c.SYSTEM_CPU.name}{{host="b"}} 0.1\n'
             f'{c.SYSTEM_MEMORY.name}{{host="a"}} 0.4\n'
+            f"{c.REGRESSION_CHANGE.name}{{{slower}}} 0.8\n"
+            f"{c.REGRESSION_EARLY_WARNING.name}{{{slower}}} 1\n{c.REGRESSION_SEVERE.name}{{{slower}}} 1\n"
         )
 
     app = web.Application()
@@ -116,6 +119,8 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
         assert sum(lost) == pytest.approx(100 - score)
         assert value(c.BOTTLENECK_CONTENTION, '"test_execution"', '"memory"') == 0
         assert value(c.SUGGESTIONS, '"add_worker"') == 1
+        assert (value(c.SUGGESTION_GAIN, '"test_execution"', '"add_worker"') or 0) > 10
+        await _wait(lambda: value(c.SUGGESTIONS, '"undo_slow_work"') == 1)
 
         keeper = open_keeper(str(settings.recommendations_url))
         rows = await keeper.read()

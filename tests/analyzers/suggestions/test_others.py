@@ -59,7 +59,7 @@ def _gauges() -> list[tuple[c.Gauge, dict[str, str], float]]:
 async def test_regressions_of_the_same_process_are_found_without_prometheus() -> None:
     """`jelmon analyzer all`: the gauges are at hand."""
     instruments = Instruments(Service.ANALYZER)
-    regressions = Regressions(instruments, "http://127.0.0.1:9")
+    regressions = Regressions(instruments, "http://127.0.0.1:9", every_seconds=1)
     for gauge, labels, value in _gauges():
         instruments.set(gauge, value, **labels)
     async with aiohttp.ClientSession() as session:
@@ -86,7 +86,7 @@ async def test_regressions_of_another_process_are_asked_of_prometheus(
     config.write_text(f"rule_files: ['{rules}']\n", encoding="utf-8")
     with Processes(tmp_path / "logs") as children:
         url = launch.prometheus(children, tool("prometheus"), tmp_path / "data", config)
-        regressions = Regressions(Instruments(Service.ANALYZER), url)
+        regressions = Regressions(Instruments(Service.ANALYZER), url, every_seconds=1)
         until = time.monotonic() + 60
         async with aiohttp.ClientSession() as session:
             while len(regressions.findings) < len(FOUND):

@@ -56,7 +56,8 @@ class Counts:
         if slo.condition is None:
             text = f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.valid}[{_LOOKBACK}])))"
         else:
-            text = f"group by ({self._grouping}) (jelmore:{slo.condition.signal})"
+            # a percentile of nothing is NaN: no value, and no minute
+            text = f"group by ({self._grouping}) (jelmore:{slo.condition.signal} >= -Inf)"
         return text + maintenance.excluded(slo.by, _LOOKBACK)
 
     @property

@@ -69,9 +69,12 @@ def test_what_is_generated_for_them_holds(rendered: Path, tool: Tool) -> None:
 
 
 def test_a_minute_is_bad_when_one_series_is(rendered: Path, tool: Tool) -> None:
-    """Of an hour one queue is long for 6 minutes and another for 6 others; a minute without a value is none."""
+    """Of an hour one queue is long for 6 minutes and another for 6 others; one without a value, or NaN, is none."""
+    (rendered / "nan.yml").write_text("""
+groups: [{name: nan, interval: 1m, rules: [{record: "jelmore:queue_depth", expr: "zero / zero"}]}]
+""")
     (rendered / "tests.yml").write_text("""
-rule_files: [deploy/prometheus/rules/slo_any_queue.yml, deploy/prometheus/rules/slo_queues.yml]
+rule_files: [nan.yml, deploy/prometheus/rules/slo_any_queue.yml, deploy/prometheus/rules/slo_queues.yml]
 evaluation_interval: 1m
 tests:
   - interval: 1m
@@ -80,7 +83,11 @@ tests:
         values: 1x9 20x5 1x43 stale _x60
       - series: jelmore:queue_depth{job="j", instance="all", pipeline="p", stage="b"}
         values: 1x19 99x5 1x33 stale _x60
+      - {series: 'zero{job="j", instance="all", pipeline="idle", stage="a"}', values: 0x120}
     promql_expr_test:
+      - expr: count by (pipeline) (jelmore:queue_depth)
+        eval_time: 58m
+        exp_samples: [{labels: '{pipeline="p"}', value: 2}, {labels: '{pipeline="idle"}', value: 1}]
       - expr: round(jelmore:slo_any_queue_error_ratio_1h, 0.001)
         eval_time: 59m
         exp_samples: [{labels: '{job="j", instance="all", pipeline="p"}', value: 0.2}]

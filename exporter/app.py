@@ -194,7 +194,7 @@ class Exporter:
             "state": web.Check(store_up and warm, "" if warm else "not loaded yet"),
         }
         if self.leadership is not None:
-            checks["lease"] = web.Check(not self.leadership.trouble, self.leadership.trouble)
+            checks["lease"] = web.Check(*self.leadership.state())
         return checks
 
     def notes(self) -> list[str]:

@@ -63,6 +63,8 @@ class Counting:
         self._store_up = shop.own.cell(c.STATE_STORE_UP)
         self._retry = 0
         self._uncommitted = False
+        self._dropped_to = 0  # up to where in the stream is noted what was dropped uncounted
+        self._dropped_committed = 0
         # a store that forgets has us count everything again: shown at once, that would look like a reset and a burst
         self._caught_up = shop.store.name != "memory"
         self._backlog: int | None = None  # not known yet
@@ -103,6 +105,7 @@ class Counting:
         self.ledger.restore(snapshot)
         self._tracker = Tracker(self.ledger)
         self.position = snapshot.position
+        self._dropped_to = self._dropped_committed
         self._uncommitted = False
         self._shop.view.replace(self.partition, snapshot.series, known=self._caught_up)
         self._shop.view.declare(self.partition, snapshot.declared)
@@ -139,13 +142,41 @@ class Counting:
             )
             self.ledger.stream_changes[reason].add()
             position = replace(position, sequence=0)
+            self._dropped_to = 0
         elif position.sequence and first > position.sequence + 1:
-            logger.error("stream trimmed: it dropped events before they were counted", extra=facts)
-            self.ledger.stream_changes["trimmed"].add()
-            # which of the missing were this partition's nobody can tell any more: its share is assumed
-            self.ledger.lost.add(-(-(first - 1 - position.sequence) // self._shop.partitions))
+            self.dropped(first)
             position = replace(position, sequence=first - 1)
         self.position = replace(position, stream=stream)
+
+    def dropped(self, first: int, *, held: int = 0) -> None:
+        """Note that the stream begins at ``first`` now, past what is counted; ``held`` messages before that are here.
+
+        Which of the missing sequences were this partition's nobody can tell any more. It takes every sixteenth, and
+        each partition others of them, so that all together are right when all are counted equally far.
+        """
+        count, after = self._shop.partitions, max(self.position.sequence, self._dropped_to)
+        share = (first - 1 - self.partition) // count - (after - self.partition) // count
+        self.vanished(first, max(0, share - held))
+
+    def vanished(self, first: int, number: int) -> None:
+        """Note that the stream begins at ``first`` now, and that so many messages waited before that to be counted.
+
+        Nothing is noted twice, and nothing if it begins where it did.
+        """
+        if first <= max(self.position.sequence, self._dropped_to) + 1:
+            return
+        logger.error(
+            "stream trimmed: it dropped events before they were counted",
+            extra={
+                "partition": self.partition,
+                "messages": number,
+                "counted_to": self.position.sequence,
+                "stream_first": first,
+            },
+        )
+        self.ledger.stream_changes["trimmed"].add()
+        self.ledger.lost.add(number)
+        self._dropped_to = first - 1
 
     def apply(self, messages: Collection[Message], arrived: float) -> list[Poison]:
         """Count the events of some messages; returns those that cannot be read."""
@@ -228,6 +259,7 @@ class Counting:
         self._retry = 0
         self._uncommitted = False
         self.position = position
+        self._dropped_committed = self._dropped_to
         self._commit_time.observe_seconds(time.monotonic() - started)
         self._commit_success.set(self._shop.clock())
         self._store_up.set(1)

@@ -68,12 +68,12 @@ class Leadership:
         """Whether we show what was counted."""
         return self._shown and self.lease.ours
 
-    @property
-    def trouble(self) -> str:
-        """What keeps us from being of use; empty for the one that shows the figures, and for one that stands by."""
+    def state(self) -> tuple[bool, str]:
+        """Whether we are of use, as the one that shows the figures or as one that stands by; and in words."""
         if self.lease.ours:
-            return "" if self._shown else "takes over: counts what it has not counted yet"
-        return "" if self.lease.known else "NATS does not say who shows the figures"
+            return self._shown, "shows the figures" if self._shown else "takes over: counts what is left to count"
+        known = self.lease.known
+        return known, "stands by: another shows the figures" if known else "NATS does not say who shows the figures"
 
     async def ours(self) -> bool:
         """Whether we do what one replica does for all: as its leader, or because nobody can say who leads."""

@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 API_SECONDS = 15.0
 """How long JetStream may take to answer; all consumers are made at once, each with a file of its own."""
 CHECK_SECONDS = 30.0
+_LONG_SECONDS = 1.5 * CHECK_SECONDS
+"""After so long without a check we stood still, as the state could not be written; the stream may have gone on."""
+_LAST_WORD_SECONDS = 1.0
 DISCONNECTED_SECONDS = 10.0
 """After so long without NATS a replica leaves its partitions to others."""
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
@@ -65,6 +68,7 @@ class JetStreamSource:
         self._deaf: set[int] = set()
         self._counting: dict[int, Counting] = {}
         self._delivered: dict[int, int] = {}  # how many messages of its consumer are counted, by partition
+        self._behind: dict[int, int] = {}  # and how many waited after them
         self._pulls: set[Pull] = set()
         self.trouble = "not connected yet"
 
@@ -203,9 +207,10 @@ class JetStreamSource:
         context = client.jetstream(timeout=API_SECONDS)
         await counting.roll_back()
         counting.place_in(*_incarnation(await context.stream_info(STREAM)))
-        counting.expect(await self._make_consumer(context, counting))
+        waiting = await self._make_consumer(context, counting)
+        self._delivered[counting.partition], self._behind[counting.partition] = 0, waiting
+        counting.expect(waiting)
         name = self._consumer_name(counting.partition)
-        self._delivered[counting.partition] = 0
         pull = Pull(client, STREAM, name, batch=self._batch, sequence=counting.position.sequence)
         await pull.open()
         self._pulls.add(pull)
@@ -216,9 +221,12 @@ class JetStreamSource:
                 batch = await pull.next_batch(self._batch, seconds=self._batch_seconds, patience=1.0)
                 if batch is not None:
                     await self._count(client, counting, batch)
-                if asyncio.get_running_loop().time() > checked + CHECK_SECONDS:
-                    checked = asyncio.get_running_loop().time()
-                    await self._check(context, counting, quiet=batch is None)
+                if (since := asyncio.get_running_loop().time() - checked) > CHECK_SECONDS:
+                    checked += since
+                    await self._check(context, counting, pull, quiet=batch is None, stood_still=since > _LONG_SECONDS)
+            if client.is_connected:
+                with contextlib.suppress(*_NATS_TROUBLE):
+                    await self._move_up(context, counting, seconds=_LAST_WORD_SECONDS)
         finally:
             self._pulls.discard(pull)
             with contextlib.suppress(*_NATS_TROUBLE):
@@ -251,6 +259,7 @@ class JetStreamSource:
         return made.num_pending or 0
 
     async def _count(self, client: Client, counting: Counting, batch: Batch) -> None:
+        await self._look_for_a_hole(client, counting, batch)
         poison: list[Poison] = []
         for slice_of_it in slices(batch.messages):
             async with self._shop.turns.batch():
@@ -307,26 +316,54 @@ class JetStreamSource:
         if self._client is None or len(self._counting) < self._shop.partitions:
             return False
         context = self._client.jetstream(timeout=API_SECONDS)
-        for partition, counting in list(self._counting.items()):
-            if counting.position.sequence < last:
-                info = await context.consumer_info(STREAM, self._consumer_name(partition))
-                delivered = info.delivered.consumer_seq if info.delivered is not None else 0
-                if info.num_pending or delivered > self._delivered.get(partition, 0):
-                    return False
+        for counting in list(self._counting.values()):
+            if counting.position.sequence < last and await self._waiting(context, counting):
+                return False
         return True
 
-    async def _check(self, context: JetStreamContext, counting: Counting, *, quiet: bool) -> None:
+    async def _waiting(self, context: JetStreamContext, counting: Counting) -> int:
+        """How many messages of a partition are not counted yet."""
+        info = await context.consumer_info(STREAM, self._consumer_name(counting.partition))
+        delivered = info.delivered.consumer_seq if info.delivered is not None else 0
+        return (info.num_pending or 0) + max(0, delivered - self._delivered.get(counting.partition, 0))
+
+    async def _move_up(self, context: JetStreamContext, counting: Counting, *, seconds: float) -> None:
+        """Before we stop, and if all is counted: move up to the end of the stream, so that nothing is missed later."""
+        async with asyncio.timeout(seconds):
+            _, _, last = _incarnation(await context.stream_info(STREAM))
+            if last > counting.position.sequence and not await self._waiting(context, counting):
+                await counting.commit(last)
+
+    async def _check(
+        self, context: JetStreamContext, counting: Counting, pull: Pull, *, quiet: bool, stood_still: bool
+    ) -> None:
         """From time to time: is it still the stream we know, how far behind are we, what has had its time."""
-        info = await context.stream_info(STREAM)
-        created, _, last = _incarnation(info)
+        created, first, last = _incarnation(await context.stream_info(STREAM))
         if created != counting.position.stream or last < counting.position.sequence:
             raise FlowError("the stream was recreated or cut")
-        consumer = await context.consumer_info(STREAM, self._consumer_name(counting.partition))
-        self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(consumer.num_pending or 0)
+        waiting = await self._waiting(context, counting)
+        self._shop.own.cell(c.CONSUMER_LAG, str(counting.partition)).set(waiting)
+        vanished = self._behind.get(counting.partition, 0) - waiting
+        if stood_still:
+            counting.dropped(first, held=pull.held_before(first))
+        elif vanished > 0:
+            counting.vanished(first, vanished)
+        self._behind[counting.partition] = waiting
         if quiet:  # time passes for cards in flight although no event says so
             counting.ledger.now = max(counting.ledger.now, self._shop.clock())
-            nothing_left = not consumer.num_pending and not consumer.num_ack_pending
-            await counting.commit(last if nothing_left and last > counting.position.sequence else None)
+            await counting.commit(last if not waiting and last > counting.position.sequence else None)
+        else:
+            await counting.commit()
+
+    async def _look_for_a_hole(self, client: Client, counting: Counting, batch: Batch) -> None:
+        """Whether messages that waited went before they could come: then fewer wait than should."""
+        partition, last = counting.partition, batch.last
+        arrived = last.delivered - self._delivered.get(partition, 0)
+        vanished = self._behind.get(partition, 0) - arrived - last.pending
+        if vanished > 0:
+            info = await client.jetstream(timeout=API_SECONDS).stream_info(STREAM)
+            counting.vanished(info.state.first_seq, vanished)
+        self._behind[partition] = last.pending
 
 
 def _incarnation(info: StreamInfo) -> tuple[str, int, int]:

@@ -99,6 +99,10 @@ class Pull:
             if not self._client.is_closed:
                 await self._subscription.unsubscribe()
 
+    def held_before(self, sequence: int) -> int:
+        """How many messages that came before a place in the stream are here and not taken yet."""
+        return sum(origin(reply).sequence < sequence for _, _, reply in self._ready)
+
     def wake(self) -> None:
         """Let `next_batch` return at once with what there is."""
         self._woken.set()

@@ -434,7 +434,7 @@ HTTP_EVENTS = Counter(
 )
 EVENTS_LOST = Counter(
     name="jelmore_exporter_events_lost_total",
-    help="Events that the stream dropped before they were counted (a hole in the sequence).",
+    help="Messages that the stream dropped before they were counted: exact, or nearly (docs/guarantees.md).",
 )
 STREAM_CHANGES = Counter(
     name="jelmore_exporter_stream_changes_total",

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,7 +23,6 @@ from jelmon.stream import DEAD_LETTER_STREAM, STREAM
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]
-FAILOVER_SECONDS = 10.0
 
 
 class Replica:
@@ -87,7 +85,6 @@ async def test_of_two_exporters_on_local_disk_one_shows_and_the_other_goes_on(
         await asyncio.sleep(0.1)
         before = leader.shown()
         leader.end(signal.SIGKILL)
-        killed = time.monotonic()
         await publisher.publish_many(cards(1500, 2000))
         seen: list[int] = []
 
@@ -97,13 +94,11 @@ async def test_of_two_exporters_on_local_disk_one_shows_and_the_other_goes_on(
             return bool(seen and seen[-1] == 2000)
 
         await until(lambda: other.shown() is not None)
-        took = time.monotonic() - killed
         await until(all_are_shown)
 
         assert before is not None
         assert seen[0] >= before
         assert seen == sorted(seen)
-        assert took < FAILOVER_SECONDS
 
         leader.start()
         await until(leader.ready)

@@ -110,6 +110,28 @@ async def test_the_oldest_nats_is_good_enough(
     assert "partitions: the exporter copies in events that come without one (NATS 2.9." in told.stdout
 
 
+async def test_a_copy_that_is_made_twice_counts_once(
+    old_servers: Any, exporting: Exporting, cards: Any, until: Until
+) -> None:
+    """The one who copied died before it could say so: at once, or longer ago than NATS knows message ids."""
+    client = await nats.connect(old_servers.nats_url)
+    try:
+        async with Publisher(old_servers.nats_url) as publisher:
+            await publisher.ensure_stream()
+        await partitions.ensure_partitions(client.jetstream())
+        events = cards(0, 2)
+        for number, event in enumerate(events, start=1):
+            await client.jetstream().publish(without_partition(event), e.encode(event))
+            copied = {"Nats-Msg-Id": f"{STREAM}-{2 * number - 1}" if number < 4 else "long ago"}
+            await client.jetstream().publish(subject_of(event), e.encode(event), headers=copied)
+        async with exporting(nats_url=old_servers.nats_url) as exporter:
+            await until(lambda: exporter.view.value(c.EVENTS_DUPLICATE) == 1)
+
+            assert figures(exporter) == exactly(2)
+    finally:
+        await client.close()
+
+
 async def test_what_cannot_be_read_is_parked_also_without_a_partition(
     old_servers: Any, exporting: Exporting, jelmon: Jelmon, until: Until
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jelmon.exporter.app import Exporter
 from jelmon.exporter.dry_run import dry_run
+from jelmon.exporter.garbage import collect_seldom
 from jelmon.exporter.pipelines import load_pipelines
 from jelmon.exporter.settings import DEFAULT_ADDRESS, ExporterSettings
 from jelmon.exporter.state.disk import check_path
@@ -147,6 +148,7 @@ async def _check(settings: ExporterSettings) -> int:
 
 
 async def _serve(settings: ExporterSettings) -> None:
+    collect_seldom()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -8,7 +8,10 @@ import asyncio
 import contextlib
 import json
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple
 
 from nats.aio.client import Client
@@ -28,6 +31,7 @@ BATCH_BYTES = 1024 * 1024
 """About how much is committed at once: a message may hold a hundred events, and a commit holds up everything else."""
 SLICE_BYTES = 64 * 1024
 """How much is counted at a stretch: two milliseconds' work, during which nothing else is done."""
+_payload = itemgetter(0)
 _FULFILLED = (b"Batch Completed", b"Message Size Exceeds MaxBytes")
 """Ends of a request that are no trouble; the first is sent since NATS 2.12 when a request limits bytes."""
 
@@ -45,14 +49,17 @@ class Batch(NamedTuple):
 
 def slices(messages: list[Message]) -> Iterator[list[Message]]:
     """The messages in order, in parts of about `SLICE_BYTES`: one message may hold a hundred events."""
-    begin = size = 0
-    for end, message in enumerate(messages):
-        size += len(message[0])
-        if size > SLICE_BYTES:
-            yield messages[begin : end + 1]
-            begin, size = end + 1, 0
-    if begin < len(messages):
-        yield messages[begin:]
+    ends = _ends(messages)
+    begin = before = 0
+    while begin < len(messages):
+        end = bisect_right(ends, before + SLICE_BYTES) + 1
+        yield messages[begin:end]
+        begin, before = end, ends[min(end, len(ends)) - 1]
+
+
+def _ends(messages: list[Message]) -> list[int]:
+    """How many bytes of payload there are up to the end of each message."""
+    return list(accumulate(map(len, map(_payload, messages))))
 
 
 class Pull:
@@ -129,13 +136,11 @@ class Pull:
 
     def _take(self, most: int) -> list[Message]:
         """Up to ``most`` messages, and no more than `BATCH_BYTES` but for the last."""
-        taken = size = 0
-        for message in self._ready[:most]:
-            taken, size = taken + 1, size + len(message[0])
-            if size > BATCH_BYTES:
-                break
-        self._size -= size
+        ends = _ends(self._ready[:most])
+        taken = min(most, bisect_right(ends, BATCH_BYTES) + 1)
         messages, self._ready = self._ready[:taken], self._ready[taken:]
+        if messages:
+            self._size -= ends[len(messages) - 1]
         return messages
 
     def _checked(self, messages: list[Message]) -> Batch | None:

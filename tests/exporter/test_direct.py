@@ -161,6 +161,16 @@ async def test_both_ways_deliver_the_same(own_nats_url: str, client: type[Client
     assert seen == list(range(500))
 
 
+async def test_a_batch_has_no_more_messages_than_are_wanted() -> None:
+    pull = flow()
+    deliver(pull, *((1, number, number) for number in range(1, 6)))
+    first, second = [await pull.next_batch(3, seconds=0.0, patience=0.0) for _ in range(2)]
+
+    assert first is not None
+    assert second is not None
+    assert (len(first.messages), len(second.messages), pull._size) == (3, 2, 0)
+
+
 async def test_a_batch_has_no_more_bytes_than_are_committed_at_once() -> None:
     pull, size = flow(), BATCH_BYTES // 2
     for number in range(1, 6):

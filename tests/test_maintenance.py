@@ -147,6 +147,18 @@ def test_a_recurrence_reads_what_it_writes(rule: Recurrence) -> None:
 
 
 @settings(deadline=None)
+@given(rules, st.integers(-400, 4000))
+def test_what_began_years_ago_is_found_without_counting_from_there(rule: Recurrence, days: int) -> None:
+    """The same days as counting from the beginning."""
+    first = date(2026, 1, 4)
+    since = first + timedelta(days=days)
+    slow = (day for day in rule.dates(first) if day >= since)
+    quick = (day for day in rule.dates(first, since) if day >= since)
+
+    assert list(islice(quick, 5)) == list(islice(slow, 5))
+
+
+@settings(deadline=None)
 @given(rules, st.times(), st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]))
 def test_the_file_for_the_responder_holds_every_window(rule: Recurrence, at: time, zone: str) -> None:
     """Occurrences are the same before and after."""

@@ -40,7 +40,8 @@ class Occurrence:
 def occurrences(window: Maintenance, after: datetime, before: datetime | None = None) -> Iterator[Occurrence]:
     """Those that end after ``after`` and start before ``before``, in order, in UTC."""
     length = timedelta(seconds=window.duration_seconds)
-    days = window.recurrence.dates(window.first) if window.recurrence else iter([window.first])
+    since = (after - length).date() - timedelta(days=2)  # a day for the time zone, one to be sure
+    days = window.recurrence.dates(window.first, since) if window.recurrence else iter([window.first])
     for day in days:
         starts = local(day, window.at, window.zone).astimezone(UTC)
         if before is not None and starts >= before:

@@ -75,20 +75,25 @@ class Recurrence:
             parts.append(f"UNTIL={self.until:%Y%m%d}")
         return ";".join(parts)
 
-    def dates(self, first: date) -> Iterator[date]:
-        """The days on which it happens, from ``first`` on, in order: until its end, or for a hundred years."""
+    def dates(self, first: date, since: date | None = None) -> Iterator[date]:
+        """The days on which it happens, from ``first`` on, in order: until its end, or for a hundred years.
+
+        With ``since`` those long before it may be left out, which makes it quick for what began years ago.
+        """
         found = 0
-        for day in self._candidates(first, first.year + _YEARS):
+        near = first if since is None or self.count is not None else max(first, since)
+        for day in self._candidates(first, near, first.year + _YEARS):
             if (self.until is not None and day > self.until) or found == self.count:
                 return
             if day >= first:
                 found += 1
                 yield day
 
-    def _candidates(self, first: date, last_year: int) -> Iterator[date]:
+    def _candidates(self, first: date, near: date, last_year: int) -> Iterator[date]:
+        """Days that may be meant, from the period on that ``near`` is in."""
         match self.frequency:
             case "DAILY":
-                day = first
+                day = first + timedelta(days=(near - first).days // self.interval * self.interval)
                 while day.year < last_year:
                     if not self.days or day.weekday() in {weekday for _, weekday in self.days}:
                         yield day
@@ -96,15 +101,16 @@ class Recurrence:
             case "WEEKLY":
                 weekdays = sorted(weekday for _, weekday in self.days) or [first.weekday()]
                 monday = first - timedelta(days=first.weekday())
+                monday += timedelta(weeks=(near - monday).days // (7 * self.interval) * self.interval)
                 while monday.year < last_year:
                     yield from (monday + timedelta(days=weekday) for weekday in weekdays)
                     monday += timedelta(weeks=self.interval)
             case _:
-                year, month = first.year, first.month
-                while year < last_year:
-                    yield from self._in_month(year, month, first)
+                months = (near.year - first.year) * 12 + near.month - first.month
+                month = first.year * 12 + first.month - 1 + months // self.interval * self.interval
+                while month < last_year * 12:
+                    yield from self._in_month(month // 12, month % 12 + 1, first)
                     month += self.interval
-                    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
 
     def _in_month(self, year: int, month: int, first: date) -> list[date]:
         length = calendar.monthrange(year, month)[1]

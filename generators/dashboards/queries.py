@@ -19,6 +19,7 @@ labels: an alert over aggregated replicas is of no single ``instance``, one that
 So whoever chooses an instance above the panels still sees every alert."""
 
 BY_STAGE = ("pipeline", "stage")
+OR_OF_NO_STAGE = "=~$stage|"
 BY_SIGNAL = ("signal", "pipeline", "stage")
 BAD_OUTCOMES = "=~failure|error|timeout"
 JUDGED_OUTCOMES = "!~cancelled|skipped"
@@ -126,12 +127,15 @@ def difference(build: Callable[[str], str], window: str) -> str:
     return f"({build('')}) - ({build(window)})"
 
 
+def of_signals(metric: Gauge, *, over: str = "", window: str = RATE_WINDOW) -> str:
+    """A gauge of the regression analyzer by signal. Signals of whole pipelines are shown whatever stage is chosen."""
+    return gauge(metric, by=BY_SIGNAL, how="max", over=over, window=window, stage=OR_OF_NO_STAGE)
+
+
 def announced(metric: Gauge) -> str:
     """A gauge of the regression analyzer, of the signals that are worse than usual now."""
-    worse = " or ".join(
-        f"{gauge(verdict, by=BY_SIGNAL, how='max')} > 0" for verdict in (REGRESSION_EARLY_WARNING, REGRESSION_SEVERE)
-    )
-    return f"({gauge(metric, by=BY_SIGNAL, how='max')} and on ({', '.join(BY_SIGNAL)}) ({worse}))"
+    worse = " or ".join(f"{of_signals(verdict)} > 0" for verdict in (REGRESSION_EARLY_WARNING, REGRESSION_SEVERE))
+    return f"({of_signals(metric)} and on ({', '.join(BY_SIGNAL)}) ({worse}))"
 
 
 def alerts(state: str, *, severity: str = "!=none") -> str:

@@ -49,18 +49,14 @@ def rows(limits: Limits) -> list[Heading | Line]:
     ]
 
 
-def _now(metric: Gauge) -> str:
-    return queries.gauge(metric, by=queries.BY_SIGNAL, how="max")
-
-
 def _ever(verdict: Gauge) -> str:
     """Signals of which it was true at any time shown."""
-    return f"{queries.gauge(verdict, by=queries.BY_SIGNAL, how='max', over='max', window='$__range')} > 0"
+    return f"{queries.of_signals(verdict, over='max', window='$__range')} > 0"
 
 
 def _verdict() -> str:
     """0 as usual, 1 early warning, 2 severe."""
-    return f"({_now(REGRESSION_EARLY_WARNING)} + {_now(REGRESSION_SEVERE)})"
+    return f"({queries.of_signals(REGRESSION_EARLY_WARNING)} + {queries.of_signals(REGRESSION_SEVERE)})"
 
 
 def _worse(limits: Limits) -> core.Panel:
@@ -84,12 +80,12 @@ def _worse(limits: Limits) -> core.Panel:
                     {"0": ("as usual", TEXT), "1": ("early warning", WARNING), "2": ("severe", CRITICAL)}
                 ),
             ),
-            Column(name="change", query=_now(REGRESSION_CHANGE), unit="percentunit", levels=changed),
-            Column(name="at least", query=_now(REGRESSION_CHANGE_LOWER), unit="percentunit"),
-            Column(name="at most", query=_now(REGRESSION_CHANGE_UPPER), unit="percentunit"),
+            Column(name="change", query=queries.of_signals(REGRESSION_CHANGE), unit="percentunit", levels=changed),
+            Column(name="at least", query=queries.of_signals(REGRESSION_CHANGE_LOWER), unit="percentunit"),
+            Column(name="at most", query=queries.of_signals(REGRESSION_CHANGE_UPPER), unit="percentunit"),
             Column(
                 name="changed",
-                query=f"{_now(REGRESSION_CHANGE_POINT)} * 1000",  # Grafana wants milliseconds
+                query=f"{queries.of_signals(REGRESSION_CHANGE_POINT)} * 1000",  # Grafana wants milliseconds
                 unit="dateTimeFromNow",
             ),
         ],
@@ -133,6 +129,10 @@ def _change(limits: Limits) -> core.Panel:
     )
 
 
+def _usual(metric: Gauge) -> str:
+    return queries.gauge(metric, how="max", signal=_TIME_OF_CARDS, stage=queries.OR_OF_NO_STAGE)
+
+
 def _band() -> core.Panel:
     panel = graph(
         83,
@@ -140,9 +140,9 @@ def _band() -> core.Panel:
         "Mean time of a card from start to finish; grey: the range that is usual at this time of day.",
         [
             ("now", queries.mean(CARD_PROCESSING)),
-            ("usual", queries.gauge(REGRESSION_BASELINE, how="max", signal=_TIME_OF_CARDS)),
-            ("usual, high", queries.gauge(REGRESSION_BASELINE_UPPER, how="max", signal=_TIME_OF_CARDS)),
-            ("usual, low", queries.gauge(REGRESSION_BASELINE_LOWER, how="max", signal=_TIME_OF_CARDS)),
+            ("usual", _usual(REGRESSION_BASELINE)),
+            ("usual, high", _usual(REGRESSION_BASELINE_UPPER)),
+            ("usual, low", _usual(REGRESSION_BASELINE_LOWER)),
         ],
         unit="s",
         no_value="no cards in this time, and no baseline yet",

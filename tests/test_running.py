@@ -18,9 +18,9 @@ SENDING = (ROOT / "docs/guides/sending-events.md").read_text(encoding="utf-8")
 SERVICES = {"exporter": exporter, "analyzer": analyzer, "responder": responder}
 # where each reads its environment
 READERS = {
-    "exporter": "exporter/settings.py",
-    "analyzer": "analyzers/pipelines.py",
-    "responder": "responder/settings.py",
+    "exporter": ("exporter/settings.py",),
+    "analyzer": ("analyzers/pipelines.py", "analyzers/regression/runner.py"),
+    "responder": ("responder/settings.py",),
 }
 
 
@@ -58,11 +58,11 @@ def test_the_flags_of_every_command_stand_in_the_table() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_variable_stands_in_the_table(service: str) -> None:
     """Those of NATS, which every command reads, stand in the guide to sending events."""
-    code = (ROOT / READERS[service]).read_text(encoding="utf-8")
+    code = "".join((ROOT / path).read_text(encoding="utf-8") for path in READERS[service])
     read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', code)) | set(
         re.findall(r'_number\(environ, "(\w+)"', code)
     )
-    read |= {f"{name}_FILE" for name in re.findall(r'read_secret\(environ, "(\w+)"\)', code)}
+    read |= {f"{name}_FILE" for name in re.findall(r'read_secret\((?:os\.)?environ, "(\w+)"\)', code)}
 
     assert cells(f"Settings of the {service}", 1) == read | {"NATS_URL"}
     assert "NATS_URL" in SENDING

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from jelmon import catalogue as c
 from jelmon import tasks
 from jelmon.analyzers.exports import Exports
+from jelmon.analyzers.regression.keeping import Folder, Keeper, Redis
 from jelmon.analyzers.regression.report import report
 from jelmon.analyzers.regression.signals import DEFAULTS, Signal
 from jelmon.analyzers.regression.watch import SignalWatch
@@ -22,6 +24,7 @@ from jelmon.web import Check
 logger = logging.getLogger(__name__)
 
 NAME = "regression"
+DEFAULT_PREFIX = "jelmore"
 _LEAST_HISTORY_SECONDS = 3 * 86400.0
 _LABEL = {"analyzer": NAME}
 
@@ -40,6 +43,10 @@ class RegressionSettings:
     """Between the values in which change points are sought while there is no baseline yet."""
     save_seconds: float = 900.0
     state: Path | None = None
+    """The folder that keeps what was learnt; or a Redis does; or neither."""
+    redis_url: str | None = None
+    redis_password: str | None = field(default=None, repr=False)
+    redis_prefix: str = DEFAULT_PREFIX
 
     def __post_init__(self) -> None:
         if not self.prometheus_url.startswith(("http://", "https://")):
@@ -52,6 +59,18 @@ class RegressionSettings:
             raise ConfigError("--regression.interval must be from 1s to 1h")
         if not 1 <= self.young_step_seconds <= 300:
             raise ConfigError("--regression.young-step must be from 1s to 5m", hint="twice the scrape interval is best")
+        if self.redis_url is not None and (
+            urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix") or "@" in self.redis_url
+        ):
+            raise ConfigError(
+                "--redis.url: not the address of a Redis server",
+                hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",
+            )
+        if self.redis_url is not None and self.state is not None:
+            raise ConfigError(
+                "both --regression.state and --redis.url are given",
+                hint="a folder for one analyzer, Redis for replicas",
+            )
         if not 0 <= self.lag_seconds <= 600:
             raise ConfigError("--regression.lag must be at most 10m")
 
@@ -72,15 +91,9 @@ class RegressionAnalyzer:
         self._exports = Exports(instruments)
         self._lease = lease
         self._clock = clock
-        if settings.state is not None:
-            try:
-                settings.state.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(f"--regression.state: {error}", hint="name a folder this user may write") from error
-        self.watches = [
-            SignalWatch(signal, history_seconds=settings.history_seconds, state=settings.state)
-            for signal in settings.signals
-        ]
+        self._keeper = _keeper(settings)
+        self._loaded = False
+        self.watches = [SignalWatch(signal, history_seconds=settings.history_seconds) for signal in settings.signals]
         self._check = Check(False, "not read yet")
         self._saved_at = clock()
         self._cycles = 0
@@ -90,7 +103,7 @@ class RegressionAnalyzer:
         return {"prometheus": self._check}
 
     async def run(self) -> None:
-        """A cycle at each interval, until cancelled; then what was learnt is put on disk."""
+        """A cycle at each interval, until cancelled; then what was learnt is kept."""
         leading = asyncio.create_task(self._lease.run()) if self._lease is not None else None
         try:
             async with History(self._settings.prometheus_url) as history:
@@ -98,12 +111,14 @@ class RegressionAnalyzer:
                     await self.cycle(history)
                     await asyncio.sleep(self._settings.cycle_seconds)
         finally:
-            self.save()
+            await self.save()
             if leading is not None:
                 await tasks.end(leading)
 
     async def cycle(self, history: History) -> None:
         """Read, judge and tell once. A failure is noted, not raised."""
+        if not self._loaded:
+            await self._load()
         began = time.perf_counter()
         now = self._clock() - self._settings.lag_seconds
         failures = 0
@@ -121,17 +136,36 @@ class RegressionAnalyzer:
             self._check = Check(True, f"{failures} of {len(self.watches)} signals cannot be read")
         self._tell()
         if self._clock() - self._saved_at >= self._settings.save_seconds:
-            self.save()
+            await self.save()
         self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, **_LABEL)
 
-    def save(self) -> None:
-        """Put what was learnt on disk."""
+    async def save(self) -> None:
+        """Keep what was learnt; of replicas that share a place, the one that leads does."""
         self._saved_at = self._clock()
+        if self._keeper is None or (self._keeper.shared and self._lease is not None and not self._lease.held):
+            return
         for watch in self.watches:
+            state = watch.state()
+            if state is None:
+                continue
             try:
-                watch.save()
-            except OSError as error:
-                logger.warning("state cannot be kept", extra={"signal": watch.signal.name, "error": str(error)})
+                await self._keeper.save(watch.signal.name, state)
+            except SourceError as error:
+                logger.warning("state cannot be kept", extra={"signal": watch.signal.name, "error": error.message})
+                return
+
+    async def _load(self) -> None:
+        """Once, at the start. What cannot be had is learnt again from history."""
+        self._loaded = True
+        if self._keeper is None:
+            return
+        try:
+            for watch in self.watches:
+                state = await self._keeper.load(watch.signal.name)
+                if state is not None:
+                    watch.restore(state)
+        except SourceError as error:
+            logger.warning("state cannot be had: learning anew", extra={"error": error.message})
 
     def _tell(self) -> None:
         if self._lease is not None and not self._lease.held:
@@ -146,3 +180,17 @@ class RegressionAnalyzer:
         if self._check.detail != "does not answer":
             logger.warning("a signal cannot be read", extra={"signal": signal, "error": error.message})
         self._check = Check(False, "does not answer")
+
+
+def _keeper(settings: RegressionSettings) -> Keeper | None:
+    if settings.state is not None:
+        return Folder(settings.state)
+    if settings.redis_url is None:
+        return None
+    # a state older than the history that is read is not gone on from
+    return Redis(
+        settings.redis_url,
+        password=settings.redis_password,
+        prefix=settings.redis_prefix,
+        expire_seconds=settings.history_seconds,
+    )

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 from jelmon.analyzers.app import MakeRunner
-from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
+from jelmon.analyzers.regression.analyzer import DEFAULT_PREFIX, RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.signals import DEFAULTS, load
 from jelmon.jetstream import NatsSettings
 from jelmon.lease import Lease
-from jelmon.settings import parse_duration
+from jelmon.settings import parse_duration, read_secret
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="regression_state",
         metavar="FOLDER",
         type=Path,
-        help="where to keep what was learnt; without it, it is learnt again from history at each start",
+        help="where to keep what was learnt; without it and Redis, it is learnt again from history at each start",
+    )
+    group.add_argument(
+        "--redis.url",
+        dest="redis_url",
+        metavar="URL",
+        help="keep what was learnt in this Redis, for all replicas (default: REDIS_URL, unless there is a folder)",
     )
 
 
@@ -80,6 +86,9 @@ def maker(args: argparse.Namespace) -> MakeRunner:
         lag_seconds=parse_duration(args.regression_lag, name="--regression.lag"),
         young_step_seconds=parse_duration(args.regression_young_step, name="--regression.young-step"),
         state=args.regression_state,
+        redis_url=args.redis_url or (None if args.regression_state else os.environ.get("REDIS_URL") or None),
+        redis_password=read_secret(os.environ, "REDIS_PASSWORD"),
+        redis_prefix=os.environ.get("REDIS_PREFIX") or DEFAULT_PREFIX,
     )
     nats = NatsSettings.from_environ(os.environ, url=args.nats_url) if args.regression_lease else None
     return lambda instruments: RegressionAnalyzer(

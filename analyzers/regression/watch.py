@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import struct
-from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +25,7 @@ _HEAD = struct.Struct(">I")
 class SignalWatch:
     """All series of one signal. ``verdicts`` are those of the newest minute, one for each of ``keys``."""
 
-    def __init__(self, signal: Signal, *, history_seconds: float, state: Path | None) -> None:
+    def __init__(self, signal: Signal, *, history_seconds: float) -> None:
         self.signal = signal
         self.keys: list[Labels] = []
         self.detector: OnlineDetector | None = None
@@ -37,8 +36,6 @@ class SignalWatch:
         """When and how series changed that are too young for a baseline."""
         self._history_seconds = history_seconds
         self._seen: dict[Labels, float] = {}
-        self._file = state / f"{signal.name}.state" if state is not None else None
-        self._load()
 
     async def read_on(self, history: History, now: float) -> int:
         """Read and judge what is new up to ``now``; returns how many minutes that was.
@@ -99,31 +96,28 @@ class SignalWatch:
                 if found is not None:
                     self.young[key] = (start + found.first * step, found)
 
-    def save(self) -> None:
-        """Put what was learnt on disk, whole or not at all."""
-        if self._file is None or self.detector is None:
-            return
+    def state(self) -> bytes | None:
+        """What was learnt, None before anything was."""
+        if self.detector is None:
+            return None
         head = json.dumps({"expr": self.signal.expr, "keys": self.keys, "seen": [self._seen.get(k) for k in self.keys]})
         coded = head.encode()
-        new = self._file.with_suffix(".new")
-        new.write_bytes(_HEAD.pack(len(coded)) + coded + self.detector.save())
-        new.replace(self._file)
+        return _HEAD.pack(len(coded)) + coded + self.detector.save()
 
-    def _load(self) -> None:
-        if self._file is None or not self._file.exists():
-            return
+    def restore(self, state: bytes) -> None:
+        """Go on from what was learnt. What cannot be used is logged, and learnt again from history."""
         try:
-            content = self._file.read_bytes()
-            (length,) = _HEAD.unpack_from(content)
-            head = json.loads(content[_HEAD.size : _HEAD.size + length])
+            (length,) = _HEAD.unpack_from(state)
+            head = json.loads(state[_HEAD.size : _HEAD.size + length])
             if head["expr"] != self.signal.expr:
                 logger.info("the signal has a new expression: learning anew", extra={"signal": self.signal.name})
                 return
-            detector = OnlineDetector.load(content[_HEAD.size + length :])
+            detector = OnlineDetector.load(state[_HEAD.size + length :])
             keys = [tuple((str(name), str(value)) for name, value in key) for key in head["keys"]]
-        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-            # nothing is lost for good: it is learnt again from history
-            logger.warning("state cannot be read: learning anew", extra={"file": str(self._file), "error": str(error)})
+        except (ValueError, KeyError, TypeError, struct.error) as error:
+            logger.warning(
+                "state cannot be read: learning anew", extra={"signal": self.signal.name, "error": str(error)}
+            )
             return
         detector.worse = self.signal.worse
         self.detector, self.keys = detector, keys

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=_seconds, metavar="N", help="end after this many seconds, or 3m (default: Ctrl-C ends)"
     )
     parser.add_argument(
-        "--stall-at", type=_seconds, metavar="N", default=60, help="when the pipeline stalls (default: after 60 s)"
+        "--stall-at", type=_seconds, metavar="N", default=100, help="when the pipeline stalls (default: after 100 s)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     parser.add_argument(

@@ -31,7 +31,7 @@ ANALYZER_PACE = {
     "--bottleneck.interval": "5s",
     "--regression.interval": "5s",
     "--regression.lag": "5s",
-    "--regression.young-step": "5s",
+    "--regression.young-step": "3s",
 }
 STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
@@ -45,7 +45,7 @@ class DemoSettings:
 
     root: Path
     seconds: float | None = None
-    stall_at: float = 60
+    stall_at: float = 100  # the slow-down before it lasts long enough to be told from noise
     keep: bool = False
     scrape_seconds: int = 5
 
@@ -240,9 +240,9 @@ def _prometheus_config(
 
 
 def _signals(folder: Path) -> str:
-    """What the regression analyzer watches by itself, over ranges of half a minute instead of five."""
+    """What the regression analyzer watches by itself, over ranges of 20 seconds instead of five minutes."""
     content = {
-        signal.name: {"expr": signal.expr.replace(f"[{signals.RANGE}]", "[30s]"), "worse": signal.worse}
+        signal.name: {"expr": signal.expr.replace(f"[{signals.RANGE}]", "[20s]"), "worse": signal.worse}
         for signal in signals.DEFAULTS
     }
     path = folder / "signals.yaml"

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from jelmon.stack.proof import NO_ANSWER, Addresses, Proof, get_json, query
 
+MOST_CHANGES = 2
 _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -123,13 +124,23 @@ def _saving(seconds: float | None) -> str:
 
 
 def _changes(addresses: Addresses, where: str) -> list[str]:
-    """The largest changes that are certain: those whose interval excludes 0."""
-    certain = f"(jelmore_regression_change_lower_ratio{where} > 0 or jelmore_regression_change_upper_ratio{where} < 0)"
-    changes = query(addresses.prometheus, f"jelmore_regression_change_ratio{where} and {certain}")
-    largest = sorted(changes, key=lambda change: -abs(change[1]))[:2]
+    """The largest changes whose interval excludes 0, those of work before those of waiting, which follows from it."""
+
+    def by_series(part: str) -> dict[tuple[str, str], float]:
+        result = query(addresses.prometheus, f"jelmore_regression_{part}{where}")
+        return {(labels["signal"], labels.get("stage", "")): value for labels, value in result}
+
+    changes, lower, upper = (by_series(f"change_{part}ratio") for part in ("", "lower_", "upper_"))
+    ready = by_series("baseline_ready")
+    certain = [
+        series for series in changes.keys() & lower.keys() & upper.keys() if lower[series] > 0 or upper[series] < 0
+    ]
+    certain.sort(key=lambda series: (series[0] != "stage_run_seconds", -abs(changes[series]), series))
     return [
-        f"{labels['signal']} of {labels.get('stage') or labels['pipeline']} changed by {100 * value:+.0f} %"
-        for labels, value in largest
+        f"{signal} of {stage or addresses.pipeline} changed by {100 * changes[signal, stage]:+.0f} %"
+        f" ({100 * lower[signal, stage]:+.0f} to {100 * upper[signal, stage]:+.0f} %)"
+        + ("" if ready.get((signal, stage)) else "; no verdict yet: the baseline needs 3 days")
+        for signal, stage in certain[:MOST_CHANGES]
     ]
 
 

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 
 from jelmon import tasks
 from jelmon.analyzers.app import Analyzer
+from jelmon.analyzers.regression import keeping
 from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.fleet import p_values, q_values
 from jelmon.analyzers.regression.forecast import Slope, slope, time_to
 from jelmon.analyzers.regression.signals import DEFAULTS, Signal, load
-from jelmon.analyzers.series import History, rates
+from jelmon.analyzers.regression.watch import SignalWatch
+from jelmon.analyzers.regression.young import newest_change
+from jelmon.analyzers.series import Floats, History, rates
 from jelmon.catalogue import Service
 from jelmon.errors import ConfigError, DefinitionError, SourceError
 from jelmon.jetstream import NatsSettings
@@ -102,13 +106,78 @@ async def test_a_stage_that_doubled_is_named(prometheus: str, tmp_path: Path) ->
     assert samples['jelmore_analyzer_series{analyzer="regression"}'] == "2.0"
     assert analyzer.checks()["prometheus"].ok
 
-    analyzer.save()
-    again = RegressionAnalyzer(settings(prometheus, state=tmp_path), Instruments(Service.ANALYZER), clock=lambda: NOW)
-    [watch] = again.watches
-    assert watch.detector is not None
-    assert watch.detector.ready.all()
+    await analyzer.save()
+    again = await started_again(settings(prometheus, state=tmp_path))
+    assert again.detector is not None
+    assert again.detector.ready.all()
     async with History(prometheus) as history:
-        assert await watch.read_on(history, NOW) == 0
+        assert await again.read_on(history, NOW) == 0
+
+
+async def started_again(again: RegressionSettings) -> SignalWatch:
+    """What an analyzer knows at its start, before it has read anything: nothing answers at port 9."""
+    analyzer = RegressionAnalyzer(again, Instruments(Service.ANALYZER), clock=lambda: NOW)
+    async with History("http://127.0.0.1:9") as nobody:
+        await analyzer.cycle(nobody)
+    [watch] = analyzer.watches
+    return watch
+
+
+async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_lost(
+    prometheus: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replica goes on from what one learnt; the keys expire; without them history is read again."""
+    monkeypatch.setattr(keeping, "_CHUNK_BYTES", 10_000)  # several commands even for two series
+    shared = settings(prometheus, redis_url=redis_url)
+    first = RegressionAnalyzer(shared, Instruments(Service.ANALYZER), clock=lambda: NOW)
+    async with History(prometheus) as history:
+        await first.cycle(history)
+        await first.save()
+        with redis.Redis.from_url(redis_url) as client:
+            [key] = client.keys("*")
+            assert key == b"jelmore:regression:{stage}"
+            assert client.llen(key) > 2
+            assert 0 < client.ttl(key) <= shared.history_seconds
+        again = await started_again(shared)
+        assert again.detector is not None
+        assert again.detector.save() == first.watches[0].detector.save()  # type: ignore[union-attr] # it has learnt
+        assert await again.read_on(history, NOW) == 0
+
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushall()
+        lost = await started_again(shared)
+        assert lost.detector is None
+        assert await lost.read_on(history, NOW) == DAYS * 1440 + 1
+
+
+async def test_only_the_replica_that_leads_keeps_what_is_shared(prometheus: str, redis_url: str) -> None:
+    """Two that write what they learnt in turns would be waste; a lease that is not held is another's."""
+    lease = Lease(NatsSettings(url="nats://127.0.0.1:9"), "nobody")
+    analyzer = RegressionAnalyzer(
+        settings(prometheus, redis_url=redis_url), Instruments(Service.ANALYZER), lease=lease, clock=lambda: NOW
+    )
+    async with History(prometheus) as history:
+        await analyzer.cycle(history)
+    await analyzer.save()
+
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.keys("*") == []
+
+
+async def test_without_redis_it_learns_from_history(prometheus: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A place to keep things that is away is no reason not to judge."""
+    analyzer = RegressionAnalyzer(
+        settings(prometheus, redis_url="redis://127.0.0.1:9/0"), Instruments(Service.ANALYZER), clock=lambda: NOW
+    )
+    async with History(prometheus) as history:
+        await analyzer.cycle(history)
+    await analyzer.save()
+
+    assert analyzer.watches[0].detector is not None
+    assert [record.message for record in caplog.records] == [
+        "state cannot be had: learning anew",
+        "state cannot be kept",
+    ]
 
 
 def _sorted(key: str) -> str:
@@ -164,10 +233,8 @@ def _speaks(instruments: Instruments) -> bool:
 async def test_damaged_state_is_learnt_again(prometheus: str, tmp_path: Path) -> None:
     """What is lost on disk is rebuilt from history."""
     (tmp_path / "stage.state").write_bytes(b"\x00\x00\x00\x02{}nonsense")
-    analyzer = RegressionAnalyzer(settings(prometheus, state=tmp_path), Instruments(Service.ANALYZER))
-    [watch] = analyzer.watches
 
-    assert watch.detector is None
+    assert (await started_again(settings(prometheus, state=tmp_path))).detector is None
 
 
 async def test_a_counter_is_read_as_a_rate_across_its_restart(prometheus: str) -> None:
@@ -311,9 +378,41 @@ def test_the_default_signals_are_accepted(prometheus: str) -> None:
         pytest.param({"prometheus_url": "localhost:9090"}, "is not an address", id="no scheme"),
         pytest.param({"history_seconds": 3600.0}, "at least 3d", id="too little history"),
         pytest.param({"cycle_seconds": 0.0}, "from 1s", id="no interval"),
+        pytest.param({"redis_url": "127.0.0.1:6379"}, "not the address of a Redis", id="no scheme of Redis"),
+        pytest.param({"redis_url": "redis://:pw@host/0"}, "not the address of a Redis", id="a password in the open"),
+        pytest.param({"redis_url": "redis://host/0", "state": Path("x")}, "both", id="two places"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, object], message: str) -> None:
     """With the flag at fault."""
     with pytest.raises(ConfigError, match=message):
         settings("http://127.0.0.1:9090", **changes)
+
+
+def young_series(random: np.random.Generator, *, factor: float) -> Floats:
+    """Two hours of which the last minutes hold values: means over ranges that overlap, with a slow-down perhaps."""
+    each = np.exp(random.normal(0, 0.3, 96))
+    each[56:] *= factor
+    means = np.convolve(each, np.ones(6) / 6, "valid")
+    return np.concatenate([np.full(2309, np.nan), means])
+
+
+def test_a_young_change_has_an_honest_interval() -> None:
+    """The doubling is within it and 0 is not; what was before the series began is no level that it rose from."""
+    random = np.random.default_rng(7)
+    found = [newest_change(young_series(random, factor=2.0)) for _ in range(40)]
+    known = [change for change in found if change is not None]
+
+    assert len(known) >= 36
+    assert sum(change.lower < 1.0 < change.upper for change in known) >= 0.9 * len(known)
+    assert sum(change.lower > 0 for change in known) >= 0.8 * len(known)
+    assert sum(abs(change.first - 2309 - 53) <= 8 for change in known) >= 0.9 * len(known)
+
+    steady = [newest_change(young_series(random, factor=1.0)) for _ in range(40)]
+    assert sum(change is not None and not change.lower < 0 < change.upper for change in steady) <= 3
+
+
+def test_a_young_series_that_was_empty_or_zero_has_no_ratio() -> None:
+    """Nothing known, and nothing that could be divided by."""
+    assert newest_change(np.full(100, np.nan)) is None
+    assert newest_change(np.repeat([0.0, 5.0], 30) + 0.001 * np.tile([0, 1], 30)) is None

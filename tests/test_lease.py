@@ -121,6 +121,23 @@ async def test_nobody_takes_over_while_nats_is_away(tool: Callable[[str], Path],
                 assert first.ours != second.ours
 
 
+async def test_an_entry_that_something_else_wrote_counts_as_long_as_it_changes(nats_url: str) -> None:
+    name = uuid.uuid4().hex
+    other, lease = _lease(nats_url, uuid.uuid4().hex), _lease(nats_url, name, ttl_seconds=1.5)
+    client = await nats.connect(nats_url)
+    async with _asking(other):
+        await _wait(lambda: other.held)  # so there is a bucket
+        bucket = await client.jetstream().key_value(BUCKET)
+        await bucket.put(name, b"not ours")
+        async with _asking(lease):
+            await _wait(lambda: lease.known)
+
+            assert not lease.held
+
+            await _wait(lambda: lease.held)
+    await client.close()
+
+
 async def test_a_bucket_that_is_removed_is_made_anew(nats_url: str) -> None:
     name = uuid.uuid4().hex
     lease = _lease(nats_url, name, ttl_seconds=1.5)

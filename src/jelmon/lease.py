@@ -41,8 +41,15 @@ class Record(msgspec.Struct, frozen=True):
     note: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_read = msgspec.json.Decoder(Record).decode
+_decode = msgspec.json.Decoder(Record).decode
 _write = msgspec.json.Encoder().encode
+
+
+def _read(value: bytes | None) -> Record:
+    try:
+        return _decode(value or b"{}")
+    except msgspec.MsgspecError:  # written by something else: it is theirs as long as it changes
+        return Record("unknown")
 
 
 class Lease:
@@ -137,7 +144,11 @@ class Lease:
         if not self._troubled:
             logger.warning(
                 "a lease cannot be asked for or renewed",
-                extra={"lease": self._name, "error": str(error) or type(error).__name__},
+                extra={
+                    "lease": self._name,
+                    "error": str(error) or type(error).__name__,
+                    "hint": "if NATS is there, this user lacks rights: see docs/guides/securing.md",
+                },
             )
         self._troubled = True
 
@@ -173,7 +184,7 @@ class Lease:
         except nats.js.errors.KeyNotFoundError:
             await self._take(bucket, 0)
             return
-        record, revision = _read(entry.value or b"{}"), entry.revision or 0
+        record, revision = _read(entry.value), entry.revision or 0
         if record.holder == self._holder:
             self._mine, self._revision = True, revision  # renewed, and so relied on, in the next round
             return

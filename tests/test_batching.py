@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 
-from jelmon.client import Card, Published, Publisher, Summary, SyncPublisher
+from jelmon.client import Card, Published, Publisher, Summary, SyncPublisher, delivery
 from jelmon.errors import ConfigError, EventError, SourceError
 from jelmon.events import (
     MAX_BATCH_EVENTS,
@@ -148,6 +148,8 @@ async def test_a_server_that_is_behind_gets_fewer_and_fuller_messages(nats_url: 
             results.append(asyncio.create_task(publisher.publish(event)))
             if number < 4:
                 await _until(lambda: len(silent.seen) == len(results))
+            else:
+                await asyncio.sleep(0.02)  # long enough to go out, if it did not wait
         await silent.answer(0)
         await _until(lambda: len(silent.seen) == 5)
         for number in range(1, 5):
@@ -156,6 +158,30 @@ async def test_a_server_that_is_behind_gets_fewer_and_fuller_messages(nats_url: 
 
     assert silent.seen == [[event.id] for event in events[:4]] + [[event.id for event in events[4:]]]
     assert published == [Published(1), Published(2), Published(3), Published(4), *[Published(5)] * 5]
+
+
+async def test_a_lost_answer_is_followed_by_the_same_message(
+    nats_url: str, silent: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same events under the same id, whatever else waits by then: the stream stores it once."""
+    monkeypatch.setattr(delivery, "ACKNOWLEDGE_SECONDS", 0.05)
+    events = _starts(5, cards=1)
+    async with Publisher(nats_url) as publisher:
+        publishing = asyncio.create_task(publisher.publish_many(events[:3]))
+        await _until(lambda: len(silent.seen) == 1)
+        others = asyncio.create_task(publisher.publish_many(events[3:]))
+        await _until(lambda: silent.seen.count([event.id for event in events[:3]]) == 3)
+        first = [message for message in silent.messages if len(_ids(message.data)) == 3]
+        answered = 0
+        while not (publishing.done() and others.done()):
+            for number in range(answered, len(silent.messages)):
+                await silent.answer(number)
+                answered += 1
+            await asyncio.sleep(0.01)
+        summaries = [await publishing, await others]
+
+    assert summaries == [Summary(stored=3), Summary(stored=2)]
+    assert len({(message.data, (message.headers or {})["Nats-Msg-Id"]) for message in first}) == 1
 
 
 async def test_no_more_events_are_unanswered_than_the_window_allows(nats_url: str, silent: Silent) -> None:

@@ -103,10 +103,11 @@ def _at_most(fields: Fields | None) -> dict[str, int]:
     found = {}
     for label in list(fields.nodes) if fields else ():
         assert fields is not None
+        told = len(fields.place.source.problems)
         number = fields.number(label)
         if label not in labels:
             fields.keys[label].refuse(f"no metric has a label {label!r}", hint=did_you_mean(label, labels))
-        elif number < 1 or number != int(number):
+        elif (number < 1 or number != int(number)) and len(fields.place.source.problems) == told:
             fields.at(label).refuse("at_most: how many values the label can have, as a whole number")
         found[label] = int(number)
     return found

@@ -76,7 +76,7 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
     if not case.series:
         return
     scope = {name: rows[0][name] for name in names}
-    active = {**scope, "instance": "all", "job": "jelmon-responder", "scope": scope_of(iter(names)), "window": "w"}
+    active = {"instance": "all", "job": "jelmon-responder", "scope": scope_of(iter(names)), "window": "w", **scope}
     case.series.append((_series(MAINTENANCE_ACTIVE, active), f"0x{_BEFORE - 1} 1x{_DURING} 0x{_AFTER - 1}"))
     inside, outside = (_series("", {name: row[name] for name in names}) for row in rows)
     valid, wrong = (f"jelmore:{name}" for name in (Counts(slo).valid_name, Counts(slo).bad_name))
@@ -98,9 +98,11 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
 def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
     """Events: few good ones all the time, many bad ones while it burns."""
     good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
+    if good is None or bad is None:
+        return
     if (good.keys() | bad.keys()) & set(slo.by):  # the objective is about one of them only, so there are no two
         return
-    own = {**own, "job": _job(slo.valid)}
+    own = {"job": _job(slo.valid), **own}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
     yield _series(_name(slo.valid), {**own, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
     burst = per_minute * _MORE_BAD
@@ -118,16 +120,21 @@ def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
     bad = next(value for value in values if true(slo.condition, {key: value}, {}))
     good = next(value for value in values if not true(slo.condition, {key: value}, {}))
     shape = [(good, _BEFORE - 1), (bad, _DURING), (good, _AFTER - 1)]
-    series = _series(f"jelmore:{slo.condition.signal}", {**own, "job": "a-job"})
+    series = _series(f"jelmore:{slo.condition.signal}", {"job": "a-job", **own})
     yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
 
 
 @lru_cache(maxsize=16)  # asked for each row
-def _labels(selector: str, *, unlike: str = "") -> Mapping[str, str]:
-    """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series."""
+def _labels(selector: str, *, unlike: str = "") -> Mapping[str, str] | None:
+    """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series.
+
+    None: nobody knows, because a regular expression means something else to Python, or takes nothing of what was tried.
+    """
     wanted, unwanted = _matchers(selector), _matchers(unlike) if unlike and _name(unlike) == _name(selector) else []
     names = sorted({one.name for one in (*wanted, *unwanted)})
-    found: Labels = {}
+    found: Labels | None = None
+    if not all(_portable(one) for one in (*wanted, *unwanted)):
+        return None
     for values in itertools.product(*(_candidates(name, _name(selector), wanted + unwanted) for name in names)):
         labels = dict(zip(names, values, strict=True))
         if all(_takes(one, labels) for one in wanted):
@@ -142,6 +149,13 @@ def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
     closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
     written = [word for one in matchers if one.name == label for word in (one.value, *one.value.split("|"))]
     return [*closed.get(label, ()), *written, f"a-{label}"]
+
+
+def _portable(matcher: Any) -> bool:
+    """Whether Python reads the matcher as Go does, as far as we can tell."""
+    return matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual) or not re.search(
+        r"\(\?|\[\[|\\[^.\-]", matcher.value
+    )
 
 
 def _takes(matcher: Any, labels: Labels) -> bool:

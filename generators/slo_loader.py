@@ -64,6 +64,10 @@ def _check(slo: Slo, bundle: Bundle) -> None:
         entry.at("period").refuse(
             "the period is longer than what is kept", hint="raise retention in rules/bundle.yaml, and in Prometheus"
         )
+    if not slo.by:
+        entry.at("by").refuse(
+            "an objective counts by at least one label", hint="by: [pipeline], or another label of what is counted"
+        )
     if slo.absent_seconds and not 120 <= slo.absent_seconds <= 86400:
         entry.at("absent_after").refuse("absent_after must be from 2 minutes to a day")
     elif slo.absent_seconds and slo.condition:

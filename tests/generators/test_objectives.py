@@ -25,6 +25,14 @@ SLOS = """\
     metric_path: queue_depth
     operator: ge
     threshold: 20
+    by: [pipeline, job]
+  stages:
+    title: No stage has a long queue
+    objective: 0.99
+    period: 7d
+    metric_path: queue_depth
+    operator: ge
+    threshold: 20
     by: [pipeline, stage]
   any_queue:
     title: No queue is long
@@ -42,7 +50,7 @@ def rendered(bundle: Path) -> Path:
     """The small bundle with such objectives, rendered."""
     path = bundle / "rules/slos.yaml"
     path.write_text(path.read_text() + SLOS)
-    for name in ("Throughput", "Queues", "AnyQueue"):
+    for name in ("Throughput", "Queues", "Stages", "AnyQueue"):
         for how in ("Fast", "Slow"):
             (bundle / f"docs/runbooks/{name}BudgetBurn{how}.md").write_text(f"# {name}\n")
     for name, text in generate(bundle).items():
@@ -74,7 +82,7 @@ def test_a_minute_is_bad_when_one_series_is(rendered: Path, tool: Tool) -> None:
 groups: [{name: nan, interval: 1m, rules: [{record: "jelmore:queue_depth", expr: "zero / zero"}]}]
 """)
     (rendered / "tests.yml").write_text("""
-rule_files: [nan.yml, deploy/prometheus/rules/slo_any_queue.yml, deploy/prometheus/rules/slo_queues.yml]
+rule_files: [nan.yml, deploy/prometheus/rules/slo_any_queue.yml, deploy/prometheus/rules/slo_stages.yml]
 evaluation_interval: 1m
 tests:
   - interval: 1m
@@ -94,7 +102,7 @@ tests:
       - expr: round(jelmore:slo_any_queue_events_1h, 5) # windows are closed at the left, or open from Prometheus 3 on
         eval_time: 65m
         exp_samples: [{labels: '{job="j", instance="all", pipeline="p"}', value: 55}]
-      - expr: round(jelmore:slo_queues_error_ratio_1h, 0.001)
+      - expr: round(jelmore:slo_stages_error_ratio_1h, 0.001)
         eval_time: 59m
         exp_samples:
           - {labels: '{job="j", instance="all", pipeline="p", stage="a"}', value: 0.1}

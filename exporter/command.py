@@ -137,9 +137,11 @@ def _dry_run(path: Path, settings: ExporterSettings) -> int:
 
 
 async def _check(settings: ExporterSettings) -> int:
+    store = None
     if settings.state_path is not None:
         check_path(settings.state_path)
-    exporter = Exporter(settings, store=MemoryStore())  # a check makes no file, and needs no server
+        store = MemoryStore()  # a check makes no file
+    exporter = Exporter(settings, store=store)
     await exporter.store.close()
     for line in exporter.notes():
         sys.stdout.write(f"{line}\n")

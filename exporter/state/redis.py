@@ -13,6 +13,7 @@ import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from jelmon.errors import ConfigError
 from jelmon.exporter.state.cells import Key
 from jelmon.exporter.state.encoding import encode, encode_key, read_declared, read_ids, read_series
 from jelmon.exporter.state.model import Changes, Position, Snapshot
@@ -39,12 +40,26 @@ class RedisStore:
         timeout: float = 5.0,
         renew_seconds: float = 2.0,
     ) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            ConfigError: the address cannot be used.
+        """
         self._prefix = prefix
         self.renew_seconds = renew_seconds
         self._lease = round(3000 * renew_seconds)  # milliseconds
-        self._client = redis.asyncio.Redis.from_url(
-            url, password=password, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-        )
+        try:
+            self._client = redis.asyncio.Redis.from_url(
+                url,
+                password=password,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=Retry(NoBackoff(), 0),
+            )
+            # options in the address are looked at only here
+            self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError, redis.exceptions.RedisError) as error:
+            raise ConfigError(f"REDIS_URL: {error}", hint="for example redis://host:6379/0") from error
         self._acquire, self._renew, self._release, self._attend, self._commit, self._changes = (
             self._client.register_script((_FOLDER / f"{name}.lua").read_text())
             for name in ("acquire", "renew", "release", "attend", "commit", "changes")

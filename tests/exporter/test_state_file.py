@@ -63,14 +63,23 @@ async def test_a_full_disk_is_told_and_the_same_commit_goes_through_when_there_i
     await store.close()
 
 
-async def test_checking_the_configuration_makes_no_state_file(jelmon: Jelmon, tmp_path: Path) -> None:
+async def test_checking_the_configuration_makes_no_state_file_and_asks_no_server(
+    jelmon: Jelmon, tmp_path: Path
+) -> None:
     flags = ["--check-config", "--nats.url", "nats://127.0.0.1:1", "--state.path"]
     good = jelmon("exporter", *flags, str(tmp_path / "folder" / "state"))
     folder = jelmon("exporter", *flags, str(tmp_path))
     store = DiskStore(tmp_path / "state")
     in_use = jelmon("exporter", *flags, str(tmp_path / "state"))
     await store.close()
+    nobody = jelmon("exporter", *flags[:-1], "--redis.url", "redis://127.0.0.1:1/0")
+    bad = jelmon("exporter", *flags[:-1], "--redis.url", "redis://127.0.0.1:99999/0")
 
     assert (good.returncode, in_use.returncode, folder.returncode) == (0, 0, 2)
+    assert (nobody.returncode, bad.returncode, bad.stderr.splitlines()[0]) == (
+        0,
+        2,
+        "jelmon: REDIS_URL: Port out of range 0-65535",
+    )
     assert "is a folder" in folder.stderr
     assert [path.name for path in tmp_path.iterdir() if "state" not in path.name] == []

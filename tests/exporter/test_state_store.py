@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jelmon.errors import ConfigError
 from jelmon.events import PipelineDeclaredData
 from jelmon.exporter.state.cells import Key, Value
 from jelmon.exporter.state.disk import DiskStore
@@ -231,6 +232,14 @@ async def test_a_reader_is_given_changes_only(redis_url: str) -> None:
 
     assert found[2]
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h:99999/0", "redis://h:one/0", "redis://h/0?option=1", "rediss://h/0?ssl_cert_reqs=maybe"]
+)
+async def test_an_address_of_redis_that_cannot_be_used_is_refused_before_anything_runs(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^REDIS_URL: "):
+        RedisStore(url)
 
 
 async def test_what_readers_are_told_does_not_grow_with_series_that_are_gone(redis_url: str) -> None:

@@ -13,6 +13,7 @@ from jelmon.generators.definitions import Bundle, Window
 from jelmon.generators.expressions import number
 from jelmon.generators.rules import Group, Recording
 from jelmon.generators.series import MAINTENANCE_ACTIVE
+from jelmon.maintenance import Maintenance
 
 GROUP = "maintenance-windows"  # no signal can have this name
 
@@ -50,6 +51,11 @@ def scopes(by: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The labels that a window may be about to concern series with the labels ``by`` as a whole."""
     names = sorted(by)
     return [some for size in range(1, len(names) + 1) for some in combinations(names, size)]
+
+
+def concerns(window: Maintenance, by: tuple[str, ...]) -> bool:
+    """Whether the window is left out of what is counted by these labels."""
+    return tuple(name for name, _ in window.matchers) in scopes(by)
 
 
 def excluded(by: tuple[str, ...], lookback: str) -> str:

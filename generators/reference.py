@@ -17,6 +17,7 @@ from jelmon.generators.definitions import (
 )
 from jelmon.generators.explain import hops
 from jelmon.generators.expressions import duration, number
+from jelmon.generators.maintenance import concerns
 from jelmon.generators.prometheus import RULES_FOLDER
 from jelmon.generators.rules import Compiled
 from jelmon.generators.text import banner, table
@@ -117,16 +118,19 @@ def _objectives(made: Compilation) -> list[str]:
 
 
 def _windows(made: Compilation) -> list[str]:
-    """When alerts stay silent by plan."""
+    """When alerts stay silent by plan, and of which objectives that time is no part."""
     rows = []
+    heads = ("window", "silences", "when", "left out of", "why", "owner")
     for window in made.bundle.windows.values():
         scope = ", ".join(f"{name} {value}" for name, value in window.matchers) or f"every {window.route}"
         first = f"{window.first.isoformat()} {window.at:%H:%M} {window.zone.key}, {duration(window.duration_seconds)}"
         again = window.fields.text("rrule", "") if window.recurrence else ""
-        rows.append((window.name, scope, f"{first}{f'; {again}' if again else ''}", window.description, window.owner))
+        spared = [slo.title for slo in made.bundle.slos.values() if concerns(window, slo.by)]
+        when = f"{first}{f'; {again}' if again else ''}"
+        rows.append((window.name, scope, when, ", ".join(spared) or "nothing", window.description, window.owner))
     if not rows:
         return []
-    return ["", "## Maintenance windows", "", *table(("window", "silences", "when", "why", "owner"), rows)]
+    return ["", "## Maintenance windows", "", *table(heads, rows)]
 
 
 def _who_is_told(made: Compilation) -> list[tuple[str, ...]]:

@@ -55,7 +55,7 @@ async def test_all_show_what_one_found_and_another_goes_on_with_it(
             await until(lambda: probes(second) > last)
             await until(lambda: probes(observer) > last)
 
-    assert {up for up, _ in shown} == {1}
+    assert None not in {up for up, _ in shown}
     assert [count for _, count in shown] == sorted(count for _, count in shown)
 
 

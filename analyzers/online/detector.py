@@ -17,7 +17,9 @@ from jelmon.analyzers.online.layout import DAY, Layout
 from jelmon.analyzers.online.novelty import LEAST_SLOT, Novelty
 from jelmon.analyzers.online.scales import DAYS, Scales
 from jelmon.analyzers.online.season import Season, median
+from jelmon.analyzers.online.spread import Spread
 from jelmon.analyzers.online.windows import Windows
+from jelmon.analyzers.online.zone import UTC, Zone
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -33,7 +35,7 @@ _FEW_DAYS = 0.5
 _READY_DAYS = 3
 _LEAST_REFERENCE = 0.3
 _SCARCE = 0.9
-_LEAST_EXPECTED = 1.9
+_LEAST_EXPECTED = 1.2
 _LEAST_FILLED = 0.4
 _RECENT_MINUTES = 480
 _KEPT_A_DAY = 288
@@ -65,26 +67,30 @@ class Verdict(NamedTuple):
 class OnlineDetector:
     """Watches many series that share one clock; feed it one value per series and step, in order, NaN for missing.
 
-    ``worse`` says which direction alarms: ``up``, ``down`` or ``both``. Verdicts begin after three days.
+    ``worse`` says which direction alarms: ``up``, ``down`` or ``both``. Time of day and weekend are those of ``zone``,
+    a name of the IANA database. Verdicts begin after three days.
     """
 
     threshold = 1.0
 
     ARRAYS = ("total", "count", "filled", "seen", "noise", "noises", "kept", "first", "need", "ready", "evidence")
 
-    def __init__(self, series: int, step: float, start: float, *, worse: str = "both") -> None:
+    def __init__(self, series: int, step: float, start: float, *, worse: str = "both", zone: str = UTC) -> None:
         if series < 1:
             raise ValueError(f"series must be at least 1, got {series}")
         if worse not in _WORSE:
             raise ValueError(f"worse must be one of {', '.join(_WORSE)}, got {worse!r}")
         self.layout = layout = Layout(float(step), float(start))
-        self.series, self.worse = series, worse
+        self.series, self.worse, self.zone = series, worse, Zone(zone)
+        self.offset = self.zone.offset(layout.start)
+        """Seconds by which local time is ahead of UTC."""
         windows = np.array(layout.windows)
         coarse = layout.slot >= LEAST_SLOT
         limits = np.interp(windows * layout.slot / 60, list(LIMITS), list(LIMITS.values()))[:, None]
         self._limits = limits * (_COARSE if coarse else 1.0)
         self.domain = Domain(series)
         self.season = Season(layout, series)
+        self.spread = Spread(layout, series)
         self.past = Windows(series, layout.windows, layout.day)
         """Residuals of more than a day, spikes held."""
         self.now = Windows(series, (1,), max(2, min(layout.day, layout.slots(_RECENT_MINUTES))))
@@ -157,7 +163,7 @@ class OnlineDetector:
         """The usual value of the last slot and the range that holds 95 % of slots, in the unit of each series."""
         level, count = self.past.level()
         middle = self.season.at(max(0, self.slot - 1)) + np.where(count > 0, level, 0.0)
-        half = estimates.INTERVAL * self.noise
+        half = estimates.INTERVAL * self.noise * self.spread.at(max(0, self.slot - 1))
         none = ~self.ready
         low, centre, high = (self.domain.invert(middle + part) for part in (-half, 0.0, half))
         return np.where(none, np.nan, centre), np.where(none, np.nan, low), np.where(none, np.nan, high)
@@ -181,6 +187,7 @@ class OnlineDetector:
 
     def _judge(self, own: Floats, novelty: Floats | None) -> Verdicts:
         layout, slot = self.layout, self.slot
+        self._set_clock()
         if slot % self._kept_gap == 0:
             self.first[slot // self._kept_gap] = own
         self.season.add(self.day, slot, own)
@@ -190,11 +197,14 @@ class OnlineDetector:
             residual = np.full_like(residual, np.nan)
         level, known = self.past.level()
         level = np.where(known > 0, level, 0.0)
-        hold = np.maximum(CLIP * np.where(np.isfinite(self.noise), self.noise, 1.0), _LEAST_CLIP)
-        self.past.push(level + np.clip(residual - level, -hold, hold))
+        factor = self.spread.at(slot)
+        hold = np.maximum(CLIP * np.where(np.isfinite(self.noise), self.noise, 1.0) * factor, _LEAST_CLIP)
+        strays = np.clip(residual - level, -hold, hold)
+        self.past.push(level + strays)
+        self.spread.add(self.day, slot, np.where(self.events.active, np.nan, np.abs(strays)))
         self.now.push(residual)
         if slot % self._kept_gap == 0:
-            self.kept[slot // self._kept_gap] = residual - level
+            self.kept[slot // self._kept_gap] = (residual - level) / factor
 
         difference, evidence, compared = self._compare()
         strongest = evidence.argmax(axis=0)
@@ -213,7 +223,7 @@ class OnlineDetector:
         with np.errstate(invalid="ignore"):
             size, half, reference = estimates.size(layout, self.events, self.now, compared, hold)
             severe = self.ready & estimates.severe(
-                layout, self.events, self.now, compared, noise=self.noise, worse=self.worse
+                layout, self.events, self.now, compared, noise=self.noise * factor, worse=self.worse
             )
         size = np.where(self.ready, size, np.nan)
         usual = self.season.at(slot) + reference
@@ -221,6 +231,18 @@ class OnlineDetector:
         for series in self.events.confirmed():
             self._accept(int(series))
         return Verdicts(score, change, lower, upper, severe)
+
+    def _set_clock(self) -> None:
+        """When local time jumps, what was learnt of times of day moves with it."""
+        layout = self.layout
+        offset = self.zone.offset(layout.start + layout.slot * (self.day * layout.day + self.slot))
+        if offset == self.offset:
+            return
+        blocks = round((offset - self.offset) / (layout.slot * layout.per_block))
+        self.offset = offset
+        if layout.seasonal and blocks:
+            self.season.turn(self.day, blocks)
+            self.spread.turn(self.day, blocks)
 
     def _compare(self) -> tuple[Floats, Floats, estimates.Comparison]:
         """Differences fit for comparison with their scales, the evidence in them, and the plain comparison."""
@@ -231,7 +253,8 @@ class OnlineDetector:
         expected = np.maximum(self.filled * np.array(layout.windows)[:, None], 1.0)
         # means of fewer values than usual stray further
         share = np.sqrt(np.minimum(1.0, counts / expected))
-        difference = plain * share
+        over = self.spread.over(self.slot)
+        difference = plain * share / over
         scale = self.scales.scale
         few = 1 + _FEW_DAYS * (1 / np.maximum(self.scales.days, 1) - 1 / DAYS)
         limit = self._limits * scale * few
@@ -239,10 +262,11 @@ class OnlineDetector:
             rise = difference / np.fmax(limit, self.scales.peak[0])
             fall = -difference / np.fmax(limit, self.scales.peak[1])
             sides = {"up": rise, "down": fall, "both": np.fmax(rise, fall)}[self.worse]
-            evidence = np.where(np.abs(difference) <= LEAST_DIFFERENCE, np.minimum(sides, 0.5), sides)
-            spread = scale / np.maximum(share, 0.3)
+            evidence = np.where(np.abs(difference) * over <= LEAST_DIFFERENCE, np.minimum(sides, 0.5), sides)
+            spread = scale * over / np.maximum(share, 0.3)
         evidence = np.where(np.isfinite(evidence) & self.ready, np.maximum(evidence, 0.0), 0.0)
-        return difference, evidence, estimates.Comparison(plain, spread, reference, evidence)
+        peak = self.scales.peak[:, min(1, len(layout.windows) - 1)] * over[min(1, len(layout.windows) - 1)]
+        return difference, evidence, estimates.Comparison(plain, spread, reference, evidence, peak)
 
     def _accept(self, series: int) -> None:
         """Take the level since the onset for the usual one: the past moves to it, the shape of the day stays."""
@@ -275,7 +299,8 @@ class OnlineDetector:
         self.noises[(self.day - 1) % DAYS] = GAUSSIAN * median(np.abs(self.kept - median(self.kept)))
         self.noise = median(self.noises)
         self.kept[:] = np.nan
-        self.season.next_day(self.day)
+        self.season.next_day(self.day, self.offset)
+        self.spread.next_day(self.day, self.offset)
         self.scales.next_day(self.day)
         self.past.resum(slice(None))
         windows = np.array(layout.windows)[:, None]

@@ -11,7 +11,8 @@ Floats = NDArray[np.float64]
 
 LOG, SHIFTED, LINEAR, UNKNOWN = 0, 1, 2, 3
 _LEAST_VALUES = 12
-_FEW_ZEROS = 0.01
+_FEW_ZEROS = 0.003
+_FLAT = 4.0
 
 
 class Domain:
@@ -35,7 +36,7 @@ class Domain:
             elif (values <= 0).mean() <= _FEW_ZEROS:
                 self.kind[index], self.unit[index] = LOG, float(positive.min()) / 2
             else:
-                self.kind[index], self.unit[index] = SHIFTED, float(np.median(positive))
+                self.kind[index], self.unit[index] = SHIFTED, _FLAT * float(values.mean())
         return chosen
 
     def apply(self, values: Floats) -> Floats:
@@ -43,14 +44,20 @@ class Domain:
         with np.errstate(invalid="ignore", divide="ignore"):
             # a zero among positive values is held at half of the least that was ever seen: finite, and far off
             logs = np.log(np.where(self.kind == LOG, np.maximum(values, self.unit), 1.0))
-            shifted = np.log1p(np.maximum(values, 0.0) / self.unit)
+            shifted = (1 + _FLAT) * np.log1p(np.maximum(values, 0.0) / self.unit)
         return np.choose(self.kind, [logs, shifted, values / self.unit, values])
 
     def invert(self, values: Floats) -> Floats:
         """Back to the unit of the series."""
         with np.errstate(over="ignore"):
             return np.choose(
-                self.kind, [np.exp(values), np.expm1(np.maximum(values, 0.0)) * self.unit, values * self.unit, values]
+                self.kind,
+                [
+                    np.exp(values),
+                    np.expm1(np.maximum(values, 0.0) / (1 + _FLAT)) * self.unit,
+                    values * self.unit,
+                    values,
+                ],
             )
 
     def ratio(self, level: Floats, difference: Floats) -> Floats:

@@ -32,6 +32,8 @@ class Comparison(NamedTuple):
     scale: Floats
     reference: Floats
     evidence: Floats
+    peak: Floats
+    """What means of a quarter of an hour usually reach in a day, up and down (2 by series)."""
 
 
 def size(
@@ -79,5 +81,6 @@ def severe(layout: Layout, events: Events, now: Windows, compared: Comparison, *
     margin = INTERVAL * _SEVERE_MARGIN * np.fmax(spread, noise[looked_at] / np.sqrt(np.maximum(count, 1)))
     enough = count >= min(2, slots)
     sizes = {"up": difference, "down": -difference, "both": np.abs(difference)}[worse]
-    flags[looked_at] = enough & (sizes > SEVERE) & (sizes - margin > SEVERE_LOWER)
+    usual = np.where(difference > 0, compared.peak[0, looked_at], compared.peak[1, looked_at])
+    flags[looked_at] = enough & (sizes > SEVERE) & (sizes - margin > SEVERE_LOWER) & (sizes > usual)
     return flags

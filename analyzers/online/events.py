@@ -13,7 +13,9 @@ PERSIST_SHARE = 12
 """A window must stay over its limit for a twelfth of its length."""
 PARTS = 8
 LEAST_PARTS_HIGHER = 0.9
-LEAST_VALUES_HIGHER = 0.68
+LEAST_VALUES_HIGHER = 0.65
+LEAST_SINCE = 4
+LEAST_SHARE = 3
 _JUST_BELOW = 0.99
 _HOLD_MINUTES = 5
 _OVER_BELOW = 0.5
@@ -83,20 +85,36 @@ class Events:
 
 
 def _persists(past: Windows, now: Windows, series: int, window: int, *, up: bool) -> bool:
-    """Whether most of the window is higher (lower) than the day before it, by ranks: a few spikes are not a level.
+    """Whether what came since the likeliest onset is higher (lower) than the day before the window, by ranks.
 
-    Asked of the values themselves and of the means of an eighth of the window: the first is blind to small steps in
-    much noise no more than the second is to spikes.
+    A few spikes are not a level. Asked of the values themselves and of the means of an eighth of them: the first is
+    blind to small steps in much noise no more than the second is to spikes.
     """
     column = np.array([series])
     recent = now.last(min(window, now.length), column)[:, 0]
     before = past.last(past.length, column)[:-window, 0]
+    recent = recent[-_since_onset(recent, before, up=up) :]
     values_higher = _share_higher(recent, before)
-    size = max(1, window // PARTS)
+    size = max(1, len(recent) // PARTS)
     parts_higher = _share_higher(_means(recent, size), _means(before, size)) if size > 1 else values_higher
     if not up:
         values_higher, parts_higher = 1 - values_higher, 1 - parts_higher
     return parts_higher >= LEAST_PARTS_HIGHER and (size == 1 or values_higher >= LEAST_VALUES_HIGHER)
+
+
+def _since_onset(recent: Floats, before: Floats, *, up: bool) -> int:
+    """Slots since the values went up (down): the end of the window whose mean strays most for its length.
+
+    No less than a third of the window, and than what is longer than a spike.
+    """
+    known = np.isfinite(recent)
+    if not known.any() or not np.isfinite(before).any():
+        return len(recent)
+    above = np.where(known, recent - np.nanmedian(before), 0.0)[::-1] * (1 if up else -1)
+    count = np.maximum(np.cumsum(known[::-1]), 1)
+    least = min(len(recent), max(LEAST_SINCE, -(-len(recent) // LEAST_SHARE)))
+    strays = np.cumsum(above) / np.sqrt(count)
+    return least + int(strays[least - 1 :].argmax())
 
 
 def _share_higher(recent: Floats, before: Floats) -> float:

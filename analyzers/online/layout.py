@@ -62,9 +62,12 @@ class Layout:
         """This many minutes in slots, at least one."""
         return max(1, round(minutes * MINUTE / self.slot))
 
-    def classes(self, day: int) -> NDArray[np.int8]:
-        """Weekday class of each block of a day: 0 Monday to Friday, 1 Saturday and Sunday (UTC)."""
-        times = self.start + self.slot * (day * self.day + np.arange(self.blocks) * self.per_block)
+    def classes(self, day: int, offset: float) -> NDArray[np.int8]:
+        """Weekday class of each block of a day: 0 Monday to Friday, 1 Saturday and Sunday.
+
+        Of local time, which is ``offset`` seconds ahead of UTC.
+        """
+        times = offset + self.start + self.slot * (day * self.day + np.arange(self.blocks) * self.per_block)
         weekday = (np.floor(times / DAY).astype(np.int64) + 3) % WEEK_DAYS
         classes: NDArray[np.int8] = (weekday >= 5).astype(np.int8)
         return classes

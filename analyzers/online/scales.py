@@ -13,7 +13,10 @@ DAYS = 6
 FLOOR = 0.001
 _SAMPLES_A_DAY = 144
 _LEAST_SAMPLES = 8
-_PEAK_SHARE = 1.6
+_RARE_DAYS = 350
+_LEAST_TAIL, _MOST_TAIL = 0.5, 1.5
+_LOOKS_A_WINDOW = 3
+"""Overlapping means: so many of them in the time of one window are as good as independent."""
 _RECORD_SHARE = 1.1
 _INDEPENDENT_SHARE = 0.9
 
@@ -21,14 +24,14 @@ _INDEPENDENT_SHARE = 0.9
 class Scales:
     """Differences between each window and its reference over six days: their robust scale, their daily peaks.
 
-    What is to be unusual must exceed every peak of these days; without ``records`` also, by a margin, the usual peak,
-    which matters where one day had none. Long slots, few of which make no average, have records only.
+    What is to be unusual must exceed every peak of these days; without ``records`` also what the tail of the series
+    makes of its usual peak in many days. Long slots, few of which make no average, have records only.
     """
 
     ARRAYS = ("scale", "peaks", "peak", "days")
 
     def __init__(self, series: int, windows: tuple[int, ...], day: int, *, records: bool) -> None:
-        self._windows = windows
+        self._windows, self._day = windows, day
         self._records = records
         self._gaps = [max(window // 3, day // _SAMPLES_A_DAY, 1) for window in windows]
         self.samples = [np.full((DAYS, -(-day // gap), series), np.nan, dtype=np.float16) for gap in self._gaps]
@@ -59,9 +62,9 @@ class Scales:
                 scale = GAUSSIAN * np.nanmedian(size, axis=0)
                 least = min(_LEAST_SAMPLES, samples.shape[0] * samples.shape[1] // 3)
                 self.scale[number] = np.where(count >= least, np.maximum(scale, FLOOR), np.nan)
-            usual, record = np.nanmedian(self.peaks, axis=0), np.nanmax(self.peaks, axis=0)
-        usual_peak = record if self._records else _PEAK_SHARE * usual
-        self.peak = np.nan_to_num(np.fmax(_RECORD_SHARE * record, usual_peak)).astype(np.float64)
+            usual, record = np.nanmedian(self.peaks, axis=0), _RECORD_SHARE * np.nanmax(self.peaks, axis=0)
+            rare = record if self._records else np.fmax(record, self._rare(usual))
+        self.peak = np.nan_to_num(rare).astype(np.float64)
         for number in range(1, len(self.samples)):
             # a mean of more values strays less, but by no less than independent values would make it
             share = _INDEPENDENT_SHARE * np.sqrt(self._windows[number - 1] / self._windows[number])
@@ -73,3 +76,16 @@ class Scales:
         for samples in self.samples:
             samples[day % DAYS] = np.nan
         self.peaks[day % DAYS] = np.nan
+
+    def _rare(self, usual: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What is reached in one day of 350, from what is usually the largest of a day.
+
+        A Weibull tail through two points, the median and the usual peak: -log(share beyond x) grows as a power of x.
+        For Gaussian values that is about 1.6 times the peak; the heavier the tail, the more.
+        """
+        looks = np.log(np.maximum(_LOOKS_A_WINDOW * self._day / np.array(self._windows), 4.0))[:, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            tail = np.log(usual / (self.scale / GAUSSIAN)) / np.log(looks / np.log(2))
+        tail = np.clip(np.nan_to_num(tail, nan=_LEAST_TAIL), _LEAST_TAIL, _MOST_TAIL)
+        rare: NDArray[np.floating] = usual * (1 + np.log(_RARE_DAYS) / looks) ** tail
+        return rare

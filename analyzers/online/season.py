@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jelmon.analyzers.online.layout import WEEK_DAYS, Layout
+from jelmon.analyzers.online.zone import moved
 
 Floats = NDArray[np.float64]
 
 _FALLBACK_DAYS = 2
 _WAVES = 4
+_LEAST_PAIRS = 6
+_GROWTH_CHANCE = 4.0
 
 
 class Season:
@@ -56,12 +59,22 @@ class Season:
         self.history[..., series] += difference.astype(np.float32)
         self.curve[:, series] += difference
 
-    def next_day(self, day: int) -> None:
-        """Make the curve for ``day`` from the days before it, and clear the place that it will fill."""
+    def turn(self, day: int, blocks: int) -> None:
+        """Clocks went forward by so many blocks."""
+        moved(self.history, day % WEEK_DAYS, blocks)
+        self.curve[:] = np.roll(self.curve, -blocks, axis=0)
+        self.borrowed[:] = np.roll(self.borrowed, -blocks)
+
+    def next_day(self, day: int, offset: float) -> None:
+        """Make the curve for ``day`` from the days before it, and clear the place that it will fill.
+
+        Local time is ``offset`` seconds ahead of UTC.
+        """
         days = [past for past in range(day - 1, day - 1 - WEEK_DAYS, -1) if past >= 0]
         past = self.history[[number % WEEK_DAYS for number in days]].astype(np.float64)
-        classes = np.array([self._layout.classes(number) for number in days])
-        same = classes == self._layout.classes(day)
+        classes = np.array([self._layout.classes(number, offset) for number in days])
+        same = classes == self._layout.classes(day, offset)
+        past = past + _growth(past, classes, days, day)
         own = np.where(same[:, :, None], past, np.nan)
         curve = median(own)
         chance = _chance(own)
@@ -97,6 +110,40 @@ class Season:
         return result
 
 
+def _growth(past: Floats, classes: NDArray[np.int8], days: list[int], day: int) -> Floats:
+    """How much each past day has to be moved for a series that grows (days by 1 by series); 0 for one that does not.
+
+    The slope is the median of those between days of one class (Theil and Sen). It is shrunk by how much of its square
+    is more than twice what chance explains, as days scatter around the line.
+    """
+    number, series = len(days), past.shape[-1]
+    levels = np.full((number, series), np.nan)
+    kinds = [round(float(each.mean())) for each in classes]
+    for kind in set(kinds):
+        members = [place for place in range(number) if kinds[place] == kind]
+        if len(members) > 1:
+            levels[members] = _medians(past[members] - median(past[members]))
+    ago = np.array([day - each for each in days], dtype=np.float64)
+    pairs = [(i, j) for i in range(number) for j in range(i + 1, number) if kinds[i] == kinds[j]]
+    if len(pairs) < _LEAST_PAIRS:
+        return np.zeros((number, 1, series))
+    slope = median(np.array([(levels[i] - levels[j]) / (ago[j] - ago[i]) for i, j in pairs]))
+    main = max(set(kinds), key=kinds.count)
+    members = [place for place in range(number) if kinds[place] == main]
+    around = levels[members] + slope * ago[members][:, None]
+    spread = ((ago[members] - ago[members].mean()) ** 2).sum()
+    chance = variance_of_known(around) * (len(members) - 1) / max(1, len(members) - 2) / spread
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.clip(1 - _GROWTH_CHANCE * chance / slope**2, 0.0, 1.0)
+    growth: Floats = np.nan_to_num(share * slope) * ago[:, None]
+    return growth[:, None, :]
+
+
+def _medians(days: Floats) -> Floats:
+    """Median over the blocks of each day."""
+    return median(np.moveaxis(days, 1, 0))
+
+
 def _chance(days: Floats) -> Floats:
     """Variance of the median over days of each block, as the days differ; NaN with fewer than two."""
     with warnings.catch_warnings():
@@ -124,6 +171,24 @@ def median(values: NDArray[np.floating]) -> Floats:
     high = np.take_along_axis(ordered, np.maximum(count // 2 - (count == 0), 0)[None], axis=0)[0]
     middle: Floats = (low + high) / 2
     return np.where(count > 0, middle, np.nan)
+
+
+def mean_of_known(values: Floats) -> Floats:
+    """Mean along the first axis of what is not NaN; NaN where nothing is."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Floats = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+    return mean
+
+
+def variance_of_known(values: Floats) -> Floats:
+    """Variance along the first axis of what is not NaN; NaN with fewer than two."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    around = np.where(known, values - mean_of_known(values), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance: Floats = np.where(count > 1, (around**2).sum(axis=0) / (count - 1), np.nan)
+    return variance
 
 
 def _filled(curve: Floats) -> Floats:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from jelmon.analyzers.online.detector import OnlineDetector
 
-VERSION = 1
-_PARTS = ("domain", "season", "past", "now", "scales", "events", "novelty")
-_COUNTERS = ("tick", "slot", "day")
+VERSION = 2
+_PARTS = ("domain", "season", "spread", "past", "now", "scales", "events", "novelty")
+_COUNTERS = ("tick", "slot", "day", "offset")
 
 
 def save(detector: "OnlineDetector") -> bytes:
@@ -25,6 +25,7 @@ def save(detector: "OnlineDetector") -> bytes:
         "step": detector.layout.step,
         "start": detector.layout.start,
         "worse": detector.worse,
+        "zone": detector.zone.name,
         "counters": _counters(detector),
     }
     buffer = io.BytesIO()
@@ -44,7 +45,7 @@ def load(kind: type["OnlineDetector"], state: bytes) -> "OnlineDetector":
             head = json.loads(stored["head"].tobytes())
             if head["version"] != VERSION:
                 raise ValueError(f"version {head['version']}, this program reads {VERSION}")
-            detector = kind(head["series"], head["step"], head["start"], worse=head["worse"])
+            detector = kind(head["series"], head["step"], head["start"], worse=head["worse"], zone=head["zone"])
             for name, array in arrays(detector):
                 if stored[name].shape != array.shape:
                     raise ValueError(f"{name} has the wrong shape")
@@ -57,7 +58,8 @@ def load(kind: type["OnlineDetector"], state: bytes) -> "OnlineDetector":
 
 def rearranged(detector: "OnlineDetector", places: Sequence[int | None]) -> "OnlineDetector":
     """A detector whose series are copies of others, or fresh."""
-    new = type(detector)(len(places), detector.layout.step, detector.layout.start, worse=detector.worse)
+    layout = detector.layout
+    new = type(detector)(len(places), layout.step, layout.start, worse=detector.worse, zone=detector.zone.name)
     target = np.array([index for index, place in enumerate(places) if place is not None], dtype=np.intp)
     source = np.array([place for place in places if place is not None], dtype=np.intp)
     shared = {"season.borrowed"}

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from jelmon import catalogue as c
 from jelmon import tasks
 from jelmon.analyzers.exports import Exports
+from jelmon.analyzers.online.zone import UTC, Zone
 from jelmon.analyzers.regression.keeping import Folder, Keeper, Redis
 from jelmon.analyzers.regression.report import report
 from jelmon.analyzers.regression.signals import DEFAULTS, Signal
@@ -35,6 +36,8 @@ class RegressionSettings:
 
     prometheus_url: str = "http://127.0.0.1:9090"
     signals: tuple[Signal, ...] = DEFAULTS
+    time_zone: str = UTC
+    """Whose clock days and weekends follow, where a signal has no zone of its own."""
     history_seconds: float = 8 * 86400.0
     cycle_seconds: float = 60.0
     lag_seconds: float = 30.0
@@ -55,6 +58,10 @@ class RegressionSettings:
             )
         if self.history_seconds < _LEAST_HISTORY_SECONDS:
             raise ConfigError("--regression.history must be at least 3d", hint="8d gives the steadiest baseline")
+        try:
+            Zone(self.time_zone)
+        except ValueError as error:
+            raise ConfigError(f"--regression.time-zone: {error}") from error
         if not 1 <= self.cycle_seconds <= 3600:
             raise ConfigError("--regression.interval must be from 1s to 1h")
         if not 1 <= self.young_step_seconds <= 300:
@@ -93,7 +100,10 @@ class RegressionAnalyzer:
         self._clock = clock
         self._keeper = _keeper(settings)
         self._loaded = False
-        self.watches = [SignalWatch(signal, history_seconds=settings.history_seconds) for signal in settings.signals]
+        self.watches = [
+            SignalWatch(signal, history_seconds=settings.history_seconds, time_zone=settings.time_zone)
+            for signal in settings.signals
+        ]
         self._check = Check(False, "not read yet")
         self._saved_at = clock()
         self._cycles = 0

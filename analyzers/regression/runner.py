@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from jelmon.analyzers.app import MakeRunner
+from jelmon.analyzers.online.zone import UTC
 from jelmon.analyzers.regression.analyzer import DEFAULT_PREFIX, RegressionAnalyzer, RegressionSettings
 from jelmon.analyzers.regression.signals import DEFAULTS, load
 from jelmon.jetstream import NatsSettings
@@ -21,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="which signals to watch; without it, times, waits, failures and throughput of pipelines and stages",
+    )
+    group.add_argument(
+        "--regression.time-zone",
+        dest="regression_time_zone",
+        metavar="ZONE",
+        help="whose time of day and weekends are usual, for signals that name none: Europe/Berlin "
+        "(default: JELMON_TIME_ZONE, else UTC)",
     )
     group.add_argument(
         "--regression.history",
@@ -81,6 +89,7 @@ def maker(args: argparse.Namespace) -> MakeRunner:
     settings = RegressionSettings(
         prometheus_url=args.prometheus_url,
         signals=load(args.regression_signals) if args.regression_signals else DEFAULTS,
+        time_zone=args.regression_time_zone or os.environ.get("JELMON_TIME_ZONE") or UTC,
         history_seconds=parse_duration(args.regression_history, name="--regression.history"),
         cycle_seconds=parse_duration(args.regression_interval, name="--regression.interval"),
         lag_seconds=parse_duration(args.regression_lag, name="--regression.lag"),

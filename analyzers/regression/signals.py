@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jelmon import handwritten
+from jelmon.analyzers.online.zone import Zone
 from jelmon.catalogue import (
     CARD_PROCESSING,
     CARD_WAIT,
@@ -16,6 +17,7 @@ from jelmon.catalogue import (
 )
 from jelmon.errors import DefinitionError, Problem
 from jelmon.events import Outcome, TestOutcome
+from jelmon.handwritten import Fields
 
 WORSE = ("up", "down", "both")
 RANGE = "5m"
@@ -31,6 +33,8 @@ class Signal:
     counter: bool = False
     """The expression is a raw counter; its rate is what counts."""
     threshold: float | None = None
+    time_zone: str | None = None
+    """Whose clock the days of this signal follow; None is the zone of the analyzer."""
 
 
 def _mean(metric: Histogram, labels: str) -> str:
@@ -67,8 +71,18 @@ DEFAULTS = (
 )
 
 
+def _time_zone(fields: Fields) -> str | None:
+    name = fields.text("time_zone", None)
+    if name is not None:
+        try:
+            Zone(name)
+        except ValueError as error:
+            fields.at("time_zone").refuse(str(error))
+    return name
+
+
 def load(path: Path) -> tuple[Signal, ...]:
-    """Read ``signals:``, a mapping of names to ``expr``, ``worse``, ``counter`` and ``threshold``.
+    """Read ``signals:``, a mapping of names to ``expr``, ``worse``, ``counter``, ``threshold`` and ``time_zone``.
 
     Raises:
         DefinitionError: with every fault of the file.
@@ -85,6 +99,7 @@ def load(path: Path) -> tuple[Signal, ...]:
                     worse=fields.choice("worse", WORSE, "up"),
                     counter=fields.flag("counter", False),
                     threshold=fields.number("threshold", None),
+                    time_zone=_time_zone(fields),
                 )
             )
             fields.done(f"signal {name}")

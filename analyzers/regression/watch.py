@@ -8,8 +8,9 @@ import struct
 import numpy as np
 
 from jelmon.analyzers.online.detector import OnlineDetector, Verdicts
+from jelmon.analyzers.online.zone import UTC
 from jelmon.analyzers.regression.signals import Signal
-from jelmon.analyzers.regression.young import SPAN_SECONDS, YoungChange, newest_change
+from jelmon.analyzers.regression.young import YOUNG_VALUES, YoungChange, newest_change
 from jelmon.analyzers.series import Floats, History, Labels, rates
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,9 @@ _HEAD = struct.Struct(">I")
 class SignalWatch:
     """All series of one signal. ``verdicts`` are those of the newest minute, one for each of ``keys``."""
 
-    def __init__(self, signal: Signal, *, history_seconds: float) -> None:
+    def __init__(self, signal: Signal, *, history_seconds: float, time_zone: str = UTC) -> None:
         self.signal = signal
+        self._zone = signal.time_zone or time_zone
         self.keys: list[Labels] = []
         self.detector: OnlineDetector | None = None
         self.verdicts: Verdicts | None = None
@@ -54,8 +56,14 @@ class SignalWatch:
         # a counter's rate needs the value before the first
         extra = 1 if self.signal.counter else 0
         read = await history.read(self.signal.expr, start=start - extra * STEP, count=count + extra, step=STEP)
-        if not read and self.detector is None:
-            return 0
+        if self.detector is None:
+            # nothing is learnt from the time before the first value, and a long one would hold up the first verdict
+            known = np.flatnonzero(np.any([np.isfinite(values) for values in read.values()], axis=0)) if read else []
+            if not len(known):
+                return 0
+            empty = max(0, int(known[0]) - extra)
+            read = {labels: values[empty:] for labels, values in read.items()}
+            start, count = start + empty * STEP, count - empty
         table = self._table(read, count + extra, start)
         if self.signal.counter:
             table = rates(table, STEP)[1:]
@@ -87,7 +95,7 @@ class SignalWatch:
         )
         if not waiting:
             return
-        count = round(SPAN_SECONDS / step)
+        count = YOUNG_VALUES
         start = now // step * step - (count - 1) * step
         for labels, values in (await history.read(self.signal.expr, start=start, count=count, step=step)).items():
             key = _kept(labels)
@@ -119,6 +127,9 @@ class SignalWatch:
                 "state cannot be read: learning anew", extra={"signal": self.signal.name, "error": str(error)}
             )
             return
+        if detector.zone.name != self._zone:
+            logger.info("the signal has a new time zone: learning anew", extra={"signal": self.signal.name})
+            return
         detector.worse = self.signal.worse
         self.detector, self.keys = detector, keys
         self._seen = {key: seen for key, seen in zip(keys, head["seen"], strict=True) if seen is not None}
@@ -135,7 +146,7 @@ class SignalWatch:
         new = sorted(named.keys() - set(self.keys))
         if self.detector is None:
             self.keys = new
-            self.detector = OnlineDetector(len(new), STEP, start, worse=self.signal.worse)
+            self.detector = OnlineDetector(len(new), STEP, start, worse=self.signal.worse, zone=self._zone)
         elif new:
             self.detector = self.detector.rearranged([*range(len(self.keys)), *[None] * len(new)])
             self.keys += new

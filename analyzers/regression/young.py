@@ -11,7 +11,8 @@ from jelmon.analyzers.changepoints import detect
 
 Floats = NDArray[np.float64]
 
-SPAN_SECONDS = 2 * 3600.0
+YOUNG_VALUES = 480
+"""The last two hours, at 15 seconds."""
 LEAST_SIDE = 10
 _QUANTILE = 0.995
 """Of a 99 % interval: the place was sought where the difference is largest, so it is larger than usual by itself."""

@@ -2,6 +2,9 @@
 
 import copy
 import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -10,8 +13,11 @@ from numpy.typing import NDArray
 from jelmon.analyzers import OnlineDetector
 from jelmon.analyzers.online.domain import Domain
 from jelmon.analyzers.online.layout import Layout
+from jelmon.analyzers.online.scales import Scales
 from jelmon.analyzers.online.season import Season, median
+from jelmon.analyzers.online.spread import Spread
 from jelmon.analyzers.online.windows import Windows
+from jelmon.analyzers.online.zone import Zone, moved
 
 Floats = NDArray[np.float64]
 MONDAY = 1_700_438_400.0
@@ -84,7 +90,7 @@ def test_the_usual_value_follows_the_day() -> None:
     for day in range(5):
         for slot in range(DAY):
             season.add(day, slot, np.array([shape[slot], 0.0]) + random.normal(0, 0.2, 2))
-        season.next_day(day + 1)
+        season.next_day(day + 1, 0)
 
         assert not (season.borrowed.any() and day < 4), "only Saturday has no day of its class yet"
     curve = np.array([season.at(slot) for slot in range(DAY)])
@@ -275,3 +281,96 @@ def test_impossible_detectors_are_refused(arguments: tuple[int, float, float], m
         OnlineDetector(*arguments)
     with pytest.raises(ValueError, match="expected 2 values"):
         OnlineDetector(2, 60, 0.0).update_many([1.0])
+
+
+def test_noise_has_the_shape_of_the_day_if_it_has_one() -> None:
+    """Three times as noisy by night; a series with the same noise all day has no factors, but for chance."""
+    layout = Layout(60, MONDAY)
+    spread = Spread(layout, 2)
+    random = np.random.default_rng(3)
+    for day in range(5):
+        for slot in range(DAY):
+            spread.add(day, slot, np.abs(random.normal(0, [3.0 if slot < DAY / 2 else 1.0, 1.0])))
+        spread.next_day(day + 1, 0)
+    night, noon = spread.at(DAY // 4), spread.at(3 * DAY // 4)
+
+    assert night[0] / noon[0] == pytest.approx(3, rel=0.15)
+    assert spread.factors[:, 1] == pytest.approx(1, abs=0.1)
+    assert spread.over(DAY // 4)[:, 0] == pytest.approx(night[0], rel=0.1), (
+        "a window within the night is as noisy as it"
+    )
+    assert noon[0] < spread.over(DAY // 2 + 60)[-1, 0] < night[0], "one that reaches into it is noisier than the day"
+
+
+def test_a_series_that_grows_is_usual_on_saturday_as_on_friday() -> None:
+    """The last weekend was a week ago: 3 % a day later, its level would be a fifth too low."""
+    layout = Layout(60, MONDAY)
+    season = Season(layout, 2)
+    random = np.random.default_rng(4)
+    for day in range(12):
+        for slot in range(DAY):
+            season.add(day, slot, 0.03 * np.array([day, 0]) + random.normal(0, 0.1, 2))
+        season.next_day(day + 1, 0)  # the last is a Saturday
+
+    assert season.at(DAY // 2)[0] == pytest.approx(0.03 * 12, abs=0.03)
+    assert season.at(DAY // 2)[1] == pytest.approx(0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("draw", "least", "most"),
+    [
+        pytest.param(lambda random, size: random.normal(size=size), 1.4, 1.9, id="gaussian"),
+        pytest.param(lambda random, size: random.standard_t(2.5, size), 2.0, 4.0, id="heavy tails"),
+    ],
+)
+def test_the_heavier_the_tail_the_rarer_peaks_are_far(draw: Callable[..., Floats], least: float, most: float) -> None:
+    """What is reached once in 350 days, in parts of the usual peak of a day."""
+    scales = Scales(60, (15,), DAY, records=False)
+    random = np.random.default_rng(5)
+    for day in range(6):
+        values = np.convolve(draw(random, DAY + 4), np.ones(5) / 5, "valid")
+        for slot in range(DAY):
+            scales.sample(day, slot, np.full((1, 60), values[slot]))
+        usual = np.median(scales.peaks[:, 0, 0, 0][: day + 1])
+        scales.next_day(day + 1)
+
+    assert least < scales.peak[0, 0, 0] / usual < most
+
+
+def test_days_follow_the_clock_of_their_zone() -> None:
+    """The hour that an office opens is usual also on the days after the clocks changed, in UTC it is not."""
+    spring = datetime(2024, 3, 25, tzinfo=UTC).timestamp()  # a Monday; Berlin changes on Sunday the 31st
+    berlin = ZoneInfo("Europe/Berlin")
+    random = np.random.default_rng(6)
+    local, utc = OnlineDetector(3, 300, spring, zone="Europe/Berlin"), OnlineDetector(3, 300, spring)
+    apart: dict[str, list[float]] = {"local": [], "utc": []}
+    for slot in range(10 * 288):
+        moment = datetime.fromtimestamp(spring + 300 * slot, berlin)
+        values = np.exp(random.normal(0, 0.1, 3)) * (3.0 if 8 <= moment.hour < 18 else 1.0)
+        local.update_many(values)
+        utc.update_many(values)
+        if moment.date() == date(2024, 4, 1) and moment.hour in (8, 18):
+            apart["local"].append(float(np.abs(np.log(local.usual()[0] / values)).mean()))
+            apart["utc"].append(float(np.abs(np.log(utc.usual()[0] / values)).mean()))
+
+    assert np.mean(apart["local"]) < 0.4 < np.mean(apart["utc"])
+    again = OnlineDetector.load(local.save())
+    assert (again.zone.name, again.offset) == ("Europe/Berlin", 7200)
+
+
+@pytest.mark.parametrize("blocks", [4, -4])
+def test_what_was_learnt_moves_with_the_clock(blocks: int) -> None:
+    """Block by block, across midnight; nothing is known of what would come from the future."""
+    days, newest = np.arange(7.0 * 96).reshape(7, 96, 1), 2
+    line = np.concatenate([days[3:], days[:3]]).ravel()  # oldest first
+    expected = [line[at + blocks] if 0 <= at + blocks < len(line) else np.nan for at in range(len(line))]
+
+    moved(days, newest, blocks)
+
+    np.testing.assert_array_equal(np.concatenate([days[3:], days[:3]]).ravel(), expected)
+
+
+def test_an_unknown_zone_is_refused_with_what_to_write() -> None:
+    with pytest.raises(ValueError, match=r"no time zone 'Berlin': write a name such as Europe/Berlin"):
+        OnlineDetector(1, 60, MONDAY, zone="Berlin")
+    assert Zone("Asia/Kolkata").offset(MONDAY) == 19800

@@ -188,7 +188,7 @@ def _sorted(key: str) -> str:
 async def test_a_young_series_has_its_change_point_and_no_verdict(prometheus: str) -> None:
     """Two hours of history are no baseline; that the stage doubled can be seen all the same."""
     expression = f"stage_seconds and on() (vector(time()) >= {NOW - 7200})"
-    young = settings(prometheus, signals=(Signal(name="stage", expr=expression),), young_step_seconds=60.0)
+    young = settings(prometheus, signals=(Signal(name="stage", expr=expression),), young_step_seconds=15.0)
     instruments = Instruments(Service.ANALYZER)
     analyzer = RegressionAnalyzer(young, instruments, clock=lambda: NOW)
     async with History(prometheus) as history:
@@ -351,14 +351,21 @@ def test_a_forecast_needs_both_ends(trend: Slope, expected: float | None) -> Non
 def test_signals_are_read_with_all_their_faults(tmp_path: Path) -> None:
     """Every mistake of the file at once; a right one gives what it says."""
     good = tmp_path / "signals.yaml"
-    good.write_text("signals:\n  errors: {expr: errors_total, worse: up, counter: true, threshold: 5}\n")
-    assert load(good) == (Signal(name="errors", expr="errors_total", counter=True, threshold=5.0),)
+    good.write_text(
+        "signals:\n  errors: {expr: errors_total, worse: up, counter: true, threshold: 5, time_zone: Asia/Tokyo}\n"
+    )
+    assert load(good) == (
+        Signal(name="errors", expr="errors_total", counter=True, threshold=5.0, time_zone="Asia/Tokyo"),
+    )
 
     bad = tmp_path / "bad.yaml"
-    bad.write_text("signals:\n  a: {expr: x, worse: sideways}\n  b: {colour: red}\n")
+    bad.write_text(
+        "signals:\n  a: {expr: x, worse: sideways}\n  b: {colour: red}\n  c: {expr: x, time_zone: Mars/Base}\n"
+    )
     with pytest.raises(DefinitionError) as caught:
         load(bad)
-    assert len(caught.value.problems) >= 3
+    assert len(caught.value.problems) >= 4
+    assert "no time zone 'Mars/Base'" in str(caught.value)
 
 
 def test_the_default_signals_are_accepted(prometheus: str) -> None:
@@ -378,6 +385,7 @@ def test_the_default_signals_are_accepted(prometheus: str) -> None:
         pytest.param({"prometheus_url": "localhost:9090"}, "is not an address", id="no scheme"),
         pytest.param({"history_seconds": 3600.0}, "at least 3d", id="too little history"),
         pytest.param({"cycle_seconds": 0.0}, "from 1s", id="no interval"),
+        pytest.param({"time_zone": "Europe/Berln"}, "--regression.time-zone: no time zone", id="no such zone"),
         pytest.param({"redis_url": "127.0.0.1:6379"}, "not the address of a Redis", id="no scheme of Redis"),
         pytest.param({"redis_url": "redis://:pw@host/0"}, "not the address of a Redis", id="a password in the open"),
         pytest.param({"redis_url": "redis://host/0", "state": Path("x")}, "both", id="two places"),

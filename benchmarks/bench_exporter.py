@@ -10,11 +10,13 @@ import argparse
 import asyncio
 import gc
 import json
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,13 +121,14 @@ async def _publish_batch(client: Client, group: list[Any]) -> None:
 
 async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any]:
     from jelmon.exporter.app import Exporter
+    from jelmon.exporter.garbage import collect_seldom
     from jelmon.exporter.settings import ExporterSettings
 
     settings = ExporterSettings(
         listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=nats_url), redis_url=redis_url
     )
     exporter = Exporter(settings)
-    gc.collect()
+    collect_seldom()  # as the command does
     started, cpu = time.perf_counter(), time.process_time()
     await exporter.start()
 
@@ -134,7 +137,7 @@ async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any
         return sum(int(value) for value in values if isinstance(value, int | float))
 
     while counted() < count:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
     result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "counted": counted()}
     await exporter.stop()
     return result
@@ -280,61 +283,145 @@ def bench_metrics() -> None:
 
 
 def bench_memory() -> None:
-    """Bytes of a card in flight and of a series."""
+    """Bytes of a card in flight and of a series, as Python counts them."""
     import tracemalloc
 
-    from jelmon.exporter.ledger import Ledger, Limits
-    from jelmon.exporter.series import Admission
     from jelmon.exporter.tracker import Tracker
 
-    tracemalloc.start()
-    ledger = Ledger(limits=Limits(horizon_ids=1), admission=Admission(100_000))
+    ledger = _ledger()
     tracker = Tracker(ledger)
     steps = _steps(STAGES)[:7]
+    tracemalloc.start()
     before, cards = tracemalloc.get_traced_memory()[0], 20_000
-    for number in range(cards):
+    for first in range(0, cards, 100):
         for step in steps:
-            tracker.apply([step(f"card-{number}", START)])
-        if number % 100 == 0:
-            ledger.take()
-    ledger.take()
+            events = [step(f"card-{number}", START) for number in range(first, first + 100)]
+            tracker.apply([e.parse(e.encode(event)) for event in events])
+        ledger.take()
+    ledger.horizon.known.clear()
+    ledger.horizon.take(1e12)
     gc.collect()
     each = (tracemalloc.get_traced_memory()[0] - before) / cards
     before = tracemalloc.get_traced_memory()[0]
     for number in range(10_000):
         ledger.table.cell(c.STAGE_RUNS_STARTED, "main", f"s-{number}")
-    series = (tracemalloc.get_traced_memory()[0] - before) / 10_000
-    say(f"memory: {each:.0f} bytes per card in flight (two stage runs known), {series:.0f} per counter series")
+    counter = (tracemalloc.get_traced_memory()[0] - before) / 10_000
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(10_000):
+        ledger.table.cell(c.STAGE_QUEUE_TIME, "main", f"s-{number}")
+    histogram = (tracemalloc.get_traced_memory()[0] - before) / 10_000
+    say(
+        f"memory: {each:.0f} bytes per card in flight (two stage runs known), {counter:.0f} per counter, "
+        f"{histogram:.0f} per histogram of {len(c.WORK_BUCKETS) + 3} lines"
+    )
     tracemalloc.stop()
 
 
-def bench_growth(count: int) -> None:
-    """Decoding and counting alone against the number of series and of cards in flight: should be flat."""
+def _ledger() -> Any:
+    """One partition's, with its share of ids."""
     from jelmon.exporter.ledger import Ledger, Limits
     from jelmon.exporter.series import Admission
-    from jelmon.exporter.tracker import Tracker
+    from jelmon.stream import PARTITIONS
 
-    def rate(stages: int, in_flight: int) -> tuple[float, int]:
-        ledger = Ledger(limits=Limits(), admission=Admission(1_000_000))
-        tracker = Tracker(ledger)
-        for number in range(stages):
-            ledger.pipeline("main").stage(f"s-{number}")
-        for number in range(in_flight):
-            tracker.apply([_steps(())[0](f"old-{number}", START)])
-        ledger.take()
-        names = tuple(f"s-{number}" for number in range(0, stages, max(1, stages // 4)))[:4]
-        payloads = [e.encode(event) for event in traffic(count // 15, stages=names)]
-        started = time.process_time()
-        for index, payload in enumerate(payloads):
-            tracker.apply([e.parse(payload)])
-            if index % 1000 == 999:
-                ledger.take()
-        return len(payloads) / (time.process_time() - started), len(ledger.table.cells)
+    return Ledger(limits=Limits().share(PARTITIONS), admission=Admission(1_000_000))
 
+
+def bench_growth(count: int) -> None:
+    """Decoding, counting and encoding what changed, against series and cards in flight.
+
+    Each event is of another card than the 999 before it, ids fill their horizon, and a commit follows each 1000 events:
+    the same in all rows. Cards (stages) at work are those that events are about; the others are there and wait.
+    """
     say("decode, count and encode changes, against series and cards in flight (one partition)")
-    for stages, in_flight in ((4, 1_000), (400, 1_000), (4_000, 1_000), (4, 100_000), (4, 1_000_000)):
-        found, cells = rate(stages, in_flight)
-        say(f"  {cells:>7} series cells {in_flight:>9} cards in flight {found / 1000:8.1f}k events/s")
+    flat = 0.0
+    for stages, busy, cards, at_work in (
+        (4, 4, 1_000, 1_000),
+        (400, 4, 1_000, 1_000),
+        (4_000, 4, 1_000, 1_000),
+        (8_000, 4, 1_000, 1_000),
+        (4, 4, 10_000, 1_000),
+        (4, 4, 100_000, 1_000),
+        (4, 4, 1_000_000, 1_000),
+        (4, 4, 100_000, 100_000),
+        (4, 4, 1_000_000, 1_000_000),
+        (400, 400, 1_000, 1_000),
+        (4_000, 4_000, 1_000, 1_000),
+    ):
+        growing = Growing(stages, busy)
+        growing.fill(cards - at_work)
+        taken, elapsed = 0, 0.0
+        while taken < count:
+            numbers = growing.fill(at_work)
+            sample = random.Random(1).sample(numbers, min(at_work, max(1000, count // 3)))
+            elapsed += growing.work(sample)
+            taken += 3 * len(sample)
+        found, cells = taken / elapsed, len(growing.ledger.table.cells)
+        flat = flat or found
+        say(
+            f"  {cells:>7} series, {busy:>5} stages at work {cards:>9} cards in flight, {at_work:>9} at work "
+            f"{found / 1000:8.1f}k events/s ({100 * found / flat - 100:+4.0f} %)"
+        )
+        del growing
+        gc.collect()
+
+
+class Growing:
+    """One partition, and cards that go through it."""
+
+    def __init__(self, stages: int, busy: int) -> None:
+        from jelmon.exporter.state.model import Position
+        from jelmon.exporter.state.redis import RedisStore
+        from jelmon.exporter.state.store import Claim
+        from jelmon.exporter.tracker import Tracker
+
+        self.ledger = _ledger()
+        self.ledger.now = START.timestamp()
+        self._tracker = Tracker(self.ledger)
+        self._store, self._claim, self._position = RedisStore("redis://127.0.0.1:1"), Claim(1, "token"), Position()
+        self._cards = 0
+        names = [f"s-{number}" for number in range(stages)]
+        for name in names:
+            self.ledger.pipeline("main").stage(name)
+        self.ledger.take()
+        self._names = names[:: stages // busy][:busy]
+        for _ in range(63):
+            self.ledger.horizon.admit([str(uuid.uuid4()) for _ in range(1000)])
+            self.ledger.take()
+
+    def fill(self, cards: int) -> range:
+        """New cards start their first stage. Returns their numbers."""
+        numbers = range(self._cards, self._cards + cards)
+        for begin in range(numbers.start, numbers.stop, 1000):
+            part = range(begin, min(begin + 1000, numbers.stop))
+            self._apply([self._event(e.StageStarted, e.StageStartedData, one, 0, 0) for one in part])
+        self._cards += cards
+        return numbers
+
+    def work(self, numbers: list[int]) -> float:
+        """These cards finish their stage, are queued for the next, and start it. Returns seconds of CPU."""
+        payloads = [
+            *(self._event(e.StageFinished, e.StageFinishedData, one, 5, 0, outcome="success") for one in numbers),
+            *(self._event(e.StageQueued, e.StageData, one, 6, 1) for one in numbers),
+            *(self._event(e.StageStarted, e.StageStartedData, one, 7, 1) for one in numbers),
+        ]
+        elapsed = 0.0
+        for begin in range(0, len(payloads), 1000):
+            part = payloads[begin : begin + 1000]
+            before = time.process_time()
+            self._apply(part)
+            elapsed += time.process_time() - before
+        return elapsed
+
+    def _event(self, kind: Any, data: Any, number: int, after: float, next_stage: int, **more: Any) -> bytes:
+        stage = self._names[(number + next_stage) % len(self._names)]
+        moment = START + timedelta(seconds=number % 600 + after)
+        made = data(pipeline="main", stage=stage, **more)
+        return e.encode(e.make(kind, made, source="/bench", subject=f"card-{number}", time=moment))
+
+    def _apply(self, payloads: list[bytes]) -> None:
+        for begin in range(0, len(payloads), 250):
+            self._tracker.apply(e.parse_all(payloads[begin : begin + 250]))
+        self._store._arguments(self._claim, self._position, self.ledger.take(), whole=False)
 
 
 def main() -> None:
@@ -348,6 +435,8 @@ def main() -> None:
         say(json.dumps(asyncio.run(CHILDREN[kind](nats_url, redis_url, int(count)))))
         return
     only = set(args.only.split(","))
+    from jelmon.exporter.garbage import collect_seldom
+
     if only & {"ours", "ordinary", "batches"}:
         bench_ingest(args.events, ours="ours" in only, ordinary="ordinary" in only, batches="batches" in only)
     if "metrics" in only:
@@ -355,6 +444,7 @@ def main() -> None:
     if "memory" in only:
         bench_memory()
     if "growth" in only:
+        collect_seldom()
         bench_growth(min(args.events, 60_000))
 
 

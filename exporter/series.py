@@ -98,7 +98,7 @@ class Ages:
             self._add_line([life for _, _, line in lines for life in line])
         while self._lines:
             time, _, line = self._lines[0]
-            while line and not self._alive(line[-1:]):
+            while line and not (line[-1].live and (line[-1].started is None or not self._waiting)):
                 line.pop()
                 self._size -= 1
             if not line:

@@ -122,7 +122,7 @@ def catch_up(events: int, part: int, batch: int) -> None:
             say(f"  {count / seconds / (taken / needed):.1f} times as fast")
         goal = GOAL_SECONDS * count / 3_000_000
         say(
-            f"  CPU: exporter {cpu:.1f} s, NATS and Redis {used - cpu:.1f} s; with a core for each it takes the larger. "
+            f"  CPU: exporter {cpu:.1f} s, NATS and Redis {used - cpu:.1f} s; on free cores it takes the larger. "
             f"Others took {others:.0%} of this machine"
         )
         say(f"  goal {goal:.0f} s: {'reached' if seconds < goal else 'missed'}")

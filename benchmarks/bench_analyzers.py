@@ -2,7 +2,9 @@
 
     python benchmarks/bench_analyzers.py tcpd --data FOLDER     F1 and covering of `detect`
     python benchmarks/bench_analyzers.py nab --data FOLDER      NAB, standard profile, of `OnlineDetector`
+    python benchmarks/bench_analyzers.py loo --data FOLDER      `tcpd`, each series with constants chosen without it
     python benchmarks/bench_analyzers.py online --seed 7        false alarms, delays, levels, severe, on synthetic kinds
+    python benchmarks/bench_analyzers.py online --held          the same on kinds that no limit was tuned on
     python benchmarks/bench_analyzers.py runs                   run histories
     python benchmarks/bench_analyzers.py cost                   time and memory
 
@@ -13,10 +15,12 @@ and `nab/` (files as in github.com/numenta/NAB's `data`, windows.json beside the
 import argparse
 import copy
 import csv
+import itertools
 import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,25 +28,20 @@ from typing import Any
 import numpy as np
 import scoring
 import synthetic
+import synthetic_held
 from numpy.typing import NDArray
 
-from jelmon.analyzers import OnlineDetector, detect, detect_many
+from jelmon.analyzers import OnlineDetector, changepoints, detect, detect_many
 
 Floats = NDArray[np.float64]
+Draw = Callable[[np.random.Generator, int, int], Floats]
 DAY = synthetic.DAY
 
 
 def tcpd(arguments: argparse.Namespace) -> None:
     """Every univariate series with annotations; several dimensions are not part of the mean."""
-    folder = arguments.data / "tcpd"
-    annotations = json.loads((folder / "annotations.json").read_text())
     rows = []
-    for path in sorted(folder.glob("*.json")):
-        series = json.loads(path.read_text())
-        if series.get("n_dim") != 1 or series["name"] not in annotations:
-            continue
-        values = np.array([np.nan if value is None else value for value in series["series"][0]["raw"]], dtype=float)
-        truth = annotations[series["name"]]
+    for name, values, truth in _annotated(arguments.data / "tcpd"):
         found = detect(values)
         rows.append(
             (
@@ -52,11 +51,50 @@ def tcpd(arguments: argparse.Namespace) -> None:
                 scoring.cover(truth, [], len(values)),
             )
         )
-        print(f"{series['name']:24} F1 {rows[-1][0]:.3f}  cover {rows[-1][1]:.3f}  {found}")
+        print(f"{name:24} F1 {rows[-1][0]:.3f}  cover {rows[-1][1]:.3f}  {found}")
     ours_f1, ours_cover, zero_f1, zero_cover = np.mean(rows, axis=0)
     print(
         f"mean of {len(rows)}: F1 {ours_f1:.3f} cover {ours_cover:.3f}; never a change: {zero_f1:.3f} {zero_cover:.3f}"
     )
+
+
+def _annotated(folder: Path) -> Iterator[tuple[str, Floats, dict[str, list[int]]]]:
+    annotations = json.loads((folder / "annotations.json").read_text())
+    for path in sorted(folder.glob("*.json")):
+        series = json.loads(path.read_text())
+        if series.get("n_dim") == 1 and series["name"] in annotations:
+            raw = [np.nan if value is None else value for value in series["series"][0]["raw"]]
+            yield series["name"], np.array(raw, dtype=float), annotations[series["name"]]
+
+
+def loo(arguments: argparse.Namespace) -> None:
+    """How much the choice of constants on these very series flatters: for each, the choice that the others make."""
+    series = list(_annotated(arguments.data / "tcpd"))
+    grid = {
+        "PENALTY": (1.6, 2.3, 3.2),
+        "SLOPE_PENALTY": (0.6, 0.9, 1.4),
+        "LONG_RUN_SHARE": (0.5, 0.75, 1.0),
+        "SPREAD_SHARE": (0.7, 0.85, 1.0),
+    }
+    scores = []
+    for values in itertools.product(*grid.values()):
+        for name, value in zip(grid, values, strict=True):
+            setattr(changepoints, name, value)
+        rows = []
+        for _, each, truth in series:
+            found = detect(each)
+            rows.append((scoring.f1(truth, found), scoring.cover(truth, found, len(each))))
+        scores.append(rows)
+    table = np.array(scores)  # choice by series by measure
+    held = []
+    for number, (name, _, _) in enumerate(series):
+        others = np.delete(table, number, axis=1).sum(axis=(1, 2))
+        best = table[others >= others.max() - 1e-9, number].mean(axis=0)  # of equally good choices the mean
+        held.append(best)
+        print(f"{name:24} F1 {best[0]:.3f}  cover {best[1]:.3f}")
+    print("each with the choice of the others: F1 {:.3f} cover {:.3f}".format(*np.mean(held, axis=0)))
+    print("mean, least and most over all choices:", table.mean(axis=(0, 1)).round(3), end=" ")
+    print(table.mean(axis=1).min(axis=0).round(3), table.mean(axis=1).max(axis=0).round(3))
 
 
 def nab(arguments: argparse.Namespace) -> None:
@@ -87,8 +125,9 @@ def _timestamp(text: str) -> float:
 
 def online(arguments: argparse.Namespace) -> None:
     """All kinds of synthetic series: four weeks without a step, then steps of three sizes in the second week."""
-    kinds, each = list(synthetic.KINDS), arguments.series
-    usual = _draw(arguments.seed, kinds, each, 28 * DAY)
+    family = synthetic_held.KINDS if arguments.held else synthetic.KINDS
+    kinds, each = list(family), arguments.series
+    usual = _draw(arguments.seed, family, each, 28 * DAY)
     detector = OnlineDetector(usual.shape[1], 60, synthetic.START)
     began = time.process_time()
     alarms: Counter[str] = Counter()
@@ -106,16 +145,23 @@ def online(arguments: argparse.Namespace) -> None:
             week = minute // (7 * DAY) - 1
             highest[week] = np.maximum(highest[week], detector.evidence)
     weeks = 3 * each
-    print(f"false alarms per series-week: mean {sum(alarms.values()) / weeks / len(kinds):.3f}", _shown(alarms, weeks))
-    print(f"false severe per series-week: mean {sum(severe.values()) / weeks / len(kinds):.3f}", _shown(severe, weeks))
+    print(
+        f"false alarms per series-week: mean {sum(alarms.values()) / weeks / len(kinds):.3f}",
+        _shown(alarms, weeks, kinds),
+    )
+    print(
+        f"false severe per series-week: mean {sum(severe.values()) / weeks / len(kinds):.3f}",
+        _shown(severe, weeks, kinds),
+    )
     shares = ", ".join(f"{level:g}: {np.mean(highest >= level):.3f}" for level in (0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5))
     print(f"share of series-weeks whose evidence reaches   {shares}")
     print(f"{(time.process_time() - began) / usual.size * 1e6:.2f} us a sample at {usual.shape[1]} series")
-    _steps(arguments.seed + 1000, kinds, each)
+    _steps(arguments.seed + 1000, family, each)
 
 
-def _steps(seed: int, kinds: list[str], each: int) -> None:
-    base = _draw(seed, kinds, each, 13 * DAY)
+def _steps(seed: int, family: Mapping[str, Draw], each: int) -> None:
+    kinds = list(family)
+    base = _draw(seed, family, each, 13 * DAY)
     steps = np.random.default_rng(seed).integers(9 * DAY + 300, 12 * DAY + 300, base.shape[1])
     trained = OnlineDetector(base.shape[1], 60, synthetic.START)
     for row in base[: 9 * DAY]:
@@ -146,18 +192,15 @@ def _steps(seed: int, kinds: list[str], each: int) -> None:
             print(f"    {kind:9} {found[:, part].mean(axis=1).round(2)}")
 
 
-def _draw(seed: int, kinds: list[str], each: int, minutes: int) -> Floats:
+def _draw(seed: int, family: Mapping[str, Draw], each: int, minutes: int) -> Floats:
     return np.concatenate(
-        [
-            synthetic.KINDS[kind](np.random.default_rng([seed, number]), minutes, each)
-            for number, kind in enumerate(kinds)
-        ],
+        [draw(np.random.default_rng([seed, number]), minutes, each) for number, draw in enumerate(family.values())],
         axis=1,
     )
 
 
-def _shown(counter: Counter[str], weeks: int) -> dict[str, float]:
-    return {kind: round(counter[kind] / weeks, 3) for kind in synthetic.KINDS}
+def _shown(counter: Counter[str], weeks: int, kinds: list[str]) -> dict[str, float]:
+    return {kind: round(counter[kind] / weeks, 3) for kind in kinds}
 
 
 def runs(arguments: argparse.Namespace) -> None:
@@ -203,10 +246,11 @@ def _arrays(detector: OnlineDetector) -> Any:
 def main() -> int:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = {function.__name__: function for function in (tcpd, nab, online, runs, cost)}
+    commands = {function.__name__: function for function in (tcpd, loo, nab, online, runs, cost)}
     parser.add_argument("figure", choices=commands)
     parser.add_argument("--data", type=Path, default=Path(), help="where tcpd/ and nab/ are")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--held", action="store_true", help="kinds of series that no limit was tuned on")
     parser.add_argument("--series", type=int, default=24, help="series of each kind")
     arguments = parser.parse_args()
     commands[arguments.figure](arguments)

@@ -58,10 +58,10 @@ class SignalWatch:
         read = await history.read(self.signal.expr, start=start - extra * STEP, count=count + extra, step=STEP)
         if self.detector is None:
             # nothing is learnt from the time before the first value, and a long one would hold up the first verdict
-            known = np.flatnonzero(np.any([np.isfinite(values) for values in read.values()], axis=0)) if read else []
-            if not len(known):
+            known = [int(np.isfinite(values).argmax()) for values in read.values() if np.isfinite(values).any()]
+            if not known:
                 return 0
-            empty = max(0, int(known[0]) - extra)
+            empty = max(0, min(known) - extra)
             read = {labels: values[empty:] for labels, values in read.items()}
             start, count = start + empty * STEP, count - empty
         table = self._table(read, count + extra, start)

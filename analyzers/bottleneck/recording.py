@@ -60,7 +60,9 @@ def plan_of(line: Line, begin: float) -> Plan:
         workers=workers,
         pools=pools,
         capacities=[line.capacity(stage) for stage in range(len(line.tallies))],
-        pauses=[pauses_of(tally, begin) for tally in line.tallies],
+        pauses=[
+            [] if stage in line.sharing.unnamed else pauses_of(tally, begin) for stage, tally in enumerate(line.tallies)
+        ],
         wip_limit=line.wip_limit(begin),
     )
 

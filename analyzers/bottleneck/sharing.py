@@ -4,13 +4,17 @@ from jelmon.analyzers.bottleneck.tally import Tally
 
 
 class Sharing:
-    """Who serves what, learnt from the names of workers, and counted at the stages that miss them."""
+    """Who serves what, learnt from the names of workers, and counted at the stages that miss them.
+
+    ``unnamed`` is what whoever judges the line found of workers without names: stage -> stages with the same workers.
+    """
 
     def __init__(self, tallies: list[Tally], *, window_seconds: float) -> None:
         self._tallies = tallies
         self._window_seconds = window_seconds
         self._serves: dict[str, dict[int, float]] = {}
         """Worker -> stage -> when it was last taken on there."""
+        self.unnamed: dict[int, set[int]] = {}
 
     def occupy(self, worker: str, stage: int, now: float) -> tuple[int, ...]:
         """The worker is taken on by a stage; returns the stages that miss it until `release`."""
@@ -37,7 +41,7 @@ class Sharing:
     def with_whom(self, stage: int, now: float) -> set[int]:
         """The other stages that workers of this one have served lately."""
         recent = self._recent(now)
-        return {
+        return self.unnamed.get(stage, set()) | {
             other
             for serves in self._serves.values()
             if len(serves) > 1 and serves.get(stage, float("-inf")) >= recent

@@ -22,6 +22,7 @@ from jelmon.analyzers.bottleneck.tally import (
     Sums,
     Tally,
 )
+from jelmon.analyzers.bottleneck.unnamed import partners
 
 MINIMUM_ARRIVALS = 20
 LEAST_SHARE = 1 / 3
@@ -97,9 +98,15 @@ class _Look:
     seconds: float
     now: float
     runs: NDArray[np.float64]  # seconds of the runs that ended in the window
+    shares_unnamed: bool  # it shares workers that have no names
 
     def total(self, field: int) -> float:
         return max(0.0, float(self.window.sums[field]))
+
+    @property
+    def contended(self) -> float:
+        """Card-seconds of waiting in which its workers served another stage."""
+        return self.total(CONTENDED) + (self.total(UNAVAILABLE) if self.shares_unnamed else 0.0)
 
 
 def judge(line: Line, now: float, *, minimum_arrivals: int = MINIMUM_ARRIVALS) -> dict[str, StageReport]:
@@ -110,9 +117,17 @@ def judge(line: Line, now: float, *, minimum_arrivals: int = MINIMUM_ARRIVALS) -
     seconds = min(line.window_seconds, now - line.began)
     if seconds <= 0:
         return {}
+    line.sharing.unnamed = partners(line.tallies, now - seconds, now)
     looks = [
-        _Look(tally, tally.window(now, seconds), seconds, now, _run_seconds(tally, now - seconds))
-        for tally in line.tallies
+        _Look(
+            tally,
+            tally.window(now, seconds),
+            seconds,
+            now,
+            _run_seconds(tally, now - seconds),
+            index in line.sharing.unnamed,
+        )
+        for index, tally in enumerate(line.tallies)
     ]
     return {
         look.tally.name: _report(line, index, looks, minimum_arrivals=minimum_arrivals)
@@ -143,7 +158,7 @@ def _report(line: Line, index: int, looks: list[_Look], *, minimum_arrivals: int
         impact=impact,
         cascade=None if reason else _cascade(look, spilled=spilled, blamed=blamed, until_full=until_full),
         utilisation=min(1.0, total(BUSY) / (workers * seconds)) if workers else None,
-        contention=min(1.0, total(CONTENDED) / waiting) if waiting > 0 else None,
+        contention=min(1.0, look.contended / waiting) if waiting > 0 else None,
         state=state,
         cause=_cause(look, state),
         workers=workers,
@@ -232,7 +247,7 @@ def _seconds_until_full(line: Line, index: int, look: _Look) -> float | None:
 
 def _cascade(look: _Look, *, spilled: float, blamed: float, until_full: float | None) -> float:
     """The larger of the share of the loss that others suffer, and how near the queue is to being full."""
-    own = max(0.0, look.total(OWN_LOSS) - look.total(CONTENDED))
+    own = max(0.0, look.total(OWN_LOSS) - look.contended)
     elsewhere = spilled + blamed
     share = elsewhere / (own + elsewhere) if own + elsewhere > 0 else 0.0
     near = max(0.0, 1 - until_full / look.seconds) if until_full is not None else 0.0
@@ -246,7 +261,7 @@ def _cause(look: _Look, state: State) -> Cause:
         return Cause.UNAVAILABILITY
     if waiting < 0.01 * look.seconds:
         return Cause.NONE
-    if total(CONTENDED) > _MOST_OF_IT * waiting:
+    if look.contended > _MOST_OF_IT * waiting:
         return Cause.CONTENTION
     if total(UNAVAILABLE) > _MOST_OF_IT * waiting:
         return Cause.UNAVAILABILITY

@@ -181,7 +181,8 @@ def test_a_shared_worker_makes_contention() -> None:
     assert analyzer.line.sharing.with_whom(analyzer.line.index["a"], analyzer.line.clock) == {analyzer.line.index["b"]}
 
 
-def test_of_stages_that_share_a_worker_the_one_that_gains_most_is_the_most_severe() -> None:
+@pytest.mark.parametrize("worker", [pytest.param("w", id="named"), pytest.param(None, id="without a name")])
+def test_of_stages_that_share_a_worker_the_one_that_gains_most_is_the_most_severe(worker: str | None) -> None:
     """Short work of b waits longest, behind long work of a: a is what makes them both wait."""
     events: list[Event] = []
     queue: list[tuple[float, int, str]] = []
@@ -196,9 +197,11 @@ def test_of_stages_that_share_a_worker_the_one_that_gains_most_is_the_most_sever
         _, number, stage = queue.pop(0)
         one, begin = card(number), clock
         clock += 3.4 if stage == "a" else 1.0
-        events.append(one.stage_started(stage, worker="w", time=at(begin)))
+        events.append(one.stage_started(stage, worker=worker, time=at(begin)))
         following = "b" if stage == "a" else None
-        finished = one.stage_finished(stage, worker="w", next_stage=following, last=following is None, time=at(clock))
+        finished = one.stage_finished(
+            stage, worker=worker, next_stage=following, last=following is None, time=at(clock)
+        )
         events.append(finished)
         if following:
             queue.append((clock, number, "b"))
@@ -207,10 +210,35 @@ def test_of_stages_that_share_a_worker_the_one_that_gains_most_is_the_most_sever
     severity, gain = analyzer.severity(at(1100)), analyzer.gain(at(1100))
     limiting = analyzer.bottleneck(at(1100))
 
+    assert analyzer.contention(at(1100))["b"] > 0.7
     assert gain["a"] > gain["b"]
     assert limiting is not None
     assert limiting.stage == "a"
     assert severity["a"] > severity["b"] > severity["a"] - 10
+
+
+def test_a_stage_that_pauses_does_not_share_its_workers_with_one_that_is_busy() -> None:
+    """b takes nothing in one minute of three; a works 70 % of the time."""
+    events: list[Event] = []
+    free_a = free_b = 0.0
+    for number in range(220):
+        one, queued = card(number), 5.0 * number
+        free_a = max(queued, free_a) + 3.5
+        start = max(free_a, free_b)
+        start = start if start % 180 < 120 else start - start % 180 + 180
+        free_b = start + 1.5
+        events += [
+            one.stage_queued("a", time=at(queued)),
+            one.stage_started("a", time=at(free_a - 3.5)),
+            one.stage_finished("a", next_stage="b", time=at(free_a)),
+            one.stage_queued("b", time=at(free_a)),
+            one.stage_started("b", time=at(start)),
+            one.stage_finished("b", last=True, time=at(free_b)),
+        ]
+    analyzer = _fed(sorted((event for event in events if event.time <= at(1080)), key=_time))
+
+    assert analyzer.report(at(1080))["b"].cause is Cause.UNAVAILABILITY
+    assert analyzer.line.sharing.unnamed == {}
 
 
 # --- events twice, late, never ---

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -17,6 +18,15 @@ from jelmon.stack import launch, servers
 from jelmon.stack.processes import Processes
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# how long an example takes says more about what else the machine does; in CI the same commit has the same outcome
+hypothesis.settings.register_profile(
+    "jelmon",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("jelmon")
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(labels=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in LABELS.items()}))
 def test_we_and_amtool_agree_on_who_is_told(
     labels: dict[str, str], made: Compilation, config: Path, tool: Callable[[str], Path]

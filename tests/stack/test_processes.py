@@ -1,5 +1,6 @@
 """Children of the stack: they get ports of their own, are watched, and never outlive us."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -43,7 +44,16 @@ def started(processes: Processes, name: str, *command: str) -> Child:
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def group_of(pid: int) -> int | None:
+    with contextlib.suppress(ProcessLookupError):  # of anybody's processes one may end while we look
+        return os.getpgid(pid)
+    return None
 
 
 def test_a_free_port_is_the_preferred_one() -> None:
@@ -105,7 +115,7 @@ def test_what_a_child_left_behind_is_killed(processes: Processes) -> None:
     """A grandchild that ignores SIGTERM goes too, though its parent ended long before."""
     child = processes.start("parent", [sys.executable, "-c", PARENT, DEAF])
     processes.wait_until("both", lambda: len(child.log.read_text().split()) == 2, seconds=DEADLINE_SECONDS)
-    pids = [process.pid for process in psutil.process_iter() if os.getpgid(process.pid) == child.process.pid]
+    pids = [pid for pid in psutil.pids() if group_of(pid) == child.process.pid]
     processes.stop()
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not all(map(gone, pids)) and time.monotonic() < deadline:

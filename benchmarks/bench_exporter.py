@@ -3,7 +3,7 @@
 Path: JetStream -> decode -> duplicates -> card state -> histogram -> checkpoint in Redis -> acknowledgement. Rates are
 events per second of the consumer's own CPU, which is steadier than events per second of wall clock; both are shown.
 
-    python benchmarks/bench_exporter.py [--events 400000] [--only ours,batches,ordinary,metrics,memory,growth]
+    python benchmarks/bench_exporter.py [--events 400000] [--only ours,batches,ordinary,steps,metrics,memory,growth]
 """
 
 import argparse
@@ -326,6 +326,46 @@ def _ledger() -> Any:
     return Ledger(limits=Limits().share(PARTITIONS), admission=Admission(1_000_000))
 
 
+def bench_steps(count: int) -> None:
+    """What the steps cost that need no server; the rest of the whole path is reading sockets and awaiting Redis."""
+    from jelmon.exporter.state.model import Position
+    from jelmon.exporter.state.redis import RedisStore
+    from jelmon.exporter.state.store import Claim
+    from jelmon.exporter.tracker import Tracker
+    from jelmon.exporter.view import View
+
+    store, claim, position = RedisStore("redis://127.0.0.1:1"), Claim(1, "token"), Position()
+    for in_flight in (125, 16_000):
+        payloads = [e.encode(event) for event in traffic(count // len(_steps(STAGES)), in_flight=in_flight)]
+        batches = [payloads[begin : begin + 1000] for begin in range(0, len(payloads), 1000)]
+        least: dict[str, float] = {}
+        for _ in range(5):
+            ledger, view = _ledger(), View()
+            tracker, spent = Tracker(ledger), dict.fromkeys(("decode", "count", "take changes", "encode", "show"), 0.0)
+            for batch in batches:
+                at = [time.process_time()]
+                events = [event for begin in range(0, 1000, 250) for event in e.parse_all(batch[begin : begin + 250])]
+                at.append(time.process_time())
+                tracker.apply(events)
+                at.append(time.process_time())
+                changes = ledger.take()
+                at.append(time.process_time())
+                store._arguments(claim, position, changes, whole=False)
+                at.append(time.process_time())
+                view.update(0, changes.series)
+                at.append(time.process_time())
+                for step, begin, end in zip(spent, at, at[1:], strict=False):
+                    spent[step] += end - begin
+            for step, seconds in spent.items():
+                least[step] = min(least.get(step, seconds), seconds)
+        micros = {step: 1e6 * seconds / len(payloads) for step, seconds in least.items()}
+        say(
+            f"us/event, {in_flight} cards in flight in a partition: "
+            + ", ".join(f"{step} {each:.2f}" for step, each in micros.items())
+            + f"; together {sum(micros.values()):.2f}"
+        )
+
+
 def bench_growth(count: int) -> None:
     """Decoding, counting and encoding what changed, against series and cards in flight.
 
@@ -427,7 +467,7 @@ class Growing:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=400_000)
-    parser.add_argument("--only", default="ours,ordinary,batches,metrics,memory,growth")
+    parser.add_argument("--only", default="ours,ordinary,batches,steps,metrics,memory,growth")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -439,6 +479,9 @@ def main() -> None:
 
     if only & {"ours", "ordinary", "batches"}:
         bench_ingest(args.events, ours="ours" in only, ordinary="ordinary" in only, batches="batches" in only)
+    if "steps" in only:
+        collect_seldom()
+        bench_steps(min(args.events, 60_000))
     if "metrics" in only:
         bench_metrics()
     if "memory" in only:

@@ -64,7 +64,7 @@ class SharedProbes:
 
     def stopped(self) -> None:
         """Somebody else probes from now on."""
-        self._claim = None
+        self._claim, self._pending = None, {}
         self.prober.forget()
         self._mirror.disown(PROBES)
 

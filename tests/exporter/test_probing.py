@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from jelmon import catalogue as c
+from jelmon.exporter.mirror import Mirror
 from jelmon.exporter.probing import PART, SharedProbes, _knows_more
 from jelmon.exporter.singleton import PROBES, StoreTurn
+from jelmon.exporter.state.cells import SeriesTable
+from jelmon.exporter.state.memory import MemoryStore
 from jelmon.exporter.state.model import Changes, Position
 from jelmon.exporter.state.redis import RedisStore
 from jelmon.exporter.view import View
@@ -45,12 +48,13 @@ async def test_all_show_what_one_found_and_another_goes_on_with_it(
             for one in (second, observer):
                 await until(lambda one=one: one.view.value(c.TARGET_UP, "redis") == 1 and probes(one) >= 2)
             assert second.others.prober.results == {}
-            await first.stop()
+            stopping = asyncio.create_task(first.stop())
             shown = []
             while not second.others.prober.results:
                 await second.mirror.refresh()
                 shown.append((second.view.value(c.TARGET_UP, "redis"), probes(second)))
                 await asyncio.sleep(0.05)
+            await stopping
             last = shown[-1][1]
             await until(lambda: probes(second) > last)
             await until(lambda: probes(observer) > last)
@@ -99,6 +103,15 @@ async def test_results_of_targets_that_are_gone_are_removed_from_the_store(redis
     assert view.contribution(PART) == {}
     await store.release(PROBES, claim)
     await store.close()
+
+
+async def test_what_was_not_stored_is_not_shown_when_it_is_our_turn_again() -> None:
+    view, mirror = View(), Mirror(MemoryStore(), View(), 0, up=SeriesTable().cell(c.STATE_STORE_UP))
+    shared = SharedProbes(StoreTurn(MemoryStore(), PROBES), MemoryStore(), view, mirror)
+    shared._pending = {(c.PROBE_FAILURES.name, ("redis", "timeout")): 1.0}
+    shared.stopped()
+
+    assert shared._pending == {}
 
 
 @pytest.mark.parametrize(

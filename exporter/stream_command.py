@@ -53,7 +53,7 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
     try:
         context = client.jetstream()
         if args.what == "init":
-            await _init(context, replicas=args.replicas, max_age=args.max_age)
+            await _init(client, context, replicas=args.replicas, max_age=args.max_age)
         findings = await _info(client, context)
     finally:
         await client.close()
@@ -62,14 +62,14 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
     return 1 if findings else 0
 
 
-async def _init(context: JetStreamContext, *, replicas: int, max_age: str | None) -> None:
+async def _init(client: Client, context: JetStreamContext, *, replicas: int, max_age: str | None) -> None:
     events = jetstream.event_stream(replicas=replicas)
     if max_age is not None:
         events = events.evolve(max_age=parse_duration(max_age, name="--max-age"))
     for config in (events, jetstream.dead_letter_stream(replicas=replicas)):
         made = await jetstream.ensure_stream(context, config)
         sys.stdout.write(f"stream {config.name}: {'made' if made else 'was there already, left as it is'}\n")
-    if await partitions.ensure_partitions(context):
+    if await partitions.ensure_partitions(client):
         sys.stdout.write(f"stream {STREAM}: partitioned from now on\n")
 
 

@@ -82,7 +82,7 @@ async def test_an_event_that_nobody_would_count_is_not_accepted(own: Client, sub
     """A key with a dot belongs to no partition: its producer has to hear of it."""
     context = own.jetstream()
     await ensure_stream(context)
-    await ensure_partitions(context)
+    await ensure_partitions(own)
     await context.publish("jelmore.events.card.a", b"counted")
     with pytest.raises(nats.js.errors.NoStreamResponseError):
         await context.publish(subject, b"never counted")

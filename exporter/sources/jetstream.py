@@ -381,4 +381,4 @@ async def prepare(client: Client) -> None:
     context = client.jetstream(timeout=API_SECONDS)
     await jetstream.ensure_stream(context)
     await jetstream.ensure_stream(context, jetstream.dead_letter_stream())
-    await ensure_partitions(context)
+    await ensure_partitions(client)

@@ -55,9 +55,7 @@ class Unpartitioned:
                 return
             except (*_TROUBLE, SourceError) as error:
                 if not troubled:
-                    logger.warning(
-                        "events without a partition wait", extra={"error": str(error) or type(error).__name__}
-                    )
+                    logger.warning("events without a partition wait: %s", str(error) or type(error).__name__)
                 troubled = True
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -67,12 +65,12 @@ class Unpartitioned:
 
     async def _copy_all(self) -> None:
         context = self._context
-        await partitions.ensure_partitions(context)
+        await partitions.ensure_partitions(self._client)
         subscription = await context.pull_subscribe_bind(consumer=partitions.CONSUMER, stream=STREAM)
         try:
             while True:
                 try:
-                    messages = await subscription.fetch(partitions.MOST_UNACKNOWLEDGED, timeout=FETCH_SECONDS)
+                    messages = await subscription.fetch(partitions.BATCH, timeout=FETCH_SECONDS)
                 except TimeoutError:
                     messages = []
                 # in order: requests leave in the order of the tasks
@@ -93,7 +91,7 @@ class Unpartitioned:
             if left is None:
                 raise SourceError("the stream was made anew")
             return False
-        await partitions.ensure_partitions(context)
+        await partitions.ensure_partitions(self._client)
         if left or not partitions.by_stream((await context.stream_info(STREAM)).config):
             return False
         if left is not None:

@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 
 CONSUMER = "jelmon-unpartitioned"
 """Knows which events without a partition have their copy. It is there as long as such events may come or wait."""
-MOST_UNACKNOWLEDGED = 256
+BATCH = 256
+_MOST_UNACKNOWLEDGED = 4 * BATCH  # so that the next batch need not wait until all of the last are acknowledged
 ACKNOWLEDGE_SECONDS = 15.0
+API_SECONDS = 15.0
 _MAPPING_SECONDS = 1.0
 _TROUBLE = (nats.js.errors.APIError, nats.errors.Error, TimeoutError)
 
@@ -45,27 +47,28 @@ def missing_subjects(config: StreamConfig) -> list[str]:
     return [one for one in EVENT_SUBJECTS if not any(takes(pattern, one) for pattern in config.subjects or ())]
 
 
-async def ensure_partitions(context: JetStreamContext) -> bool:
+async def ensure_partitions(client: Client) -> bool:
     """Let the stream of events take subjects with a partition, and put one into those without; True if that is new.
 
-    Of the second an older NATS takes no notice: see `by_stream`.
+    The second is left out with an older NATS, which takes no notice of it: see `by_stream`.
 
     Raises:
         SourceError: the stream has a transformation of its own, or cannot be changed.
     """
-    wanted = event_stream().subject_transform
+    context = client.jetstream(timeout=API_SECONDS)
     try:
         found = (await context.stream_info(STREAM)).config
-        if found.subject_transform not in (None, wanted):
+        if found.subject_transform is not None and not by_stream(found):
             raise SourceError(
                 f"stream {STREAM} does not partition its events",
                 hint="remove the other subject transformation from the stream",
             )
         missing = missing_subjects(found)
-        if by_stream(found) and not missing:
-            return False
+        wanted = event_stream().subject_transform if possible_by_stream(client) else found.subject_transform
         if not by_stream(found):  # what has come without a partition until now must not be forgotten
             await _ensure_consumer(context)
+        if found.subject_transform == wanted and not missing:
+            return False
         await context.update_stream(found, subjects=[*(found.subjects or ()), *missing], subject_transform=wanted)
         updated = (await context.stream_info(STREAM)).config
     except _TROUBLE as error:
@@ -102,7 +105,7 @@ async def _ensure_consumer(context: JetStreamContext) -> None:
                 deliver_policy=DeliverPolicy.ALL,
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACKNOWLEDGE_SECONDS,
-                max_ack_pending=MOST_UNACKNOWLEDGED,
+                max_ack_pending=_MOST_UNACKNOWLEDGED,
             ),
         )
 

@@ -33,7 +33,7 @@ async def test_an_old_nats_shows_each_event_once(tool: Callable[[str], Path], tm
         client = await connect(settings, name="test")
         async with Publisher(url) as publisher:
             await publisher.ensure_stream()
-            await ensure_partitions(client.jetstream())
+            await ensure_partitions(client)
             await client.jetstream().publish("jelmore.events.card.card-7", e.encode(event))
             await publisher.publish(declared)
             await publisher.publish(event)

@@ -118,7 +118,7 @@ async def test_a_copy_that_is_made_twice_counts_once(
     try:
         async with Publisher(old_servers.nats_url) as publisher:
             await publisher.ensure_stream()
-        await partitions.ensure_partitions(client.jetstream())
+        await partitions.ensure_partitions(client)
         events = cards(0, 2)
         for number, event in enumerate(events, start=1):
             await client.jetstream().publish(without_partition(event), e.encode(event))

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 API_SECONDS = 15.0
 FETCH_SECONDS = 1.0
+COPY_SECONDS = 5.0
+"""How long a copy may take to be stored; less than until its original is delivered again."""
 _RETRY_SECONDS = 1.0
 _TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
@@ -103,4 +105,4 @@ class Unpartitioned:
         words = message.subject.split(".")
         headers = {name: value for name, value in (message.headers or {}).items() if not name.startswith("Nats-")}
         headers["Nats-Msg-Id"] = f"{STREAM}-{message.metadata.sequence.stream}"
-        await context.publish(partitioned(words[2], words[3]), message.data, headers=headers)
+        await context.publish(partitioned(words[2], words[3]), message.data, headers=headers, timeout=COPY_SECONDS)

@@ -25,7 +25,7 @@ CONSUMER = "jelmon-unpartitioned"
 """Knows which events without a partition have their copy. It is there as long as such events may come or wait."""
 BATCH = 256
 _MOST_UNACKNOWLEDGED = 4 * BATCH  # so that the next batch need not wait until all of the last are acknowledged
-ACKNOWLEDGE_SECONDS = 15.0
+ACKNOWLEDGE_SECONDS = 10.0
 API_SECONDS = 15.0
 _MAPPING_SECONDS = 1.0
 _TROUBLE = (nats.js.errors.APIError, nats.errors.Error, TimeoutError)

@@ -269,13 +269,31 @@ def _works(sources: list[np.random.Generator], line: Line, count: int) -> np.nda
     return works
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How much of what happened the events tell."""
+
+    held_up: bool = True
+    declared: bool = True
+    ways: bool = True
+    """Where a card goes next, and that it ends."""
+    names: bool = True
+    """Of workers."""
+    missing: float = 0.0
+    """Share of the ``queued`` events of stages that never come."""
+
+
+FULL = Telling()
+
+
 def stage_name(number: int) -> str:
     return f"s{number + 1}"
 
 
-def events(line: Line, run: Run) -> Iterator[tuple[float, Event]]:
+def events(line: Line, run: Run, telling: Telling = FULL) -> Iterator[tuple[float, Event]]:
     """The log as the events that a pipeline would send."""
-    if line.declared:
+    lost = np.random.default_rng(1)
+    if line.declared and telling.declared:
         data = PipelineDeclaredData(
             pipeline="line",
             stages=tuple(
@@ -292,11 +310,13 @@ def events(line: Line, run: Run) -> Iterator[tuple[float, Event]]:
         elif what == "left":
             yield now, card.finished(time=time)
         elif what == "queued":
+            if telling.missing and lost.random() < telling.missing:
+                continue
             yield now, card.stage_queued(stage_name(more[0]), attempt=more[1], time=time)
         else:
             stage, attempt, worker, *rest = more
             pool = line.stages[stage].pool or stage_name(stage)
-            name = f"{pool}-{worker}"
+            name = f"{pool}-{worker}" if telling.names else None
             if what == "started":
                 yield now, card.stage_started(stage_name(stage), attempt=attempt, worker=name, time=time)
             else:
@@ -309,9 +329,9 @@ def events(line: Line, run: Run) -> Iterator[tuple[float, Event]]:
                         outcome,
                         attempt=attempt,
                         worker=name,
-                        next_stage=None if target is None else stage_name(target),
-                        held_up=held,
-                        last=last,
+                        next_stage=stage_name(target) if target is not None and telling.ways else None,
+                        held_up=held and telling.held_up,
+                        last=last and telling.ways,
                         time=time,
                     ),
                 )

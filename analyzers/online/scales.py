@@ -86,6 +86,8 @@ class Scales:
         looks = np.log(np.maximum(_LOOKS_A_WINDOW * self._day / np.array(self._windows), 4.0))[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             tail = np.log(usual / (self.scale / GAUSSIAN)) / np.log(looks / np.log(2))
-        tail = np.clip(np.nan_to_num(tail, nan=_LEAST_TAIL), _LEAST_TAIL, _MOST_TAIL)
+        tail = np.clip(np.nan_to_num(tail, nan=_MOST_TAIL), _LEAST_TAIL, _MOST_TAIL)
+        # the more values in a mean, the closer to Gaussian; and the fewer means in a day to tell its tail from
+        tail = np.minimum.accumulate(tail, axis=0)
         rare: NDArray[np.floating] = usual * (1 + np.log(_RARE_DAYS) / looks) ** tail
         return rare

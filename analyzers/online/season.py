@@ -13,7 +13,8 @@ Floats = NDArray[np.float64]
 _FALLBACK_DAYS = 2
 _WAVES = 4
 _LEAST_PAIRS = 6
-_GROWTH_CHANCE = 4.0
+_GROWTH_CHANCE = 9.0
+"""Days that wander scatter less around a line than chance would have it, so this asks for three standard errors."""
 
 
 class Season:
@@ -114,7 +115,7 @@ def _growth(past: Floats, classes: NDArray[np.int8], days: list[int], day: int) 
     """How much each past day has to be moved for a series that grows (days by 1 by series); 0 for one that does not.
 
     The slope is the median of those between days of one class (Theil and Sen). It is shrunk by how much of its square
-    is more than twice what chance explains, as days scatter around the line.
+    is more than nine times what chance explains, as days scatter around the line.
     """
     number, series = len(days), past.shape[-1]
     levels = np.full((number, series), np.nan)

@@ -272,9 +272,9 @@ class Settings:
     runbook_url: str = ""
     grafana_url: str = ""
     analyzer_stale_seconds: float = 600.0
+    target: Target = OLDEST  # what must understand the rendered files
     at_most: Mapping[str, int] = field(default_factory=dict)  # label -> how many values it can have
 
-    target: Target = OLDEST  # what must understand the rendered files
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Bundle:

@@ -48,7 +48,9 @@ def test_python_examples_run(environ: dict[str, str], number: int, root: Path) -
         env=environ, cwd=root, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
-    assert (done.returncode, done.stderr) == (0, "")
+    # -X dev tells of slow callbacks too, which a busy machine has
+    told = re.sub(r"^Executing .* took [\d.]+ seconds\n", "", done.stderr, flags=re.MULTILINE)
+    assert (done.returncode, told) == (0, "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -141,6 +141,7 @@ class Hasty:
         if name == "jelmon.logs":  # which jelmon.cli imports
             signal.raise_signal(signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored
 sys.meta_path.insert(0, Hasty())
 sys.exit(main())
 """

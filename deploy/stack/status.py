@@ -10,6 +10,7 @@ from rich.text import Text
 from jelmon.stack.proof import NO_ANSWER, Addresses, Proof, get_json, query
 
 MOST_CHANGES = 2
+YOUNG_CHANGE = 0.5
 _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -124,7 +125,11 @@ def _saving(seconds: float | None) -> str:
 
 
 def _changes(addresses: Addresses, where: str) -> list[str]:
-    """The largest changes whose interval excludes 0, those of work before those of waiting, which follows from it."""
+    """The largest changes, those of work before those of waiting, which follows from it.
+
+    Of series with a baseline those whose interval excludes 0; of younger ones what looks like a change by half or more,
+    and is called no more than that.
+    """
 
     def by_series(part: str) -> dict[tuple[str, str], float]:
         result = query(addresses.prometheus, f"jelmore_regression_{part}{where}")
@@ -132,15 +137,22 @@ def _changes(addresses: Addresses, where: str) -> list[str]:
 
     changes, lower, upper = (by_series(f"change_{part}ratio") for part in ("", "lower_", "upper_"))
     ready = by_series("baseline_ready")
-    certain = [
-        series for series in changes.keys() & lower.keys() & upper.keys() if lower[series] > 0 or upper[series] < 0
+    shown = [
+        series
+        for series, change in changes.items()
+        if (
+            lower.get(series, 0.0) > 0 or upper.get(series, 0.0) < 0
+            if ready.get(series)
+            else abs(change) >= YOUNG_CHANGE
+        )
     ]
-    certain.sort(key=lambda series: (series[0] != "stage_run_seconds", -abs(changes[series]), series))
+    shown.sort(key=lambda series: (series[0] != "stage_run_seconds", -abs(changes[series]), series))
     return [
-        f"{signal} of {stage or addresses.pipeline} changed by {100 * changes[signal, stage]:+.0f} %"
-        f" ({100 * lower[signal, stage]:+.0f} to {100 * upper[signal, stage]:+.0f} %)"
+        f"{signal} of {stage or addresses.pipeline} "
+        + ("changed" if ready.get((signal, stage)) else "seems to have changed")
+        + f" by {100 * changes[signal, stage]:+.0f} %"
         + ("" if ready.get((signal, stage)) else "; no verdict yet: the baseline needs 3 days")
-        for signal, stage in certain[:MOST_CHANGES]
+        for signal, stage in shown[:MOST_CHANGES]
     ]
 
 

@@ -139,6 +139,7 @@ async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any
     while counted() < count:
         await asyncio.sleep(0.1)
     result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "counted": counted()}
+    result["commits"] = sum(exporter.own.cell(c.CHECKPOINT_TIME).counts)
     await exporter.stop()
     return result
 
@@ -213,6 +214,7 @@ def row(name: str, result: dict[str, Any], count: int) -> float:
     say(
         f"  {name:<34} {rate / 1000:8.1f}k events per CPU-second   {1e6 * result['cpu'] / count:6.2f} us/event   "
         f"{count / result['seconds'] / 1000:7.1f}k/s wall"
+        + (f"   {count / result['commits']:.0f} events a commit" if "commits" in result else "")
     )
     return rate
 

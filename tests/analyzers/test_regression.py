@@ -128,7 +128,7 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
 ) -> None:
     """Another replica goes on from what one learnt; the keys expire; without them history is read again."""
     monkeypatch.setattr(keeping, "_CHUNK_BYTES", 10_000)  # several commands even for two series
-    shared = settings(prometheus, redis_url=redis_url)
+    shared = settings(prometheus, redis_url=redis_url, history_seconds=3 * 86400.0)
     first = RegressionAnalyzer(shared, Instruments(Service.ANALYZER), clock=lambda: NOW)
     async with History(prometheus) as history:
         await first.cycle(history)
@@ -147,14 +147,17 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
             client.flushall()
         lost = await started_again(shared)
         assert lost.detector is None
-        assert await lost.read_on(history, NOW) == DAYS * 1440 + 1
+        assert await lost.read_on(history, NOW) == 3 * 1440 + 1
 
 
 async def test_only_the_replica_that_leads_keeps_what_is_shared(prometheus: str, redis_url: str) -> None:
     """Two that write what they learnt in turns would be waste; a lease that is not held is another's."""
     lease = Lease(NatsSettings(url="nats://127.0.0.1:9"), "nobody")
     analyzer = RegressionAnalyzer(
-        settings(prometheus, redis_url=redis_url), Instruments(Service.ANALYZER), lease=lease, clock=lambda: NOW
+        settings(prometheus, redis_url=redis_url, history_seconds=3 * 86400.0),
+        Instruments(Service.ANALYZER),
+        lease=lease,
+        clock=lambda: NOW,
     )
     async with History(prometheus) as history:
         await analyzer.cycle(history)
@@ -167,7 +170,9 @@ async def test_only_the_replica_that_leads_keeps_what_is_shared(prometheus: str,
 async def test_without_redis_it_learns_from_history(prometheus: str, caplog: pytest.LogCaptureFixture) -> None:
     """A place to keep things that is away is no reason not to judge."""
     analyzer = RegressionAnalyzer(
-        settings(prometheus, redis_url="redis://127.0.0.1:9/0"), Instruments(Service.ANALYZER), clock=lambda: NOW
+        settings(prometheus, redis_url="redis://127.0.0.1:9/0", history_seconds=3 * 86400.0),
+        Instruments(Service.ANALYZER),
+        clock=lambda: NOW,
     )
     async with History(prometheus) as history:
         await analyzer.cycle(history)

@@ -93,7 +93,7 @@ async def test_the_last_window_is_read_again_and_the_slow_stage_named(
     slow = Change(at_seconds=60, kind="slow", stage="test_execution", factor=3)
     start = datetime.now(UTC) - timedelta(seconds=seconds)
     steps = simulate(DEMO.with_changes((slow,)), seed=5, start=start, seconds=seconds)
-    async with Publisher(url) as publisher:
+    async with Publisher(url, batch=1) as publisher:  # minutes at once: together they would lose their order
         await publisher.ensure_stream()
         await publisher.publish_many(step.event for step in steps)
     async with running(url) as live:

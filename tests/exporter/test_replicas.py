@@ -136,7 +136,8 @@ async def test_totals_of_three_replicas_equal_those_of_one(
     increase = await values("test:increase")
 
     assert increase["single"] > 2900
-    assert increase["three"] == pytest.approx(increase["single"], rel=0.05)
+    # `increase` extrapolates the ends of each replica's short series by up to half a scrape, and the largest counts
+    assert increase["three"] == pytest.approx(increase["single"], rel=0.15)
 
 
 def _wait_for_probes(port: int) -> None:

@@ -24,7 +24,7 @@ from jelmon.analyzers.online.zone import UTC, Zone
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LIMITS = {5: 6.0, 15: 5.1, 30: 4.9, 60: 4.7, 120: 4.5, 240: 4.3}
+LIMITS = {5: 6.2, 15: 5.2, 30: 5.0, 60: 4.8, 120: 4.6, 240: 4.4}
 """Minutes of a window -> how many of its own scales its mean must stray from its reference."""
 LEAST_DIFFERENCE = 0.06
 CLIP = 4.0
@@ -87,13 +87,14 @@ class OnlineDetector:
         windows = np.array(layout.windows)
         coarse = layout.slot >= LEAST_SLOT
         limits = np.interp(windows * layout.slot / 60, list(LIMITS), list(LIMITS.values()))[:, None]
+        self._references = np.array(layout.references)[:, None]
         self._limits = limits * (_COARSE if coarse else 1.0)
         self.domain = Domain(series)
         self.season = Season(layout, series)
         self.spread = Spread(layout, series)
-        self.past = Windows(series, layout.windows, layout.day)
+        self.past = Windows(series, layout.windows, layout.references, layout.day)
         """Residuals of more than a day, spikes held."""
-        self.now = Windows(series, (1,), max(2, min(layout.day, layout.slots(_RECENT_MINUTES))))
+        self.now = Windows(series, (1,), (1,), max(2, min(layout.day, layout.slots(_RECENT_MINUTES))))
         """Residuals of the last hours as they were."""
         self.scales = Scales(series, layout.windows, layout.day, records=coarse)
         self.events = Events(layout, series, quiet=layout.day if coarse else 0)
@@ -223,7 +224,7 @@ class OnlineDetector:
         with np.errstate(invalid="ignore"):
             size, half, reference = estimates.size(layout, self.events, self.now, compared, hold)
             severe = self.ready & estimates.severe(
-                layout, self.events, self.now, compared, noise=self.noise * factor, worse=self.worse
+                layout, self.events, self.now, compared, reference, noise=self.noise * factor, worse=self.worse
             )
         size = np.where(self.ready, size, np.nan)
         usual = self.season.at(slot) + reference
@@ -248,7 +249,7 @@ class OnlineDetector:
         """Differences fit for comparison with their scales, the evidence in them, and the plain comparison."""
         layout = self.layout
         plain, counts, reference_counts, reference = self.past.compare()
-        enough = (counts >= self.need) & (reference_counts >= _LEAST_REFERENCE * self.filled * layout.day)
+        enough = (counts >= self.need) & (reference_counts >= _LEAST_REFERENCE * self.filled * self._references)
         plain = np.where(enough & (reference_counts >= 5), plain, np.nan)
         expected = np.maximum(self.filled * np.array(layout.windows)[:, None], 1.0)
         # means of fewer values than usual stray further

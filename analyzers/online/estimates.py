@@ -61,11 +61,15 @@ def size(
         held = centre + np.clip(recent - centre, -hold[active], hold[active])
         count = np.isfinite(held).sum(axis=0)
         level = np.where(count > 0, np.nansum(held, axis=0) / np.maximum(count, 1), np.nan)
+        # a whole day before the change, as a near reference leans more on the shape of the day
+        reference[active] = compared.reference[-1, active]
         difference[active] = level - reference[active]
     return difference, INTERVAL * scale, reference
 
 
-def severe(layout: Layout, events: Events, now: Windows, compared: Comparison, *, noise: Floats, worse: str) -> Flags:
+def severe(
+    layout: Layout, events: Events, now: Windows, compared: Comparison, reference: Floats, *, noise: Floats, worse: str
+) -> Flags:
     """Worse by more than half: the median of the last ten minutes is, and the lower end is above a quarter."""
     flags = np.zeros(events.active.shape, dtype=bool)
     looked_at = np.flatnonzero(events.active | (compared.evidence[:3].max(axis=0) > _WORTH_A_LOOK))
@@ -73,7 +77,7 @@ def severe(layout: Layout, events: Events, now: Windows, compared: Comparison, *
         return flags
     slots = layout.slots(_SEVERE_MINUTES)
     recent = now.last(slots, looked_at)
-    difference = median(recent) - compared.reference[0, looked_at]
+    difference = median(recent) - reference[looked_at]
     first, second = compared.scale[0, looked_at], compared.scale[min(1, len(compared.scale) - 1), looked_at]
     count = np.isfinite(recent).sum(axis=0)
     spread = np.where(np.isfinite(first), np.sqrt(first * second), second)

@@ -11,6 +11,8 @@ DAY = 86400.0
 WEEK_DAYS = 7
 WINDOW_MINUTES = (5, 15, 30, 60, 120, 240)
 _BLOCK_MINUTES = 15
+_LEAST_REFERENCE_MINUTES = 360
+_REFERENCE_WINDOWS = 12
 _LEAST_DAY_SLOTS = 24
 
 
@@ -57,6 +59,15 @@ class Layout:
     def windows(self) -> tuple[int, ...]:
         """Lengths of the windows in slots, ascending."""
         return tuple(sorted({self.slots(minutes) for minutes in WINDOW_MINUTES}))
+
+    @cached_property
+    def references(self) -> tuple[int, ...]:
+        """How many slots before each window it is compared with: a near reference follows a level that wanders.
+
+        Twelve times the window, so that the reference adds little noise of its own; six hours to a day.
+        """
+        least = min(self.slots(_LEAST_REFERENCE_MINUTES), self.day)
+        return tuple(min(max(_REFERENCE_WINDOWS * window, least), self.day) for window in self.windows)
 
     def slots(self, minutes: float) -> int:
         """This many minutes in slots, at least one."""

@@ -11,6 +11,9 @@ Floats = NDArray[np.float64]
 
 DAYS = 6
 FLOOR = 0.001
+_HELD = 3.0
+_OF_HELD = 1.2545
+"""Scale of Gaussian values whose mean size is 1, sizes held within three scales."""
 _SAMPLES_A_DAY = 144
 _LEAST_SAMPLES = 8
 _RARE_DAYS = 350
@@ -59,7 +62,9 @@ class Scales:
             for number, samples in enumerate(self.samples):
                 size = np.abs(samples.reshape(-1, samples.shape[-1]).astype(np.float32))
                 count = np.isfinite(size).sum(axis=0)
-                scale = GAUSSIAN * np.nanmedian(size, axis=0)
+                # a few dozen independent means make a median that is off by a fifth; their mean is known better
+                held = np.minimum(size, _HELD * GAUSSIAN * np.nanmedian(size, axis=0))
+                scale = _OF_HELD * np.nanmean(held, axis=0)
                 least = min(_LEAST_SAMPLES, samples.shape[0] * samples.shape[1] // 3)
                 self.scale[number] = np.where(count >= least, np.maximum(scale, FLOOR), np.nan)
             usual, record = np.nanmedian(self.peaks, axis=0), _RECORD_SHARE * np.nanmax(self.peaks, axis=0)
@@ -87,7 +92,8 @@ class Scales:
         with np.errstate(invalid="ignore", divide="ignore"):
             tail = np.log(usual / (self.scale / GAUSSIAN)) / np.log(looks / np.log(2))
         tail = np.clip(np.nan_to_num(tail, nan=_MOST_TAIL), _LEAST_TAIL, _MOST_TAIL)
-        # the more values in a mean, the closer to Gaussian; and the fewer means in a day to tell its tail from
-        tail = np.minimum.accumulate(tail, axis=0)
+        # The more values in a mean, the closer to Gaussian, and the fewer means in a day to tell its tail from. The
+        # shortest window says nothing about others: few values of two kinds have no tail, more of them do.
+        tail[:, 1:] = np.minimum.accumulate(tail[:, 1:], axis=-2)
         rare: NDArray[np.floating] = usual * (1 + np.log(_RARE_DAYS) / looks) ** tail
         return rare

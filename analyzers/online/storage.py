@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from jelmon.analyzers.online.detector import OnlineDetector
 
-VERSION = 2
+VERSION = 3
 _PARTS = ("domain", "season", "spread", "past", "now", "scales", "events", "novelty")
 _COUNTERS = ("tick", "slot", "day", "offset")
 

@@ -1,4 +1,4 @@
-"""Means of the last minutes and of the day before them, for all series at once, by running sums over a ring."""
+"""Means of the last minutes and of the hours before them, for all series at once, by running sums over a ring."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,14 @@ Indices = NDArray[np.intp]
 class Windows:
     """The residuals of about a day and a bit, and their sums over each window and over each window's reference.
 
-    The reference of a window is the ``day`` slots that end where the window begins.
+    The reference of a window are the slots, its number of ``references``, that end where the window begins.
     """
 
     ARRAYS = ("ring", "known", "sums", "counts")
 
-    def __init__(self, series: int, windows: tuple[int, ...], day: int) -> None:
+    def __init__(self, series: int, windows: tuple[int, ...], references: tuple[int, ...], day: int) -> None:
         self._windows = windows
-        self._day = day
-        self._lags = np.array([*windows, *(window + day for window in windows), day])
+        self._lags = np.array([*windows, *map(sum, zip(windows, references, strict=True)), day])
         self.length = max(windows) + day
         self.ring = np.zeros((self.length, series), dtype=np.float32)
         self.known = np.zeros((self.length, series), dtype=np.uint8)
@@ -78,6 +77,6 @@ class Windows:
 
 
 def _mean(sums: Floats, counts: NDArray[np.floating]) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Floats = sums / counts
+    # what rounding leaves of a sum of nothing is not endless
+    mean: Floats = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     return mean

@@ -65,13 +65,13 @@ def test_running_sums_are_the_means_of_the_values() -> None:
     random = np.random.default_rng(4)
     values = random.normal(size=(500, 3))
     values[random.random(values.shape) < 0.2] = np.nan
-    windows = Windows(3, (2, 7, 20), 100)
+    windows = Windows(3, (2, 7, 20), (30, 84, 100), 100)
     for row in values:
         windows.push(row)
     difference, counts, reference_counts, reference = windows.compare()
-    for number, window in enumerate((2, 7, 20)):
+    for number, (window, length) in enumerate(((2, 30), (7, 84), (20, 100))):
         with np.errstate(invalid="ignore"):
-            before = values[-window - 100 : -window]
+            before = values[-window - length : -window]
             expected = np.nanmean(before, axis=0)
             recent = np.array([np.mean(c[np.isfinite(c)]) for c in values[-window:].T])
 
@@ -335,6 +335,57 @@ def test_the_heavier_the_tail_the_rarer_peaks_are_far(draw: Callable[..., Floats
         scales.next_day(day + 1)
 
     assert least < scales.peak[0, 0, 0] / usual < most
+
+
+def test_a_long_window_has_no_heavier_tail_than_a_short_one() -> None:
+    """A few dozen means of four hours do not tell a tail: one large one must not hide a change for a week."""
+    scales = Scales(2, (5, 15, 240), DAY, records=False)
+    random = np.random.default_rng(8)
+    for day in range(6):
+        for slot in range(DAY):
+            differences = random.normal(size=(3, 2))
+            differences[2] *= 0.25
+            if slot == 700:
+                differences[2] = 2.5, -2.5
+            scales.sample(day, slot, differences)
+    usual = np.median(scales.peaks, axis=0)
+    scales.next_day(6)
+
+    looks = np.log(3 * DAY / np.array([[5], [15], [240]]))
+    tail = np.log(scales.peak / usual) / np.log(1 + np.log(350) / looks)
+    assert (tail[:, 2] <= tail[:, 1] + 1e-6).all(), "neither up nor down"
+    assert 0.5 <= tail.min() <= tail.max() < 1
+
+
+def test_the_scale_is_known_better_than_by_a_median() -> None:
+    """Of Gaussian values it is the standard deviation, and it scatters less; outliers are held."""
+    scales = Scales(300, (240,), DAY, records=False)
+    random = np.random.default_rng(9)
+    samples = random.normal(size=scales.samples[0].shape)
+    scales.samples[0][:] = samples
+    scales.next_day(6)
+    medians = 1.4826 * np.median(np.abs(samples.reshape(-1, 300)), axis=0)
+
+    assert scales.scale[0].mean() == pytest.approx(1, abs=0.03)
+    assert scales.scale[0].std() < 0.8 * medians.std()
+
+    samples[:, 0] = 50
+    scales.samples[0][:] = samples
+    scales.next_day(6)
+    assert scales.scale[0].max() < 2
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        pytest.param(60, (360, 360, 360, 720, 1440, 1440), id="minutes"),
+        pytest.param(3600, (12, 24, 24), id="hours"),
+        pytest.param(86400, (12,), id="days"),
+    ],
+)
+def test_short_windows_have_near_references(step: float, expected: tuple[int, ...]) -> None:
+    """Six hours at least, twelve times the window, a day at most."""
+    assert Layout(step, MONDAY).references == expected
 
 
 def test_days_follow_the_clock_of_their_zone() -> None:

@@ -111,6 +111,10 @@ async def test_totals_of_three_replicas_equal_those_of_one(
                 exporters[0].kill()
             await asyncio.sleep(0.3)  # a load that lasts as long as several scrapes
     await totals_become(3010.0)
+    probes = (await values("test:probes"))["three"]
+    async with asyncio.timeout(60):
+        while (await values("test:probes")).get("three", 0.0) <= probes:
+            await asyncio.sleep(0.2)  # the lease of the one that was killed has to run out
     history_of_three = urllib.parse.quote('test:finished{job="three"}[10m]')
     history = await asyncio.to_thread(_get, f"{url}/api/v1/query?query={history_of_three}")
     seen = [float(value) for _, value in history[0]["values"]]

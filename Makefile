@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## Run the whole line here and watch it (SECONDS=180: end by 
 
 .PHONY: test
 test: check ## Set up what is missing, then lint, types, imports, drift and all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 6 --dist worksteal
 
 .PHONY: check
 check: lint types imports drift ## Everything that `test` checks but the tests

@@ -31,7 +31,8 @@ import synthetic
 import synthetic_held
 from numpy.typing import NDArray
 
-from jelmon.analyzers import OnlineDetector, changepoints, detect, detect_many
+from jelmon_analyzers import OnlineDetector, detect, detect_many
+from jelmon_analyzers.timeseries import changepoints
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]
@@ -238,7 +239,7 @@ def cost(arguments: argparse.Namespace) -> None:
 
 
 def _arrays(detector: OnlineDetector) -> Any:
-    from jelmon.analyzers.online import storage
+    from jelmon_analyzers.timeseries.online import storage
 
     return storage.arrays(detector)
 

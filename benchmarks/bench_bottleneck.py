@@ -22,9 +22,9 @@ from line_scenarios import MINUTE, SCENARIOS, Scenario
 from lines import START, Line, Run, Stage, events, faster, simulate, stage_name
 from scipy.stats import spearmanr
 
-from jelmon.analyzers.bottleneck import BottleneckAnalyzer, StageReport
 from jelmon.client import Card
 from jelmon.events import Event
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer, StageReport
 
 METHODS = ("named", "severity", "impact", "gain", "utilisation", "time in stage", "queue length")
 WARN = 50.0

@@ -25,7 +25,7 @@ import psutil
 from bench_exporter import STAGES, Stack, _steps, publish, run_child, say, traffic
 
 from jelmon import catalogue as c
-from jelmon.stack.processes import free_port
+from jelmon.demo.processes import free_port
 
 GOAL_SECONDS = 45.0
 BEFORE = 200  # cards counted before the downtime

@@ -24,11 +24,11 @@ from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from jelmon.client import Card, Publisher
+from jelmon.demo import launch, servers
+from jelmon.demo.processes import Processes
 from jelmon.events import Event, encode, split
-from jelmon.jetstream import ensure_stream
-from jelmon.stack import launch, servers
-from jelmon.stack.processes import Processes
-from jelmon.stream import STREAM, subject_of
+from jelmon.nats.connection import ensure_stream
+from jelmon.nats.subjects import STREAM, subject_of
 
 Way = Callable[[str, list[Event]], Awaitable[None]]
 WINDOW = 4000

@@ -132,9 +132,12 @@ def bundle(folder: Path, definitions: int, objectives: int) -> None:
 
 def measured(folder: str, what: str) -> None:
     """In a process of its own: compile, render, print figures as JSON."""
-    import jelmon.generators.command  # noqa: F401 (imports are not what is measured)
-    from jelmon.generators import alertmanager, checks, policy, prometheus, prometheus_tests, reference
-    from jelmon.generators.compiler import compile_bundle
+    import jelmon_generators.commands.generate  # noqa: F401 (imports are not what is measured)
+    from jelmon_generators.check import names as checks
+    from jelmon_generators.check import policy
+    from jelmon_generators.compile.compiler import compile_bundle
+    from jelmon_generators.render import alertmanager, prometheus, reference
+    from jelmon_generators.unit_tests import alerts as prometheus_tests
 
     judging = [0.0]
     for module, name in (
@@ -305,7 +308,7 @@ def own_tests(promtool: Path | None) -> None:
 
 def main() -> None:
     """Every size, then others beside ours, then our own bundle."""
-    from jelmon.stack import servers
+    from jelmon.demo import servers
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sloth", default=shutil.which("sloth"), help="default: from PATH")

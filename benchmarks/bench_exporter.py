@@ -26,12 +26,12 @@ from nats.aio.client import Client
 
 from jelmon import catalogue as c
 from jelmon import events as e
-from jelmon import jetstream
-from jelmon.jetstream import NatsSettings
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch, servers
-from jelmon.stack.processes import Processes
-from jelmon.stream import STREAM, partition_of, subject_of, token
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch, servers
+from jelmon.demo.processes import Processes
+from jelmon.nats import connection
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.subjects import STREAM, partition_of, subject_of, token
 
 STAGES = ("analyse", "build", "test", "deploy")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,9 +74,9 @@ def _steps(stages: tuple[str, ...]) -> list[Any]:
 
 async def publish(url: str, events: Iterator[Any], *, batch: int = 1) -> tuple[int, float]:
     """Store events as the publisher sends them, with ids as headers. Returns their number and mean size."""
-    client = await jetstream.connect(NatsSettings(url=url), name="bench", pending_size=64 * 1024 * 1024)
+    client = await connection.connect(NatsSettings(url=url), name="bench", pending_size=64 * 1024 * 1024)
     context = client.jetstream()
-    await jetstream.ensure_stream(context)
+    await connection.ensure_stream(context)
     count = size = messages = 0
     before = (await context.stream_info(STREAM)).state.messages
 
@@ -120,9 +120,9 @@ async def _publish_batch(client: Client, group: list[Any]) -> None:
 
 
 async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any]:
-    from jelmon.exporter.app import Exporter
-    from jelmon.exporter.garbage import collect_seldom
-    from jelmon.exporter.settings import ExporterSettings
+    from jelmon_exporter.app import Exporter
+    from jelmon_exporter.gc_tuning import collect_seldom
+    from jelmon_exporter.settings import ExporterSettings
 
     settings = ExporterSettings(
         listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=nats_url), redis_url=redis_url
@@ -151,7 +151,7 @@ async def child_ordinary(nats_url: str, _: str, count: int) -> dict[str, Any]:
     registry = CollectorRegistry()
     counter = Counter("events", "Events.", ["type", "pipeline", "stage"], registry=registry)
     histogram = Histogram("run_seconds", "Runs.", ["pipeline", "stage"], buckets=c.WORK_BUCKETS, registry=registry)
-    client = await jetstream.connect(NatsSettings(url=nats_url), name="ordinary")
+    client = await connection.connect(NatsSettings(url=nats_url), name="ordinary")
     context = client.jetstream()
     started, cpu = time.perf_counter(), time.process_time()
     subscription = await context.pull_subscribe("jelmore.events.>", "ordinary", stream=STREAM)
@@ -244,9 +244,9 @@ def bench_metrics() -> None:
     """The page at 10,000 series: unchanged, with everything changed, and prometheus_client's."""
     from prometheus_client import CollectorRegistry, Counter, generate_latest
 
-    from jelmon.exporter.exposition import Format, render
-    from jelmon.exporter.state.cells import SeriesTable
-    from jelmon.exporter.view import View
+    from jelmon_exporter.series.cells import SeriesTable
+    from jelmon_exporter.serving.exposition import Format, render
+    from jelmon_exporter.serving.view import View
 
     table, view = SeriesTable(), View()
     histograms = [table.cell(c.STAGE_RUN_TIME, "main", f"s-{number}", "success") for number in range(400)]
@@ -288,7 +288,7 @@ def bench_memory() -> None:
     """Bytes of a card in flight and of a series, as Python counts them."""
     import tracemalloc
 
-    from jelmon.exporter.tracker import Tracker
+    from jelmon_exporter.counting.tracker import Tracker
 
     ledger = _ledger()
     tracker = Tracker(ledger)
@@ -321,20 +321,20 @@ def bench_memory() -> None:
 
 def _ledger() -> Any:
     """One partition's, with its share of ids."""
-    from jelmon.exporter.ledger import Ledger, Limits
-    from jelmon.exporter.series import Admission
-    from jelmon.stream import PARTITIONS
+    from jelmon.nats.subjects import PARTITIONS
+    from jelmon_exporter.counting.bound_series import Admission
+    from jelmon_exporter.counting.ledger import Ledger, Limits
 
     return Ledger(limits=Limits().share(PARTITIONS), admission=Admission(1_000_000))
 
 
 def bench_steps(count: int) -> None:
     """What the steps cost that need no server; the rest of the whole path is reading sockets and awaiting Redis."""
-    from jelmon.exporter.state.model import Position
-    from jelmon.exporter.state.redis import RedisStore
-    from jelmon.exporter.state.store import Claim
-    from jelmon.exporter.tracker import Tracker
-    from jelmon.exporter.view import View
+    from jelmon_exporter.counting.tracker import Tracker
+    from jelmon_exporter.serving.view import View
+    from jelmon_exporter.state.model import Position
+    from jelmon_exporter.state.redis import RedisStore
+    from jelmon_exporter.state.store import Claim
 
     store, claim, position = RedisStore("redis://127.0.0.1:1"), Claim(1, "token"), Position()
     for in_flight in (125, 16_000):
@@ -411,10 +411,10 @@ class Growing:
     """One partition, and cards that go through it."""
 
     def __init__(self, stages: int, busy: int) -> None:
-        from jelmon.exporter.state.model import Position
-        from jelmon.exporter.state.redis import RedisStore
-        from jelmon.exporter.state.store import Claim
-        from jelmon.exporter.tracker import Tracker
+        from jelmon_exporter.counting.tracker import Tracker
+        from jelmon_exporter.state.model import Position
+        from jelmon_exporter.state.redis import RedisStore
+        from jelmon_exporter.state.store import Claim
 
         self.ledger = _ledger()
         self.ledger.now = START.timestamp()
@@ -477,7 +477,7 @@ def main() -> None:
         say(json.dumps(asyncio.run(CHILDREN[kind](nats_url, redis_url, int(count)))))
         return
     only = set(args.only.split(","))
-    from jelmon.exporter.garbage import collect_seldom
+    from jelmon_exporter.gc_tuning import collect_seldom
 
     if only & {"ours", "ordinary", "batches"}:
         bench_ingest(args.events, ours="ours" in only, ordinary="ordinary" in only, batches="batches" in only)

@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 from bench_exporter import Stack, publish, say, traffic
 
 from jelmon import catalogue as c
-from jelmon import jetstream
-from jelmon.jetstream import NatsSettings
-from jelmon.stack.processes import free_port
-from jelmon.stream import STREAM
+from jelmon.demo.processes import free_port
+from jelmon.nats import connection
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.subjects import STREAM
 
 GOAL_IDLE, GOAL_BUSY, GOAL_TIMES = 5.0, 50.0, 20.0  # milliseconds, and times as fast
 PAUSE_SECONDS = 0.1
@@ -95,7 +95,7 @@ async def ordinary(nats_url: str, port: int, lines: int) -> None:
         for kind in ("queued", "started", "finished"):
             counter.labels(f"jelmore.stage.{kind}", "main", f"stage-{number:04d}")
     start_http_server(port, "127.0.0.1", registry=registry)
-    client = await jetstream.connect(NatsSettings(url=nats_url), name="ordinary")
+    client = await connection.connect(NatsSettings(url=nats_url), name="ordinary")
     subscription = await client.jetstream().pull_subscribe("jelmore.events.>", "ordinary", stream=STREAM)
     while True:
         try:

@@ -21,7 +21,7 @@ from bench_bottleneck import WARN, right_stages
 from line_scenarios import MINUTE, Scenario
 from lines import FULL, START, Line, Spell, Stage, Telling, events, simulate
 
-from jelmon.analyzers.bottleneck import BottleneckAnalyzer
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer
 
 PER_MINUTE = 12.0
 SECONDS_A_CARD = 60 / PER_MINUTE

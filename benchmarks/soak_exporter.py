@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
-from jelmon.stack.processes import free_port
+from jelmon.demo.processes import free_port
 
 REPLICAS = 3
 

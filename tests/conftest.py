@@ -14,8 +14,8 @@ import hypothesis
 import psycopg
 import pytest
 
-from jelmon.stack import launch, servers
-from jelmon.stack.processes import Processes
+from jelmon.demo import launch, servers
+from jelmon.demo.processes import Processes
 
 ROOT = Path(__file__).resolve().parent.parent
 

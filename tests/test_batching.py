@@ -15,6 +15,8 @@ from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 
 from jelmon.client import Card, Published, Publisher, Summary, SyncPublisher, delivery
+from jelmon.demo import servers
+from jelmon.demo.processes import Processes, listens
 from jelmon.errors import ConfigError, EventError, SourceError
 from jelmon.events import (
     MAX_BATCH_EVENTS,
@@ -28,9 +30,7 @@ from jelmon.events import (
     parse,
     split,
 )
-from jelmon.stack import servers
-from jelmon.stack.processes import Processes, listens
-from jelmon.stream import STREAM, partition_of, token
+from jelmon.nats.subjects import STREAM, partition_of, token
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ from jelmon.__main__ import main
 
 class Hasty:
     def find_spec(self, name, *_):
-        if name == "jelmon.logs":  # which jelmon.cli imports
+        if name == "jelmon.service.logs":  # which jelmon.cli imports
             signal.raise_signal(signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored

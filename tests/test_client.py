@@ -14,11 +14,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from jelmon.client import Card, Published, Publisher, Summary, SyncPublisher, delivery
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 from jelmon.errors import ConfigError, EventError, SourceError
 from jelmon.events import CardData, CardStarted, Event, Outcome, StageFinished, encode, make, parse, split
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
-from jelmon.stream import STREAM
+from jelmon.nats.subjects import STREAM
 
 CARD = Card("c1", pipeline="p", source="/test")
 

@@ -13,7 +13,7 @@ import pytest
 
 from jelmon.client import Publisher
 from jelmon.events import parse
-from jelmon.stream import partitioned, subject_of, token
+from jelmon.nats.subjects import partitioned, subject_of, token
 
 SENDING = Path(__file__).resolve().parent.parent / "docs" / "guides" / "sending-events.md"
 TEXT = SENDING.read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def test_the_rule_for_keys_is_the_one_of_the_code() -> None:
 
 def test_the_variables_of_the_guide_are_those_that_are_read(jelmon: Callable[..., object]) -> None:
     """Each NATS_* variable in the table stands in the code, and the other way round."""
-    code = (SENDING.parent.parent.parent / "src/jelmon/jetstream.py").read_text(encoding="utf-8")
+    code = (SENDING.parent.parent.parent / "src/jelmon/nats/connection.py").read_text(encoding="utf-8")
     read = set(re.findall(r'environ\.get\("(NATS_\w+)"\)', code)) | {
         f"{name}_FILE" for name in re.findall(r'read_secret\(environ, "(NATS_\w+)"\)', code)
     }

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from jelmon.config.strict_yaml import did_you_mean, read
 from jelmon.errors import Problem
-from jelmon.handwritten import did_you_mean, read
 
 
 @pytest.mark.parametrize(

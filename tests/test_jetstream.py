@@ -9,8 +9,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
+from jelmon.demo.processes import Processes, free_port, listens
 from jelmon.errors import ConfigError, SourceError
-from jelmon.jetstream import (
+from jelmon.nats.connection import (
     NatsSettings,
     add_nats_arguments,
     connect,
@@ -19,9 +20,8 @@ from jelmon.jetstream import (
     event_stream,
     without_secret,
 )
-from jelmon.partitions import ensure_partitions
-from jelmon.stack.processes import Processes, free_port, listens
-from jelmon.stream import EVENT_SUBJECTS
+from jelmon.nats.partitions import ensure_partitions
+from jelmon.nats.subjects import EVENT_SUBJECTS
 
 
 @pytest.fixture

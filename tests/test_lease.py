@@ -12,11 +12,11 @@ import msgspec
 import nats
 import pytest
 
-from jelmon.jetstream import NatsSettings
-from jelmon.lease import BUCKET, Lease
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
-from jelmon.tasks import end
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.lease import BUCKET, Lease
+from jelmon.service.tasks import end
 
 
 async def _wait(done: Callable[[], object], seconds: float = 30.0) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jelmon import logs
+from jelmon.service import logs
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jelmon.bundle.maintenance import Maintenance, occurrences, overlap_seconds
+from jelmon.bundle.recurrence import WEEKDAYS, Recurrence
+from jelmon.bundle.rules_file import decode, encode
 from jelmon.errors import ConfigError
-from jelmon.maintenance import Maintenance, occurrences, overlap_seconds
-from jelmon.recurrence import WEEKDAYS, Recurrence
-from jelmon.rules_file import decode, encode
 
 
 def window(

@@ -1,30 +1,10 @@
 """What is installed is what lies in the folders, and nothing else."""
 
 import ast
-import importlib
 import tomllib
 from pathlib import Path
 
 import pytest
-
-LINKED = {
-    "exporter": "exporter",
-    "analyzers": "analyzers",
-    "generators": "generators",
-    "store": "store",
-    "responder": "responder",
-    "stack": "deploy/stack",
-}
-
-
-@pytest.mark.parametrize(("package", "folder"), LINKED.items(), ids=LINKED)
-def test_package_is_the_folder_of_the_repository(root: Path, package: str, folder: str) -> None:
-    """A checkout without support for links fails here and not in production."""
-    module = importlib.import_module(f"jelmon.{package}")
-
-    assert module.__file__ is not None
-    assert Path(module.__file__).samefile(root / folder / "__init__.py")
-
 
 # what an image with only this extra must not need
 FOREIGN = {
@@ -38,7 +18,7 @@ FOREIGN = {
 def test_a_service_imports_only_what_its_extra_brings(root: Path, package: str) -> None:
     imported = {
         name.split(".")[0]
-        for path in (root / LINKED[package]).rglob("*.py")
+        for path in (root / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         for name in _names(node)
     }

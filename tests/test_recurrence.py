@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon.recurrence import WEEKDAYS, Recurrence, RecurrenceError, local
+from jelmon.bundle.recurrence import WEEKDAYS, Recurrence, RecurrenceError, local
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jelmon.catalogue import ALERTS_FIRING, CARDS_QUEUED, NOTIFICATIONS, WEBHOOKS, Histogram, Service, of_service
-from jelmon.registry import Instruments
+from jelmon.service.registry import Instruments
 
 
 @pytest.mark.parametrize("service", [Service.ANALYZER, Service.RESPONDER, Service.STORE])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from jelmon import cli
-from jelmon.analyzers import command as analyzer
-from jelmon.exporter import command as exporter
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.responder import command as responder
+from jelmon_analyzers import command as analyzer
+from jelmon_exporter import command as exporter
+from jelmon_exporter.settings import ExporterSettings
+from jelmon_responder import command as responder
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs/guides/running.md").read_text(encoding="utf-8")
@@ -18,9 +18,9 @@ SENDING = (ROOT / "docs/guides/sending-events.md").read_text(encoding="utf-8")
 SERVICES = {"exporter": exporter, "analyzer": analyzer, "responder": responder}
 # where each reads its environment
 READERS = {
-    "exporter": ("exporter/settings.py",),
-    "analyzer": ("analyzers/pipelines.py", "analyzers/regression/runner.py"),
-    "responder": ("responder/settings.py",),
+    "exporter": ("exporter/jelmon_exporter/settings.py",),
+    "analyzer": ("analyzers/jelmon_analyzers/event_analyzers.py", "analyzers/jelmon_analyzers/regression/runner.py"),
+    "responder": ("responder/jelmon_responder/settings.py",),
 }
 
 

@@ -18,14 +18,14 @@ import redis.exceptions
 
 from jelmon import catalogue as c
 from jelmon.client import Card, Publisher
-from jelmon.exporter.app import Exporter
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.sources.http import PATH
-from jelmon.jetstream import NatsSettings
-from jelmon.settings import ListenAddress
-from jelmon.stack.processes import Processes, free_port, listens
-from jelmon.stream import STREAM, action_subject
-from jelmon.web import WebConfig
+from jelmon.config.settings import ListenAddress
+from jelmon.demo.processes import Processes, free_port, listens
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.subjects import STREAM, action_subject
+from jelmon.service.web import WebConfig
+from jelmon_exporter.app import Exporter
+from jelmon_exporter.settings import ExporterSettings
+from jelmon_exporter.sources.http import PATH
 
 
 @pytest.fixture

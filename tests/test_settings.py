@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from jelmon.config.settings import ListenAddress, parse_duration, read_secret
 from jelmon.errors import ConfigError
-from jelmon.settings import ListenAddress, parse_duration, read_secret
 
 
 @pytest.mark.parametrize(

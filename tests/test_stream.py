@@ -6,7 +6,8 @@ import nats
 import pytest
 from nats.js.api import StreamConfig, SubjectTransform
 
-from jelmon import events, stream
+from jelmon import events
+from jelmon.nats import subjects as stream
 
 
 def test_subject_has_the_noun_and_the_key() -> None:

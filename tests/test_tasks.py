@@ -5,12 +5,12 @@ import contextlib
 
 import pytest
 
-from jelmon.tasks import all_of, end, finished
+from jelmon.service.tasks import all_of, end, finished
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jelmon.tasks._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("jelmon.service.tasks._PATIENCE_SECONDS", 0.05)
 
 
 async def for_ever() -> None:

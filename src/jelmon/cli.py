@@ -9,14 +9,17 @@ import argparse
 import difflib
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jelmon import logs
 from jelmon.errors import JelmonError
+from jelmon.service import logs
+
+_OUR_CODE = re.compile(r"/jelmon(_\w+)?/[^/]+(/[^/]+)*\.py$")
 
 
 class Command(NamedTuple):
@@ -26,30 +29,32 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "exporter": Command("jelmon.exporter.command", "exporter", "take events in, expose everything at /metrics"),
-    "stream": Command("jelmon.exporter.stream_command", "exporter", "make and check the streams in NATS"),
-    "dlq": Command("jelmon.exporter.dead_letters_command", "exporter", "look at events that could not be read"),
+    "exporter": Command("jelmon_exporter.command", "exporter", "take events in, expose everything at /metrics"),
+    "stream": Command("jelmon_exporter.streams.stream_command", "exporter", "make and check the streams in NATS"),
+    "dlq": Command("jelmon_exporter.streams.dead_letters_command", "exporter", "look at events that could not be read"),
     "responder": Command(
-        "jelmon.responder.command", "responder", "take Alertmanager's webhooks, keep the alert history"
+        "jelmon_responder.command", "responder", "take Alertmanager's webhooks, keep the alert history"
     ),
     "analyzer": Command(
-        "jelmon.analyzers.command", "analyzers", "say what got worse, what limits the pipeline and how well it is"
+        "jelmon_analyzers.command", "analyzers", "say what got worse, what limits the pipeline and how well it is"
     ),
-    "analyze": Command("jelmon.analyzers.analyze", "analyzers", "find the change points of a CSV file"),
+    "analyze": Command("jelmon_analyzers.analyze", "analyzers", "find the change points of a CSV file"),
     "generate": Command(
-        "jelmon.generators.command", "generators", "compile rules/ to Prometheus, Alertmanager and Grafana files"
+        "jelmon_generators.commands.generate",
+        "generators",
+        "compile rules/ to Prometheus, Alertmanager and Grafana files",
     ),
     "rules": Command(
-        "jelmon.generators.rules_command", "generators", "compare rules with those that run, and load them"
+        "jelmon_generators.commands.rules", "generators", "compare rules with those that run, and load them"
     ),
-    "routes": Command("jelmon.generators.routes_command", "generators", "say who is told of an alert, and when"),
+    "routes": Command("jelmon_generators.commands.routes", "generators", "say who is told of an alert, and when"),
     "silences": Command(
-        "jelmon.generators.silences_command", "generators", "make Alertmanager's silences those of rules/windows.yaml"
+        "jelmon_generators.commands.silences", "generators", "make Alertmanager's silences those of rules/windows.yaml"
     ),
     "emit": Command("jelmon.tools.emit", "tools", "send one event, or a file of events"),
     "simulate": Command("jelmon.tools.simulate", "tools", "send the events of a simulated pipeline"),
     "replay": Command("jelmon.tools.replay", "tools", "send a recorded process event log as events"),
-    "demo": Command("jelmon.stack.command", "stack", "run the whole line on this machine and watch it"),
+    "demo": Command("jelmon.demo.command", "stack", "run the whole line on this machine and watch it"),
 }
 
 
@@ -133,9 +138,8 @@ def _drop_output() -> None:
 
 def _way(error: Exception) -> str:
     """The places of our code that the error came through, the innermost last."""
-    ours = Path(__file__).parent
     frames = traceback.extract_tb(error.__traceback__)
-    places = [frame for frame in frames if Path(frame.filename).is_relative_to(ours)] or frames
+    places = [frame for frame in frames if _OUR_CODE.search(frame.filename)] or frames
     return ", ".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in places[-4:])
 
 

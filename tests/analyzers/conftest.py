@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from jelmon.analyzers import detect, detect_many
-from jelmon.analyzers import segmentation as fast
-from jelmon.analyzers.ranks import best_split, threshold
+from jelmon_analyzers import detect, detect_many
+from jelmon_analyzers.timeseries import segmentation as fast
+from jelmon_analyzers.timeseries.ranks import best_split, threshold
 
 Floats = NDArray[np.float64]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.analyzers.bottleneck import runner as bottleneck_runner
-from jelmon.analyzers.health import runner as health_runner
-from jelmon.analyzers.health.promql import recomputed
-from jelmon.analyzers.health.scoring import WEIGHTS
 from jelmon.catalogue import Service, of_service
+from jelmon_analyzers.bottleneck import runner as bottleneck_runner
+from jelmon_analyzers.health import runner as health_runner
+from jelmon_analyzers.health.promql import recomputed
+from jelmon_analyzers.health.scoring import WEIGHTS
 
 NAMES = [
     metric.name

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jelmon import events as e
-from jelmon.analyzers.follow import Follower
 from jelmon.client import Publisher
-from jelmon.jetstream import NatsSettings, connect
-from jelmon.partitions import ensure_partitions
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
-from jelmon.stream import STREAM
-from jelmon.tasks import end
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
+from jelmon.nats.connection import NatsSettings, connect
+from jelmon.nats.partitions import ensure_partitions
+from jelmon.nats.subjects import STREAM
+from jelmon.service.tasks import end
+from jelmon_analyzers.follow import Follower
 
 
 def _card(number: int) -> e.CardStarted:

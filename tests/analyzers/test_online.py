@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jelmon.analyzers import OnlineDetector
-from jelmon.analyzers.online.domain import Domain
-from jelmon.analyzers.online.layout import Layout
-from jelmon.analyzers.online.scales import Scales
-from jelmon.analyzers.online.season import Season, median
-from jelmon.analyzers.online.spread import Spread
-from jelmon.analyzers.online.windows import Windows
-from jelmon.analyzers.online.zone import Zone, moved
+from jelmon_analyzers import OnlineDetector
+from jelmon_analyzers.timeseries.online.domain import Domain
+from jelmon_analyzers.timeseries.online.layout import Layout
+from jelmon_analyzers.timeseries.online.scales import Scales
+from jelmon_analyzers.timeseries.online.season import Season, median
+from jelmon_analyzers.timeseries.online.spread import Spread
+from jelmon_analyzers.timeseries.online.windows import Windows
+from jelmon_analyzers.timeseries.online.zone import Zone, moved
 
 Floats = NDArray[np.float64]
 MONDAY = 1_700_438_400.0

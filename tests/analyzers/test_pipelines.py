@@ -15,24 +15,24 @@ import pytest
 from aiohttp import web
 
 from jelmon import catalogue as c
-from jelmon import tasks
-from jelmon.analyzers.bottleneck import runner as bottleneck_runner
-from jelmon.analyzers.bottleneck.service import BottleneckSettings
-from jelmon.analyzers.health import HealthSettings, Part
-from jelmon.analyzers.health import runner as health_runner
-from jelmon.analyzers.health.settings_file import load as load_health
-from jelmon.analyzers.pipelines import PipelineAnalyzers, PipelineSettings
-from jelmon.analyzers.resources import Resources
-from jelmon.analyzers.suggestions.keeper import open_keeper
 from jelmon.catalogue import Service
 from jelmon.client import Card, Publisher
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 from jelmon.errors import ConfigError, DefinitionError
-from jelmon.jetstream import NatsSettings
-from jelmon.registry import Instruments
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
-from jelmon.tools.scenario import DEMO, Change
-from jelmon.tools.simulation import simulate
+from jelmon.nats.connection import NatsSettings
+from jelmon.service import tasks
+from jelmon.service.registry import Instruments
+from jelmon.tools.simulation.engine import simulate
+from jelmon.tools.simulation.scenario import DEMO, Change
+from jelmon_analyzers.bottleneck import runner as bottleneck_runner
+from jelmon_analyzers.bottleneck.service import BottleneckSettings
+from jelmon_analyzers.event_analyzers import PipelineAnalyzers, PipelineSettings
+from jelmon_analyzers.health import HealthSettings, Part
+from jelmon_analyzers.health import runner as health_runner
+from jelmon_analyzers.health.settings_file import load as load_health
+from jelmon_analyzers.resources import Resources
+from jelmon_analyzers.suggestions.storage import open_keeper
 
 WINDOW = 300.0
 

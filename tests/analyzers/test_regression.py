@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 import redis
 
-from jelmon import tasks
-from jelmon.analyzers.app import Analyzer
-from jelmon.analyzers.regression import keeping
-from jelmon.analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
-from jelmon.analyzers.regression.fleet import p_values, q_values
-from jelmon.analyzers.regression.forecast import Slope, slope, time_to
-from jelmon.analyzers.regression.signals import DEFAULTS, Signal, load
-from jelmon.analyzers.regression.watch import SignalWatch
-from jelmon.analyzers.regression.young import newest_change
-from jelmon.analyzers.series import Floats, History, rates
 from jelmon.catalogue import Service
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
 from jelmon.errors import ConfigError, DefinitionError, SourceError
-from jelmon.jetstream import NatsSettings
-from jelmon.lease import Lease
-from jelmon.registry import Instruments
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.lease import Lease
+from jelmon.service import tasks
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.app import Analyzer
+from jelmon_analyzers.regression import state_storage
+from jelmon_analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
+from jelmon_analyzers.regression.fleet import p_values, q_values
+from jelmon_analyzers.regression.forecast import Slope, slope, time_to
+from jelmon_analyzers.regression.monitored_signal import SignalWatch
+from jelmon_analyzers.regression.signals import DEFAULTS, Signal, load
+from jelmon_analyzers.regression.young import newest_change
+from jelmon_analyzers.timeseries.history import Floats, History, rates
 
 NOW = 1_700_438_400.0 + 9 * 86400
 DAYS = 8
@@ -127,7 +127,7 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
     prometheus: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another replica goes on from what one learnt; the keys expire; without them history is read again."""
-    monkeypatch.setattr(keeping, "_CHUNK_BYTES", 10_000)  # several commands even for two series
+    monkeypatch.setattr(state_storage, "_CHUNK_BYTES", 10_000)  # several commands even for two series
     shared = settings(prometheus, redis_url=redis_url, history_seconds=3 * 86400.0)
     first = RegressionAnalyzer(shared, Instruments(Service.ANALYZER), clock=lambda: NOW)
     async with History(prometheus) as history:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from jelmon.analyzers.regression.signals import DEFAULTS
 from jelmon.events import Outcome, TestOutcome
+from jelmon_analyzers.regression.signals import DEFAULTS
 
 
 def test_alerts_ask_for_signals_that_are_watched(root: Path) -> None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from jelmon.stack.processes import listens
+from jelmon.demo.processes import listens
 
 DEADLINE_SECONDS = 180.0
 AWAITED = ("✔ row in the alert history", " limits the pipeline most, severity ")

@@ -10,9 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jelmon.cli import main
-from jelmon.generators import http_api
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+from jelmon_generators.live import http_api
 
 PATIENCE = 60.0
 WINDOWS = """\

@@ -20,12 +20,12 @@ import nats
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jelmon.exporter.app import Exporter
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.jetstream import NatsSettings, event_stream
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+from jelmon.nats.connection import NatsSettings, event_stream
+from jelmon_exporter.app import Exporter
+from jelmon_exporter.settings import ExporterSettings
 
 LOG = Path("tests/data/eventlogs/loan_simulated.csv.gz")
 PIPELINE = "loan_simulated"

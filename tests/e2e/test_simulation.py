@@ -11,6 +11,9 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from jelmon.client import Publisher
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
 from jelmon.events import (
     CardFinished,
     CardQueued,
@@ -21,14 +24,11 @@ from jelmon.events import (
     StageRetried,
     StageStarted,
 )
-from jelmon.exporter.app import Exporter
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.jetstream import NatsSettings
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
-from jelmon.tools.scenario import DEMO, Change
-from jelmon.tools.simulation import simulate
+from jelmon.nats.connection import NatsSettings
+from jelmon.tools.simulation.engine import simulate
+from jelmon.tools.simulation.scenario import DEMO, Change
+from jelmon_exporter.app import Exporter
+from jelmon_exporter.settings import ExporterSettings
 
 Key = tuple[str, str]
 SECONDS = 400.0

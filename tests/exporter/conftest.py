@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from jelmon import events as e
-from jelmon.exporter.app import Exporter
-from jelmon.exporter.ledger import Ledger, Limits
-from jelmon.exporter.series import Admission
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.tracker import Tracker
-from jelmon.exporter.view import View
-from jelmon.jetstream import NatsSettings
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
+from jelmon.nats.connection import NatsSettings
+from jelmon_exporter.app import Exporter
+from jelmon_exporter.counting.bound_series import Admission
+from jelmon_exporter.counting.ledger import Ledger, Limits
+from jelmon_exporter.counting.tracker import Tracker
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.settings import ExporterSettings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,11 +6,11 @@ import signal
 import sys
 from typing import Any
 
-from jelmon.exporter.app import Exporter
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.state.redis import RedisStore
-from jelmon.jetstream import NatsSettings
-from jelmon.settings import ListenAddress
+from jelmon.config.settings import ListenAddress
+from jelmon.nats.connection import NatsSettings
+from jelmon_exporter.app import Exporter
+from jelmon_exporter.settings import ExporterSettings
+from jelmon_exporter.state.redis import RedisStore
 
 
 class CrashingStore(RedisStore):

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
-from jelmon.exporter.app import Exporter
-from jelmon.stack import launch
-from jelmon.stack.processes import free_port
-from jelmon.stream import DEAD_LETTER_STREAM, STREAM, subject_of
+from jelmon.demo import launch
+from jelmon.demo.processes import free_port
+from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM, subject_of
+from jelmon_exporter.app import Exporter
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]

@@ -18,8 +18,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from jelmon import catalogue as c
-from jelmon.exporter.sources.custom import GROUP, MAX_SAMPLES, CustomCollectors
-from jelmon.exporter.state.cells import SeriesTable
+from jelmon_exporter.collectors.custom import GROUP, MAX_SAMPLES, CustomCollectors
+from jelmon_exporter.series.cells import SeriesTable
 
 LICENCES = """
 def collect():

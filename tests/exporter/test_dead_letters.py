@@ -8,7 +8,7 @@ from typing import Any
 import nats
 
 from jelmon import catalogue as c
-from jelmon.stream import STREAM
+from jelmon.nats.subjects import STREAM
 
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 Exporting = Callable[..., Any]

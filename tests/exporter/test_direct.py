@@ -7,8 +7,8 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from jelmon.exporter.sources.direct import DirectClient, new_client, trouble
-from jelmon.exporter.sources.pull import BATCH_BYTES, FlowError, Pull, slices
+from jelmon_exporter.sources.direct import DirectClient, new_client, trouble
+from jelmon_exporter.sources.pull import BATCH_BYTES, FlowError, Pull, slices
 
 REPLY = b"$JS.ACK.JELMORE.jelmon-3.%d.%d.%d.1767225600000000000.%d"
 

@@ -11,8 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from jelmon import catalogue as c
-from jelmon.exporter.exposition import Format, accepts_gzip, choose_format, number, render
-from jelmon.exporter.view import View
+from jelmon_exporter.serving.exposition import Format, accepts_gzip, choose_format, number, render
+from jelmon_exporter.serving.view import View
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"

@@ -19,14 +19,14 @@ import pytest
 from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
-from jelmon.exporter.app import Exporter
-from jelmon.exporter.sources import jetstream
-from jelmon.exporter.state.redis import RedisStore
-from jelmon.exporter.state.store import StoreUnavailableError
-from jelmon.exporter.view import View
-from jelmon.stack import launch
-from jelmon.stack.processes import free_port
-from jelmon.stream import STREAM, subject_of
+from jelmon.demo import launch
+from jelmon.demo.processes import free_port
+from jelmon.nats.subjects import STREAM, subject_of
+from jelmon_exporter.app import Exporter
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.sources import jetstream
+from jelmon_exporter.state.redis import RedisStore
+from jelmon_exporter.state.store import StoreUnavailableError
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]

@@ -15,17 +15,17 @@ import nats
 import pytest
 
 from jelmon import catalogue as c
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 from jelmon.events import MAX_EVENT_BYTES
-from jelmon.exporter.sources.forwarding import Forwarding
-from jelmon.exporter.sources.http import BATCH, JSON, MAX_BODY_BYTES, ONE, PATH, HttpSource
-from jelmon.exporter.state.cells import SeriesTable
-from jelmon.jetstream import NatsSettings, ensure_stream
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
-from jelmon.stream import STREAM, partition_of
-from jelmon.tasks import end
-from jelmon.web import Server
+from jelmon.nats.connection import NatsSettings, ensure_stream
+from jelmon.nats.subjects import STREAM, partition_of
+from jelmon.service.tasks import end
+from jelmon.service.web import Server
+from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.sources.forwarding import Forwarding
+from jelmon_exporter.sources.http import BATCH, JSON, MAX_BODY_BYTES, ONE, PATH, HttpSource
 
 Until = Callable[..., Awaitable[None]]
 

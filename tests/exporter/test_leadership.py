@@ -14,12 +14,12 @@ import nats
 import pytest
 
 from jelmon import catalogue as c
-from jelmon import jetstream
 from jelmon.client import Publisher
-from jelmon.exporter.app import Exporter
-from jelmon.stack import launch
-from jelmon.stack.processes import free_port
-from jelmon.stream import DEAD_LETTER_STREAM, STREAM
+from jelmon.demo import launch
+from jelmon.demo.processes import free_port
+from jelmon.nats import connection
+from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM
+from jelmon_exporter.app import Exporter
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]
@@ -123,7 +123,7 @@ async def test_what_cannot_be_read_is_parked_once_by_all_replicas(
     """One that comes late and counts from the beginning does not park again what NATS has forgotten as a duplicate."""
     client = await nats.connect(own_nats_url)
     context = client.jetstream()
-    await context.add_stream(jetstream.dead_letter_stream().evolve(duplicate_window=0.1))
+    await context.add_stream(connection.dead_letter_stream().evolve(duplicate_window=0.1))
 
     def parked(exporter: Exporter) -> Any:
         return exporter.view.value(c.EVENTS_PARKED, "malformed")

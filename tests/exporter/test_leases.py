@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from jelmon.exporter.leases import Holding, Leases, share
-from jelmon.exporter.state.redis import RedisStore
+from jelmon_exporter.replicas.leases import Holding, Leases, share
+from jelmon_exporter.state.redis import RedisStore
 
 Until = Callable[..., Awaitable[None]]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jelmon import catalogue as c
-from jelmon.exporter.ledger import Ledger, Limits
-from jelmon.exporter.series import Admission
-from jelmon.exporter.state.model import Changes, Position, Snapshot
-from jelmon.exporter.tracker import Tracker
+from jelmon_exporter.counting.bound_series import Admission
+from jelmon_exporter.counting.ledger import Ledger, Limits
+from jelmon_exporter.counting.tracker import Tracker
+from jelmon_exporter.state.model import Changes, Position, Snapshot
 
 
 def restored(*batches: Changes) -> Ledger:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jelmon.exporter.lifecycle import Life, Place, Step, place
+from jelmon_exporter.state.lifecycle import Life, Place, Step, place
 
 
 def at(seconds: int) -> datetime:

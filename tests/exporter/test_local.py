@@ -16,17 +16,17 @@ import pytest
 from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
+from jelmon.config.settings import ListenAddress
+from jelmon.demo.processes import free_port
 from jelmon.errors import ConfigError
-from jelmon.exporter.app import Exporter, open_store
-from jelmon.exporter.settings import ExporterSettings
-from jelmon.exporter.sources import local
-from jelmon.exporter.sources.http import BATCH, ONE, PATH
-from jelmon.exporter.state.memory import MemoryStore
-from jelmon.exporter.state.store import StoreUnavailableError
-from jelmon.exporter.view import View
-from jelmon.settings import ListenAddress
-from jelmon.stack.processes import free_port
-from jelmon.stream import partition_of
+from jelmon.nats.subjects import partition_of
+from jelmon_exporter.app import Exporter, open_store
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.settings import ExporterSettings
+from jelmon_exporter.sources import local
+from jelmon_exporter.sources.http import BATCH, ONE, PATH
+from jelmon_exporter.state.memory import MemoryStore
+from jelmon_exporter.state.store import StoreUnavailableError
 
 Exporting = Callable[..., Any]
 Until = Callable[..., Awaitable[None]]

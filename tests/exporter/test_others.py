@@ -14,13 +14,13 @@ import pytest
 import requests
 
 from jelmon import catalogue as c
+from jelmon.demo.processes import Processes, free_port
 from jelmon.events import encode_batch
-from jelmon.exporter.overview import overview
-from jelmon.exporter.sources.http import PATH
-from jelmon.exporter.sources.probes import Result
-from jelmon.exporter.view import View
-from jelmon.stack.processes import Processes, free_port
-from jelmon.stream import STREAM
+from jelmon.nats.subjects import STREAM
+from jelmon_exporter.collectors.probes import Result
+from jelmon_exporter.serving.overview import overview
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.sources.http import PATH
 
 Until = Callable[..., Awaitable[None]]
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]

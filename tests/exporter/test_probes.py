@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from jelmon import catalogue as c
-from jelmon import tasks
-from jelmon.exporter.sources.probes import MAX_BODY_BYTES, Prober, Result
-from jelmon.exporter.sources.targets import Target
-from jelmon.exporter.state.cells import SeriesTable
+from jelmon.service import tasks
+from jelmon_exporter.collectors.probes import MAX_BODY_BYTES, Prober, Result
+from jelmon_exporter.collectors.targets import Target
+from jelmon_exporter.series.cells import SeriesTable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

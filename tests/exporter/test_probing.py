@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from jelmon import catalogue as c
-from jelmon.exporter.mirror import Mirror
-from jelmon.exporter.probing import PART, SharedProbes, _knows_more
-from jelmon.exporter.singleton import PROBES, StoreTurn
-from jelmon.exporter.state.cells import SeriesTable
-from jelmon.exporter.state.memory import MemoryStore
-from jelmon.exporter.state.model import Changes, Position
-from jelmon.exporter.state.redis import RedisStore
-from jelmon.exporter.view import View
+from jelmon_exporter.replicas.mirror import Mirror
+from jelmon_exporter.replicas.shared_probing import PART, SharedProbes, _knows_more
+from jelmon_exporter.replicas.singleton import PROBES, StoreTurn
+from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.state.memory import MemoryStore
+from jelmon_exporter.state.model import Changes, Position
+from jelmon_exporter.state.redis import RedisStore
 
 Until = Callable[..., Awaitable[None]]
 

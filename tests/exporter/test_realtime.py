@@ -7,8 +7,8 @@ import redis.asyncio
 
 from jelmon import events as e
 from jelmon.client import Publisher
-from jelmon.exporter.realtime import RealtimeFigures
-from jelmon.exporter.state.redis import RedisStore
+from jelmon_exporter.serving.realtime import RealtimeFigures
+from jelmon_exporter.state.redis import RedisStore
 
 
 async def test_figures_are_there_when_the_exporter_is_ready(

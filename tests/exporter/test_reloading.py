@@ -10,10 +10,10 @@ from typing import Any
 import requests
 
 from jelmon import catalogue as c
-from jelmon.exporter.sources.probes import Prober, Result
-from jelmon.exporter.sources.targets import Target
-from jelmon.exporter.state.cells import SeriesTable
-from jelmon.stack.processes import Processes, free_port
+from jelmon.demo.processes import Processes, free_port
+from jelmon_exporter.collectors.probes import Prober, Result
+from jelmon_exporter.collectors.targets import Target
+from jelmon_exporter.series.cells import SeriesTable
 
 Until = Callable[..., Awaitable[None]]
 

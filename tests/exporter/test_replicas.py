@@ -15,8 +15,8 @@ import pytest
 
 from jelmon import catalogue as c
 from jelmon.client import Publisher
-from jelmon.stack import launch
-from jelmon.stack.processes import free_port
+from jelmon.demo import launch
+from jelmon.demo.processes import free_port
 
 Until = Callable[..., Awaitable[None]]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import ConfigError
-from jelmon.exporter.settings import ExporterSettings
+from jelmon_exporter.settings import ExporterSettings
 
 
 def test_defaults() -> None:

@@ -10,16 +10,16 @@ import pytest
 import redis.asyncio
 
 from jelmon import catalogue as c
-from jelmon.exporter.singleton import PROBES, Singleton, StoreTurn, turn_at
-from jelmon.exporter.sources.probes import Prober, Result
-from jelmon.exporter.sources.targets import Target
-from jelmon.exporter.state.cells import SeriesTable
-from jelmon.exporter.state.memory import MemoryStore
-from jelmon.exporter.state.redis import RedisStore
-from jelmon.exporter.state.store import StateStore
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
-from jelmon.tasks import end
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
+from jelmon.service.tasks import end
+from jelmon_exporter.collectors.probes import Prober, Result
+from jelmon_exporter.collectors.targets import Target
+from jelmon_exporter.replicas.singleton import PROBES, Singleton, StoreTurn, turn_at
+from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.state.memory import MemoryStore
+from jelmon_exporter.state.redis import RedisStore
+from jelmon_exporter.state.store import StateStore
 
 Until = Callable[..., Awaitable[None]]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import ConfigError
-from jelmon.exporter.state.disk import DiskStore
-from jelmon.exporter.state.model import Changes, Position
-from jelmon.exporter.state.store import StoreUnavailableError
+from jelmon_exporter.state.disk import DiskStore
+from jelmon_exporter.state.model import Changes, Position
+from jelmon_exporter.state.store import StoreUnavailableError
 
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -7,12 +7,12 @@ import pytest
 
 from jelmon.errors import ConfigError
 from jelmon.events import PipelineDeclaredData
-from jelmon.exporter.state.cells import Key, Value
-from jelmon.exporter.state.disk import DiskStore
-from jelmon.exporter.state.memory import MemoryStore
-from jelmon.exporter.state.model import Changes, Declaration, Position
-from jelmon.exporter.state.redis import RedisStore
-from jelmon.exporter.state.store import Claim, FellBackError, FencedError, StateStore, StoreUnavailableError
+from jelmon_exporter.series.cells import Key, Value
+from jelmon_exporter.state.disk import DiskStore
+from jelmon_exporter.state.memory import MemoryStore
+from jelmon_exporter.state.model import Changes, Declaration, Position
+from jelmon_exporter.state.redis import RedisStore
+from jelmon_exporter.state.store import Claim, FellBackError, FencedError, StateStore, StoreUnavailableError
 
 COUNTER = ("jelmore_cards_started_total", ("main",))
 HISTOGRAM = ("jelmore_card_wait_seconds", ('with "quotes" and \x1f',))

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from jelmon import catalogue as c
-from jelmon.exporter.sources.system import SystemCollector
-from jelmon.exporter.state.cells import SeriesTable
+from jelmon_exporter.collectors.system import SystemCollector
+from jelmon_exporter.series.cells import SeriesTable
 
 
 class Clock:

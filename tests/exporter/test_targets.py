@@ -6,7 +6,7 @@ import pytest
 
 from jelmon.catalogue import PROBE_FAILURES
 from jelmon.errors import DefinitionError
-from jelmon.exporter.sources.targets import Target, is_forbidden, load_targets
+from jelmon_exporter.collectors.targets import Target, is_forbidden, load_targets
 
 
 def write(folder: Path, text: str) -> Path:

@@ -8,9 +8,9 @@ import pytest
 
 from jelmon import catalogue as c
 from jelmon import events as e
-from jelmon.exporter.state.model import Card, decode_entry
-from jelmon.exporter.tracker import HANDLERS
-from jelmon.exporter.view import View
+from jelmon_exporter.counting.tracker import HANDLERS
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.state.model import Card, decode_entry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Making = Callable[..., Any]

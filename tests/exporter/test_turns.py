@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from jelmon.exporter import turns
-from jelmon.exporter.turns import Turns
+from jelmon_exporter.counting import scheduling
+from jelmon_exporter.counting.scheduling import Turns
 
 
 async def test_the_loop_goes_round_between_two_batches() -> None:
@@ -59,4 +59,4 @@ async def test_scrapes_without_end_do_not_stop_the_counting() -> None:
     with turn.scrape():
         began = time.monotonic()
         await asyncio.wait_for(partition(), 30)
-    assert time.monotonic() - began >= turns.PATIENCE_SECONDS * 0.9
+    assert time.monotonic() - began >= scheduling.PATIENCE_SECONDS * 0.9

@@ -10,10 +10,10 @@ import pytest
 
 from jelmon import catalogue as c
 from jelmon import events as e
-from jelmon import partitions
 from jelmon.client import Publisher
-from jelmon.exporter.app import Exporter
-from jelmon.stream import DEAD_LETTER_STREAM, STREAM, partitioned, subject_of
+from jelmon.nats import partitions
+from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM, partitioned, subject_of
+from jelmon_exporter.app import Exporter
 
 Exporting = Callable[..., Any]
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,7 +1,7 @@
 """A value once shown never goes down in silence."""
 
 from jelmon import catalogue as c
-from jelmon.exporter.view import HOLD_SECONDS, View
+from jelmon_exporter.serving.view import HOLD_SECONDS, View
 
 COUNTER = (c.CARDS_STARTED.name, ("main",))
 GAUGE = (c.CARDS_IN_PROGRESS.name, ("main",))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon.exporter import zipping
-from jelmon.exporter.zipping import Zipper
+from jelmon_exporter.serving import compression
+from jelmon_exporter.serving.compression import Zipper
 
 pieces = st.lists(st.one_of(st.text(max_size=40), st.sampled_from(["", "a", "line\n" * 3000])), max_size=6)
 
@@ -32,13 +32,13 @@ def test_it_is_one_member_and_checked_by_gzip_itself() -> None:
 
 def test_only_what_changed_is_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     zipper, compressed = Zipper(), []
-    deflate = zipping._deflate
+    deflate = compression._deflate
 
     def noted(data: bytes) -> bytes:
         compressed.append(data)
         return deflate(data)
 
-    monkeypatch.setattr(zipping, "_deflate", noted)
+    monkeypatch.setattr(compression, "_deflate", noted)
     zipper.zip(["same", "old"])
     zipper.zip(["same", "new"])
     zipper.zip(["same"])

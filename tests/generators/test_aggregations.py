@@ -2,9 +2,9 @@
 
 import pytest
 
-from jelmon.generators.aggregations import AggregationError, Name, compile_value
-from jelmon.generators.promql import Limits, analyse
-from jelmon.generators.series import known_series
+from jelmon_generators.promql.aggregations import AggregationError, Name, compile_value
+from jelmon_generators.promql.analysis import Limits, analyse
+from jelmon_generators.promql.series import known_series
 
 NAMES = {
     "processing_time_seconds": Name("jelmore_card_processing_seconds"),

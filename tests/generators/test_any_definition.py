@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from jelmon.errors import DefinitionError
-from jelmon.generators.command import generate
-from jelmon.generators.compiler import compile_bundle
+from jelmon_generators.commands.generate import generate
+from jelmon_generators.compile.compiler import compile_bundle
 
 COUNT = 24
 BY_PIPELINE = ("cards_per_hour", "queue_depth", "failure_share")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import DefinitionError
-from jelmon.generators.compiler import compile_bundle
-from jelmon.generators.rules import Recording
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compile.rules import Recording
 
 BAD = Path(__file__).parent / "bad"
 FAULTY = {
@@ -94,8 +94,8 @@ def test_a_recording_stands_before_what_reads_it(root: Path) -> None:
 def test_the_guide_speaks_of_every_field(root: Path, bundle: Path, golden: Callable[[str, str], None]) -> None:
     """Every field of a definition that the loader reads is in docs/alerting.md."""
     guide = (root / "docs/alerting.md").read_text()
-    names = ("loader", "alert_loader", "window_loader")
-    source = "".join((root / f"generators/{name}.py").read_text() for name in names)
+    names = ("bundle", "alerts", "windows")
+    source = "".join((root / f"generators/jelmon_generators/load/{name}.py").read_text() for name in names)
     reader = r'\.(?:text|number|duration|flag|choice|texts|items|mapping|entries|plain)\("(\w+)"'
     fields = set(re.findall(reader, source)) - {
         "min",

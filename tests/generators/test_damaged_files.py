@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from jelmon.errors import JelmonError
-from jelmon.generators.command import generate
+from jelmon_generators.commands.generate import generate
 
 VALUES = (
     "null",

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from jelmon.cli import main
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes, free_port
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 
 PATIENCE = 60.0
 LEVEL_SECONDS = (3.0, 9.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.generators.command import generate
+from jelmon_generators.commands.generate import generate
 
 Tool = Callable[[str], Path]
 SLOS = """\

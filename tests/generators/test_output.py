@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import SourceError
-from jelmon.generators import output
+from jelmon_generators.render import output
 
 
 def test_a_change_is_shown_as_a_diff(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jelmon.cli import main
-from jelmon.generators.backtest import Episode, episodes, query
-from jelmon.generators.compiler import compile_bundle
-from jelmon.generators.plan import Facts, compiled_facts, differences, routing_differences
-from jelmon.settings import parse_duration
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.config.settings import parse_duration
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.live.backtest import Episode, episodes, query
+from jelmon_generators.live.plan import Facts, compiled_facts, differences, routing_differences
 
 HERE = Path(__file__).parent / "bundle"
 KEY = ("alert", "A", "a")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jelmon.generators.promql import Limits, analyse
-from jelmon.generators.series import known_series
+from jelmon_generators.promql.analysis import Limits, analyse
+from jelmon_generators.promql.series import known_series
 
 KNOWN = known_series()
 

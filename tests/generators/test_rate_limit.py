@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from jelmon.generators.command import generate
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+from jelmon_generators.commands.generate import generate
 
 INTERVAL_SECONDS = 2
 PATIENCE = 30.0

@@ -10,8 +10,8 @@ import pytest
 from jelmon import events
 from jelmon.catalogue import CATALOGUE
 from jelmon.errors import EventError
-from jelmon.generators import event_reference
-from jelmon.generators.compiler import compile_bundle
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.render import event_reference
 
 
 @pytest.mark.parametrize("kind", events.EVENT_TYPES)

@@ -10,9 +10,9 @@ import yaml
 
 from jelmon.cli import main
 from jelmon.errors import ConfigError, DefinitionError
-from jelmon.generators.command import generate
-from jelmon.generators.compiler import compile_bundle
-from jelmon.generators.targets import Target
+from jelmon_generators.commands.generate import generate
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.model.targets import Target
 
 Tool = Callable[[str], Path]
 HERE = Path(__file__).parent

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jelmon.cli import main
-from jelmon.generators.command import generate
-from jelmon.generators.compiler import Compilation, compile_bundle
-from jelmon.generators.explain import explain, hops
+from jelmon_generators.commands.generate import generate
+from jelmon_generators.compile.compiler import Compilation, compile_bundle
+from jelmon_generators.live.explain import explain, hops
 
 HERE = Path(__file__).parent / "bundle"
 SILENCED = "silenced: by the window nightly_upgrade until "

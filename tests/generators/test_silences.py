@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from jelmon.cli import main
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
 from jelmon.errors import SourceError
-from jelmon.generators import http_api
-from jelmon.generators.compiler import compile_bundle
-from jelmon.generators.explain import explain
-from jelmon.generators.silences import Alertmanager, desired, plan
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.live import http_api
+from jelmon_generators.live.explain import explain
+from jelmon_generators.live.silences import Alertmanager, desired, plan
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from jelmon.responder.app import Responder
-from jelmon.responder.history import AlertHistory, open_history
-from jelmon.responder.settings import ResponderSettings
-from jelmon.settings import ListenAddress
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.config.settings import ListenAddress
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+from jelmon_responder.app import Responder
+from jelmon_responder.history.history import AlertHistory, open_history
+from jelmon_responder.settings import ResponderSettings
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,18 +14,19 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from jelmon import jetstream, tasks
 from jelmon.catalogue import Service
 from jelmon.events import ActionRequested, Outcome, parse
-from jelmon.jetstream import NatsSettings
-from jelmon.registry import Instruments
-from jelmon.responder.actions.publisher import MAX_AGE, ActionPublisher
-from jelmon.responder.actions.wanted import wanted
-from jelmon.responder.app import Responder
-from jelmon.responder.episodes import fold_delivery
-from jelmon.responder.history import Action, AlertHistory, Entry
-from jelmon.responder.settings import ResponderSettings
-from jelmon.responder.webhook import Alert, Delivery
+from jelmon.nats import connection
+from jelmon.nats.connection import NatsSettings
+from jelmon.service import tasks
+from jelmon.service.registry import Instruments
+from jelmon_responder.actions.publisher import MAX_AGE, ActionPublisher
+from jelmon_responder.actions.wanted import wanted
+from jelmon_responder.app import Responder
+from jelmon_responder.history.episodes import fold_delivery
+from jelmon_responder.history.history import Action, AlertHistory, Entry
+from jelmon_responder.http.webhook import Alert, Delivery
+from jelmon_responder.settings import ResponderSettings
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 Start = Callable[[ResponderSettings], Awaitable[Responder]]
@@ -35,7 +36,7 @@ Start = Callable[[ResponderSettings], Awaitable[Responder]]
 async def client(nats_url: str) -> AsyncIterator[Client]:
     """A connection to a NATS server that has the stream of events."""
     client = await nats.connect(nats_url)
-    await jetstream.ensure_stream(client.jetstream())
+    await connection.ensure_stream(client.jetstream())
     yield client
     await client.close()
 

@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jelmon.catalogue import Service, of_service
 from jelmon.errors import ConfigError
-from jelmon.responder.app import Responder
-from jelmon.responder.settings import ResponderSettings
-from jelmon.responder.webhook import MAX_PAYLOAD_BYTES
+from jelmon_responder.app import Responder
+from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES
+from jelmon_responder.settings import ResponderSettings
 
 WEBHOOK = "/api/v1/alerts/webhook"
 Start = Callable[[ResponderSettings], Awaitable[Responder]]
@@ -47,7 +47,7 @@ async def test_from_webhook_to_history(
     wire: Wire,
 ) -> None:
     """An alert that fires, repeats and ends is one row, three counts and two log lines."""
-    caplog.set_level(logging.DEBUG, logger="jelmon.responder.alerts")
+    caplog.set_level(logging.DEBUG, logger="jelmon_responder.alerts")
     responder = await start(ResponderSettings(history_url=history_url))
     for call in (payload(wire()), payload(wire()), payload(wire(status="resolved"))):
         async with http.post(f"{responder.server.url}{WEBHOOK}", data=call) as response:
@@ -83,7 +83,7 @@ async def test_from_webhook_to_history(
         ("jelmore_alerts_firing", (("severity", "critical"),)): 0.0,
         ("jelmore_history_up", ()): 1.0,
     }.items() <= seen.items()
-    lines = [record for record in caplog.records if record.name == "jelmon.responder.alerts"]
+    lines = [record for record in caplog.records if record.name == "jelmon_responder.alerts"]
     assert [(line.levelname, line.getMessage()) for line in lines] == [
         ("ERROR", "alert fires"),
         ("INFO", "alert is over"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon.responder.budget import WINDOW, Letter, Notice, letters
+from jelmon_responder.mail.budget import WINDOW, Letter, Notice, letters
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -11,14 +11,14 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jelmon.bundle.maintenance import Maintenance
+from jelmon.bundle.recurrence import Recurrence
+from jelmon.bundle.rules_file import encode
 from jelmon.catalogue import Service
 from jelmon.errors import ConfigError
-from jelmon.maintenance import Maintenance
-from jelmon.recurrence import Recurrence
-from jelmon.registry import Instruments
-from jelmon.responder.compiled import CompiledRules
-from jelmon.responder.settings import ResponderSettings
-from jelmon.rules_file import encode
+from jelmon.service.registry import Instruments
+from jelmon_responder.compiled import CompiledRules
+from jelmon_responder.settings import ResponderSettings
 
 NAMES = ("jelmore_maintenance_start_timestamp_seconds", "jelmore_maintenance_end_timestamp_seconds")
 

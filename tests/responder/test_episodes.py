@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon.responder.episodes import Change, ClosedBy, Episode, Key, What, fold_active, fold_delivery
-from jelmon.responder.webhook import MAX_ALERTS, Alert, Delivery, Status
+from jelmon_responder.history.episodes import Change, ClosedBy, Episode, Key, What, fold_active, fold_delivery
+from jelmon_responder.http.webhook import MAX_ALERTS, Alert, Delivery, Status
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=6)

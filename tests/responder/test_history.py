@@ -13,12 +13,12 @@ import pytest
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.events import Outcome
-from jelmon.responder.budget import Letter, Notice
-from jelmon.responder.episodes import Episode, Folded, fold_active, fold_delivery
-from jelmon.responder.history import Action, AlertHistory, Entry, Query, open_history
-from jelmon.responder.migrations import migrations
-from jelmon.responder.sqlite_history import SqliteHistory
-from jelmon.responder.webhook import Alert, Delivery, Status
+from jelmon_responder.history.episodes import Episode, Folded, fold_active, fold_delivery
+from jelmon_responder.history.history import Action, AlertHistory, Entry, Query, open_history
+from jelmon_responder.history.migrations import migrations
+from jelmon_responder.history.sqlite import SqliteHistory
+from jelmon_responder.http.webhook import Alert, Delivery, Status
+from jelmon_responder.mail.budget import Letter, Notice
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=6)

@@ -19,9 +19,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from jelmon.errors import ConfigError
-from jelmon.responder.app import Responder
-from jelmon.responder.mail import MailSettings
-from jelmon.responder.settings import ResponderSettings
+from jelmon_responder.app import Responder
+from jelmon_responder.mail.mail import MailSettings
+from jelmon_responder.settings import ResponderSettings
 
 Start = Callable[[ResponderSettings], Awaitable[Responder]]
 Wire = Callable[..., dict[str, Any]]

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon.responder.webhook import MAX_ALERTS, MAX_PAYLOAD_BYTES, Alert, Delivery, Status, WebhookError, in_utc, parse
+from jelmon_responder.http.webhook import (
+    MAX_ALERTS,
+    MAX_PAYLOAD_BYTES,
+    Alert,
+    Delivery,
+    Status,
+    WebhookError,
+    in_utc,
+    parse,
+)
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 ALERT: dict[str, object] = {

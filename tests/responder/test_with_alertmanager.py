@@ -13,11 +13,11 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jelmon.config.settings import ListenAddress
 from jelmon.errors import SourceError
-from jelmon.responder.alertmanager import Alertmanager
-from jelmon.responder.app import Responder
-from jelmon.responder.settings import ResponderSettings
-from jelmon.settings import ListenAddress
+from jelmon_responder.alertmanager import Alertmanager
+from jelmon_responder.app import Responder
+from jelmon_responder.settings import ResponderSettings
 
 Start = Callable[[ResponderSettings], Awaitable[Responder]]
 LABELS = {"alertname": "PipelineStalled", "severity": "critical", "pipeline": "review"}

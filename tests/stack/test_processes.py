@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jelmon.demo import processes as module
+from jelmon.demo.processes import Child, Processes, free_port, listens
 from jelmon.errors import SourceError
-from jelmon.stack import processes as module
-from jelmon.stack.processes import Child, Processes, free_port, listens
 
 DEADLINE_SECONDS = 30.0
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -142,7 +142,7 @@ def test_an_exception_stops_the_children(tmp_path: Path) -> None:
 def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """kill -9 leaves no time to stop them."""
     script = (
-        "import sys, time; from pathlib import Path; from jelmon.stack.processes import Processes\n"
+        "import sys, time; from pathlib import Path; from jelmon.demo.processes import Processes\n"
         "child = Processes(Path(sys.argv[1])).start('sleeper', ['sleep', '600'])\n"
         "print(child.process.pid, flush=True); time.sleep(600)"
     )

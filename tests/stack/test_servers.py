@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from jelmon.demo import launch, servers
+from jelmon.demo.processes import Processes
 from jelmon.errors import SourceError
-from jelmon.stack import launch, servers
-from jelmon.stack.processes import Processes
 
 needs_apt = pytest.mark.skipif(
     shutil.which("apt-get") is None or shutil.which("dpkg") is None, reason="not a Debian or Ubuntu machine"

@@ -11,7 +11,7 @@ import nats.js.errors
 import pytest
 
 from jelmon.client import Publisher
-from jelmon.stream import STREAM
+from jelmon.nats.subjects import STREAM
 
 Run = Callable[..., int]
 

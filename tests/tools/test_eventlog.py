@@ -8,8 +8,8 @@ import pytest
 
 from jelmon.errors import ConfigError
 from jelmon.events import Outcome
-from jelmon.tools.eventlog import EventLog, Reading, Run, read_log
-from jelmon.tools.log_rows import Limits
+from jelmon.tools.eventlog.rows import Limits
+from jelmon.tools.eventlog.runs import EventLog, Reading, Run, read_log
 
 DAY = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z in microseconds
 SECOND = 1_000_000

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jelmon.events import Outcome, encode, parse
-from jelmon.tools.eventlog import Run
-from jelmon.tools.log_events import Totals, events_of, totals_of
+from jelmon.tools.eventlog.events import Totals, events_of, totals_of
+from jelmon.tools.eventlog.runs import Run
 
 S = 1_000_000
 

@@ -15,8 +15,8 @@ import pytest
 
 from jelmon.errors import ConfigError, DefinitionError, JelmonError
 from jelmon.tools import simulate
-from jelmon.tools.scenario import DEMO
-from jelmon.tools.scenario_file import dump, load
+from jelmon.tools.simulation.scenario import DEMO
+from jelmon.tools.simulation.scenario_file import dump, load
 
 Run = Callable[..., int]
 

@@ -31,8 +31,18 @@ from jelmon.events import (
     encode,
     parse,
 )
-from jelmon.tools.scenario import DEMO, Arrivals, Change, Duration, Gate, Scenario, Sessions, Stage, Tests
-from jelmon.tools.simulation import simulate
+from jelmon.tools.simulation.engine import simulate
+from jelmon.tools.simulation.scenario import (
+    DEMO,
+    Arrivals,
+    Change,
+    Duration,
+    Gate,
+    Scenario,
+    Sessions,
+    Stage,
+    Tests,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CALM = DEMO.with_changes(())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import DefinitionError
-from jelmon.web import WebConfig
+from jelmon.service.web import WebConfig
 
 HASH = "$2b$04$ohK8sTIiBHcAM8WnAOnp6Og.9nXWUOxNwKjf.hDBkOuyMjDuNeTpq"
 Write = Callable[[str], Path]

@@ -17,10 +17,10 @@ import pytest
 import requests
 from aiohttp import web
 
+from jelmon.config.settings import ListenAddress
 from jelmon.errors import ConfigError
-from jelmon.settings import ListenAddress
-from jelmon.web import Check, ClientLimits, Server, WebConfig, at_most, authentication, landing_page
-from jelmon.web.limits import TokenBucket
+from jelmon.service.web import Check, ClientLimits, Server, WebConfig, at_most, authentication, landing_page
+from jelmon.service.web.limits import TokenBucket
 
 T = TypeVar("T")
 PASSWORD = "correct horse"

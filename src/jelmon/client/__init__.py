@@ -15,8 +15,8 @@
 """
 
 from jelmon.client.asynchronous import Publisher
+from jelmon.client.cards import Card, Run
 from jelmon.client.delivery import Published, Summary
 from jelmon.client.synchronous import SyncPublisher
-from jelmon.client.telling import Card, Run
 
 __all__ = ["Card", "Published", "Publisher", "Run", "Summary", "SyncPublisher"]

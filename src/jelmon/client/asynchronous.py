@@ -9,14 +9,14 @@ from typing import Self
 
 from nats.aio.client import Client
 
-from jelmon import jetstream
 from jelmon.client.batching import Batching
+from jelmon.client.cards import Card, Run
 from jelmon.client.delivery import Delivery, Done, Published, Summary
-from jelmon.client.telling import Card, Run
 from jelmon.errors import ConfigError, EventError, SourceError
 from jelmon.events import MAX_BATCH_EVENTS, CardFinished, Envelope, PipelineDeclared, StageFinished, encode, parse
-from jelmon.jetstream import NatsSettings
-from jelmon.stream import subject_of
+from jelmon.nats import connection
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.subjects import subject_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Publisher:
             return
         settings = self._settings or NatsSettings.from_environ(os.environ, url=self._url)
         delivery = Delivery(patience=self._patience)
-        self._client = await jetstream.connect(
+        self._client = await connection.connect(
             settings,
             name=self._name,
             patience=self._connect_patience,
@@ -107,7 +107,7 @@ class Publisher:
         """Create the stream of events if it is absent; True if it was. The exporter does this too, when it starts."""
         if self._client is None:
             raise _not_connected()
-        return await jetstream.ensure_stream(self._client.jetstream())
+        return await connection.ensure_stream(self._client.jetstream())
 
     async def publish(self, event: Envelope) -> Published:
         """Publish one event and wait until it is stored.

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from jelmon import tasks
 from jelmon.client.delivery import AGAIN, Delivery, Done, Published, RefusedError
 from jelmon.errors import SourceError
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
-from jelmon.stream import batch_subject, partition_of
+from jelmon.nats.subjects import batch_subject, partition_of
+from jelmon.service import tasks
 
 _AHEAD = 4
 """How many messages of a lane may be unanswered before its events wait: enough to keep the server busy, and no more."""

@@ -16,9 +16,9 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from jelmon import tasks
 from jelmon.errors import SourceError
-from jelmon.jetstream import START_HINT
+from jelmon.nats.connection import START_HINT
+from jelmon.service import tasks
 
 ACKNOWLEDGE_SECONDS = 2.0
 """How long to wait for an answer before the first repetition; doubled each time."""

@@ -8,13 +8,13 @@ from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from jelmon import tasks
 from jelmon.client.asynchronous import WINDOW, Publisher
+from jelmon.client.cards import Card, Run
 from jelmon.client.delivery import Published, Summary
-from jelmon.client.telling import Card, Run
 from jelmon.errors import SourceError
 from jelmon.events import MAX_BATCH_EVENTS, Envelope
-from jelmon.jetstream import NatsSettings
+from jelmon.nats.connection import NatsSettings
+from jelmon.service import tasks
 
 logger = logging.getLogger(__name__)
 _CHUNK = 5000

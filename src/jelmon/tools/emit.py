@@ -12,7 +12,7 @@ from typing import BinaryIO
 from jelmon.client import Publisher, Summary
 from jelmon.errors import ConfigError, EventError, Problem
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, Event, encode, parse, split
-from jelmon.jetstream import add_nats_arguments
+from jelmon.nats.connection import add_nats_arguments
 from jelmon.tools.event_flags import add_event_arguments, event_of, short_names
 from jelmon.tools.findings import listing
 

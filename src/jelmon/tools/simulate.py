@@ -15,14 +15,14 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from jelmon.client import Publisher
+from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError
 from jelmon.events import CardFinished, CardQueued, CardStarted, Envelope, encode
-from jelmon.jetstream import add_nats_arguments
-from jelmon.settings import parse_duration
-from jelmon.tools.scenario import Change, Scenario
-from jelmon.tools.scenario_file import dump, load
-from jelmon.tools.simulation import simulate
-from jelmon.tools.surroundings import Step
+from jelmon.nats.connection import add_nats_arguments
+from jelmon.tools.simulation.background import Step
+from jelmon.tools.simulation.engine import simulate
+from jelmon.tools.simulation.scenario import Change, Scenario
+from jelmon.tools.simulation.scenario_file import dump, load
 
 _REPORT_SECONDS = 10.0
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from jelmon import catalogue as c
-from jelmon import tasks
-from jelmon.analyzers.attribution import attribute
-from jelmon.analyzers.attribution.board import AttributionBoard
-from jelmon.analyzers.attribution.cards import CardCauses
-from jelmon.analyzers.attribution.tail import quantile_regression
 from jelmon.catalogue import Service
 from jelmon.client import Card
 from jelmon.events import TestOutcome
-from jelmon.registry import Instruments
-from jelmon.tools.scenario import DEMO, Change
-from jelmon.tools.simulation import simulate
+from jelmon.service import tasks
+from jelmon.service.registry import Instruments
+from jelmon.tools.simulation.engine import simulate
+from jelmon.tools.simulation.scenario import DEMO, Change
+from jelmon_analyzers.attribution import attribute
+from jelmon_analyzers.attribution.cards import CardCauses
+from jelmon_analyzers.attribution.gauges import AttributionBoard
+from jelmon_analyzers.attribution.tail import quantile_regression
 
 NAMES = ["wait", "run", "noise"]
 

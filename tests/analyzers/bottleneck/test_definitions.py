@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tests.analyzers.bottleneck.conftest import Served, at, card, events_of
 
-from jelmon.analyzers.bottleneck import BottleneckAnalyzer
 from jelmon.client import Card
 from jelmon.events import Event, Outcome
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer
 
 
 def _overlap(begin: np.ndarray, end: np.ndarray, low: float, high: float) -> float:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tests.analyzers.bottleneck.conftest import at, card, events_of, serve
 
-from jelmon.analyzers.bottleneck import BottleneckAnalyzer
-from jelmon.analyzers.bottleneck.levers import Lever, gain_of
 from jelmon.events import Event
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer
+from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
 
 
 def _gain(analyzer: BottleneckAnalyzer, stage: str, lever: Lever, now: float) -> float:

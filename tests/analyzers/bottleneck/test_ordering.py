@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from tests.analyzers.bottleneck.conftest import Served, at, card, events_of
 
-from jelmon.analyzers.bottleneck import BottleneckAnalyzer
-from jelmon.analyzers.bottleneck.ordering import Ordering
 from jelmon.events import Event
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer
+from jelmon_analyzers.bottleneck.line.ordering import Ordering
 
 
 def test_events_pass_in_the_order_of_their_times_and_wait_for_older_ones() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.analyzers.bottleneck.conftest import START, at, card
 
-from jelmon.analyzers import BottleneckAnalyzer
 from jelmon.events import Event, PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
+from jelmon_analyzers import BottleneckAnalyzer
 
 SECONDS = 3000.0
 STAGES = ("first", "second", "third", "fourth")

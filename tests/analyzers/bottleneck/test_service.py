@@ -11,17 +11,17 @@ import aiohttp
 from aiohttp import web
 
 from jelmon import catalogue as c
-from jelmon import tasks
-from jelmon.analyzers.bottleneck.service import BottleneckService, BottleneckSettings
 from jelmon.catalogue import Service
 from jelmon.client import Card, Publisher
+from jelmon.config.settings import ListenAddress
 from jelmon.events import PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
-from jelmon.jetstream import NatsSettings
-from jelmon.registry import Instruments
-from jelmon.settings import ListenAddress
-from jelmon.tools.scenario import DEMO, Change
-from jelmon.tools.simulation import simulate
-from jelmon.web import Server
+from jelmon.nats.connection import NatsSettings
+from jelmon.service import tasks
+from jelmon.service.registry import Instruments
+from jelmon.service.web import Server
+from jelmon.tools.simulation.engine import simulate
+from jelmon.tools.simulation.scenario import DEMO, Change
+from jelmon_analyzers.bottleneck.service import BottleneckService, BottleneckSettings
 
 WINDOW = 300.0
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.analyzers.bottleneck.conftest import Served, at, card, events_of, serve
 
-from jelmon.analyzers.bottleneck import BottleneckAnalyzer, Cause, State
-from jelmon.analyzers.bottleneck.watch import Watch
 from jelmon.catalogue import Service
 from jelmon.errors import ConfigError
 from jelmon.events import Event, Outcome, PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
-from jelmon.registry import Instruments
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer, Cause, State
+from jelmon_analyzers.bottleneck.pipelines import Watch
 
 
 def _fed(events: list[Event], **options: object) -> BottleneckAnalyzer:

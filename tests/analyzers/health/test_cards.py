@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jelmon.analyzers.health.cards import Cards
-from jelmon.analyzers.health.scoring import HealthSettings, Part, score
 from jelmon.client import Card
 from jelmon.events import Event, Outcome, PipelineDeclared, PipelineDeclaredData, make
+from jelmon_analyzers.health.cards import Cards
+from jelmon_analyzers.health.scoring import HealthSettings, Part, score
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon.analyzers.health import HealthBoard, HealthSettings, Part, score
-from jelmon.analyzers.health.promql import recomputed
-from jelmon.analyzers.health.scoring import WEIGHTS, apdex, constraint, flow, freshness, resources, success
 from jelmon.catalogue import HEALTH_SCORE, Service
 from jelmon.errors import ConfigError
-from jelmon.registry import Instruments
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.health import HealthBoard, HealthSettings, Part, score
+from jelmon_analyzers.health.promql import recomputed
+from jelmon_analyzers.health.scoring import WEIGHTS, apdex, constraint, flow, freshness, resources, success
 
 PARTS = st.dictionaries(st.sampled_from(Part), st.floats(0, 1), max_size=6)
 

@@ -9,13 +9,6 @@ import pytest
 from tests.analyzers.suggestions.test_table import BOTTLENECK
 
 from jelmon import catalogue as c
-from jelmon import tasks
-from jelmon.analyzers.bottleneck.levers import Lever, gain_of
-from jelmon.analyzers.bottleneck.watch import Watch
-from jelmon.analyzers.suggestions.book import GONE_SECONDS, Book
-from jelmon.analyzers.suggestions.desk import Desk
-from jelmon.analyzers.suggestions.keeper import open_keeper
-from jelmon.analyzers.suggestions.table import load
 from jelmon.catalogue import Service
 from jelmon.client import Card
 from jelmon.errors import ConfigError, SourceError
@@ -29,7 +22,14 @@ from jelmon.events import (
     StageDeclaration,
     make,
 )
-from jelmon.registry import Instruments
+from jelmon.service import tasks
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.bottleneck.pipelines import Watch
+from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
+from jelmon_analyzers.suggestions.open_suggestions import GONE_SECONDS, Book
+from jelmon_analyzers.suggestions.service import Desk
+from jelmon_analyzers.suggestions.storage import open_keeper
+from jelmon_analyzers.suggestions.strategies import load
 
 
 def _book() -> Book:
@@ -195,7 +195,7 @@ def test_a_stuck_stage_is_advised_upon_before_it_has_been_so_for_half_a_window()
 
 async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder of the database comes into being only after the first attempt."""
-    monkeypatch.setattr("jelmon.analyzers.suggestions.desk._RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("jelmon_analyzers.suggestions.service._RETRY_SECONDS", 0.02)
     folder = tmp_path / "later"
     keeper = open_keeper(f"sqlite:///{folder / 'r.db'}")
     instruments = Instruments(Service.ANALYZER)

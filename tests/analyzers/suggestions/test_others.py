@@ -10,19 +10,19 @@ from tests.analyzers.suggestions.test_book import _action, _book
 from tests.analyzers.suggestions.test_table import BOTTLENECK
 
 from jelmon import catalogue as c
-from jelmon.analyzers.attribution import Attribution, Driver
-from jelmon.analyzers.bottleneck.watch import Watch
-from jelmon.analyzers.exports import Exports
-from jelmon.analyzers.suggestions import drivers
-from jelmon.analyzers.suggestions.desk import Desk
-from jelmon.analyzers.suggestions.keeper import open_keeper
-from jelmon.analyzers.suggestions.regressions import Regressions
-from jelmon.analyzers.suggestions.results import KEPT_SECONDS, Measured, Results
-from jelmon.analyzers.suggestions.table import Finding, load
 from jelmon.catalogue import Service
-from jelmon.registry import Instruments
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.attribution import Attribution, Driver
+from jelmon_analyzers.bottleneck.pipelines import Watch
+from jelmon_analyzers.exports import Exports
+from jelmon_analyzers.suggestions import drivers
+from jelmon_analyzers.suggestions.regressions import Regressions
+from jelmon_analyzers.suggestions.results import KEPT_SECONDS, Measured, Results
+from jelmon_analyzers.suggestions.service import Desk
+from jelmon_analyzers.suggestions.storage import open_keeper
+from jelmon_analyzers.suggestions.strategies import Finding, load
 
 SLOWER = {"signal": "stage_run_seconds", "pipeline": "demo", "stage": "deploy"}
 FEWER = {"signal": "cards_per_hour", "pipeline": "demo", "stage": ""}

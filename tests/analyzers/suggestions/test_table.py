@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.analyzers.suggestions.table import Finding, load
 from jelmon.errors import DefinitionError
+from jelmon_analyzers.suggestions.strategies import Finding, load
 
 BOTTLENECK = Finding(
     kind="bottleneck",

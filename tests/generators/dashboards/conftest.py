@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from jelmon.generators.dashboards import render
-from jelmon.generators.dashboards.limits import Limits
-from jelmon.generators.definitions import Bundle
-from jelmon.generators.loader import load
+from jelmon_generators.dashboards import render
+from jelmon_generators.dashboards.limits import Limits
+from jelmon_generators.load.bundle import load
+from jelmon_generators.model.definitions import Bundle
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[3]

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from jelmon.generators.dashboards import render
-from jelmon.generators.dashboards.limits import Limits
-from jelmon.generators.definitions import Bundle
+from jelmon_generators.dashboards import render
+from jelmon_generators.dashboards.limits import Limits
+from jelmon_generators.model.definitions import Bundle
 
 Json = dict[str, Any]
 

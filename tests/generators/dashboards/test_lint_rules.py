@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from jelmon.catalogue import BY_SERIES, Counter
-from jelmon.generators.dashboards.queries import PROMETHEUS_SERIES
+from jelmon_generators.dashboards.queries import PROMETHEUS_SERIES
 
 Json = dict[str, Any]
 Rule = Callable[[Json], list[str]]

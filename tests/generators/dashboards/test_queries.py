@@ -17,7 +17,7 @@ from jelmon.catalogue import (
     Counter,
     Histogram,
 )
-from jelmon.generators.dashboards import queries
+from jelmon_generators.dashboards import queries
 
 Json = dict[str, Any]
 _FOREIGN_LABELS = frozenset({"alertname", "alertstate", "severity", "rule_id", "escalation_level", "pipeline", "stage"})

@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from jelmon.catalogue import ANALYZER_SUCCESS, CATALOGUE, STAGE_WORKERS, Counter, Histogram, Metric, Service
-from jelmon.stack import launch
-from jelmon.stack.processes import Processes
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
 
 Json = dict[str, Any]
 Ask = Callable[..., list[Json]]

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
-from jelmon.generators.dashboards.board import Heading, Line, arrange
-from jelmon.generators.dashboards.panels import graph
+from jelmon_generators.dashboards.board import Heading, Line, arrange
+from jelmon_generators.dashboards.panels import graph
 
 Json = dict[str, Any]
 

@@ -1,6 +1,0 @@
-"""Bottlenecks: which stage limits a pipeline, what it costs, what a faster one would gain, and whether it spreads."""
-
-from jelmon.analyzers.bottleneck.analyzer import BottleneckAnalyzer
-from jelmon.analyzers.bottleneck.verdict import Cause, StageReport, State
-
-__all__ = ["BottleneckAnalyzer", "Cause", "StageReport", "State"]

@@ -1,0 +1,5 @@
+"""Attribution: which stages, waits, retries and tests make the slow cards slow."""
+
+from jelmon_analyzers.attribution.tail import Attribution, Driver, attribute
+
+__all__ = ["Attribution", "Driver", "attribute"]

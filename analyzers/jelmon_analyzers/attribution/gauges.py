@@ -1,0 +1,73 @@
+"""The drivers of every pipeline's slow tail as gauges, found anew every few minutes."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from jelmon import catalogue as c
+from jelmon.events import Event
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.attribution.cards import CardCauses
+from jelmon_analyzers.attribution.tail import Attribution, attribute
+from jelmon_analyzers.exports import Exports
+
+NAME = "attribution"
+EVERY_SECONDS = 300.0
+MOST_DRIVERS = 8
+LEAST_SHARE = 0.02
+_MOST_PIPELINES = 200
+
+
+class AttributionBoard:
+    """Takes events of all pipelines in, and names what makes slow cards slow."""
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        *,
+        usage: Callable[[], Mapping[str, float]],
+        leads: Callable[[], bool],
+        every_seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self._instruments = instruments
+        self._exports = Exports(instruments)
+        self._usage = usage
+        self._leads = leads
+        self._every_seconds = every_seconds
+        self._cards: dict[str, CardCauses] = {}
+        self.found: Mapping[str, Attribution] = {}
+        """What was found last, by pipeline."""
+
+    def take(self, event: Event) -> None:
+        """One event of any pipeline."""
+        pipeline = getattr(event.data, "pipeline", None)
+        if pipeline is None:
+            return
+        if pipeline not in self._cards:
+            if len(self._cards) >= _MOST_PIPELINES:
+                return
+            self._cards[pipeline] = CardCauses(self._usage)
+        self._cards[pipeline].take(event)
+
+    async def run(self) -> None:
+        """Look every few minutes, in a thread of its own: a look takes a second or more."""
+        while True:
+            await asyncio.sleep(self._every_seconds)
+            found: dict[str, Attribution] = {}
+            if self._leads():
+                for pipeline, cards in list(self._cards.items()):
+                    found[pipeline] = await asyncio.to_thread(attribute, *cards.table())
+            self.export(found)
+
+    def export(self, found: Mapping[str, Attribution]) -> None:
+        """Set the gauges; where nothing can be said, say so in the count of skips, and nothing else."""
+        self.found = found
+        for pipeline, one in found.items():
+            if one.reason:
+                self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=one.reason.replace(" ", "_"))
+            for driver in one.drivers[:MOST_DRIVERS]:
+                if driver.share >= LEAST_SHARE:
+                    labels = {"pipeline": pipeline, "driver": driver.name}
+                    self._exports.set(c.ATTRIBUTION_SHARE, driver.share, **labels)
+                    self._exports.set(c.ATTRIBUTION_SHARE_LOWER, driver.lower, **labels)
+                    self._exports.set(c.ATTRIBUTION_SHARE_UPPER, driver.upper, **labels)
+        self._exports.end()

@@ -1,0 +1,127 @@
+"""All pipelines of a stream: one analyzer for each, and their verdicts as gauges."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from jelmon import catalogue as c
+from jelmon.events import Event
+from jelmon.service.registry import Instruments
+from jelmon_analyzers.bottleneck.analyzer import BottleneckAnalyzer
+from jelmon_analyzers.bottleneck.verdict.episodes import Episodes
+from jelmon_analyzers.bottleneck.verdict.pressure import Pressure
+from jelmon_analyzers.bottleneck.verdict.verdict import NOTHING_WAITED, StageReport
+from jelmon_analyzers.exports import Exports
+
+logger = logging.getLogger(__name__)
+
+MOST_PIPELINES = 200
+NAME = "bottleneck"
+
+
+class Watch:
+    """Sorts events by pipeline, and exports what is said about each."""
+
+    def __init__(self, instruments: Instruments, *, window_seconds: float, pipelines: int = MOST_PIPELINES) -> None:
+        self._instruments = instruments
+        self._exports = Exports(instruments)
+        self._window_seconds = window_seconds
+        self._limit = pipelines
+        self._episodes: dict[tuple[str, str], Episodes] = defaultdict(Episodes)
+        self._pressure: dict[str, Pressure] = {}
+        self.usage: Callable[[], Mapping[str, float]] = dict
+        """Share in use by system resource; nothing unless somebody knows."""
+        self.analyzers: dict[str, BottleneckAnalyzer] = {}
+
+    def take(self, event: Event) -> None:
+        """One event of any pipeline."""
+        pipeline = getattr(event.data, "pipeline", None)
+        if pipeline is None:
+            return
+        analyzer = self.analyzers.get(pipeline)
+        if analyzer is None:
+            if len(self.analyzers) >= self._limit:
+                self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="too_many_pipelines")
+                return
+            analyzer = self.analyzers[pipeline] = BottleneckAnalyzer(
+                window_seconds=self._window_seconds, pipeline=pipeline
+            )
+        analyzer.observe(event)
+
+    def export(self, now: float) -> int:
+        """A cycle: judge every pipeline and set the gauges; returns how many stages were looked at."""
+        looked = 0
+        for pipeline, analyzer in self.analyzers.items():
+            reports = analyzer.report(now)
+            looked += len(reports)
+            gains = analyzer.gains(now)
+            pressure = self._pressure.setdefault(pipeline, Pressure(window_seconds=self._window_seconds))
+            pressure.see(now, {name: report.waiting for name, report in reports.items()}, self.usage())
+            for report in reports.values():
+                self._stage(pipeline, report, now)
+                for resource, ratio in pressure.ratios(report.stage).items():
+                    self._exports.set(
+                        c.BOTTLENECK_CONTENTION, ratio, pipeline=pipeline, stage=report.stage, resource=resource
+                    )
+                gain = gains.get(report.stage)
+                if gain is not None:
+                    labels = {"pipeline": pipeline, "stage": report.stage}
+                    self._exports.set(c.BOTTLENECK_GAIN, gain.seconds_per_card, **labels)
+                    self._exports.set(c.BOTTLENECK_GAIN_RATIO, gain.throughput_ratio, **labels)
+                    if gain.reason:
+                        reason = f"gain_{gain.reason}".replace(",", "").replace(" ", "_")
+                        self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=reason)
+            limiting = analyzer.bottleneck(now)
+            if limiting is not None:
+                highest = max(report.severity for report in reports.values() if report.severity is not None)
+                self._exports.set(c.BOTTLENECK_OVERALL, highest, pipeline=pipeline)
+                self._exports.set(
+                    c.BOTTLENECK_INFO,
+                    1,
+                    pipeline=pipeline,
+                    stage=limiting.stage,
+                    state=limiting.state.value,
+                    cause=limiting.cause.value,
+                )
+        self._exports.end()
+        return looked
+
+    def severity(self, pipeline: str, now: float) -> float | None:
+        """The severity of the pipeline's bottleneck; 0 if cards came and none waited at all, None without a verdict."""
+        analyzer = self.analyzers.get(pipeline)
+        if analyzer is None:
+            return None
+        reports = analyzer.report(now).values()
+        known = [one.severity for one in reports if one.severity is not None]
+        came = any(one.reason == NOTHING_WAITED for one in reports)
+        if not known and came and not any(one.mean_waiting or one.mean_held_up for one in reports):
+            return 0.0
+        return max(known, default=None)
+
+    def is_bottleneck(self, pipeline: str, stage: str) -> bool:
+        """Whether the stage is in an episode."""
+        return self._episodes[pipeline, stage].since is not None
+
+    def silence(self) -> None:
+        """Say nothing: no verdict is better than an old one."""
+        self._exports.end()
+
+    def _stage(self, pipeline: str, report: StageReport, now: float) -> None:
+        labels = {"pipeline": pipeline, "stage": report.stage}
+        export = self._exports.set
+        export(c.BOTTLENECK_SEVERITY, report.severity, **labels)
+        export(c.BOTTLENECK_IMPACT, report.impact if report.severity is not None or report.impact else None, **labels)
+        export(c.BOTTLENECK_CASCADE, report.cascade, **labels)
+        export(c.BOTTLENECK_UTILISATION, report.utilisation, **labels)
+        export(c.BOTTLENECK_CONTENTION, report.contention, **labels, resource="workers")
+        origin = "declared" if report.workers_declared else "learnt"
+        export(c.BOTTLENECK_WORKERS, report.workers, **labels, origin=origin)
+        if report.queue_capacity is not None:
+            origin = "declared" if report.capacity_declared else "learnt"
+            export(c.BOTTLENECK_QUEUE_CAPACITY, report.queue_capacity, **labels, origin=origin)
+        if report.severity is None:
+            self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=report.reason.replace(" ", "_"))
+        begins = self._episodes[pipeline, report.stage].see(report.severity, now)
+        self._instruments.inc(c.BOTTLENECK_EPISODES, 1 if begins else 0, **labels)
+        if begins:
+            logger.info("a stage became a bottleneck", extra={**labels, "severity": round(report.severity or 0.0)})

@@ -1,0 +1,266 @@
+"""The exporter as a whole: sources, state, `/metrics` and health. Tests start it just as production does."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web as http
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from jelmon import __version__
+from jelmon import catalogue as c
+from jelmon.nats.subjects import PARTITIONS
+from jelmon.service import web
+from jelmon.service.tasks import end
+from jelmon_exporter.collectors.system import SystemCollector
+from jelmon_exporter.counting.bound_series import Admission
+from jelmon_exporter.counting.partition import Workshop
+from jelmon_exporter.inputs import OtherSources
+from jelmon_exporter.reloading import PATH as RELOAD_PATH
+from jelmon_exporter.reloading import Files, Reloader
+from jelmon_exporter.replicas.leadership import Leadership
+from jelmon_exporter.replicas.mirror import Mirror
+from jelmon_exporter.replicas.shared_probing import PART as PROBES_PART
+from jelmon_exporter.replicas.shared_probing import probing
+from jelmon_exporter.replicas.singleton import PROBES
+from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.serving.compression import Zipper
+from jelmon_exporter.serving.exposition import Format, accepts_gzip, choose_format, pieces
+from jelmon_exporter.serving.overview import overview
+from jelmon_exporter.serving.realtime import RealtimeFigures
+from jelmon_exporter.serving.view import View
+from jelmon_exporter.settings import ExporterSettings
+from jelmon_exporter.sources.forwarding import Forwarding
+from jelmon_exporter.sources.jetstream import JetStreamSource
+from jelmon_exporter.sources.local import LocalSource
+from jelmon_exporter.state.disk import DiskStore
+from jelmon_exporter.state.memory import MemoryStore
+from jelmon_exporter.state.redis import RedisStore
+from jelmon_exporter.state.store import StateStore
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 4.0
+MAX_SCRAPES = 8
+REFRESH_SECONDS = 0.5
+"""How long a scrape waits for the state store; then it gets what was known before."""
+
+
+def open_store(settings: ExporterSettings) -> StateStore:
+    """The state store that the settings ask for."""
+    if settings.redis_url is not None:
+        return RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
+    return DiskStore(settings.state_path, sole=settings.nats is None) if settings.state_path else MemoryStore()
+
+
+class Exporter:
+    """One exporter. `start`, then `stop`; in between it serves, whatever happens to NATS or Redis."""
+
+    def __init__(
+        self,
+        settings: ExporterSettings,
+        *,
+        store: StateStore | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Read the files that the settings name. ``store`` replaces the one that the settings ask for.
+
+        Raises:
+            ConfigError, DefinitionError: a file is wrong.
+        """
+        self._settings = settings
+        self._clock = clock
+        self.own = SeriesTable()
+        resets = self.own.cell(c.EXPORTER_RESETS, "rollback")
+        self.view = View(PARTITIONS, on_reset=resets.add)
+        self.store = store or open_store(settings)
+        self.leadership = (
+            Leadership(settings.nats, self.view, self.own.cell(c.EXPORTER_RESETS, "takeover"))
+            if settings.nats is not None and isinstance(self.store, DiskStore)
+            else None
+        )
+        self._own_view = View()  # what is shown while another shows the figures
+        shop = Workshop(
+            store=self.store,
+            view=self.view,
+            own=self.own,
+            limits=settings.limits,
+            admission=Admission(settings.label_limit),
+            partitions=PARTITIONS,
+            clock=clock,
+            leadership=self.leadership,
+        )
+        self.turns = shop.turns
+        store_up = self.own.cell(c.STATE_STORE_UP)
+        self.mirror = Mirror(self.store, self.view, PARTITIONS, up=store_up, besides={PROBES: PROBES_PART})
+        self.source, keeper = self._sources(settings, shop)
+        self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
+        self.system = SystemCollector(self.own, settings.host)
+        prober, turns = probing(self.store, self.leadership, self.own, self.view, self.mirror)
+        self.others = OtherSources(settings, self.own, prober, turns, keeper)
+        self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
+        self.own.cell(c.STATE_STORE_UP).set(1)
+        self._use(Files.read(settings))
+        self.reloader = Reloader(settings, self.own, self._use, clock=clock)
+        self._process = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._process)
+        config = web.WebConfig.load(settings.web_config_file) if settings.web_config_file else None
+        self.server = web.Server("exporter", checks=self.checks, config=config)
+        self.server.app.router.add_get(settings.telemetry_path, self._metrics)
+        self.server.app.add_routes(self.others.routes())
+        self.server.app.router.add_post(RELOAD_PATH, self.reloader.answer)
+        links = [web.Link(settings.telemetry_path, "Metrics"), web.Link("/health", "Health")]
+        self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, self._overview))
+        self._zippers = {form: Zipper() for form in Format}
+        self._scrapes = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _sources(
+        self, settings: ExporterSettings, shop: Workshop
+    ) -> tuple[JetStreamSource | LocalSource, Forwarding | LocalSource]:
+        """Where events to count come from, and who takes those that come over HTTP."""
+        if settings.nats is None:
+            local = LocalSource(shop, self.mirror)
+            return local, local
+        stream = JetStreamSource(
+            settings.nats,
+            shop,
+            self.mirror,
+            replica=settings.replica,
+            batch=settings.batch_messages,
+            batch_seconds=settings.batch_seconds,
+        )
+        return stream, Forwarding(settings.nats, self.own)
+
+    def _use(self, files: Files) -> None:
+        self.view.redeclare("file", files.pipelines)
+        self.others.prober.probe_these(files.targets)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, after `start`."""
+        return self.server.url
+
+    async def start(self) -> None:
+        """Listen and begin to count.
+
+        Raises:
+            ConfigError: the port is taken.
+        """
+        await self.server.start(self._settings.listen_address)
+        self._tasks = [
+            asyncio.create_task(self.source.run(), name="events"),
+            asyncio.create_task(self._collect(), name="collectors"),
+            asyncio.create_task(self.others.run(), name="others"),
+            asyncio.create_task(self.mirror.run(), name="mirror"),
+        ]
+        if self.realtime is not None:
+            self._tasks.append(asyncio.create_task(self.realtime.run(), name="real-time figures"))
+        if self.leadership is not None and isinstance(self.source, JetStreamSource):
+            self._tasks.append(asyncio.create_task(self.leadership.run(self.source), name="leadership"))
+        logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
+
+    async def stop(self) -> None:
+        """Commit what was received, let go of everything, and leave no task behind."""
+        self.source.stop()
+        if self._tasks:
+            done, _ = await asyncio.wait(self._tasks[:1], timeout=STOP_SECONDS)
+            if not done:
+                logger.warning("stopped without a last checkpoint: NATS or the state store does not answer")
+            await end(*self._tasks)
+        await self.server.stop()
+        await self.store.close()
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Serve until ``stopped`` is set or a task dies of a fault of ours."""
+        await self.start()
+        waiter = asyncio.create_task(stopped.wait())
+        try:
+            await asyncio.wait([waiter, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+            await self.stop()
+
+    def checks(self) -> Mapping[str, web.Check]:
+        """What the exporter depends on. It is ready when events come in and all that was counted is known."""
+        store_up = self.own.cell(c.STATE_STORE_UP).value == 1
+        warm = self.view.complete and (self.realtime is None or self.realtime.warm)
+        checks = {
+            "events": web.Check(self.source.up, self.source.trouble),
+            "state": web.Check(store_up and warm, "" if warm else "not loaded yet"),
+        }
+        if self.leadership is not None:
+            checks["lease"] = web.Check(*self.leadership.state())
+        return checks
+
+    def notes(self) -> list[str]:
+        """What a person who checks the configuration should know."""
+        return [*(f"warning: {warning}" for warning in self.server.warnings), *self.others.notes()]
+
+    async def _collect(self) -> None:
+        """Run the collectors again and again; one that fails is reported and tried again."""
+        up = self.own.cell(c.COLLECTOR_UP, self.system.name)
+        took = self.own.cell(c.COLLECTOR_TIME, self.system.name)
+        collected = self.own.cell(c.COLLECTED)
+        while True:
+            started = time.perf_counter()
+            try:
+                self.system.collect()
+                up.set(1)
+            except OSError as error:
+                if up.value != 0:
+                    logger.error("collector failed", extra={"collector": self.system.name, "error": str(error)})
+                up.set(0)
+            took.set(time.perf_counter() - started)
+            collected.set(self._clock())
+            await asyncio.sleep(self._settings.collection_interval)
+
+    # --- pages ---
+
+    def _shown(self) -> View:
+        """What to show now: the figures, or while another replica shows them only what is our own."""
+        changes = self.own.take()
+        self.view.update("own", changes)
+        if self.leadership is None:
+            return self.view
+        self._own_view.update("own", {key: value for key, value in changes.items() if key[0] != c.PARTITION_OWNED.name})
+        return self.view if self.leadership.shows else self._own_view
+
+    def _overview(self) -> str:
+        return overview(self._shown(), self.others.prober.results, now=self._clock())
+
+    def _page(self, form: Format) -> list[str]:
+        """The page at ``/metrics``, in pieces."""
+        self.view.settle()
+        encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
+        return [
+            *pieces(self._shown(), form),
+            self.others.custom.render(openmetrics=form is Format.OPENMETRICS),
+            bytes(encode(self._process)).decode(),
+        ]
+
+    async def _metrics(self, request: http.Request) -> http.Response:
+        if self._scrapes >= MAX_SCRAPES:
+            return http.Response(status=503, text="too many scrapes at once\n", headers={"Retry-After": "1"})
+        self._scrapes += 1
+        try:
+            with self.turns.scrape():
+                return await self._answer(request)
+        finally:
+            self._scrapes -= 1
+
+    async def _answer(self, request: http.Request) -> http.Response:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.mirror.refresh(), REFRESH_SECONDS)
+        form = choose_format(request.headers.get("Accept", ""))
+        page = self._page(form)
+        headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
+        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            return http.Response(body=self._zippers[form].zip(page), headers=headers)
+        return http.Response(body="".join(page).encode(), headers=headers)

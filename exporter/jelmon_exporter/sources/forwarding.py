@@ -1,0 +1,70 @@
+"""Events that came over HTTP, published to the stream; and the connection that this takes."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+
+from jelmon import catalogue as c
+from jelmon.client import Published, Publisher
+from jelmon.errors import EventError, JelmonError, SourceError
+from jelmon.nats.connection import NatsSettings
+from jelmon_exporter.series.cells import SeriesTable
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0
+_WATCH_SECONDS = 0.5
+_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+
+class Forwarding:
+    """Publishes while there is a connection, which `run` keeps."""
+
+    def __init__(self, settings: NatsSettings, table: SeriesTable, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._settings = settings
+        self._patience = patience
+        self._publisher: Publisher | None = None
+        self._up = table.cell(c.SOURCE_UP, "http")
+        self._up.set(0)
+
+    @property
+    def up(self) -> bool:
+        """Whether events can be stored."""
+        return self._up.value == 1
+
+    async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
+        """Store encoded events in the stream, those of a partition together; tell the fate of each.
+
+        Raises:
+            SourceError: there is no connection.
+        """
+        if self._publisher is None:
+            raise SourceError(
+                "the exporter has no connection to NATS",
+                hint="send all of it again; to count events without NATS start the exporter with --nats.url none",
+            )
+        return await self._publisher.publish_each(payloads)
+
+    async def run(self) -> None:
+        """Connect, and stay connected until cancelled."""
+        attempt = 0
+        while True:
+            publisher = Publisher(
+                settings=self._settings, name="jelmon-exporter-http", patience=self._patience, connect_patience=2.0
+            )
+            try:
+                await publisher.connect()
+                attempt, self._publisher = 0, publisher
+                while not publisher.closed:  # a lost connection comes back by itself, one that is closed does not
+                    self._up.set(1 if publisher.connected else 0)
+                    await asyncio.sleep(_WATCH_SECONDS)
+            except JelmonError as error:
+                logger.debug("no connection for events over HTTP", extra={"error": error.message})
+            finally:
+                self._publisher = None
+                self._up.set(0)
+                with contextlib.suppress(Exception):  # closing what is broken already
+                    await publisher.close()
+            await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
+            attempt += 1

@@ -1,0 +1,221 @@
+"""State on local disk, without Redis: a SQLite file, one transaction per batch.
+
+The write-ahead log is not forced to disk at each commit. Losing the last of them with the machine's power does no harm:
+values and position fall back together, and the rest is counted again from the stream. Where there is no stream to count
+again from it is forced (``sole``).
+"""
+
+import asyncio
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from jelmon.errors import ConfigError
+from jelmon_exporter.state.encoding import encode, encode_key, read_declared, read_ids, read_series
+from jelmon_exporter.state.model import Changes, Position, Snapshot
+from jelmon_exporter.state.store import Claim, FellBackError, FencedError, Seen, StoreUnavailableError
+
+R = TypeVar("R")
+
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "another exporter has it open: each needs a file of its own, or --redis.url",
+    sqlite3.SQLITE_CANTOPEN: "it must be a file, in a folder that the exporter may write",
+    sqlite3.SQLITE_READONLY: "the exporter needs the right to write the file and its folder",
+    sqlite3.SQLITE_FULL: "the disk is full: make room",
+    sqlite3.SQLITE_NOTADB: "that file is somebody else's: name another one",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: move it away, and what the stream still has is counted again",
+    sqlite3.SQLITE_IOERR: "the disk does not do what it should: look into the system's log",
+}
+"""What helps, by SQLite's primary result code."""
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS partitions (
+    partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, token TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
+    sequence INTEGER NOT NULL DEFAULT 0, stream TEXT NOT NULL DEFAULT '', time REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS kept (
+    partition INTEGER, kind TEXT, name BLOB, value BLOB NOT NULL, PRIMARY KEY (partition, kind, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ids (number INTEGER PRIMARY KEY, partition INTEGER NOT NULL, batch BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS ids_by_partition ON ids (partition, number);
+"""
+
+
+def _hint(error: OSError | sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)  # an OSError: of its folder
+    return _HINTS.get(code & 0xFF, "")
+
+
+def check_path(path: Path) -> None:
+    """Look whether a state file can be there, without making anything.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if path.is_dir():
+        raise ConfigError(f"--state.path: {path} is a folder", hint=f"name a file in it: {path / 'state.db'}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ConfigError(f"--state.path: {folder} is no folder, so there is no {path}", hint="name another file")
+    for found in (path, folder):
+        if found.exists() and not os.access(found, os.W_OK):
+            raise ConfigError(f"--state.path: no right to write {found}", hint=_HINTS[sqlite3.SQLITE_READONLY])
+
+
+class DiskStore:
+    """A `StateStore` in one file."""
+
+    name = "disk"
+    shared = False
+    renew_seconds = 2.0
+
+    def __init__(self, path: Path, *, sole: bool = False) -> None:
+        """Open the file, or make it. ``sole``: it is the only place where events are, so commits wait for the disk.
+
+        Raises:
+            ConfigError: it cannot be opened, or another exporter has it.
+        """
+        # one thread, so that transactions never mix; SQLite waits for the disk, which the event loop must not
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+        try:
+            check_path(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.executescript(_SCHEMA)
+            self._database.execute(f"PRAGMA synchronous = {'FULL' if sole else 'NORMAL'}")
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("COMMIT")
+        except ConfigError:
+            self._thread.shutdown()
+            raise
+        except (OSError, sqlite3.Error) as error:
+            self._thread.shutdown()
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"--state.path: cannot use {path}: {reason}", hint=_hint(error)) from error
+
+    async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
+        return [] if leaving else [replica]
+
+    async def acquire(self, partition: int) -> Claim | None:
+        token = str(uuid.uuid4())
+
+        def write() -> int:
+            self._database.execute(
+                "INSERT INTO partitions (partition, epoch, token) VALUES (?, 1, ?) "
+                "ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, token = excluded.token",
+                (partition, token),
+            )
+            row = self._database.execute("SELECT epoch FROM partitions WHERE partition = ?", (partition,)).fetchone()
+            return int(row[0])
+
+        return Claim(await self._transaction(write), token)
+
+    async def renew(self, partition: int, claim: Claim) -> bool:
+        return await self._transaction(lambda: self._claim(partition)[0]) == claim
+
+    async def release(self, partition: int, claim: Claim) -> None:
+        pass
+
+    async def load(self, partition: int) -> Snapshot:
+        return await self._transaction(lambda: self._load(partition))
+
+    async def changes_since(self, partition: int, seen: Seen | None) -> tuple[Seen, Snapshot, bool] | None:
+        def read() -> tuple[Seen, Snapshot, bool] | None:
+            claim, version = self._claim(partition)
+            now = Seen(claim.epoch, version)
+            return None if now == seen else (now, self._load(partition), True)
+
+        return await self._transaction(read)
+
+    async def commit(
+        self, partition: int, *, claim: Claim, position: Position, changes: Changes, whole: bool = False
+    ) -> None:
+        await self._transaction(lambda: self._commit(partition, claim, position, changes, whole=whole))
+
+    def _claim(self, partition: int) -> tuple[Claim, int]:
+        row = self._database.execute(
+            "SELECT epoch, token, version FROM partitions WHERE partition = ?", (partition,)
+        ).fetchone()
+        return (Claim(row[0], row[1]), int(row[2])) if row else (Claim(0, ""), 0)
+
+    def _load(self, partition: int) -> Snapshot:
+        row = self._database.execute(
+            "SELECT version, sequence, stream, time FROM partitions WHERE partition = ?", (partition,)
+        ).fetchone()
+
+        def kept(kind: str) -> list[tuple[bytes, bytes]]:
+            return self._database.execute(
+                "SELECT name, value FROM kept WHERE partition = ? AND kind = ?", (partition, kind)
+            ).fetchall()
+
+        ids = self._database.execute("SELECT batch FROM ids WHERE partition = ? ORDER BY number", (partition,))
+        return Snapshot(
+            position=Position(*row) if row else Position(),
+            series=read_series(kept("series")),
+            entries={name.decode(): value for name, value in kept("entry")},
+            declared=read_declared(kept("declared")),
+            ids=read_ids(batch for (batch,) in ids),
+        )
+
+    def _commit(self, partition: int, claim: Claim, position: Position, changes: Changes, *, whole: bool) -> None:
+        owner, version = self._claim(partition)
+        if owner != claim:
+            raise FencedError(f"partition {partition} has a newer owner")
+        if version == position.version:
+            return
+        if not whole and version != position.version - 1:
+            raise FellBackError(f"partition {partition} is at version {version}")
+        database = self._database
+        if whole:
+            database.execute("DELETE FROM kept WHERE partition = ?", (partition,))
+            database.execute("DELETE FROM ids WHERE partition = ?", (partition,))
+        written: list[tuple[int, str, bytes, bytes | None]] = []
+        for key, value in changes.series.items():
+            written.append((partition, "series", encode_key(key), None if value is None else encode(value)))
+        for name, entry in changes.entries.items():
+            written.append((partition, "entry", name.encode(), entry))
+        for pipeline, declaration in changes.declared.items():
+            written.append((partition, "declared", pipeline.encode(), encode(declaration)))
+        database.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", [one for one in written if one[3]])
+        database.executemany(
+            "DELETE FROM kept WHERE partition = ? AND kind = ? AND name = ?", [one[:3] for one in written if not one[3]]
+        )
+        if changes.ids:
+            batch = encode((position.time, changes.ids))
+            database.execute("INSERT INTO ids (partition, batch) VALUES (?, ?)", (partition, batch))
+        if changes.forgotten:
+            database.execute(
+                "DELETE FROM ids WHERE number IN (SELECT number FROM ids WHERE partition = ? ORDER BY number LIMIT ?)",
+                (partition, changes.forgotten),
+            )
+        database.execute(
+            "UPDATE partitions SET version = ?, sequence = ?, stream = ?, time = ? WHERE partition = ?",
+            (position.version, position.sequence, position.stream, position.time, partition),
+        )
+
+    async def _transaction(self, work: Callable[[], R]) -> R:
+        def run() -> R:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work()
+                except BaseException:
+                    if self._database.in_transaction:  # a full disk ends it
+                        self._database.execute("ROLLBACK")
+                    raise
+                self._database.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise StoreUnavailableError(f"the state file cannot be written: {error}", hint=_hint(error)) from error
+            return result
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
+        self._thread.shutdown()

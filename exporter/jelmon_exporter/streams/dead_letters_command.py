@@ -1,0 +1,68 @@
+"""``jelmon dlq``: what the exporter could not read."""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from jelmon.nats import connection
+from jelmon.nats.connection import NatsSettings, add_nats_arguments
+from jelmon_exporter.streams.dead_letters import DeadLetter, dead_letters, drop, replay
+
+_EPILOG = """\
+examples:
+  jelmon dlq list                show what is parked, and why
+  jelmon dlq list --payload 3    the bytes of one
+  jelmon dlq replay 3 4          send these again, after the exporter or the producer was mended
+  jelmon dlq replay --all
+  jelmon dlq drop --all          forget them
+
+Exit code 0: nothing is parked any more (list: nothing is parked), 1: something is.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``jelmon dlq``."""
+    parser.epilog = _EPILOG
+    parser.add_argument("what", choices=("list", "replay", "drop"))
+    parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="which; as `list` shows them")
+    parser.add_argument("--all", action="store_true", help="all of them (list shows all anyway)")
+    parser.add_argument("--payload", action="store_true", help="list: show the bytes, too")
+    add_nats_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List, replay or drop.
+
+    Raises:
+        SourceError: NATS or a stream does not answer.
+    """
+    if args.what != "list" and bool(args.numbers) == args.all:
+        sys.stderr.write(f"jelmon dlq {args.what}: name the numbers, or --all\n")
+        return 2
+    return asyncio.run(_run(args, NatsSettings.from_environ(os.environ, url=args.nats_url)))
+
+
+async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
+    client = await connection.connect(settings, name="jelmon-dlq")
+    try:
+        context = client.jetstream()
+        count = 0
+        async for letter in dead_letters(context, args.numbers):
+            count += 1
+            if args.what == "list":
+                _show(letter, payload=args.payload)
+            else:
+                await (replay if args.what == "replay" else drop)(context, letter)
+        done = {"list": "parked", "replay": "sent again", "drop": "dropped"}[args.what]
+        sys.stdout.write(f"{count} {'event' if count == 1 else 'events'} {done}\n")
+        return 1 if args.what == "list" and count else 0
+    finally:
+        await client.close()
+
+
+def _show(letter: DeadLetter, *, payload: bool) -> None:
+    time = letter.time.isoformat(timespec="seconds") if letter.time else ""
+    sys.stdout.write(f"{letter.number:>6}  {time}  {letter.reason:<12}  {letter.subject}  {letter.message}\n")
+    if payload:
+        sys.stdout.write(f"        {letter.payload!r}\n")

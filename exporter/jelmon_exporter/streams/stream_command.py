@@ -1,0 +1,152 @@
+"""``jelmon stream``: make the streams, and check that they are as they should be."""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo, RetentionPolicy, StorageType, StreamInfo
+
+from jelmon.config.settings import parse_duration
+from jelmon.nats import connection, partitions
+from jelmon.nats.connection import NatsSettings, add_nats_arguments
+from jelmon.nats.subjects import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
+
+_CONSUMER = re.compile(r"jelmon-(?:(?P<replica>.+)-)?\d+")
+_EPILOG = """\
+examples:
+  jelmon stream init                make the streams of events and of dead letters
+  jelmon stream init --replicas 3   in a cluster: each message on three servers
+  jelmon stream info                what there is, how far it is counted, and what is wrong with it
+
+Exit code 0: fine, 1: findings.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``jelmon stream``."""
+    parser.epilog = _EPILOG
+    parser.add_argument("what", choices=("init", "info"))
+    parser.add_argument(
+        "--replicas", type=int, default=1, metavar="N", help="init: copies of each message (default: 1)"
+    )
+    parser.add_argument("--max-age", metavar="DURATION", help="init: how long events are kept (default: 7d)")
+    add_nats_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or check the streams.
+
+    Raises:
+        SourceError: NATS does not answer, or a stream cannot be made.
+    """
+    return asyncio.run(_run(args, NatsSettings.from_environ(os.environ, url=args.nats_url)))
+
+
+async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
+    client = await connection.connect(settings, name="jelmon-stream")
+    try:
+        context = client.jetstream()
+        if args.what == "init":
+            await _init(client, context, replicas=args.replicas, max_age=args.max_age)
+        findings = await _info(client, context)
+    finally:
+        await client.close()
+    for finding in findings:
+        sys.stdout.write(f"finding: {finding}\n")
+    return 1 if findings else 0
+
+
+async def _init(client: Client, context: JetStreamContext, *, replicas: int, max_age: str | None) -> None:
+    events = connection.event_stream(replicas=replicas)
+    if max_age is not None:
+        events = events.evolve(max_age=parse_duration(max_age, name="--max-age"))
+    for config in (events, connection.dead_letter_stream(replicas=replicas)):
+        made = await connection.ensure_stream(context, config)
+        sys.stdout.write(f"stream {config.name}: {'made' if made else 'was there already, left as it is'}\n")
+    if await partitions.ensure_partitions(client):
+        sys.stdout.write(f"stream {STREAM}: partitioned from now on\n")
+
+
+async def _info(client: Client, context: JetStreamContext) -> list[str]:
+    findings: list[str] = []
+    for name in (STREAM, DEAD_LETTER_STREAM):
+        try:
+            info = await context.stream_info(name)
+        except nats.js.errors.NotFoundError:
+            findings.append(f"stream {name} is absent: `jelmon stream init` makes it")
+            continue
+        except (nats.js.errors.APIError, nats.errors.Error, TimeoutError) as error:
+            raise connection.stream_trouble(error, name) from error
+        _show(info)
+        if name == STREAM:
+            findings += _faults(info) + await _show_partitions(client, context, info)
+            await _show_consumers(context)
+        elif info.state.messages:
+            findings.append(f"{info.state.messages} events could not be read: `jelmon dlq list` shows them")
+    return findings
+
+
+def _show(info: StreamInfo) -> None:
+    config, state = info.config, info.state
+    age = f"{(config.max_age or 0) / 86400:g} d" if config.max_age else "for ever"
+    sys.stdout.write(
+        f"stream {config.name}: {state.messages} messages, {state.bytes / 1e6:.1f} MB, sequences {state.first_seq} to "
+        f"{state.last_seq}, kept {age}, {config.num_replicas} replica(s), {getattr(config.storage, 'value', '')}\n"
+    )
+
+
+def _faults(info: StreamInfo) -> list[str]:
+    """What a stream of events should not be."""
+    config = info.config
+    faults = []
+    if config.storage != StorageType.FILE:
+        faults.append("it is kept in memory: a restart of NATS loses events that were not counted")
+    if config.retention != RetentionPolicy.LIMITS:
+        faults.append("its retention is not by limits: events would go once they are acknowledged")
+    if config.duplicate_window < DUPLICATE_WINDOW_SECONDS:
+        faults.append(f"its duplicate window is {config.duplicate_window:g} s, shorter than producers repeat")
+    return faults
+
+
+async def _show_partitions(client: Client, context: JetStreamContext, info: StreamInfo) -> list[str]:
+    """Who puts events into partitions, besides publishers, which name them; returns what is wrong with that."""
+    version = client.connected_server_version
+    if partitions.by_stream(info.config):
+        shown = "the stream puts in events that come without one"
+    elif await partitions.mapped_by_server(client):
+        shown = "the configuration of the NATS server puts in events that come without one (mappings)"
+    else:
+        shown = "the exporter copies in events that come without one"
+    if waiting := await partitions.waiting(context):
+        shown += f"; {waiting} wait for that"
+    sys.stdout.write(f"partitions: {shown} (NATS {version.major}.{version.minor}.{version.patch})\n")
+    if partitions.missing_subjects(info.config) or (
+        not partitions.by_stream(info.config) and partitions.possible_by_stream(client)
+    ):
+        return ["events are not partitioned as they should be: `jelmon stream init` sees to it"]
+    return []
+
+
+async def _show_consumers(context: JetStreamContext) -> None:
+    """How far exporters are: those that share their state in Redis together, the others each by itself."""
+    consumers: list[ConsumerInfo] = []
+    while page := await context.consumers_info(STREAM, offset=len(consumers)):
+        consumers += page
+    groups: dict[str, list[ConsumerInfo]] = {}
+    for consumer in consumers:
+        found = _CONSUMER.fullmatch(consumer.name)
+        if found is not None:
+            groups.setdefault(found["replica"] or "", []).append(consumer)
+    for replica, group in sorted(groups.items()):
+        whose = f" of exporter {replica}, which keeps a state of its own" if replica else ""
+        behind = sum(consumer.num_pending or 0 for consumer in group)
+        idle = "" if any(consumer.num_waiting for consumer in group) else "; nobody asks for them now"
+        sys.stdout.write(f"consumers{whose}: {len(group)} of {PARTITIONS} partitions, {behind} messages behind{idle}\n")
+    if not groups:
+        sys.stdout.write("consumers: none, as no exporter has counted lately\n")

@@ -1,0 +1,149 @@
+"""``jelmon generate``: compile the definitions and write what is generated from them, or check that it is current."""
+
+import argparse
+import gc
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from jelmon.errors import ConfigError
+from jelmon_generators.compile.compiler import Compilation, compile_bundle
+from jelmon_generators.model.targets import Target
+from jelmon_generators.render import (
+    alertmanager,
+    event_reference,
+    kubernetes,
+    output,
+    prometheus,
+    reference,
+    responder_file,
+)
+from jelmon_generators.unit_tests import alerts, maintenance, signals
+
+
+def _dashboards(made: Compilation) -> dict[str, str]:
+    # it takes a while to import, and not every command needs it
+    from jelmon_generators.dashboards import render
+    from jelmon_generators.dashboards.limits import Limits
+
+    return render(Limits.of(made.bundle))
+
+
+GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
+    "Prometheus rules": lambda made: prometheus.render(made.groups),
+    "tests of the Prometheus rules": alerts.render,
+    "tests of the signals": signals.render,
+    "tests of maintenance": maintenance.render,
+    "Alertmanager configuration": alertmanager.render,
+    "what the responder is told": responder_file.render,
+    "dashboards": _dashboards,
+    "docs/metrics.md": lambda _: reference.metrics_document(),
+    "docs/alerts.md": reference.alerts_document,
+    "docs/events.md": lambda _: event_reference.render(),
+}
+"""What is generated. Each gives path relative to the repository root -> text."""
+
+FORMATS: dict[str, dict[str, Callable[[Compilation], dict[str, str]]]] = {
+    "files": GENERATORS,
+    "kubernetes": {"objects of the Prometheus Operator": kubernetes.render},
+}
+"""What `--format` chooses from."""
+
+OWNED = (
+    prometheus.RULES_FOLDER,
+    alerts.TESTS_FOLDER,
+    signals.TESTS_FOLDER,
+    maintenance.TESTS_FOLDER,
+)
+"""Folders in which a generated file that is generated no more is removed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("--check", action="store_true", help="write nothing; print a diff and exit 1 if files differ")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR", help="where rules/ and docs/ are (default: here)"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: --root)")
+    parser.add_argument(
+        "--channel-url", action="append", default=[], metavar="NAME=URL", help="another address for a webhook channel"
+    )
+    parser.add_argument(
+        "--target",
+        type=Target.parse,
+        metavar="VERSIONS",
+        help="what must understand them (default: target of rules/bundle.yaml, or prometheus=2.42,alertmanager=0.25)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="files",
+        help="kubernetes: objects of the Prometheus Operator instead; needs --output",
+    )
+    parser.epilog = """examples:
+  jelmon generate                     compile rules/ and write every generated file
+  jelmon generate --check             in CI: fail when a generated file is not current
+  jelmon generate --output /etc/jelmon --channel-url responder=http://127.0.0.1:9999/api/v1/alerts/webhook
+"""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate or check."""
+    root: Path = args.root
+    if not (root / "rules").is_dir():
+        raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="name the repository root with --root DIR")
+    if args.format != "files" and args.output is None:
+        raise ConfigError("--format kubernetes needs --output DIR", hint="the objects are no part of the repository")
+    files = generate(root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format)
+    target: Path = args.output or root
+    found = output.changes(files, target, OWNED)
+    if args.check:
+        for change in found:
+            sys.stdout.write(change.diff())
+        if found:
+            sys.stderr.write(f"{len(found)} of {len(files)} generated files are not current: run `jelmon generate`\n")
+        return 1 if found else 0
+    output.write(found, target)
+    for change in found:
+        sys.stderr.write(f"{'removed' if change.new is None else 'wrote'} {change.path}\n")
+    sys.stderr.write(f"{len(files)} files, {len(found)} changed\n")
+    return 0
+
+
+def generate(
+    root: Path,
+    *,
+    channel_urls: dict[str, str] | None = None,
+    target: Target | None = None,
+    form: str = "files",
+) -> dict[str, str]:
+    """Every generated file.
+
+    Raises:
+        DefinitionError: the definitions have faults.
+    """
+    collecting = gc.isenabled()
+    gc.disable()  # much is made and little dropped: collecting would walk over all of it again and again
+    try:
+        return _generated(root, channel_urls, target, form)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _generated(root: Path, channel_urls: dict[str, str] | None, target: Target | None, form: str) -> dict[str, str]:
+    made = compile_bundle(root, channel_urls=channel_urls, target=target)
+    files: dict[str, str] = {}
+    for generator in FORMATS[form].values():
+        files.update(generator(made))
+    return files
+
+
+def _urls(texts: list[str]) -> dict[str, str]:
+    urls = {}
+    for text in texts:
+        name, equals, url = text.partition("=")
+        if not equals or not url.startswith(("http://", "https://")):
+            raise ConfigError(f"--channel-url: {text!r} is not NAME=URL", hint="responder=http://127.0.0.1:9748/...")
+        urls[name] = url
+    return urls

@@ -1,0 +1,46 @@
+"""``jelmon routes explain``: who is told of an alert, by which route, when, and what keeps it back."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jelmon.errors import ConfigError
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.live.explain import explain
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("action", choices=("explain",), help="explain: say who is told of an alert with these labels")
+    parser.add_argument("labels", nargs="+", metavar="NAME=VALUE", help="alertname or rule_id is enough to begin with")
+    parser.add_argument("--at", metavar="TIME", help="the moment, such as 2026-02-01T03:00+01:00 (default: now)")
+    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
+    parser.epilog = """examples:
+  jelmon routes explain alertname=PipelineStalled pipeline=checkout
+  jelmon routes explain rule_id=pipeline_stalled escalation_level=2
+  jelmon routes explain severity=warning --at 2026-02-01T03:00+01:00
+"""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain one set of labels."""
+    labels = {}
+    for text in args.labels:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"{text!r} is no label", hint="write NAME=VALUE, for example severity=critical")
+        labels[name] = value
+    made = compile_bundle(args.root)
+    sys.stdout.write("\n".join(explain(made, labels, _moment(args.at))) + "\n")
+    return 0
+
+
+def _moment(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--at: {text!r} is no time", hint="write 2026-02-01T03:00+01:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,125 @@
+"""``jelmon rules``: what would change and how often it would have fired; and bringing it into force."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from jelmon.config.settings import parse_duration
+from jelmon.errors import ConfigError, SourceError
+from jelmon_generators.compile.compiler import Compilation, compile_bundle
+from jelmon_generators.compile.rules import Compiled
+from jelmon_generators.live import http_api
+from jelmon_generators.live.apply import apply
+from jelmon_generators.live.backtest import held, metrics, outcome, query
+from jelmon_generators.live.plan import compiled_facts, differences, loaded_facts, routing_differences
+from jelmon_generators.load.openslo import convert
+from jelmon_generators.model.targets import Target
+from jelmon_generators.promql.expressions import duration
+from jelmon_generators.render import alertmanager as alertmanager_file
+from jelmon_generators.render import output, prometheus
+
+_MOST_POINTS = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument(
+        "action",
+        choices=("plan", "apply", "import"),
+        help="plan: compare and backtest; apply: write and reload; import: OpenSLO v1 to text for rules/slos.yaml",
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="import: OpenSLO files")
+    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="apply: where the servers read (default: --root)")
+    parser.add_argument("--prometheus.url", dest="prometheus_url", default="http://127.0.0.1:9090", metavar="URL")
+    parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
+    parser.add_argument("--backtest", metavar="DURATION", help="plan: try conditions on this much history, such as 7d")
+    parser.add_argument("--all", action="store_true", help="plan: backtest every alert, not only those that change")
+    parser.add_argument("--target", type=Target.parse, metavar="VERSIONS", help="see jelmon generate")
+    parser.epilog = """examples:
+  jelmon rules plan                     what differs from what runs
+  jelmon rules plan --backtest 7d       and how often changed alerts would have fired
+  jelmon rules apply --output /etc/jelmon   check, write, reload, compare; undo on failure
+  jelmon rules import slo.yaml          what OpenSLO says, as text for rules/slos.yaml
+"""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan (exit 1 when something would change), apply or import."""
+    if (args.action == "import") != bool(args.files):
+        raise ConfigError("files belong to import, and import needs some", hint="jelmon rules import slo.yaml")
+    if args.action == "import":
+        for path in args.files:
+            sys.stdout.write(convert(path))
+        return 0
+    made = compile_bundle(args.root, target=args.target)
+    return _apply(made, args) if args.action == "apply" else _plan(made, args)
+
+
+def _plan(made: Compilation, args: argparse.Namespace) -> int:
+    server = http_api.prometheus(args.prometheus_url)
+    found = differences(loaded_facts(server.get("/api/v1/rules")["data"]), compiled_facts(made))
+    running = yaml.safe_load(http_api.alertmanager(args.alertmanager_url).get("/api/v2/status")["config"]["original"])
+    routes = routing_differences(running, yaml.safe_load(alertmanager_file.render(made)[alertmanager_file.PATH]))
+    for line in (*map(str, found), *routes):
+        sys.stdout.write(f"{line}\n")
+    if not found and not routes:
+        sys.stdout.write("nothing would change\n")
+    if args.backtest:
+        changed = {difference.key[2].split(",")[0] for difference in found if difference.key[0] == "alert"}
+        chosen = [one for one in made.compiled if args.all or one.alert.rule_id in changed]
+        _backtest(chosen, made, server, parse_duration(args.backtest, name="--backtest"))
+    return 1 if found or routes else 0
+
+
+def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Api, span: float) -> None:
+    now = time.time()
+    step = max(made.bundle.settings.evaluation_interval_seconds, span / _MOST_POINTS)
+    start = _history_starts(server, now - span, now, step)
+    sys.stdout.write(f"\nin the last {duration(round(now - start))}, looked at every {duration(step)}:\n")
+    sys.stdout.write(f"{'alert':<36} {'fired':>6} {'for':>12} {'pages':>6}  levels reached\n")
+    known = server.get(f"/api/v1/label/__name__/values?start={start:.3f}&end={now:.3f}")["data"]
+    for one in chosen:
+        text = query(one, made)
+        asked = metrics(text)
+        missing = [name for name in asked if name not in known]
+        if asked and missing == asked:
+            sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: no history of {', '.join(missing)}\n")
+            continue
+        fields = {"query": text, "start": f"{start:.3f}", "end": f"{now:.3f}", "step": f"{step:.3f}"}
+        try:
+            matrix = server.form("/api/v1/query_range", fields)["data"]["result"]
+        except SourceError as error:  # too dear for this server: the others may still be told of
+            sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: {error.message}\n")
+            continue
+        escalation = made.bundle.escalations.get(one.alert.escalation or "")
+        levels = [level.minutes * 60 for level in escalation.levels] if escalation else []
+        got = outcome(one, held(matrix), levels, step)
+        reached = ", ".join(f"{place}: {count}" for place, count in enumerate(got.levels, 1))
+        reached += f"  (no history of {', '.join(missing)})" if missing else ""
+        sys.stdout.write(
+            f"{one.alert.name:<36} {len(got.episodes):>6} {duration(round(got.firing_seconds)):>12} {got.pages:>6}"
+            f"  {reached}\n"
+        )
+
+
+def _history_starts(server: http_api.Api, start: float, end: float, step: float) -> float:
+    """When Prometheus began to know anything: before that, everything was absent."""
+    fields = {"query": "count(up)", "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+    moments = held(server.form("/api/v1/query_range", fields)["data"]["result"])
+    return moments[0][0] if moments else start
+
+
+def _apply(made: Compilation, args: argparse.Namespace) -> int:
+    files = {**prometheus.render(made.groups), **alertmanager_file.render(made)}
+    target: Path = args.output or args.root
+    changes = output.changes(files, target, (prometheus.RULES_FOLDER,))
+    servers = http_api.prometheus(args.prometheus_url), http_api.alertmanager(args.alertmanager_url)
+    for line in apply(made, changes, target, *servers):
+        sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{len(changes)} files changed\n")
+    return 0

@@ -1,0 +1,40 @@
+"""``jelmon silences``: make Alertmanager's silences those that ``rules/windows.yaml`` asks for."""
+
+import argparse
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from jelmon.config.settings import parse_duration
+from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.live.silences import Alertmanager, desired, plan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("action", choices=("plan", "sync"), help="plan: show what would be done; sync: do it")
+    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
+    parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
+    parser.add_argument(
+        "--horizon", default="7d", metavar="DURATION", help="how far ahead silences are made (default: 7d)"
+    )
+    parser.epilog = """examples:
+  jelmon silences plan                 show what sync would do
+  jelmon silences sync --horizon 14d   run it once an hour, from cron or a timer
+"""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan or carry out; exit 1 when a plan has something to do."""
+    bundle = compile_bundle(args.root).bundle
+    now = datetime.now(UTC)
+    horizon = timedelta(seconds=parse_duration(args.horizon, name="--horizon"))
+    alertmanager = Alertmanager(args.alertmanager_url)
+    steps = plan(desired(bundle.windows.values(), now, horizon), alertmanager.silences(), now)
+    pending = [step for step in steps if step.action != "keep"]
+    for step in alertmanager.carry_out(steps) if args.action == "sync" else steps:
+        sys.stdout.write(f"{step}\n")
+    if args.action == "plan":
+        return 1 if pending else 0
+    sys.stderr.write(f"{len(steps)} silences, {len(pending)} changed\n")
+    return 0

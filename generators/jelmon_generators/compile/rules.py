@@ -1,0 +1,218 @@
+"""Definitions to rule groups: one group for each signal, with its recording first and then every alert about it.
+
+The order inside a group is part of the meaning: Prometheus evaluates it from top to bottom, so an alert sees the value
+recorded in the same evaluation.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jelmon_generators.compile import regression
+from jelmon_generators.compile.conditions import compile_condition, excluded
+from jelmon_generators.compile.links import annotations, common_labels
+from jelmon_generators.model.definitions import Alert, Bundle, Escalation, Regression, Signal, simple_conditions
+from jelmon_generators.promql import cardinality
+from jelmon_generators.promql.analysis import Analysis
+from jelmon_generators.promql.expressions import Expression, Known, duration
+
+FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
+OTHERS = "signals"
+"""The group of signals that no alert is about."""
+SLO_INTERVAL_SECONDS = 60.0
+"""Objectives look at days; once a minute is enough."""
+CARRIED_SECONDS = 600.0
+"""How long the clock of an escalation outlives a pause of its alert, besides the alert's own ``for``."""
+
+
+class Recording(NamedTuple):
+    """A recording rule."""
+
+    record: str
+    expr: str
+    labels: dict[str, str]
+
+
+class Alerting(NamedTuple):
+    """An alerting rule."""
+
+    alert: str
+    expr: str
+    for_seconds: float
+    keep_firing_seconds: float
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated together, in this order."""
+
+    name: str
+    rules: tuple[Recording | Alerting, ...]
+    sources: tuple[str, ...]
+    signals: tuple[str, ...]
+    interval_seconds: float
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An alert and what became of it."""
+
+    alert: Alert
+    expression: Expression
+    rules: tuple[Recording | Alerting, ...]
+
+
+def recorded_labels(signal: Signal, analysis: Analysis) -> frozenset[str]:
+    """The labels of a signal's recorded series."""
+    labels = analysis.labels or frozenset()
+    return labels | {"instance"} | ({"job"} if signal.job else frozenset())
+
+
+def recording(signal: Signal, analysis: Analysis) -> Recording:
+    """The rule that records a signal. Where replicas are aggregated away, dashboards still ask for ``instance``."""
+    labels = {}
+    if "instance" not in (analysis.labels or ()):
+        labels["instance"] = "all"
+    if signal.job:
+        labels["job"] = signal.job
+    return Recording(signal.record, signal.expr, labels)
+
+
+def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> Compiled:
+    """The alert, the clock of its escalation, and one alert for each level."""
+    expression = excluded(
+        compile_condition(alert.condition, known), [compile_condition(part, known) for part in alert.unless]
+    )
+    labels = common_labels(alert)
+    notes = annotations(alert, known.settings, expression.labels)
+    base = Alerting(
+        alert.name, _bare(expression.text), alert.duration_seconds, alert.keep_firing_seconds, labels, notes
+    )
+    rules: list[Recording | Alerting] = [base]
+    if escalation is not None:
+        rules.append(_clock(alert))
+        rules.extend(_levels(alert, escalation, _current_value(notes, alert, known)))
+    return Compiled(alert, expression, tuple(rules))
+
+
+def _bare(text: str) -> str:
+    """Without the outermost parentheses of a multi-line expression."""
+    if text.startswith("(\n") and text.endswith("\n)") and text.count("\n)") == 1:
+        return "\n".join(line.removeprefix("  ") for line in text[2:-2].split("\n"))
+    return text
+
+
+def _clock(alert: Alert) -> Recording:
+    """When the alert began to fire, carried over flaps and restarts for ``for`` + 10 minutes."""
+    names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
+    window = duration(alert.duration_seconds + CARRIED_SECONDS)
+    firing = f'ALERTS{{{names},alertstate="firing",escalation_level=""}}'
+    return Recording(
+        FIRING_SINCE,
+        f"(\n  last_over_time({FIRING_SINCE}{{{names}}}[{window}])\n    and ignoring (alertstate)\n  {firing}\n)\n"
+        f"or\nmax without (alertstate) (\n  {firing} * time()\n)",
+        {"rule_id": alert.rule_id},  # it has that label anyway; said here, no two clocks look like duplicates
+    )
+
+
+_VALUE = re.compile(r"\{\{\s*\$value\b([^}]*)\}\}")
+
+
+def _current_value(notes: dict[str, str], alert: Alert, known: Known) -> dict[str, str]:
+    """The annotations for a level: its ``$value`` is the time since the alert fired, so the signal is asked for."""
+    signal = alert.signals[0]
+    labels = sorted(known.labels[signal] - {"instance"} if "job" in known.labels[signal] else known.labels[signal])
+    selector = ",".join(f"{label}=%q" for label in labels)
+    query = f"{known.records[signal]}{{{selector}}}" if labels else known.records[signal]
+    values = " ".join(f"$labels.{label}" for label in labels)
+
+    def asked(match: re.Match[str]) -> str:
+        tail = f" {match.group(1).strip()}" if match.group(1).strip() else ""
+        inner = f'printf "{query}" {values} | query' if labels else f'query "{query}"'
+        return f"{{{{ with {inner} }}}}{{{{ . | first | value{tail} }}}}{{{{ end }}}}"
+
+    # automated actions are the base alert's: a level must not ask for them again
+    return {name: _VALUE.sub(asked, text) for name, text in notes.items() if name != "auto_actions"}
+
+
+def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list[Alerting]:
+    """The same alert once more for each level: equal labels besides ``escalation_level``, so one silence mutes all."""
+    names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
+    return [
+        Alerting(
+            alert.name,
+            f"time() - {FIRING_SINCE}{{{names}}} >= {level.minutes * 60:.12g}",
+            0.0,
+            0.0,
+            {"escalation_level": str(place)},
+            {
+                **notes,
+                "escalate_to": level.escalate_to,
+                "escalation_note": f"Level {place} of {len(escalation.levels)}: "
+                f"firing for {duration(level.minutes * 60)} and not fixed.",
+            },
+        )
+        for place, level in enumerate(escalation.levels, 1)
+    ]
+
+
+def _baselines(compiled: list[Compiled], known: Known) -> dict[str, list[Recording]]:
+    """Signal -> what ``regression`` reads when no analyzer runs, where an alert asks for it."""
+    asking: dict[str, list[tuple[Regression, str]]] = {}
+    for one in compiled:
+        for condition in simple_conditions(one.alert.condition):
+            if isinstance(condition, Regression):
+                asking.setdefault(condition.signal, []).append((condition, one.alert.name))
+    return {
+        signal: [
+            Recording(record, expr, {})
+            for record, expr in regression.recordings(found[0][0], known, [name for _, name in found])
+        ]
+        for signal, found in asking.items()
+    }
+
+
+def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]]) -> int | None:
+    """How many alerts of a definition there can be: of several signals, the one with the fewest values decides."""
+    fewest: dict[str, int | None] = {}
+    for signal in one.alert.signals:
+        for label, number in values[signal].items():
+            known = [count for count in (number, fewest.get(label)) if count is not None]
+            fewest[label] = min(known, default=None)
+    return cardinality.series(one.expression.labels, fewest)
+
+
+def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Compiled], known: Known) -> list[Group]:
+    """One group for each signal that alerts are about, and one for the signals that only dashboards ask for."""
+    about: dict[str, list[Compiled]] = {}
+    for one in compiled:
+        about.setdefault(one.alert.signals[0], []).append(one)
+    members: dict[str, list[Signal]] = {}
+    for name, signal in bundle.signals.items():
+        members.setdefault(signal.group or (name if name in about else OTHERS), []).append(signal)
+    baselines = _baselines(compiled, known)
+    at_most = bundle.settings.at_most
+    values = {name: cardinality.bounds(signal, analyses[name], at_most) for name, signal in bundle.signals.items()}
+    found = []
+    for group, signals in members.items():
+        rules: list[Recording | Alerting] = []
+        for signal in signals:
+            rules.append(recording(signal, analyses[signal.name]))
+            rules.extend(baselines.get(signal.name, ()))
+        asking = [one for signal in signals for one in about.get(signal.name, ())]
+        for one in asking:
+            rules.extend(one.rules)
+        sources = dict.fromkeys((*(signal.source for signal in signals), *(one.alert.source for one in asking)))
+        written = [one.alert.limit for one in asking if one.alert.limit is not None]
+        counts = [cardinality.series(values[signal.name], values[signal.name]) for signal in signals]
+        limit = (
+            max(written) if written else cardinality.limit([*counts, *(_alerts_at_most(one, values) for one in asking)])
+        )
+        names = tuple(signal.name for signal in signals)
+        interval = SLO_INTERVAL_SECONDS if signals[0].group else bundle.settings.evaluation_interval_seconds
+        found.append(Group(group, tuple(rules), tuple(sources), names, interval, limit))
+    return found

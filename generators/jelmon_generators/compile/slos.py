@@ -1,0 +1,250 @@
+"""Service level objectives to signals and alerts, after which they are treated like any others.
+
+Good and bad are counted every minute (`slo_counts`), and windows add up the counts: a busy hour weighs more than a
+quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert asks a short and a long
+window (multi-window, multi-burn-rate), and for enough events to judge by.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from jelmon.catalogue import BY_SERIES
+from jelmon.config.strict_yaml import did_you_mean
+from jelmon_generators.compile.slo_counts import Counts
+from jelmon_generators.model.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
+from jelmon_generators.promql.expressions import duration
+
+
+class Window(NamedTuple):
+    """A pair of windows, and the share of the budget whose loss within the long one is worth an alert."""
+
+    short: float
+    long: float
+    spent: Decimal
+
+
+PAGE = (Window(300, 3600, Decimal("0.02")), Window(1800, 6 * 3600, Decimal("0.05")))
+TICKET = (Window(2 * 3600, 86400, Decimal("0.1")), Window(6 * 3600, 3 * 86400, Decimal("0.1")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of one objective's signals."""
+
+    slo: str
+
+    def ratio(self, seconds: float) -> str:
+        return f"slo_{self.slo}_error_ratio_{duration(seconds)}"
+
+    def events(self, seconds: float) -> str:
+        return f"slo_{self.slo}_events_{duration(seconds)}"
+
+    @property
+    def series(self) -> str:
+        return f"slo_{self.slo}_series"
+
+    @property
+    def left(self) -> str:
+        return f"slo_{self.slo}_budget_left_ratio"
+
+    @property
+    def exhausted_in(self) -> str:
+        return f"slo_{self.slo}_budget_exhausted_in_seconds"
+
+
+def budget(slo: Slo) -> Decimal:
+    """The share of events that may be bad, without the noise of floating point."""
+    return 1 - Decimal(repr(slo.objective))
+
+
+@lru_cache(maxsize=256)
+def burn_threshold(slo: Slo, window: Window) -> float:
+    """The ratio of bad events at which the long window alone spends ``window.spent`` of the period's budget."""
+    factor = window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
+    return float(factor * budget(slo))
+
+
+@lru_cache(maxsize=16)  # asked for several times in a row
+def windows_of(slo: Slo) -> tuple[Window, ...]:
+    """The pairs that can tell something: a long window must be shorter than the period, a threshold below 1."""
+    usable = (window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds)
+    return tuple(window for window in usable if burn_threshold(slo, window) < 1)
+
+
+def expand(bundle: Bundle) -> None:
+    """Add the signals and alerts of every objective to the bundle."""
+    for slo in bundle.slos.values():
+        if slo.condition and slo.condition.signal not in bundle.signals:
+            slo.fields.at("metric_path").refuse(
+                f"unknown signal {slo.condition.signal!r}", hint=did_you_mean(slo.condition.signal, bundle.signals)
+            )
+            continue
+        made_of = f"made of the objective {slo.name!r}, {slo.fields.place}"
+        for signal in _signals(slo):
+            if (own := bundle.signals.setdefault(signal.name, signal)) is not signal:
+                own.fields.place.refuse(f"signal {signal.name!r} is defined twice", hint=made_of)
+        for alert in _alerts(slo, bundle):
+            if (written := bundle.alerts.setdefault(alert.rule_id, alert)) is not alert:
+                written.fields.at("rule_id").refuse(f"rule_id {alert.rule_id!r} is defined twice", hint=made_of)
+
+
+def _signals(slo: Slo) -> Iterator[Signal]:
+    names = _Names(slo.name)
+    labels = frozenset({"job", *slo.by})
+    source = slo.fields.place.source.path
+
+    metric = slo.condition.signal if slo.condition else slo.valid.split("{")[0]
+
+    def signal(name: str, what: str, expr: str, unit: str = "ratio", written: str = "") -> Signal:
+        return Signal(
+            name=name,
+            description=what,
+            unit=unit,
+            direction=Direction.UP,
+            expr=expr,
+            low=None,
+            group=f"slo_{slo.name}",
+            source=source,
+            written=written,
+            reads=None if written else (labels, (metric,)),
+            fields=slo.fields,
+        )
+
+    counts = Counts(slo)
+    valid, bad = counts.valid_name, counts.bad_name
+    noun = counts.noun.capitalize()
+    yield signal(valid, f"{noun}, a count.", counts.valid, unit=counts.noun, written=counts.valid_field)
+    yield signal(bad, f"Bad {counts.noun}, a count.", counts.bad, unit=counts.noun, written=counts.bad_field)
+    for seconds in sorted({slo.period_seconds, *(n for one in windows_of(slo) for n in (one.short, one.long))}):
+        over = duration(seconds)
+        total = f"sum_over_time(jelmore:{valid}[{over}])"
+        yield signal(
+            names.ratio(seconds),
+            f"Share of bad {counts.noun} in {over}.",
+            f"sum_over_time(jelmore:{bad}[{over}]) / ({total} > 0)\nor {total} * 0",
+        )
+    for seconds in _guarded(slo):
+        yield signal(
+            names.events(seconds),
+            f"{noun} in {duration(seconds)}.",
+            f"sum_over_time(jelmore:{valid}[{duration(seconds)}])"
+            + (f" / {counts.each_counted}" if counts.each_counted > 1 else ""),
+            unit=counts.noun,
+        )
+    if slo.absent_seconds:
+        yield replace(
+            signal(
+                names.series,
+                "Series that the objective is counted from, while their source can be scraped.",
+                f"count by (job) (max without (instance, pod) ({slo.valid}))\n"
+                f'or max by (job) (up{{job="{_source(slo)}"}} == 1) * 0',
+                unit="series",
+            ),
+            reads=(frozenset({"job"}), (metric, "up")),
+        )
+    allowed = format(budget(slo), "f")
+    period = f"jelmore:{names.ratio(slo.period_seconds)}"
+    yield signal(names.left, "Share of the error budget that is left.", f"1 - {period} / {allowed}")
+    recent = names.ratio(windows_of(slo)[0].long) if windows_of(slo) else names.ratio(slo.period_seconds)
+    yield signal(
+        names.exhausted_in,
+        "Time until the budget is spent, at the present pace.",
+        f"(jelmore:{names.left} > 0) * {allowed} * {slo.period_seconds:.0f} / (jelmore:{recent} > 0)",
+        unit="seconds",
+    )
+
+
+def _source(slo: Slo) -> str:
+    """The job that exposes what is counted; of a metric that is not in the catalogue, any job."""
+    metric = BY_SERIES.get(slo.valid.split("{")[0])
+    return metric.service.job if metric else ""
+
+
+def _guarded(slo: Slo) -> list[float]:
+    """The windows whose events are counted: the shortest long one of each kind of alert."""
+    usable = windows_of(slo)
+    firsts = [next((one.long for one in kind if one in usable), None) for kind in (PAGE, TICKET)]
+    return [seconds for seconds in firsts if seconds is not None]
+
+
+def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
+    kinds = (
+        ("budget_burn_fast", PAGE, "critical", slo.escalation, "fast", "within days"),
+        ("budget_burn_slow", TICKET, "warning", None, "slowly but steadily", "before the period ends"),
+    )
+    if slo.absent_seconds:
+        yield _no_data(slo, bundle)
+    for suffix, windows, severity, escalation, how, when in kinds:
+        usable = [window for window in windows if window in windows_of(slo)]
+        if not usable:
+            continue
+        pairs = tuple(_burning(slo, window, usable[0].long) for window in usable)
+        condition = pairs[0] if len(pairs) == 1 else Combined(kind="any", least=1, parts=pairs, fields=slo.fields)
+        where = "".join(f" of {{{{ $labels.{label} }}}}" for label in slo.by)
+        yield Alert(
+            rule_id=f"{slo.name}_{suffix}",
+            summary=f"{slo.title}{where}: the error budget burns {how}",
+            description=(
+                f"{{{{ $value | humanizePercentage }}}} of the {Counts(slo).noun} are bad;"
+                f" {slo.objective * 100:g} % are to be good over {duration(slo.period_seconds)}."
+                f" At this pace the budget is spent {when}."
+            ),
+            condition=condition,
+            unless=(),
+            duration_seconds=60.0,
+            keep_firing_seconds=300.0,
+            severity=severity,
+            team=slo.team or bundle.settings.team,
+            auto_actions=(),
+            channels=(),
+            escalation=escalation,
+            inhibited_by=((f"{slo.name}_budget_burn_fast", slo.fields.place),) if suffix.endswith("slow") else (),
+            limit=None,
+            dashboard=slo.dashboard,
+            panel=None,
+            source=slo.fields.place.source.path,
+            fields=slo.fields,
+        )
+
+
+def _no_data(slo: Slo, bundle: Bundle) -> Alert:
+    """An objective that is counted from nothing is kept for ever, whatever happens."""
+    return Alert(
+        rule_id=f"{slo.name}_no_data",
+        summary=f"{slo.title}: nothing is counted",
+        description=(
+            "{{ $labels.job }} is scraped, but gives no series that the objective is counted from; it cannot be missed."
+        ),
+        condition=Compare(signal=_Names(slo.name).series, operator=Operator.EQ, threshold=0.0, fields=slo.fields),
+        unless=(),
+        duration_seconds=slo.absent_seconds,
+        keep_firing_seconds=0.0,
+        severity="warning",
+        team=slo.team or bundle.settings.team,
+        auto_actions=(),
+        channels=(),
+        escalation=None,
+        inhibited_by=(),
+        limit=None,
+        dashboard=slo.dashboard,
+        panel=None,
+        source=slo.fields.place.source.path,
+        fields=slo.fields,
+    )
+
+
+def _burning(slo: Slo, window: Window, guard: float) -> Combined:
+    names, threshold = _Names(slo.name), burn_threshold(slo, window)
+
+    def above(signal: str, value: float, operator: Operator = Operator.GT) -> Compare:
+        return Compare(signal=signal, operator=operator, threshold=value, fields=slo.fields)
+
+    parts = (
+        above(names.ratio(window.short), threshold),
+        above(names.ratio(window.long), threshold),
+        above(names.events(guard), slo.minimum_events, Operator.GE),
+    )
+    return Combined(kind="all", least=3, parts=parts, fields=slo.fields)

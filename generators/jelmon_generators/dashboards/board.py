@@ -1,0 +1,198 @@
+"""A dashboard as a whole: how its panels are placed, its variables, links and annotations, and its JSON text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grafanalib import core
+
+from jelmon.catalogue import (
+    ANALYZER_SUCCESS,
+    CARDS_IN_PROGRESS,
+    EXPORTER_INFO,
+    REGRESSION_CHANGE_POINT,
+    STAGE_IN_PROGRESS,
+)
+from jelmon_generators.dashboards import queries
+from jelmon_generators.dashboards.fields import CRITICAL, WARNING, Json
+from jelmon_generators.dashboards.panels import DATASOURCE, lean
+from jelmon_generators.render.text import json_text
+
+SCHEMA_VERSION = 41
+COLUMNS = 24
+TAG = "jelmore"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A title over the lines that follow."""
+
+    number: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Panels side by side, equally wide unless ``widths`` says otherwise."""
+
+    height: int
+    panels: Sequence[core.Panel]
+    widths: Sequence[int] = ()
+
+
+def arrange(rows: Sequence[Heading | Line]) -> list[core.Panel]:
+    """The panels, placed from top to bottom.
+
+    Raises:
+        ValueError: the panels of a line do not fill its width.
+    """
+    placed: list[core.Panel] = []
+    top = 0
+    for row in rows:
+        if isinstance(row, Heading):
+            heading = core.RowPanel(id=row.number, title=row.title, gridPos=core.GridPos(h=1, w=COLUMNS, x=0, y=top))
+            placed.append(heading)
+            top += 1
+            continue
+        widths = row.widths or [COLUMNS // len(row.panels)] * len(row.panels)
+        if sum(widths) != COLUMNS or len(widths) != len(row.panels):
+            raise ValueError(f"the line of {row.panels[0].title!r} does not fill {COLUMNS} columns: {list(widths)}")
+        left = 0
+        for panel, width in zip(row.panels, widths, strict=True):
+            panel.gridPos = core.GridPos(h=row.height, w=width, x=left, y=top)
+            placed.append(panel)
+            left += width
+        top += row.height
+    return placed
+
+
+def write(
+    *, name: str, title: str, description: str, rows: Sequence[Heading | Line], stage_variable: bool = True
+) -> tuple[str, str]:
+    """Path and text of a dashboard. ``name`` is that of its module, of its file, and the end of its uid."""
+    dashboard = core.Dashboard(
+        title=title,
+        uid=f"jelmore-{name}",
+        description=f"{description} (generated from generators/jelmon_generators/dashboards/{name}.py, do not edit)",
+        tags=[TAG],
+        editable=False,
+        graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
+        refresh="30s",
+        schemaVersion=SCHEMA_VERSION,
+        time=core.Time("now-3h", "now"),
+        timezone="browser",
+    )
+    data: Json = {
+        key: dashboard.to_json_data()[key]
+        for key in (
+            *("title", "uid", "id", "description", "tags", "editable", "graphTooltip", "refresh"),
+            *("schemaVersion", "timezone"),
+        )
+    }
+    data["time"] = dashboard.time.to_json_data()
+    data["timepicker"] = {"refresh_intervals": ["10s", "30s", "1m", "5m", "15m", "1h"]}
+    data["links"] = [_siblings()]
+    data["annotations"] = {"list": _annotations()}
+    data["templating"] = {"list": _variables(stage=stage_variable)}
+    data["panels"] = [lean(panel) for panel in arrange(rows)]
+    return f"grafana/dashboards/{name}.json", json_text(data, sort_keys=True)
+
+
+# --- variables, links, annotations ---
+
+
+def _variables(*, stage: bool) -> list[Json]:
+    services = f'{{__name__=~"{EXPORTER_INFO.name}|{ANALYZER_SUCCESS.name}"'
+    asked = [
+        _choice("job", "Job", f"label_values({services}}}, job)", all_value=".+"),
+        _choice("instance", "Instance", f'label_values({services}, job=~"$job"}}, instance)', all_value=".+"),
+        # an alert that concerns no pipeline has no such label: "All" must match that too
+        _choice(
+            "pipeline",
+            "Pipeline",
+            f"label_values({_series(CARDS_IN_PROGRESS.name)}, pipeline)",
+            all_value=".*",
+        ),
+    ]
+    if stage:
+        within = _series(STAGE_IN_PROGRESS.name, 'pipeline=~"$pipeline"')
+        asked.append(_choice("stage", "Stage", f"label_values({within}, stage)", all_value=".*"))
+    source = {
+        "hide": 0,
+        "includeAll": False,
+        "label": "Prometheus data source",
+        "multi": False,
+        "name": "prometheus_datasource",
+        "options": [],
+        "query": "prometheus",
+        "refresh": 1,
+        "regex": "",
+        "type": "datasource",
+    }
+    return [source, *asked]
+
+
+def _series(name: str, *matchers: str) -> str:
+    joined = ", ".join((*matchers, 'job=~"$job"', 'instance=~"$instance"'))
+    return f"{name}{{{joined}}}"
+
+
+def _choice(name: str, label: str, query: str, *, all_value: str) -> Json:
+    return {
+        "allValue": all_value,
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "datasource": DATASOURCE,
+        "definition": query,
+        "hide": 0,
+        "includeAll": True,
+        "label": label,
+        "multi": True,
+        "name": name,
+        "options": [],
+        "query": query,
+        "refresh": 2,
+        "regex": "",
+        "sort": 1,
+        "type": "query",
+    }
+
+
+def _siblings() -> Json:
+    siblings: Json = core.DashboardLink(
+        title="Jelmore", tags=[TAG], type="dashboards", includeVars=True, keepTime=True, icon="external link"
+    ).to_json_data()
+    return siblings
+
+
+def _annotations() -> list[Json]:
+    builtin: dict[str, Any] = {
+        "builtIn": 1,
+        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+        "enable": True,
+        "hide": True,
+        "iconColor": "rgba(0, 211, 255, 1)",
+        "name": "Annotations & Alerts",
+        "type": "dashboard",
+    }
+    critical = {
+        "datasource": DATASOURCE,
+        "enable": True,
+        "expr": queries.alerts("firing", severity="critical"),
+        "iconColor": CRITICAL,
+        "name": "Critical alerts",
+        "step": "30s",
+        "tagKeys": "pipeline,stage",
+        "titleFormat": "{{alertname}}",
+    }
+    changed = {
+        "datasource": DATASOURCE,
+        "enable": True,
+        "expr": f"{queries.announced(REGRESSION_CHANGE_POINT)} * 1000",  # Grafana wants milliseconds
+        "iconColor": WARNING,
+        "name": "Change points",
+        "step": "60s",
+        "tagKeys": "pipeline,stage",
+        "titleFormat": "{{signal}} changed",
+        "useValueForTime": True,
+    }
+    return [builtin, critical, changed]

@@ -1,0 +1,129 @@
+"""How often a rule would have fired: its condition over history, and the alert's life simulated on top."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jelmon.config.settings import parse_duration
+from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.rules import FIRING_SINCE, Compiled, Recording
+from jelmon_generators.promql.analysis import Limits, analyse
+from jelmon_generators.promql.expressions import duration, number
+
+_MEDIAN_POINTS = 720
+_HAVE_NO_SOURCE = (FIRING_SINCE,)
+_USE = re.compile(
+    r"(?P<function>\b\w+_over_time\((?:[\d.]+, )?)?(?<![\w:])(?P<name>jelmore:[\w:]+)"
+    r"(?P<matchers>\{[^}]*\})?(?:\[(?P<window>\w+)\])?"
+)
+
+Samples = Sequence[float]
+"""The moments, in seconds and ascending, at which the condition held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One time that an alert would have fired."""
+
+    starts: float
+    ends: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ends - self.starts
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What would have happened to one definition."""
+
+    episodes: tuple[Episode, ...]
+    levels: tuple[int, ...]  # how many episodes would have reached each level
+
+    @property
+    def firing_seconds(self) -> float:
+        return sum(episode.seconds for episode in self.episodes)
+
+    @property
+    def pages(self) -> int:
+        """Messages about something new: each episode, and each level that it reached."""
+        return len(self.episodes) + sum(self.levels)
+
+
+def query(one: Compiled, made: Compilation) -> str:
+    """The condition over raw metrics: what is recorded now may have no history under its own name.
+
+    A recording becomes the expression that it records, and a window over it a subquery, evaluated as often as the
+    recording is. That would be dear for the median of a day, which needs no more than `_MEDIAN_POINTS` of them.
+    """
+    recorded = {
+        rule.record: (rule, group.interval_seconds)
+        for group in made.groups
+        for rule in group.rules
+        if isinstance(rule, Recording) and rule.record not in _HAVE_NO_SOURCE
+    }
+
+    def inlined(text: str) -> str:
+        return _USE.sub(use, text)
+
+    def use(match: re.Match[str]) -> str:
+        if match["name"] not in recorded or match["matchers"]:
+            return match[0]
+        rule, interval = recorded[match["name"]]
+        text = f"({inlined(rule.expr)})"
+        for label, value in rule.labels.items():
+            if label != "instance":  # nothing is ever matched by it
+                text = f'label_replace({text}, "{label}", "{value}", "", "")'
+        if not match["window"]:
+            return f"{match['function'] or ''}{text}"
+        step, function = interval, match["function"] or ""
+        if function.startswith(("quantile_over_time", "count_over_time")):
+            step = max(interval, parse_duration(match["window"], name="") / _MEDIAN_POINTS)
+        if function.startswith("count_over_time"):  # as many as there would have been
+            function = f"{number(step / interval)} * {function}"
+        return f"{function}{text}[{match['window']}:{duration(step)}]"
+
+    return inlined(one.rules[0].expr)
+
+
+def metrics(condition: str) -> list[str]:
+    """The metrics that a query asks for, besides what only rules can have made."""
+    names = analyse(condition, {}, Limits()).names
+    return sorted(name for name in names if name != "ALERTS" and ":" not in name)
+
+
+def episodes(moments: Samples, *, step: float, for_seconds: float, keep_seconds: float) -> list[Episode]:
+    """The firing spans that a series leads to, when the condition held at these moments."""
+    found: list[Episode] = []
+    run: list[float] = []
+    for moment in [*moments, float("inf")]:
+        if run and moment - run[-1] > 1.5 * step:
+            ends = run[-1] + step + keep_seconds
+            if found and run[0] <= found[-1].ends:  # it was still kept firing
+                found[-1] = Episode(found[-1].starts, ends)
+            elif run[-1] - run[0] >= for_seconds:
+                found.append(Episode(run[0] + for_seconds, ends))
+            run = []
+        run.append(moment)
+    return found
+
+
+def outcome(one: Compiled, series: Iterable[Samples], levels: Sequence[float], step: float) -> Outcome:
+    """All series of one definition together. ``levels`` are in seconds after the alert began to fire."""
+    all_episodes = [
+        episode
+        for moments in series
+        for episode in episodes(
+            moments,
+            step=step,
+            for_seconds=one.alert.duration_seconds,
+            keep_seconds=one.alert.keep_firing_seconds,
+        )
+    ]
+    reached = tuple(sum(episode.seconds >= level for episode in all_episodes) for level in levels)
+    return Outcome(tuple(sorted(all_episodes, key=lambda episode: episode.starts)), reached)
+
+
+def held(matrix: Iterable[Mapping[str, object]]) -> list[list[float]]:
+    """The moments of each series of a range query's answer."""
+    return [[float(moment) for moment, _ in one["values"]] for one in matrix]  # type: ignore[attr-defined]

@@ -1,0 +1,185 @@
+"""What would change: a comparison by meaning of the compiled rules with those that run, and of the routes."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import promql_parser
+
+from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.rules import Alerting, Recording
+from jelmon_generators.promql.expressions import duration
+
+_NUMBER = re.compile(r"(?<![\w:.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w:])")
+Key = tuple[str, str, str]
+"""Kind, name, and what tells rules of one name apart: ``rule_id`` and level, or a recording's ``rule_id`` or window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a rule says."""
+
+    expression: str
+    for_seconds: float = 0.0
+    keep_firing_seconds: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A rule that is added, removed or changed."""
+
+    key: Key
+    sign: str  # + - ~
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        kind, name, more = self.key
+        title = f"{self.sign} {kind} {name}" + (f" ({more})" if more else "")
+        return "\n".join([title, *(f"    {detail}" for detail in self.details)])
+
+
+def compiled_facts(made: Compilation) -> dict[Key, Facts]:
+    """What our files say."""
+    found: dict[Key, Facts] = {}
+    for group in made.groups:
+        base = ""
+        for rule in group.rules:
+            if isinstance(rule, Recording):
+                found[_recording_key(rule.record, rule.labels)] = Facts(rule.expr, labels=rule.labels)
+            else:
+                base = rule.labels.get("rule_id", base)
+                found[_alert_key(rule.alert, base, rule.labels)] = _alert_facts(rule)
+    return found
+
+
+def _recording_key(name: str, labels: Mapping[str, str]) -> Key:
+    return ("recording", name, labels.get("rule_id") or labels.get("window", ""))
+
+
+def _alert_key(name: str, rule_id: str, labels: Mapping[str, str]) -> Key:
+    level = labels.get("escalation_level", "")
+    return ("alert", name, f"{rule_id}, level {level}" if level else rule_id)
+
+
+def _alert_facts(rule: Alerting) -> Facts:
+    return Facts(rule.expr, rule.for_seconds, rule.keep_firing_seconds, rule.labels, rule.annotations)
+
+
+def loaded_facts(answer: Mapping[str, Any]) -> dict[Key, Facts]:
+    """What runs, from Prometheus' ``/api/v1/rules``; only groups of ours."""
+    found: dict[Key, Facts] = {}
+    for group in answer["groups"]:
+        if not group["name"].startswith("jelmore-"):
+            continue
+        base = ""
+        for rule in group["rules"]:
+            labels = rule.get("labels") or {}
+            if rule["type"] == "recording":
+                found[_recording_key(rule["name"], labels)] = Facts(rule["query"], labels=labels)
+            else:
+                base = labels.get("rule_id", base)
+                found[_alert_key(rule["name"], base, labels)] = Facts(
+                    rule["query"],
+                    rule.get("duration", 0.0),
+                    rule.get("keepFiringFor", 0.0),
+                    labels,
+                    rule.get("annotations") or {},
+                )
+    return found
+
+
+def differences(old: Mapping[Key, Facts], new: Mapping[Key, Facts]) -> list[Difference]:
+    """What loading the new rules would change, in order of name."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        if key not in old:
+            found.append(Difference(key, "+"))
+        elif key not in new:
+            found.append(Difference(key, "-"))
+        elif details := tuple(_details(old[key], new[key])):
+            found.append(Difference(key, "~", details))
+    return found
+
+
+def _details(old: Facts, new: Facts) -> Iterator[str]:
+    before, after = _normal(old.expression), _normal(new.expression)
+    if before != after:
+        if _NUMBER.sub("#", before) == _NUMBER.sub("#", after):
+            numbers = zip(_NUMBER.findall(before), _NUMBER.findall(after), strict=True)
+            yield "condition: " + ", ".join(f"{one} -> {two}" for one, two in numbers if one != two)
+        else:
+            yield f"condition: {before}"
+            yield f"        -> {after}"
+    for name, one, two in (
+        ("for", old.for_seconds, new.for_seconds),
+        ("keep_firing_for", old.keep_firing_seconds, new.keep_firing_seconds),
+    ):
+        if one != two:
+            yield f"{name}: {duration(one)} -> {duration(two)}"
+    for what, olds, news in (("label", old.labels, new.labels), ("annotation", old.annotations, new.annotations)):
+        for name in sorted(olds.keys() | news.keys()):
+            if olds.get(name) != news.get(name):
+                yield f"{what} {name}: {olds.get(name, 'none')} -> {news.get(name, 'none')}"
+
+
+def _normal(expression: str) -> str:
+    """The expression in one spelling, so that white space and superfluous parentheses do not count."""
+    try:
+        return " ".join(promql_parser.parse(expression).prettify().split())
+    except ValueError:  # a newer Prometheus may know what our parser does not
+        return " ".join(expression.split())
+
+
+def routing_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Receivers and routes that come, go or change, between two Alertmanager configurations."""
+    found = list(_compared("receiver", _receivers(old), _receivers(new)))
+    found += _compared("route", dict(_routes(old.get("route") or {})), dict(_routes(new.get("route") or {})))
+    rules = [_named_inhibitions(config.get("inhibit_rules") or ()) for config in (old, new)]
+    return found + list(_compared("inhibition", *rules))
+
+
+def _compared(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            yield f"+ {what} {name}"
+        elif name not in new:
+            yield f"- {what} {name}"
+        elif old[name] != new[name]:
+            yield f"~ {what} {name}: {_short(old[name], new[name])}"
+
+
+def _short(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {old.get(key, 'none')} -> {new.get(key, 'none')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    )
+
+
+def _receivers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> how many integrations of each kind: Alertmanager hides what is secret, and adds its defaults."""
+    return {
+        one["name"]: {key: len(value) for key, value in one.items() if isinstance(value, list)}
+        for one in config.get("receivers") or ()
+    }
+
+
+def _routes(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    matchers = " ".join(sorted(node.get("matchers") or ()))
+    here = f"{path} > {matchers}" if path and matchers else matchers or path or "root"
+    # what Alertmanager adds to the file it was given says nothing
+    yield here, {key: value for key, value in node.items() if key not in ("routes", "matchers") and value is not False}
+    for child in node.get("routes") or ():
+        yield from _routes(child, "" if here == "root" else here)
+
+
+def _named_inhibitions(rules: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        f"of {' '.join(sorted(one['target_matchers']))} by {' '.join(sorted(one['source_matchers']))}": {
+            "equal": one.get("equal") or []
+        }
+        for one in rules
+    }

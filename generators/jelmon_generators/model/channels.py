@@ -1,0 +1,97 @@
+"""Ways to tell somebody: what each type of channel asks for, and the Alertmanager receiver it becomes.
+
+Secrets never stand in a definition: every one is a path to a file that Alertmanager reads when it notifies.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jelmon.config.strict_yaml import Fields
+from jelmon_generators.model.targets import Version
+
+Options = dict[str, object]
+
+
+class ChannelType(NamedTuple):
+    """``section`` is the receiver's key in Alertmanager; None: only the responder's log tells of it."""
+
+    section: str | None
+    since: Version
+    read: Callable[[Fields], Options]
+
+
+def _webhook(fields: Fields) -> Options:
+    if fields.has("url_file"):
+        return {"url_file": fields.text("url_file")}
+    url = fields.text("url")
+    if url and not url.startswith(("http://", "https://")):
+        fields.at("url").refuse(f"url: {url!r} is not an address", hint="it begins with http:// or https://")
+    return {"url": url}
+
+
+def _log(_fields: Fields) -> Options:
+    return {}
+
+
+def _email(fields: Fields) -> Options:
+    options: Options = {"to": fields.text("to"), "from": fields.text("from"), "smarthost": fields.text("smarthost")}
+    if fields.has("username"):
+        options["auth_username"] = fields.text("username")
+        options["auth_password_file"] = fields.text("password_file")
+    options["require_tls"] = fields.flag("require_tls", True)
+    return options
+
+
+def _slack(fields: Fields) -> Options:
+    return {
+        "api_url_file": fields.text("api_url_file"),
+        "channel": fields.text("channel"),
+        "title": '{{ template "jelmon.title" . }}',
+        "text": '{{ template "jelmon.text" . }}',
+    }
+
+
+def _pagerduty(fields: Fields) -> Options:
+    return {
+        "routing_key_file": fields.text("routing_key_file"),
+        "description": '{{ template "jelmon.title" . }}',
+        "severity": fields.text("severity", "critical"),
+    }
+
+
+def _opsgenie(fields: Fields) -> Options:
+    return {
+        "api_key_file": fields.text("api_key_file"),
+        "message": '{{ template "jelmon.title" . }}',
+        "description": '{{ template "jelmon.text" . }}',
+        "priority": fields.text("priority", "P2"),
+    }
+
+
+def _teams(fields: Fields) -> Options:
+    return {
+        "webhook_url_file": fields.text("webhook_url_file"),
+        "title": '{{ template "jelmon.title" . }}',
+        "text": '{{ template "jelmon.text" . }}',
+    }
+
+
+CHANNEL_TYPES: dict[str, ChannelType] = {
+    "webhook": ChannelType("webhook_configs", (0, 25), _webhook),
+    "log": ChannelType(None, (0, 25), _log),
+    "email": ChannelType("email_configs", (0, 25), _email),
+    "slack": ChannelType("slack_configs", (0, 25), _slack),
+    "pagerduty": ChannelType("pagerduty_configs", (0, 25), _pagerduty),
+    "opsgenie": ChannelType("opsgenie_configs", (0, 25), _opsgenie),
+    "teams": ChannelType("msteams_configs", (0, 27), _teams),  # 0.26 knows Teams, but no file for its address
+}
+OPTIONS_SINCE: dict[str, Version] = {"url_file": (0, 26)}
+"""Options that not every supported Alertmanager has."""
+TIMEOUT_SINCE: dict[str, Version] = {
+    "webhook_configs": (0, 28),
+    "pagerduty_configs": (0, 30),
+    "slack_configs": (0, 30),
+}
+"""Sections that may have a timeout. Without one, a receiver that hangs holds the group up for its whole interval."""
+TEAMS_FLOWS: Version = (0, 28)
+"""Microsoft has retired the way that Teams was told before."""

@@ -1,0 +1,56 @@
+"""The pieces that PromQL is put together from: numbers, durations, matching clauses, an expression with its labels."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from jelmon_generators.model.definitions import Direction, Settings
+
+NOT_FOR_MATCHING = frozenset({"job", "instance"})
+"""Labels of the scrape: two signals about one thing may come from two services."""
+
+
+class Expression(NamedTuple):
+    """PromQL and the labels that come out of it. ``text`` binds at least as tightly as a comparison."""
+
+    text: str
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What conditions need to know of signals and metrics."""
+
+    records: Mapping[str, str]  # signal -> recorded name
+    labels: Mapping[str, frozenset[str]]  # signal -> labels of the recorded series
+    directions: Mapping[str, Direction]
+    metric_labels: Callable[[str], frozenset[str]]
+    settings: Settings
+
+
+def number(value: float) -> str:
+    """A number as PromQL writes it, without noise."""
+    return f"{value:.12g}"
+
+
+@lru_cache(maxsize=4096)
+def duration(seconds: float) -> str:
+    """A duration as Prometheus writes it: ``1h30m``."""
+    milliseconds = round(seconds * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, milliseconds = divmod(milliseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def on(labels: frozenset[str]) -> str:
+    """``on (a, b)`` in a fixed order."""
+    return f"on ({', '.join(sorted(labels))})"
+
+
+def shared(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
+    """The labels by which two signals are matched."""
+    return (left & right) - NOT_FOR_MATCHING

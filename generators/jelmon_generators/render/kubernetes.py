@@ -1,0 +1,165 @@
+"""The same rules and routes as objects of the Prometheus Operator, and what the responder is told as a ConfigMap.
+
+The operator adds ``namespace`` to every route and inhibition of an AlertmanagerConfig unless its matcher strategy is
+``None``; our alerts carry no namespace, so that strategy is needed. Secrets are keys of a Kubernetes secret, named like
+their files.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from jelmon.bundle import rules_file
+from jelmon.errors import ConfigError
+from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.routing import Matcher, RoutingNode
+from jelmon_generators.compile.rules import Group
+from jelmon_generators.model.channels import CHANNEL_TYPES, TEAMS_FLOWS
+from jelmon_generators.model.definitions import Channel
+from jelmon_generators.model.targets import Target
+from jelmon_generators.model.windows import time_interval
+from jelmon_generators.promql.expressions import duration
+from jelmon_generators.render.prometheus import rule_file
+from jelmon_generators.render.responder_file import text
+from jelmon_generators.render.text import camel
+
+FOLDER = "deploy/kubernetes"
+SECRET = "jelmon-alertmanager"
+_KINDS = {
+    "webhook": "webhookConfigs",
+    "email": "emailConfigs",
+    "slack": "slackConfigs",
+    "pagerduty": "pagerdutyConfigs",
+}
+_KINDS |= {"opsgenie": "opsgenieConfigs", "teams": "msteamsConfigs"}
+_SPELLED = {"require_tls": "requireTLS"}
+_SECRETS = {  # our option -> the operator's
+    "url_file": "urlSecret",
+    "auth_password_file": "authPassword",
+    "api_url_file": "apiURL",
+    "routing_key_file": "routingKey",
+    "api_key_file": "apiKey",
+    "webhook_url_file": "webhookUrl",
+}
+
+
+def render(made: Compilation) -> dict[str, str]:
+    """One object a file."""
+    files = {f"{FOLDER}/rules-{group.name.replace('_', '-')}.yml": _rules(made, group) for group in made.groups}
+    files[f"{FOLDER}/alertmanager-config.yml"] = _config(made)
+    files[f"{FOLDER}/responder-rules.yml"] = _object(
+        "v1", "ConfigMap", "jelmon-responder", {"data": {PurePosixPath(rules_file.PATH).name: text(made)}}
+    )
+    return files
+
+
+def _object(version: str, kind: str, name: str, content: Mapping[str, Any]) -> str:
+    """JSON is YAML, and these objects are read by machines."""
+    plain = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
+    return f"# generated from rules/, do not edit\n{json.dumps(plain, indent=2, ensure_ascii=False)}\n"
+
+
+def _rules(made: Compilation, group: Group) -> str:
+    """A PrometheusRule: the rule file, indented below ``spec``."""
+    banner, *lines = rule_file(group).rstrip("\n").split("\n")
+    head = [
+        banner,
+        "apiVersion: monitoring.coreos.com/v1",
+        "kind: PrometheusRule",
+        "metadata:",
+        f"  name: jelmon-{group.name.replace('_', '-')}",
+        "  labels:",
+        f"    app.kubernetes.io/part-of: {made.bundle.settings.team}",
+        "spec:",
+    ]
+    return "\n".join([*head, *(f"  {line}" if line else "" for line in lines)]) + "\n"
+
+
+def _config(made: Compilation) -> str:
+    spec: dict[str, Any] = {"route": _route(made.routing.root)}
+    spec["receivers"] = [
+        {"name": name, **_integrations([made.bundle.channels[one] for one in channels], made.target)}
+        for name, channels in sorted(made.routing.receivers.items())
+    ]
+    spec["inhibitRules"] = [
+        {
+            "sourceMatch": [_matcher(Matcher("rule_id", "=", one.source))],
+            "targetMatch": [_matcher(Matcher("rule_id", "=", one.target))],
+            "equal": list(one.equal),
+        }
+        for one in made.routing.inhibitions
+    ]
+    windows = [window for window in made.bundle.windows.values() if window.route]
+    for window in windows:
+        if window.zone.key != "UTC":
+            raise ConfigError(
+                f"window {window.name!r}: the operator's time intervals know no time zone",
+                hint="write it in UTC, or scope it with matchers",
+            )
+    intervals = [time_interval(window) for window in windows]
+    if intervals:
+        spec["muteTimeIntervals"] = [_camel_interval(one) for one in intervals]
+    return _object("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "jelmon", {"spec": spec})
+
+
+def _matcher(matcher: Matcher) -> dict[str, str]:
+    return {"name": matcher.name, "matchType": matcher.operator, "value": matcher.value}
+
+
+def _route(node: RoutingNode) -> dict[str, Any]:
+    plain: dict[str, Any] = {"receiver": node.receiver}
+    if node.matchers:
+        plain["matchers"] = [_matcher(matcher) for matcher in node.matchers]
+    if node.goes_on:
+        plain["continue"] = True
+    if node.group_by is not None:
+        plain["groupBy"] = list(node.group_by)
+    for name in ("group_wait", "group_interval", "repeat_interval"):
+        seconds = getattr(node, name)
+        if seconds is not None:
+            plain[camel(name)] = duration(seconds)
+    if node.muted_in:
+        plain["muteTimeIntervals"] = list(node.muted_in)
+    if node.routes:
+        plain["routes"] = [_route(child) for child in node.routes]
+    return plain
+
+
+def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for channel in channels:
+        if CHANNEL_TYPES[channel.type].section is None:
+            continue
+        kind = _KINDS[channel.type]
+        options = dict(_option(name, value, channel) for name, value in channel.options.items())
+        if channel.type == "teams" and target.alertmanager >= TEAMS_FLOWS:
+            kind = "msteamsv2Configs"
+            options["webhookURL"] = options.pop("webhookUrl")  # spelled otherwise there
+        options["sendResolved"] = channel.send_resolved and channel.max_per_hour is None
+        found.setdefault(kind, []).append(options)
+    return dict(sorted(found.items()))
+
+
+def _option(name: str, value: object, channel: Channel) -> tuple[str, object]:
+    if name not in _SECRETS:
+        return _SPELLED.get(name, camel(name)), value
+    key = PurePosixPath(str(value)).name
+    if not key:
+        raise ConfigError(f"channel {channel.name!r}: {name} names no file", hint="its name becomes the secret's key")
+    return _SECRETS[name], {"name": SECRET, "key": key}
+
+
+def _camel_interval(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A time interval as the operator spells it."""
+    parts = []
+    for part in plain["time_intervals"]:
+        one: dict[str, Any] = {
+            "times": [{"startTime": span["start_time"], "endTime": span["end_time"]} for span in part["times"]]
+        }
+        if "weekdays" in part:
+            one["weekdays"] = part["weekdays"]
+        if "days_of_month" in part:
+            one["daysOfMonth"] = [{"start": int(day), "end": int(day)} for day in part["days_of_month"]]
+        parts.append(one)
+    return {"name": plain["name"], "timeIntervals": parts}

@@ -1,0 +1,63 @@
+"""Rule groups to Prometheus rule files, as text that is the same for the same input."""
+
+import re
+from collections.abc import Iterable
+from json.encoder import encode_basestring
+
+from jelmon_generators.compile.rules import Group, Recording
+from jelmon_generators.promql.expressions import duration
+
+_NEEDS_ESCAPES = re.compile(r"['\\\x00-\x1f]")
+
+RULES_FOLDER = "deploy/prometheus/rules"
+
+
+def render(groups: Iterable[Group]) -> dict[str, str]:
+    """One file for each group, named after it."""
+    return {f"{RULES_FOLDER}/{group.name}.yml": rule_file(group) for group in groups}
+
+
+def rule_file(group: Group) -> str:
+    """The text of one file."""
+    lines = [
+        f"# generated from {', '.join(group.sources)}, do not edit",
+        "groups:",
+        f"  - name: {quoted(f'jelmore-{group.name}')}",
+        f"    interval: {duration(group.interval_seconds)}",
+    ]
+    if group.limit is not None:  # the evaluation fails when it is hit, and RuleEvaluationFailing tells
+        lines.append(f"    limit: {group.limit}")
+    lines.append("    rules:")
+    for rule in group.rules:
+        if isinstance(rule, Recording):
+            lines.append(f"      - record: {quoted(rule.record)}")
+            lines.extend(expression(rule.expr, 8))
+            notes: dict[str, str] = {}
+        else:
+            lines.append(f"      - alert: {quoted(rule.alert)}")
+            lines.extend(expression(rule.expr, 8))
+            if rule.for_seconds:
+                lines.append(f"        for: {duration(rule.for_seconds)}")
+            if rule.keep_firing_seconds:
+                lines.append(f"        keep_firing_for: {duration(rule.keep_firing_seconds)}")
+            notes = rule.annotations
+        for title, table in (("labels", rule.labels), ("annotations", notes)):
+            if table:
+                lines.append(f"        {title}:")
+                lines.extend(f"          {name}: {quoted(value)}" for name, value in sorted(table.items()))
+    return "\n".join(lines) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A YAML string that no reader takes for anything else, in quotes that need no escapes where possible."""
+    if '"' in text and not _NEEDS_ESCAPES.search(text):
+        return f"'{text}'"
+    return encode_basestring(text)
+
+
+def expression(text: str, indent: int) -> list[str]:
+    """``expr:``, on one line when it is one, else as a block."""
+    space = " " * indent
+    if "\n" not in text:
+        return [f"{space}expr: {quoted(text)}"]
+    return [f"{space}expr: |-", *(f"{space}  {line}" if line else "" for line in text.split("\n"))]

@@ -1,0 +1,246 @@
+"""Catalogue and definitions to ``docs/metrics.md`` and ``docs/alerts.md``."""
+
+from datetime import UTC, datetime
+
+from jelmon.catalogue import CATALOGUE, Histogram, Metric, Service, of_service
+from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.maintenance import concerns
+from jelmon_generators.compile.rules import Compiled
+from jelmon_generators.live.explain import hops
+from jelmon_generators.model.definitions import (
+    SEVERITIES,
+    Absent,
+    Alert,
+    Combined,
+    Compare,
+    Condition,
+    Outside,
+    Regression,
+    Signal,
+)
+from jelmon_generators.model.windows import mutes
+from jelmon_generators.promql.expressions import duration, number
+from jelmon_generators.render.prometheus import RULES_FOLDER
+from jelmon_generators.render.text import banner, table
+
+MOMENTS = (datetime(2026, 1, 6, 10, 0, tzinfo=UTC), datetime(2026, 1, 4, 3, 0, tzinfo=UTC))
+_WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "equal to", "!=": "not equal to"}
+
+
+def metrics_document() -> dict[str, str]:
+    """Every metric of the catalogue, by the service that exposes it."""
+    lines = [
+        banner("src/jelmon/catalogue.py"),
+        "# Metrics",
+        "",
+        f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score* goes",
+        "from 0 to 100. Prometheus adds `job` and `instance` to each; the job is `jelmon-<service>`. Histograms offer",
+        "`_bucket`, `_sum` and `_count`. Replicas of a service show the same committed values, so a query aggregates",
+        "with `max without (instance, pod)` before it adds anything up.",
+    ]
+    for service in Service:
+        lines += ["", f"## {service.value.capitalize()}", "", f"Job `{service.job}`.", ""]
+        lines += table(("metric", "type", "labels", "meaning"), [_metric_row(one) for one in of_service(service)])
+    buckets: dict[tuple[float, ...], list[str]] = {}
+    for metric in CATALOGUE:
+        if isinstance(metric, Histogram):
+            buckets.setdefault(metric.buckets, []).append(f"`{metric.name}`")
+    lines += ["", "## Buckets", "", "Upper bounds in seconds, besides `+Inf`.", ""]
+    lines += table(
+        ("bounds", "histograms"),
+        [(", ".join(f"{bound:g}" for bound in bounds), ", ".join(names)) for bounds, names in buckets.items()],
+    )
+    return {"docs/metrics.md": "\n".join(lines) + "\n"}
+
+
+def _metric_row(metric: Metric) -> tuple[str, str, str, str]:
+    labels = []
+    for label in metric.labels:
+        values = metric.closed.get(label)
+        labels.append(f"`{label}`" + (f" ({', '.join(values)})" if values and len(values) <= 8 else ""))
+    return f"`{metric.name}`", metric.kind, ", ".join(labels), metric.help
+
+
+def alerts_document(made: Compilation) -> dict[str, str]:
+    """Every alert: when it fires, who is told, what to do."""
+    bundle = made.bundle
+    sources = "rules/"
+    lines = [
+        banner(sources),
+        "# Alerts",
+        "",
+        "Every alert that ships, with its condition in words, who is told and where to read on. The definitions are in",
+        f"`rules/alerts/`; the rules made of them in `{RULES_FOLDER}/`.",
+        "",
+        *table(
+            ("alert", "severity", "fires when", "after", "escalation"),
+            [
+                (
+                    f"[{one.alert.name}](#{one.alert.name.lower()})",
+                    one.alert.severity,
+                    in_words(one.alert.condition, made),
+                    duration(one.alert.duration_seconds) if one.alert.duration_seconds else "at once",
+                    one.alert.escalation or "",
+                )
+                for one in made.compiled
+            ],
+        ),
+    ]
+    lines += ["", "## Who is told", ""]
+    lines += ["By severity and level, on a Tuesday morning and at 03:00 on a Sunday (UTC)."]
+    lines += ["`jelmon routes explain` answers for any labels and any moment.", ""]
+    lines += table(("alert", *(f"{moment:%A %H:%M}" for moment in MOMENTS)), _who_is_told(made))
+    lines += _objectives(made) + _windows(made)
+    for one in made.compiled:
+        lines += _alert_section(one, made)
+    lines += ["", "## Signals", "", "What the definitions speak of. Each is recorded as `jelmore:<signal>`.", ""]
+    lines += table(
+        ("signal", "unit", "worse", "meaning"),
+        [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values() if not s.group],
+    )
+    return {"docs/alerts.md": "\n".join(lines) + "\n"}
+
+
+def _objectives(made: Compilation) -> list[str]:
+    """What is promised, and the series that tell how well it is kept."""
+    rows = [
+        (
+            slo.title,
+            f"{slo.objective * 100:g} % over {duration(slo.period_seconds)}, by {', '.join(slo.by) or 'nothing'}",
+            f"minutes in which {in_words(slo.condition, made)}" if slo.condition else f"`{slo.bad}` of `{slo.valid}`",
+            f"`jelmore:slo_{slo.name}_budget_left_ratio`, `jelmore:slo_{slo.name}_budget_exhausted_in_seconds`",
+        )
+        for slo in made.bundle.slos.values()
+    ]
+    if not rows:
+        return []
+    return ["", "## Objectives", "", *table(("objective", "good", "bad", "look at"), rows)]
+
+
+def _windows(made: Compilation) -> list[str]:
+    """When alerts stay silent by plan, and of which objectives that time is no part."""
+    rows = []
+    heads = ("window", "silences", "when", "left out of", "why", "owner")
+    for window in made.bundle.windows.values():
+        scope = ", ".join(f"{name} {value}" for name, value in window.matchers) or f"every {window.route}"
+        first = f"{window.first.isoformat()} {window.at:%H:%M} {window.zone.key}, {duration(window.duration_seconds)}"
+        again = window.fields.text("rrule", "") if window.recurrence else ""
+        spared = [slo.title for slo in made.bundle.slos.values() if concerns(window, slo.by)]
+        when = f"{first}{f'; {again}' if again else ''}"
+        rows.append((window.name, scope, when, ", ".join(spared) or "nothing", window.description, window.owner))
+    if not rows:
+        return []
+    return ["", "## Maintenance windows", "", *table(heads, rows)]
+
+
+def _who_is_told(made: Compilation) -> list[tuple[str, ...]]:
+    """A row for each severity, and for each level of each escalation."""
+    cases = [(severity, {"severity": severity}) for severity in SEVERITIES if severity != "none"]
+    for escalation in made.bundle.escalations.values():
+        for place, level in enumerate(escalation.levels, 1):
+            labels = {"severity": "critical", "escalation": escalation.name, "escalation_level": str(place)}
+            cases.append((f"{escalation.name}, level {place} after {number(level.minutes)} minutes", labels))
+    return [(title, *(_told_at(made, labels, moment) for moment in MOMENTS)) for title, labels in cases]
+
+
+def _told_at(made: Compilation, labels: dict[str, str], moment: datetime) -> str:
+    told: dict[str, None] = {}
+    for hop in hops(made.routing.root, labels):
+        if not any(mutes(made.bundle.windows[name], moment) for name in hop.muted_in):
+            told.update(dict.fromkeys(made.routing.receivers[hop.receiver]))
+    return ", ".join(told) or "nobody"
+
+
+def _alert_section(one: Compiled, made: Compilation) -> list[str]:
+    alert = one.alert
+    facts = [
+        ("condition", in_words(alert.condition, made)),
+        *(("unless", in_words(part, made)) for part in alert.unless),
+        ("fires after", duration(alert.duration_seconds) if alert.duration_seconds else "at once"),
+        *((("keeps firing for", duration(alert.keep_firing_seconds)),) if alert.keep_firing_seconds else ()),
+        ("severity, team", f"{alert.severity}, {alert.team}"),
+        ("told", _told(alert, made)),
+    ]
+    if alert.escalation:
+        facts += [
+            (f"level {place}", f"after {number(level.minutes)} minutes: {level.escalate_to} ({_names(level.channels)})")
+            for place, level in enumerate(made.bundle.escalations[alert.escalation].levels, 1)
+        ]
+    if alert.inhibited_by:
+        facts.append(("held back by", ", ".join(made.bundle.alerts[name].name for name, _ in alert.inhibited_by)))
+    if alert.windows is not None:
+        facts.append(("silenced by windows", ", ".join(name for name, _ in alert.windows) or "none"))
+    if alert.auto_actions:
+        facts.append(("asks for", ", ".join(f"`{action}`" for action in alert.auto_actions)))
+    if alert.dashboard:
+        facts.append(("look at", f"dashboard {alert.dashboard}" + (f", panel *{alert.panel}*" if alert.panel else "")))
+    facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(one.expression.labels)) or "none of its own"))
+    facts.append(("read on", f"[runbook](runbooks/{alert.name}.md), `{alert.source}`"))
+    lines = ["", f"## {alert.name}", "", _plain(alert.summary) + ".", "", *table(("", ""), facts)]
+    return [*lines, "", "```promql", one.rules[0].expr, "```"]
+
+
+def _plain(template: str) -> str:
+    """A summary without template syntax: ``{{ $labels.stage }}`` becomes ``<stage>``."""
+    text = template
+    while "{{" in text and "}}" in text:
+        before, rest = text.split("{{", 1)
+        inner, after = rest.split("}}", 1)
+        words = inner.split()
+        name = words[0].removeprefix("$labels.").removeprefix("$") if words else ""
+        text = f"{before}*{name}*{after}"
+    return text
+
+
+def _told(alert: Alert, made: Compilation) -> str:
+    bundle = made.bundle
+    key = "watchdog" if alert.rule_id == "watchdog" else alert.severity
+    chosen = alert.channels or (bundle.routes[key].channels if key in bundle.routes else ())
+    return _names((*bundle.everywhere, *chosen)) or "nobody"
+
+
+def _names(channels: tuple[tuple[str, object], ...]) -> str:
+    return ", ".join(dict.fromkeys(name for name, _ in channels))
+
+
+def in_words(condition: Condition, made: Compilation) -> str:
+    """The condition as a person would say it."""
+    match condition:
+        case Compare():
+            signal = made.bundle.signals[condition.signal]
+            text = f"`{signal.name}` is {_WORDS[condition.operator.symbol]} {_amount(condition.threshold, signal)}"
+            for override in condition.overrides:
+                where = ", ".join(f"{name} {value}" for name, value in override.labels)
+                text += f"; for {where}: {_amount(override.threshold, signal)}"
+            if condition.threshold_from:
+                text += f"; or what `{condition.threshold_from}` says, where it is declared"
+            return text
+        case Outside():
+            signal = made.bundle.signals[condition.signal]
+            return (
+                f"`{signal.name}` is below {_amount(condition.low, signal)} or above {_amount(condition.high, signal)}"
+            )
+        case Absent():
+            return f"`{condition.signal}` has no series"
+        case Regression():
+            return (
+                f"`{condition.signal}` is worse than usual by more than {condition.threshold:.0%}, by the regression"
+                " analyzer or, while none runs, by median and MAD of its own history"
+            )
+        case Combined():
+            word = {"all": " and ", "any": " or "}.get(condition.kind, ", ")
+            text = word.join(in_words(part, made) for part in condition.parts)
+            return f"at least {condition.least} of: {text}" if condition.kind == "n_of_m" else text
+
+
+def _amount(value: float, signal: Signal) -> str:
+    match signal.unit:
+        case "ratio":
+            return f"{number(value * 100)} %"
+        case "seconds" if value >= 60 and value == int(value):
+            return duration(value)
+        case "boolean":
+            return number(value)
+        case "score":
+            return f"{number(value)} of 100"
+    return f"{number(value)} {signal.unit}"

@@ -1,0 +1,189 @@
+"""Unit tests about maintenance: each window opens and closes in time, and what burns meanwhile costs no budget."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import promql_parser as parser
+
+from jelmon.catalogue import BY_SERIES, MAINTENANCE_END, MAINTENANCE_START
+from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.maintenance import GROUP, scope_of, scopes
+from jelmon_generators.compile.slo_counts import Counts
+from jelmon_generators.compile.slos import PAGE, burn_threshold, windows_of
+from jelmon_generators.model.definitions import Slo, camel_case
+from jelmon_generators.promql.expressions import number
+from jelmon_generators.promql.series import MAINTENANCE_ACTIVE
+from jelmon_generators.unit_tests.promtool import Case, file_text
+from jelmon_generators.unit_tests.truth import edges, key_of, true
+
+TESTS_FOLDER = "rules/tests/maintenance"
+_OPENS, _CLOSES = 3600, 7200  # of a window's test, in seconds
+_BEFORE, _DURING, _AFTER = 30, 30, 60  # minutes of an objective's test
+_MORE_BAD = 20  # bad events for each good one while it burns
+_SHARE_BURNT = 0.45  # of an hour, when it has burnt for half an hour
+
+Labels = dict[str, str]
+
+
+def render(made: Compilation) -> dict[str, str]:
+    """One file for the windows, one for each objective that a window can concern."""
+    files = {}
+    groups = {group.name: group for group in made.groups}
+    if GROUP in groups:
+        cases = [
+            _window(window.name, dict(window.matchers), groups[GROUP].interval_seconds)
+            for window in made.bundle.windows.values()
+            if window.matchers
+        ]
+        files[f"{TESTS_FOLDER}/{GROUP}.yml"] = file_text("rules/windows.yaml", cases, groups[GROUP])
+    for slo in made.bundle.slos.values():
+        cases = [case for names in scopes(slo.by) for case in _objective(slo, names)]
+        if cases:
+            group = groups[f"slo_{slo.name}"]
+            files[f"{TESTS_FOLDER}/{group.name}.yml"] = file_text(slo.fields.place.source.path, cases, group)
+    return files
+
+
+def _window(name: str, matchers: Labels, interval: float) -> Case:
+    """Open from one evaluation before its start until its end."""
+    shape = f"x{round(_CLOSES / interval) + 2}"
+    own = {"instance": "a", "job": "jelmon-responder", "window": name}
+    count = f'count by ({", ".join(sorted(matchers))}) ({MAINTENANCE_ACTIVE}{{window="{name}"}} == 1)'
+    case = Case(f"{name} opens and closes in time")
+    case.series = [
+        (_series(MAINTENANCE_START.name, own), f"{_OPENS}{shape}"),
+        (_series(MAINTENANCE_END.name, own), f"{_CLOSES}{shape}"),
+    ]
+    case.checks = [
+        (count, _OPENS - 2 * interval, []),
+        (count, _OPENS - interval, [_series("", matchers)]),
+        (count, _CLOSES - interval, [_series("", matchers)]),
+        (count, _CLOSES, []),
+    ]
+    return case
+
+
+def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
+    """Two of the same kind burn alike; the one in maintenance pays nothing and does not page."""
+    case = Case(f"what burns in maintenance of its {' and '.join(names)} counts for nothing")
+    rows = [{**{label: f"a-{label}" for label in slo.by}, **dict.fromkeys(names, row)} for row in ("in", "out")]
+    for row in rows:
+        own = {**row, "instance": "a"}
+        case.series += _measured(slo, own) if slo.condition else _counted(slo, own)
+    if not case.series:
+        return
+    scope = {name: rows[0][name] for name in names}
+    active = {"instance": "all", "job": "jelmon-responder", "scope": scope_of(iter(names)), "window": "w", **scope}
+    case.series.append((_series(MAINTENANCE_ACTIVE, active), f"0x{_BEFORE - 1} 1x{_DURING} 0x{_AFTER - 1}"))
+    inside, outside = (_series("", {name: row[name] for name in names}) for row in rows)
+    valid, wrong = (f"jelmore:{name}" for name in (Counts(slo).valid_name, Counts(slo).bad_name))
+    by = f"count by ({', '.join(names)})"
+    during, after = (_BEFORE + _DURING - 2) * 60, (_BEFORE + _DURING + _AFTER - 5) * 60
+    case.checks = [
+        (f"{by} ({valid} > 0)", (_BEFORE - 5) * 60, [inside, outside]),
+        (f"{by} ({valid} > 0)", during, [outside]),
+        (f"{by} ({valid} > 0)", after, [inside, outside]),
+        (f"{by} (sum_over_time({wrong}[2h]) > 0)", after, [outside]),
+    ]
+    if windows_of(slo)[:1] == PAGE[:1] and burn_threshold(slo, PAGE[0]) < _SHARE_BURNT:
+        alert = camel_case(f"{slo.name}_budget_burn_fast")
+        firing = f'ALERTS{{alertname="{alert}",alertstate="firing",escalation_level=""}}'
+        case.checks.append((f"{by} ({firing})", during, [outside]))
+    yield case
+
+
+def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
+    """Events: few good ones all the time, many bad ones while it burns."""
+    good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
+    if good is None or bad is None:
+        return
+    if (good.keys() | bad.keys()) & set(slo.by):  # the objective is about one of them only, so there are no two
+        return
+    own = {"job": _job(slo.valid), **own}
+    per_minute = int(slo.minimum_events / _BEFORE) + 1
+    yield _series(_name(slo.valid), {**own, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+    burst = per_minute * _MORE_BAD
+    yield (
+        _series(_name(slo.bad), {**own, **bad}),
+        f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {burst * _DURING}x{_AFTER - 1}",
+    )
+
+
+def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
+    """A signal that is beyond its threshold while it burns."""
+    assert slo.condition is not None
+    key = key_of(slo.condition)
+    values = [value for value in edges(slo.condition, {}) if value is not None]
+    bad = next(value for value in values if true(slo.condition, {key: value}, {}))
+    good = next(value for value in values if not true(slo.condition, {key: value}, {}))
+    shape = [(good, _BEFORE - 1), (bad, _DURING), (good, _AFTER - 1)]
+    series = _series(f"jelmore:{slo.condition.signal}", {"job": "a-job", **own})
+    yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
+
+
+@lru_cache(maxsize=16)  # asked for each row
+def _labels(selector: str, *, unlike: str = "") -> Mapping[str, str] | None:
+    """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series.
+
+    None: nobody knows, because a regular expression means something else to Python, or takes nothing of what was tried.
+    """
+    wanted, unwanted = _matchers(selector), _matchers(unlike) if unlike and _name(unlike) == _name(selector) else []
+    names = sorted({one.name for one in (*wanted, *unwanted)})
+    found: Labels | None = None
+    if not all(_portable(one) for one in (*wanted, *unwanted)):
+        return None
+    for values in itertools.product(*(_candidates(name, _name(selector), wanted + unwanted) for name in names)):
+        labels = dict(zip(names, values, strict=True))
+        if all(_takes(one, labels) for one in wanted):
+            found = labels
+            if not unwanted or not all(_takes(one, labels) for one in unwanted):
+                break
+    return found
+
+
+def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
+    """Values of a label worth trying: those that it can have, those that are written, and another one."""
+    closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
+    written = [word for one in matchers if one.name == label for word in (one.value, *one.value.split("|"))]
+    return [*closed.get(label, ()), *written, f"a-{label}"]
+
+
+def _portable(matcher: Any) -> bool:
+    """Whether Python reads the matcher as Go does, as far as we can tell."""
+    return matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual) or not re.search(
+        r"\(\?|\[\[|\\[^.\-]", matcher.value
+    )
+
+
+def _takes(matcher: Any, labels: Labels) -> bool:
+    value = labels.get(matcher.name, "")
+    match matcher.op:
+        case parser.MatchOp.Equal:
+            return bool(value == matcher.value)
+        case parser.MatchOp.NotEqual:
+            return bool(value != matcher.value)
+        case parser.MatchOp.Re:
+            return re.fullmatch(matcher.value, value) is not None
+    return re.fullmatch(matcher.value, value) is None
+
+
+def _matchers(selector: str) -> list[Any]:
+    tree: Any = parser.parse(selector)
+    return list(tree.matchers.matchers)
+
+
+def _name(selector: str) -> str:
+    return selector.split("{")[0]
+
+
+def _job(selector: str) -> str:
+    metric = BY_SERIES.get(_name(selector))
+    return metric.service.job if metric else "a-job"
+
+
+def _series(name: str, labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inner}}}"

@@ -1,0 +1,44 @@
+"""Cases of a unit test to the file that promtool reads."""
+
+from dataclasses import dataclass, field
+
+from jelmon_generators.compile.rules import Group
+from jelmon_generators.promql.expressions import duration
+from jelmon_generators.render.prometheus import RULES_FOLDER, quoted
+
+
+@dataclass(slots=True)
+class Case:
+    """One ``tests:`` entry."""
+
+    name: str
+    series: list[tuple[str, str]] = field(default_factory=list)
+    checks: list[tuple[str, float, list[str]]] = field(default_factory=list)  # expression, seconds, samples
+
+
+def file_text(source: str, cases: list[Case], group: Group) -> str:
+    """The text of one test file over the rules of one group."""
+    interval = group.interval_seconds
+    lines = [
+        f"# generated from {source}, do not edit",
+        "rule_files:",
+        f"  - ../../../{RULES_FOLDER}/{group.name}.yml",
+        f"evaluation_interval: {duration(interval)}",
+        "tests:",
+    ]
+    for case in cases:
+        lines.append(f"  - name: {quoted(case.name)}")
+        lines.append(f"    interval: {duration(interval)}")
+        if case.series:
+            lines.append("    input_series:")
+        for series, values in case.series:
+            lines.append(f"      - series: {quoted(series)}")
+            lines.append(f"        values: {quoted(values)}")
+        lines.append("    promql_expr_test:")
+        for expression, seconds, samples in case.checks:
+            lines.append(f"      - expr: {quoted(expression)}")
+            lines.append(f"        eval_time: {duration(seconds)}")
+            if samples:
+                lines.append("        exp_samples:")
+                lines.extend(f"          - {{labels: {quoted(sample)}, value: 1}}" for sample in samples)
+    return "\n".join(lines) + "\n"

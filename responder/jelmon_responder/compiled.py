@@ -1,0 +1,68 @@
+"""What the compiler rendered, as far as the responder must know it: read again when the file changes, shown as gauges.
+
+A file that cannot be read any more changes nothing: what was known stays in force, and /health says so.
+"""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+from jelmon.bundle.maintenance import Maintenance, occurrences
+from jelmon.bundle.rules_file import decode
+from jelmon.catalogue import MAINTENANCE_END, MAINTENANCE_START, RULES_FINGERPRINT
+from jelmon.errors import ConfigError
+from jelmon.service.registry import Instruments
+from jelmon.service.web import Check
+
+logger = logging.getLogger(__name__)
+
+
+class CompiledRules:
+    """The file of ``--rules.file``.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path, instruments: Instruments) -> None:
+        self._path = path
+        self._instruments = instruments
+        self._content = b""
+        self._shown: set[str] = set()
+        self.windows: tuple[Maintenance, ...] = ()
+        self.check = Check(True, "", needed=False)
+        self._read()
+
+    def refresh(self, now: datetime) -> None:
+        """Read the file if it is another one, and set the gauges for the windows that are open or come next."""
+        try:
+            self._read()
+        except ConfigError as error:
+            if self.check.ok:
+                logger.error("the compiled rules cannot be read", extra={"error": error.message, "hint": error.hint})
+            self.check = Check(False, error.message, needed=False)
+        shown = set()
+        for window in self.windows:
+            one = next(occurrences(window, now), None)
+            if one is None:
+                continue
+            shown.add(window.name)
+            self._instruments.set(MAINTENANCE_START, one.starts.timestamp(), window=window.name)
+            self._instruments.set(MAINTENANCE_END, one.ends.timestamp(), window=window.name)
+        for name in self._shown - shown:
+            self._instruments.forget(MAINTENANCE_START, window=name)
+            self._instruments.forget(MAINTENANCE_END, window=name)
+        self._shown = shown
+
+    def _read(self) -> None:
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"--rules.file: cannot read {self._path}: {error.strerror}", hint="`jelmon generate` renders it"
+            ) from error
+        if content != self._content:
+            file = decode(content)
+            self._content, self.windows = content, file.windows
+            self._instruments.set(RULES_FINGERPRINT, file.fingerprint)
+        self.check = Check(True, f"{len(self.windows)} windows", needed=False)

@@ -1,0 +1,92 @@
+"""What the compiler tells the responder, as a JSON file: which rules were rendered, and when maintenance is.
+
+The two never import each other; they meet in this file, which is rendered and committed like the rules themselves.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, time
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from jelmon.bundle.maintenance import Maintenance
+from jelmon.bundle.recurrence import Recurrence, RecurrenceError
+from jelmon.errors import ConfigError
+
+PATH = "deploy/responder/rules.json"
+"""Where it is rendered, relative to the root of what is generated."""
+_BANNER = "generated from rules/, do not edit"
+
+
+class _Window(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    name: str
+    matchers: dict[str, str]
+    first: date
+    at: time
+    zone: str
+    duration_seconds: float
+    rrule: str = ""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    about: str
+    fingerprint: int
+    windows: list[_Window]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesFile:
+    """The content of the file. The fingerprint is below 2**48, so that a sample of Prometheus holds it exactly."""
+
+    fingerprint: int
+    windows: tuple[Maintenance, ...]
+
+
+def encode(fingerprint: int, windows: Iterable[Maintenance]) -> str:
+    """The text of the file."""
+    written = [
+        _Window(
+            name=window.name,
+            matchers=dict(window.matchers),
+            first=window.first,
+            at=window.at,
+            zone=window.zone.key,
+            duration_seconds=window.duration_seconds,
+            rrule=str(window.recurrence or ""),
+        )
+        for window in windows
+    ]
+    return msgspec.json.format(msgspec.json.encode(_File(_BANNER, fingerprint, written))).decode() + "\n"
+
+
+def decode(content: bytes) -> RulesFile:
+    """The content of such a file.
+
+    Raises:
+        ConfigError: it is no such file, or this machine does not know a time zone in it.
+    """
+    try:
+        file = msgspec.json.decode(content, type=_File)
+        return RulesFile(file.fingerprint, tuple(_read(window) for window in file.windows))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecurrenceError) as error:
+        raise ConfigError(f"not a file of `jelmon generate`: {error}", hint=f"it is rendered as {PATH}") from error
+
+
+def _read(window: _Window) -> Maintenance:
+    try:
+        zone = ZoneInfo(window.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"window {window.name!r}: this machine does not know the time zone {window.zone!r}",
+            hint="install the package tzdata",
+        ) from error
+    return Maintenance(
+        name=window.name,
+        matchers=tuple(sorted(window.matchers.items())),
+        first=window.first,
+        at=window.at,
+        zone=zone,
+        duration_seconds=window.duration_seconds,
+        recurrence=Recurrence.parse(window.rrule) if window.rrule else None,
+    )

@@ -1,0 +1,58 @@
+"""``jelmon demo``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from jelmon.config.settings import parse_duration
+from jelmon.demo.demo import DemoSettings
+from jelmon.demo.demo import run as run_demo
+from jelmon.errors import ConfigError
+
+EXAMPLES = """examples:
+  jelmon demo                      watch a simulated pipeline until Ctrl-C
+  jelmon demo --seconds 180        end by itself; exit code 0 if the stall alert went the whole way
+  jelmon demo --keep               keep data and logs for a look afterwards
+
+Servers that are missing are fetched into a cache folder; nothing is installed and everything listens on loopback only.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "--seconds", type=_seconds, metavar="N", help="end after this many seconds, or 3m (default: Ctrl-C ends)"
+    )
+    parser.add_argument(
+        "--stall-at", type=_seconds, metavar="N", default=100, help="when the pipeline stalls (default: after 100 s)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", default=Path(), help="the repository (default: the current folder)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo in the terminal."""
+    if not (args.root / "rules").is_dir() or not (args.root / "deploy/prometheus/prometheus.yml").is_file():
+        raise ConfigError(
+            f"{args.root.resolve()} is not a checkout of jelmon",
+            hint="run it in the repository, or name it with --root",
+        )
+    return run_demo(
+        DemoSettings(root=args.root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep),
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()),  # lines of a log are not folded
+    )
+
+
+def _seconds(text: str) -> float:
+    """``90`` or ``1h30m``."""
+    try:
+        value = float(text) if text.replace(".", "", 1).isdecimal() else parse_duration(text, name="value")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write seconds, or 30s, 5m, 1h30m") from error
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value

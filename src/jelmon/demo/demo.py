@@ -1,0 +1,290 @@
+"""Starts the whole line on this machine and feeds it a simulated pipeline."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.live import Live
+
+from jelmon.bundle import rules_file
+from jelmon.demo import launch, servers, status
+from jelmon.demo.processes import Processes, listens
+from jelmon.demo.proof import Addresses, Proof
+from jelmon.errors import JelmonError, SourceError
+from jelmon_analyzers.regression import signals
+
+PIPELINE = "demo"
+REFRESH_SECONDS = 1.0
+PLAIN_STATUS_SECONDS = 15.0
+# a demo is short: verdicts on the last minutes, many times a minute
+ANALYZER_PACE = {
+    "--bottleneck.window": "2m",
+    "--bottleneck.interval": "5s",
+    "--regression.interval": "5s",
+    "--regression.lag": "5s",
+    "--regression.young-step": "3s",
+}
+STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
+NEEDED = ("nats-server", "prometheus", "alertmanager")
+HELPFUL = ("redis-server", "postgres", "initdb")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSettings:
+    """What to run. ``seconds`` is None to go on until Ctrl-C; ``stall_at`` is seconds after the start."""
+
+    root: Path
+    seconds: float | None = None
+    stall_at: float = 100  # the slow-down before it lasts long enough to be told from noise
+    keep: bool = False
+    scrape_seconds: int = 5
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: somebody asked us to stop)
+    """SIGTERM or Ctrl-C."""
+
+
+def run(settings: DemoSettings, console: Console) -> int:
+    """Run the demo; 0 if the stall alert went the whole way (or nobody asked for an end), else 1.
+
+    Raises:
+        SourceError: a server is missing or does not start.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="jelmon-demo-"))
+    folder.chmod(0o711)  # PostgreSQL run by root becomes another user and must pass through
+    ports: list[int] = []
+    proof: Proof | None = None
+    interrupted, keep = False, settings.keep
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, _interrupt)
+        with Processes(folder / "logs") as processes:
+            try:
+                addresses = _start(settings, processes, folder, ports, console.print)
+                proof = Proof.of(addresses)
+                watch(settings, processes, addresses, proof, console)
+            finally:
+                _ignore_signals()  # a second Ctrl-C must not leave half of it running
+    except Interrupted:
+        interrupted = True
+    except JelmonError:
+        keep = any((folder / "logs").iterdir())  # they tell why
+        raise
+    finally:
+        console.print("everything is stopped" if not (still := _open(ports)) else f"[red]still open: {still}[/red]")
+        if keep:
+            console.print(f"data and logs are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    if proof is None:
+        return 130
+    _report(proof, console)
+    return 0 if (proof.complete or interrupted) and not still else 1
+
+
+def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, proof: Proof, console: Console) -> None:
+    """Show the status until the time is over or Ctrl-C.
+
+    Raises:
+        SourceError: a part of the stack died.
+    """
+    started = time.monotonic()
+    next_status = started
+    live = Live(console=console, auto_refresh=False, screen=False) if console.is_terminal else None
+    console.print(status.where_to_look(addresses))
+    try:
+        if live:
+            live.start()
+        while settings.seconds is None or time.monotonic() - started < settings.seconds:
+            for child in processes.dead():
+                raise SourceError(f"{child.name} died; its log ends:\n{child.tail()}")
+            for step in proof.advance():
+                if live is None:
+                    console.print(f"✔ {step.name}: {step.found} (after {time.monotonic() - started:.0f} s)")
+            if live:
+                live.update(status.render(status.take_snapshot(addresses), proof, started), refresh=True)
+            elif time.monotonic() >= next_status:
+                next_status += PLAIN_STATUS_SECONDS
+                console.print(_line(status.take_snapshot(addresses), started))
+            time.sleep(REFRESH_SECONDS)
+    finally:
+        if live:
+            live.stop()
+
+
+def _start(
+    settings: DemoSettings, processes: Processes, folder: Path, ports: list[int], say: Callable[[str], None]
+) -> Addresses:
+    paths = servers.get(NEEDED, say)
+    for name in HELPFUL:
+        try:
+            paths |= servers.get([name], say)
+        except SourceError as error:
+            say(f"{name} is missing, so its embedded stand-in is used ({error.message.splitlines()[0]})")
+
+    def port(preferred: int) -> int:
+        ports.append(processes.port(preferred))
+        return ports[-1]
+
+    say("starting NATS, Redis, PostgreSQL, exporter, analyzers, responder, Prometheus, Alertmanager ...")
+    nats = launch.nats(processes, paths["nats-server"], folder / "nats", port=port(14222))
+    redis = None
+    if "redis-server" in paths:
+        redis = launch.redis(processes, paths["redis-server"], folder / "redis", port=port(16379))
+    history = f"sqlite:///{folder / 'history.db'}"
+    if "postgres" in paths and "initdb" in paths:
+        history = launch.postgres(processes, paths["postgres"], paths["initdb"], folder / "postgres", port=port(15432))
+    exporter = _service(
+        processes, "exporter", port(9746), ["--nats.url", nats, *(["--redis.url", redis] if redis else [])]
+    )
+    responder_port = port(9748)
+    webhook = f"responder=http://127.0.0.1:{responder_port}/api/v1/alerts/webhook"
+    _jelmon(["generate", "--root", settings.root, "--output", folder / "generated", "--channel-url", webhook])
+    shutil.copytree(settings.root / "alertmanager/templates", folder / "generated/alertmanager/templates")
+    alertmanager = launch.alertmanager(
+        processes,
+        paths["alertmanager"],
+        folder / "alertmanager",
+        folder / "generated/alertmanager/alertmanager.yml",
+        port=port(9093),
+    )
+    responder = _service(
+        processes,
+        "responder",
+        responder_port,
+        [
+            *("--history.url", history, "--alertmanager.url", alertmanager, "--nats.url", nats),
+            *("--rules.file", str(folder / "generated" / rules_file.PATH)),
+        ],
+    )
+    prometheus_port, analyzer_port = port(9090), port(9747)
+    analyzer = f"http://127.0.0.1:{analyzer_port}"
+    config = _prometheus_config(settings, folder, exporter, analyzer, responder, alertmanager, prometheus_port)
+    prometheus = launch.prometheus(processes, paths["prometheus"], folder / "prometheus", config, port=prometheus_port)
+    _service(
+        processes,
+        "analyzer",
+        analyzer_port,
+        ["all", "--nats.url", nats, "--prometheus.url", prometheus, "--regression.signals", _signals(folder)]
+        + [word for setting in ANALYZER_PACE.items() for word in setting],
+    )
+    trouble = ["--slow-at", f"{settings.stall_at * 0.6:g}", "--stall-at", f"{settings.stall_at:g}"]
+    trouble += ["--stall-seconds", f"{STALL_SECONDS:g}"]
+    processes.start("simulate", [sys.executable, "-m", "jelmon", "simulate", *trouble, "--nats.url", nats])
+    return Addresses(
+        exporter=exporter,
+        analyzer=analyzer,
+        responder=responder,
+        prometheus=prometheus,
+        alertmanager=alertmanager,
+        nats=nats,
+        history=history,
+        pipeline=PIPELINE,
+    )
+
+
+def _service(processes: Processes, name: str, port: int, arguments: list[str]) -> str:
+    url = f"http://127.0.0.1:{port}"
+    child = processes.start(
+        name, [sys.executable, "-m", "jelmon", name, "--web.listen-address", f"127.0.0.1:{port}", *arguments]
+    )
+    processes.wait_until(name, lambda: launch.answers(f"{url}/-/ready"), seconds=launch.START_SECONDS, child=child)
+    return url
+
+
+def _jelmon(arguments: list[Any]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "jelmon", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise SourceError(f"jelmon {arguments[0]} failed:\n{result.stderr.strip() or result.stdout.strip()}")
+
+
+def _prometheus_config(
+    settings: DemoSettings,
+    folder: Path,
+    exporter: str,
+    analyzer: str,
+    responder: str,
+    alertmanager: str,
+    prometheus_port: int,
+) -> Path:
+    """The committed configuration with our ports, and shorter intervals so that there is something to see."""
+    config = yaml.safe_load((settings.root / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    targets = {
+        "jelmon-exporter": exporter,
+        "jelmon-analyzer": analyzer,
+        "jelmon-responder": responder,
+        "alertmanager": alertmanager,
+        "prometheus": f"http://127.0.0.1:{prometheus_port}",
+    }
+    config["global"] = {f"{kind}_interval": f"{settings.scrape_seconds}s" for kind in ("scrape", "evaluation")}
+    config["rule_files"] = [str(folder / "generated/deploy/prometheus/rules/*.yml")]
+    config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [_host(alertmanager)]}]
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in targets]
+    for job in config["scrape_configs"]:
+        job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _signals(folder: Path) -> str:
+    """What the regression analyzer watches by itself, over ranges of 20 seconds instead of five minutes."""
+    content = {
+        signal.name: {"expr": signal.expr.replace(f"[{signals.RANGE}]", "[20s]"), "worse": signal.worse}
+        for signal in signals.DEFAULTS
+    }
+    path = folder / "signals.yaml"
+    path.write_text(yaml.safe_dump({"signals": content}), encoding="utf-8")
+    return str(path)
+
+
+def _host(url: str) -> str:
+    return url.split("//", 1)[1]
+
+
+def _line(snapshot: status.Snapshot, started: float) -> str:
+    number = status.number
+    alerts = ", ".join(name for name, _, state in snapshot.alerts if state == "firing" and name != "Watchdog")
+    return (
+        f"{time.monotonic() - started:4.0f} s  {number(snapshot.cards_per_hour)} cards/h, "
+        f"in progress {number(snapshot.in_progress)}, waiting {number(snapshot.waiting)}, "
+        f"last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}, firing: {alerts or 'none'}"
+        + "".join(f"\n       {verdict}" for verdict in snapshot.verdicts)
+    )
+
+
+def _report(proof: Proof, console: Console) -> None:
+    console.print("\nThe way of the stall alert:")
+    for step in proof.steps:
+        if step.seen_at is None:
+            console.print(f"  ✘ {step.name}: not seen", style="red")
+        else:
+            console.print(f"  ✔ {step.name}: {step.found} (after {step.seen_at - proof.started:.0f} s)", style="green")
+    if proof.complete:
+        console.print("The alert went the whole way.", style="bold green")
+
+
+def _open(ports: list[int]) -> list[int]:
+    return [port for port in ports if listens(port)]
+
+
+def _interrupt(*_: object) -> None:
+    _ignore_signals()
+    raise Interrupted
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

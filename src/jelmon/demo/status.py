@@ -1,0 +1,251 @@
+"""What the terminal shows while the stack runs."""
+
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jelmon.demo.proof import NO_ANSWER, Addresses, Proof, get_json, query
+
+MOST_CHANGES = 2
+YOUNG_CHANGE = 0.5
+_SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """One line of the stage table; None where there is no figure yet."""
+
+    stage: str
+    waiting: float | None
+    running: float | None
+    finished: float | None
+    severity: float | None  # 0 to 100, how far the stage limits the pipeline
+    run_p50: float | None
+    run_p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The figures of one moment, as Prometheus has them."""
+
+    cards_per_hour: float | None = None
+    finished: float | None = None
+    in_progress: float | None = None
+    waiting: float | None = None
+    idle_seconds: float | None = None
+    stages: list[StageRow] = field(default_factory=list)
+    alerts: list[tuple[str, str, str]] = field(default_factory=list)  # name, severity, state
+    verdicts: list[str] = field(default_factory=list)  # of the analyzers
+    trouble: str = ""
+
+
+def take_snapshot(addresses: Addresses) -> Snapshot:
+    """Ask Prometheus; what it cannot answer stays None."""
+    try:
+        return _snapshot(addresses)
+    except NO_ANSWER as error:
+        return Snapshot(trouble=f"Prometheus does not answer: {error}")
+
+
+def _snapshot(addresses: Addresses) -> Snapshot:
+    where = f'{{pipeline="{addresses.pipeline}"}}'
+
+    def one(expression: str) -> float | None:
+        result = query(addresses.prometheus, expression)
+        return result[0][1] if result and result[0][1] == result[0][1] else None
+
+    def by_stage(expression: str) -> dict[str, float]:
+        return {
+            labels["stage"]: value for labels, value in query(addresses.prometheus, expression) if "stage" in labels
+        }
+
+    def quantile(q: float) -> dict[str, float]:
+        rate = f"rate(jelmore_stage_run_seconds_bucket{where}[2m])"
+        return by_stage(f"histogram_quantile({q}, sum by (stage, le) ({rate}))")
+
+    position = by_stage(f"max by (stage) (jelmore_stage_position{where})")
+    waiting = by_stage(f"max by (stage) (jelmore_stage_queue_depth{where})")
+    running = by_stage(f"max by (stage) (jelmore_stage_runs_in_progress{where})")
+    finished = by_stage(f"sum by (stage) (max without (instance) (jelmore_stage_runs_finished_total{where}))")
+    severity = by_stage(f"max by (stage) (jelmore_bottleneck_severity_score{where})")
+    p50, p95 = quantile(0.5), quantile(0.95)
+    alerts = get_json(f"{addresses.prometheus}/api/v1/alerts")["data"]["alerts"]
+    return Snapshot(
+        cards_per_hour=one(f"sum(rate(jelmore_cards_finished_total{where}[1m])) * 3600"),
+        finished=one(f"sum(jelmore_cards_finished_total{where})"),
+        in_progress=one(f"max(jelmore_cards_in_progress{where})"),
+        waiting=one(f"max(jelmore_cards_waiting{where})"),
+        idle_seconds=one(f"time() - max(jelmore_pipeline_last_activity_timestamp_seconds{where})"),
+        stages=[
+            StageRow(
+                stage=stage,
+                waiting=waiting.get(stage),
+                running=running.get(stage),
+                finished=finished.get(stage),
+                severity=severity.get(stage),
+                run_p50=p50.get(stage),
+                run_p95=p95.get(stage),
+            )
+            for stage in sorted({*position, *running, *finished}, key=lambda stage: (position.get(stage, 1e9), stage))
+        ],
+        verdicts=[*_limits(addresses, where), *_changes(addresses, where), *_health(addresses, where)],
+        alerts=sorted(
+            (
+                " ".join(filter(None, (alert["labels"]["alertname"], alert["labels"].get("stage")))),
+                alert["labels"].get("severity", ""),
+                alert["state"],
+            )
+            for alert in alerts
+        ),
+    )
+
+
+def _limits(addresses: Addresses, where: str) -> list[str]:
+    """The stage that limits the pipeline, how much, why, and what a faster one would gain."""
+
+    def by_stage(metric: str) -> dict[str | None, float]:
+        return {
+            labels.get("stage"): value
+            for labels, value in query(addresses.prometheus, f"max by (stage) ({metric}{where})")
+        }
+
+    gain, severity = by_stage("jelmore_bottleneck_gain_seconds"), by_stage("jelmore_bottleneck_severity_score")
+    return [
+        f"{labels['stage']} limits the pipeline most, severity {number(severity.get(labels['stage']))} of 100 "
+        f"({labels['state']}, cause: {labels['cause']})" + _saving(gain.get(labels["stage"]))
+        for labels, _ in query(addresses.prometheus, f"jelmore_bottleneck_info{where}")
+    ]
+
+
+def _saving(seconds: float | None) -> str:
+    return "" if seconds is None else f"; 20 % faster it would save {seconds:.1f} s a card"
+
+
+def _changes(addresses: Addresses, where: str) -> list[str]:
+    """The largest changes, those of work before those of waiting, which follows from it.
+
+    Of series with a baseline those whose interval excludes 0; of younger ones what looks like a change by half or more,
+    and is called no more than that.
+    """
+
+    def by_series(part: str) -> dict[tuple[str, str], float]:
+        result = query(addresses.prometheus, f"jelmore_regression_{part}{where}")
+        return {(labels["signal"], labels.get("stage", "")): value for labels, value in result}
+
+    changes, lower, upper = (by_series(f"change_{part}ratio") for part in ("", "lower_", "upper_"))
+    ready = by_series("baseline_ready")
+    shown = [
+        series
+        for series, change in changes.items()
+        if (
+            lower.get(series, 0.0) > 0 or upper.get(series, 0.0) < 0
+            if ready.get(series)
+            else abs(change) >= YOUNG_CHANGE
+        )
+    ]
+    shown.sort(key=lambda series: (series[0] != "stage_run_seconds", -abs(changes[series]), series))
+    return [
+        f"{signal} of {stage or addresses.pipeline} "
+        + ("changed" if ready.get((signal, stage)) else "seems to have changed")
+        + f" by {100 * changes[signal, stage]:+.0f} %"
+        + ("" if ready.get((signal, stage)) else "; no verdict yet: the baseline needs 3 days")
+        for signal, stage in shown[:MOST_CHANGES]
+    ]
+
+
+def _health(addresses: Addresses, where: str) -> list[str]:
+    """The score, and the parts that cost the most."""
+    score = query(addresses.prometheus, f"max(jelmore_health_score{where})")
+    lost = query(addresses.prometheus, f"topk(3, max by (component) (jelmore_health_points_lost{where}) >= 1)")
+    parts = ", ".join(f"{labels['component']} -{value:.0f}" for labels, value in lost)
+    return [f"health {score[0][1]:.0f} of 100" + (f" ({parts})" if parts else "")] if score else []
+
+
+def number(value: float | None, form: str = ",.0f", unit: str = "") -> str:
+    """The figure, or a dash: no data is not 0."""
+    return "-" if value is None or value != value else f"{value:{form}}{unit}"
+
+
+def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
+    """What changes on the screen: 24 lines, as many as an ordinary terminal has."""
+    elapsed = int(time.monotonic() - started)
+    head = Text.assemble(
+        ("jelmon demo", "bold"),
+        f"   {elapsed // 60}:{elapsed % 60:02d}   ",
+        (f"{number(snapshot.cards_per_hour)} cards/h", "bold cyan"),
+        f"   finished {number(snapshot.finished)}   in progress {number(snapshot.in_progress)}"
+        f"   waiting {number(snapshot.waiting)}   last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}",
+    )
+    parts: list[RenderableType] = [
+        head,
+        Text(),
+        _stages(snapshot),
+        Text(),
+        _alerts(snapshot),
+        _verdicts(snapshot),
+        _steps(proof),
+    ]
+    if snapshot.trouble:
+        parts.append(Text(snapshot.trouble, style="red"))
+    return Group(*parts, Text("Ctrl-C stops everything.", style="dim"))
+
+
+def _stages(snapshot: Snapshot) -> Table:
+    table = Table("stage", box=None, pad_edge=False)
+    for column in ("waiting", "running", "finished", "severity", "run p50", "run p95"):
+        table.add_column(column, justify="right")
+    for row in snapshot.stages:
+        table.add_row(
+            row.stage,
+            number(row.waiting),
+            number(row.running),
+            number(row.finished),
+            number(row.severity),
+            number(row.run_p50, ".1f", " s"),
+            number(row.run_p95, ".1f", " s"),
+        )
+    if not snapshot.stages:
+        table.add_row("waiting for the first scrape ...")
+    return table
+
+
+def _alerts(snapshot: Snapshot) -> Text:
+    text = Text("alerts  ", style="bold")
+    shown = [alert for alert in snapshot.alerts if alert[0] != "Watchdog"]
+    if not shown:
+        text.append("none fires", style="not bold green")
+    for name, severity, state in shown:
+        text.append(f"{name} ({severity}, {state})  ", style=f"not bold {_SEVERITY_STYLE.get(severity, '')}")
+    return text
+
+
+def _verdicts(snapshot: Snapshot) -> Text:
+    verdicts = snapshot.verdicts or ["no verdict yet: too little has happened"]
+    return Text.assemble(("analyzers\n", "bold"), *(f"  {verdict}\n" for verdict in verdicts))
+
+
+def _steps(proof: Proof) -> Text:
+    text = Text("the way of the stall alert\n", style="bold")
+    for step in proof.steps:
+        seen = step.seen_at is not None
+        text.append(f"  {'✔' if seen else '·'} {step.name}", style="not bold green" if seen else "not bold dim")
+        if step.seen_at is not None:
+            text.append(f"  {step.found} (after {step.seen_at - proof.started:.0f} s)", style="not bold dim")
+        text.append("\n")
+    return text
+
+
+def where_to_look(addresses: Addresses) -> Text:
+    """The addresses to open in a browser, and those to send to."""
+    places = (
+        ("NATS", addresses.nats, "for events: jelmon emit --nats.url"),
+        ("exporter", f"{addresses.exporter}/", "landing page; /metrics for the figures"),
+        ("analyzers", f"{addresses.analyzer}/", "landing page; /metrics for their verdicts"),
+        ("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts"),
+        ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "what it holds"),
+        ("responder", f"{addresses.responder}/alerts", "alert history"),
+    )
+    return Text("\n".join(f"{name:<13} {address:<40} {text}" for name, address, text in places))

@@ -1,0 +1,382 @@
+"""The way to NATS: settings, connection and the streams, for everybody who publishes or consumes.
+
+A connection, once made, is kept: nats-py reconnects for ever, and what is lost shows in the caller's own time-outs.
+Only the first attempt is bounded, so that a wrong address is told at once.
+"""
+
+import argparse
+import asyncio
+import binascii
+import contextlib
+import importlib.util
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, SubjectTransform
+
+from jelmon.config.settings import read_secret
+from jelmon.errors import ConfigError, SourceError
+from jelmon.nats.subjects import (
+    DEAD_LETTER_STREAM,
+    DEAD_LETTER_SUBJECTS,
+    DUPLICATE_WINDOW_SECONDS,
+    EVENT_SUBJECTS,
+    PARTITION_TARGET,
+    RETENTION_SECONDS,
+    STREAM,
+    UNPARTITIONED,
+    takes,
+)
+from jelmon.service import tasks
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_URL = "nats://127.0.0.1:4222"
+START_HINT = "start one with `nats-server --jetstream`, or name yours with --nats.url or NATS_URL"
+_DEFAULT_INBOX_PREFIX = "_INBOX"
+_INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_CREDENTIAL = re.compile(r"-{3,}BEGIN ([A-Z ]+)-{3,}\s+(\S+)\s+-{3,}END [A-Z ]+-{3,}")
+_SCHEMES = ("nats", "tls", "ws", "wss")
+_OVERLAP_HINT = "another stream takes these subjects already: remove it, or narrow its subjects"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsSettings:
+    """Where NATS is and who we are there. ``url`` may name several servers, separated by commas."""
+
+    url: str = DEFAULT_URL
+    credentials_file: str | None = None  # a .creds file: JWT and seed
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    inbox_prefix: str = _DEFAULT_INBOX_PREFIX  # of the subjects for answers; one of our own keeps them from other users
+
+    def __post_init__(self) -> None:
+        for server in self.servers:
+            if not _is_address(server):
+                raise ConfigError(
+                    f"NATS_URL: {without_secret(server)!r} is not the address of a NATS server",
+                    hint="write nats://host:4222, or tls://host:4222",
+                )
+        for name, path in (
+            ("NATS_CREDENTIALS_FILE", self.credentials_file),
+            ("NATS_CA_FILE", self.ca_file),
+            ("NATS_CERTIFICATE_FILE", self.certificate_file),
+            ("NATS_KEY_FILE", self.key_file),
+        ):
+            if path is not None and not Path(path).is_file():
+                raise ConfigError(f"{name}: there is no file {path}", hint="give the path of a readable file")
+        if not _INBOX_PREFIX.fullmatch(self.inbox_prefix):
+            raise ConfigError(
+                f"NATS_INBOX_PREFIX: {self.inbox_prefix!r} cannot begin a subject", hint="for example _INBOX_EXPORTER"
+            )
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ConfigError(
+                "NATS_CERTIFICATE_FILE and NATS_KEY_FILE belong together", hint="set both, or neither of them"
+            )
+        if self.credentials_file is not None:
+            _check_credentials(Path(self.credentials_file))
+        _authentication(self)  # a file that cannot be used is told now, not when a server answers
+
+    @property
+    def servers(self) -> list[str]:
+        return [part.strip() for part in self.url.split(",") if part.strip()] or [""]
+
+    @property
+    def wants_tls(self) -> bool:
+        """Plain text will not do: the address says so, or there is a CA to check against."""
+        return self.ca_file is not None or any(urlsplit(server).scheme in ("tls", "wss") for server in self.servers)
+
+    @property
+    def shown(self) -> str:
+        """The address as it may stand in a message: without user and password."""
+        return ",".join(without_secret(server) for server in self.servers)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, url: str | None = None) -> "NatsSettings":
+        """Read ``NATS_*`` variables; ``url``, from a flag, comes before ``NATS_URL``.
+
+        Raises:
+            ConfigError: a variable is wrong, a file is missing, or a secret stands in the environment.
+        """
+        return cls(
+            url=url or environ.get("NATS_URL") or DEFAULT_URL,
+            credentials_file=environ.get("NATS_CREDENTIALS_FILE") or None,
+            user=environ.get("NATS_USER") or None,
+            password=read_secret(environ, "NATS_PASSWORD"),
+            token=read_secret(environ, "NATS_TOKEN"),
+            ca_file=environ.get("NATS_CA_FILE") or None,
+            certificate_file=environ.get("NATS_CERTIFICATE_FILE") or None,
+            key_file=environ.get("NATS_KEY_FILE") or None,
+            inbox_prefix=environ.get("NATS_INBOX_PREFIX") or _DEFAULT_INBOX_PREFIX,
+        )
+
+
+def _is_address(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is missing
+        return False
+
+
+def add_nats_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of every command that talks to NATS; credentials come from files named in the environment."""
+    group = parser.add_argument_group("NATS")
+    group.add_argument(
+        "--nats.url",
+        dest="nats_url",
+        metavar="URL",
+        help=f"the server, or several with commas (default: NATS_URL, else {DEFAULT_URL}); credentials come from "
+        "NATS_CREDENTIALS_FILE, NATS_USER with NATS_PASSWORD_FILE, or NATS_TOKEN_FILE",
+    )
+
+
+def without_secret(server: str) -> str:
+    """The server's address without what stands before an ``@``."""
+    scheme, separator, rest = server.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else server.rpartition("@")[2]
+
+
+async def connect(
+    settings: NatsSettings,
+    *,
+    name: str,
+    patience: float = 5.0,
+    client: Client | None = None,
+    on_disconnected: Callable[[], Awaitable[None]] | None = None,
+    on_reconnected: Callable[[], Awaitable[None]] | None = None,
+    **options: Any,
+) -> Client:
+    """Connect to NATS, trying for ``patience`` seconds; after that first time it reconnects by itself for ever.
+
+    ``client`` may be an instance of a subclass; ``options`` go to nats-py's ``connect``.
+
+    Raises:
+        SourceError: no server answers, or it refuses us.
+        ConfigError: the credentials or certificates cannot be read.
+    """
+    client = client or Client()
+    refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    last: list[Exception] = []
+
+    async def on_error(error: Exception) -> None:
+        last[:] = [error]
+        if not refused.done() and not client.is_connected and _is_refusal(error):
+            refused.set_result(error)
+        logger.debug("NATS connection", extra={"error": str(error) or type(error).__name__})
+
+    attempt: asyncio.Task[Any] = asyncio.create_task(
+        client.connect(
+            servers=settings.servers,
+            name=name,
+            error_cb=on_error,
+            disconnected_cb=on_disconnected,
+            reconnected_cb=on_reconnected,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=options.pop("reconnect_time_wait", 0.25),
+            inbox_prefix=settings.inbox_prefix,
+            connect_timeout=max(1, min(5, round(patience))),
+            **_authentication(settings),
+            **options,
+        )
+    )
+    try:
+        await asyncio.wait({attempt, refused}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not attempt.done():
+            with contextlib.suppress(Exception):
+                await tasks.end(attempt)
+            await client.close()
+    if attempt.cancelled() or attempt.exception() is not None:
+        own = None if attempt.cancelled() else attempt.exception()
+        cause = refused.result() if refused.done() else (last[0] if last else own)
+        raise _unreachable(settings, cause) from cause
+    refused.cancel()
+    if settings.wants_tls and not client._server_info.get("tls_required"):  # nats-py falls back to plain text
+        await client.close()
+        raise SourceError(
+            f"NATS at {settings.shown} does not encrypt",
+            hint="configure TLS on the server, or write nats:// on purpose",
+        )
+    return client
+
+
+def _is_refusal(error: Exception) -> bool:
+    """The server answered and does not want us: trying again cannot help."""
+    text = str(error).lower()
+    return isinstance(error, nats.errors.AuthorizationError | ssl.SSLCertVerificationError) or any(
+        word in text for word in ("authorization violation", "authentication", "tls required")
+    )
+
+
+def _unreachable(settings: NatsSettings, cause: BaseException | None) -> SourceError:
+    if isinstance(cause, Exception) and _is_refusal(cause):
+        return SourceError(
+            f"NATS at {settings.shown} refuses the connection: {cause}",
+            hint="check NATS_CREDENTIALS_FILE, NATS_USER and NATS_PASSWORD_FILE, NATS_TOKEN_FILE, NATS_CA_FILE",
+        )
+    why = f": {str(cause) or type(cause).__name__}" if cause else ""
+    return SourceError(f"NATS at {settings.shown} does not answer{why}", hint=START_HINT)
+
+
+def _check_credentials(path: Path) -> None:
+    """Look into a file of credentials: nats-py would do so at each attempt to connect, and take it for the server's
+    fault.
+
+    Raises:
+        ConfigError: it cannot be read, or a part is missing or damaged.
+    """
+    if importlib.util.find_spec("nkeys") is None:
+        raise ConfigError(
+            "NATS_CREDENTIALS_FILE needs the package that provides 'nkeys'", hint="pip install 'nats-py[nkeys]'"
+        )
+    nkeys = importlib.import_module("nkeys")
+    try:
+        found = dict(_CREDENTIAL.findall(path.read_text(encoding="ascii")))
+        if not found.get("NATS USER JWT", "").count(".") == 2:
+            raise ValueError("it holds no user JWT")
+        seed = found.get("USER NKEY SEED", "").encode()
+        if not seed:
+            raise ValueError("it holds no seed of a user's key")
+        if not nkeys.from_seed(bytearray(seed)).public_key.startswith(b"U"):
+            raise ValueError("its seed is not that of a user")
+    except (OSError, ValueError, binascii.Error, nkeys.NkeysError) as error:
+        raise ConfigError(
+            f"NATS_CREDENTIALS_FILE: {path} cannot be used: {str(error) or type(error).__name__}",
+            hint="it is the .creds file of a user, as `nsc generate creds` writes it",
+        ) from error
+
+
+def _authentication(settings: NatsSettings) -> dict[str, Any]:
+    """What nats-py wants for the credentials and certificates."""
+    options: dict[str, Any] = {}
+    if settings.credentials_file is not None:
+        options["user_credentials"] = settings.credentials_file
+    if settings.user is not None:
+        options |= {"user": settings.user, "password": settings.password}
+    if settings.token is not None:
+        options["token"] = settings.token
+    if settings.ca_file is not None or settings.certificate_file is not None:
+        try:
+            context = ssl.create_default_context(cafile=settings.ca_file)
+            if settings.certificate_file is not None:
+                context.load_cert_chain(settings.certificate_file, settings.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"NATS_CA_FILE, NATS_CERTIFICATE_FILE or NATS_KEY_FILE cannot be used: {error}",
+                hint="they are PEM files",
+            ) from error
+        options["tls"] = context
+    return options
+
+
+def event_stream(*, replicas: int = 1) -> StreamConfig:
+    """The stream of events, as we create it."""
+    return StreamConfig(
+        name=STREAM,
+        description="jelmon: events of pipelines",
+        subjects=list(EVENT_SUBJECTS),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=RETENTION_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        num_replicas=replicas,
+        allow_direct=True,
+        subject_transform=SubjectTransform(src=UNPARTITIONED, dest=PARTITION_TARGET),
+    )
+
+
+def dead_letter_stream(*, replicas: int = 1) -> StreamConfig:
+    """The stream of events that could not be read, as we create it; kept four times as long, for people to look at."""
+    return StreamConfig(
+        name=DEAD_LETTER_STREAM,
+        description="jelmon: events that could not be read",
+        subjects=[DEAD_LETTER_SUBJECTS],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=4 * RETENTION_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        num_replicas=replicas,
+        allow_direct=True,
+    )
+
+
+async def ensure_stream(context: JetStreamContext, config: StreamConfig | None = None) -> bool:
+    """Create the stream (that of events unless told otherwise) if it is absent; True if it was.
+
+    A stream that exists is left as its operator made it, as long as it takes our subjects (`jelmon.nats.partitions`).
+
+    Raises:
+        SourceError: JetStream does not answer or is off, we may not create it, or other streams are in the way.
+    """
+    config = config or event_stream()
+    name, subjects = str(config.name), list(config.subjects or ())
+    try:
+        try:
+            found = await context.stream_info(name)
+        except nats.js.errors.NotFoundError:
+            await context.add_stream(config)
+            logger.info("created stream", extra={"stream": name, "subjects": subjects})
+            return True
+    except nats.js.errors.APIError as error:
+        if error.err_code == 10058:  # somebody else created it between our two requests, with other settings
+            return False
+        raise stream_trouble(error, name) from error
+    except (nats.errors.Error, TimeoutError) as error:
+        raise stream_trouble(error, name) from error
+    taken = found.config.subjects or []
+    if not any(takes(pattern, subjects[0]) for pattern in taken):
+        raise SourceError(
+            f"stream {name} exists but does not take {subjects[0]}",
+            hint=f"`nats stream edit {name} --subjects {','.join(subjects)}`, or remove the stream",
+        )
+    if beyond := [pattern for pattern in taken if not any(takes(subject, pattern) for subject in subjects)]:
+        logger.warning(
+            "stream takes more subjects than are ever read: what comes on others is stored and not counted",
+            extra={
+                "stream": name,
+                "subjects": beyond,
+                "hint": f"`nats stream edit {name} --subjects {','.join(subjects)}`",
+            },
+        )
+    return False
+
+
+def stream_trouble(error: BaseException, name: str = STREAM) -> SourceError:
+    """What a failed JetStream request means, in words that say what to do."""
+    if isinstance(error, nats.js.errors.ServiceUnavailableError | nats.errors.NoRespondersError):
+        return SourceError(
+            f"stream {name}: the NATS server has JetStream switched off, or no leader",
+            hint="start the server with --jetstream (`jetstream {}` in its configuration)",
+        )
+    if isinstance(error, nats.js.errors.NoStreamResponseError):
+        return SourceError(
+            f"no stream takes the events: {name} is absent",
+            hint="start `jelmon exporter`, which creates it, or call ensure_stream() of the publisher",
+        )
+    if isinstance(error, nats.js.errors.APIError):
+        return SourceError(
+            f"stream {name}: {error.description} (JetStream error {error.err_code})",
+            hint=_OVERLAP_HINT if error.err_code == 10065 else "see `nats stream info` and the log of the NATS server",
+        )
+    if isinstance(error, TimeoutError):
+        return SourceError(
+            f"stream {name}: JetStream does not answer",
+            hint="check that the server runs, has JetStream on, and that this user may publish to $JS.API.>",
+        )
+    return SourceError(f"stream {name}: {str(error) or type(error).__name__}", hint=START_HINT)

@@ -1,0 +1,255 @@
+"""One service's HTTP server: routes, guard, limits, and a web config that is read again when it changes."""
+
+import asyncio
+import errno
+import logging
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import http_exceptions, web
+
+from jelmon.config.settings import ListenAddress
+from jelmon.errors import ConfigError, JelmonError
+from jelmon.service.tasks import end
+from jelmon.service.web.authentication import Authenticator, BusyError
+from jelmon.service.web.config import WebConfig
+from jelmon.service.web.health import OPEN_PATHS, Checks, health_routes
+from jelmon.service.web.limits import ClientLimits, Gate, SlowBodyError, TokenBucket
+from jelmon.service.web.pages import Handler
+from jelmon.service.web.watch import states_of
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+HEADER_LIMIT_BYTES = 8190
+_HEADERS = 64
+_KEEP_ALIVE_SECONDS = 75  # longer than the usual scrape interval, so that Prometheus keeps its connection
+_HANDSHAKE_SECONDS = 10.0
+_SWEEP_SECONDS = 1.0
+_LISTEN_HINTS = {
+    errno.EADDRINUSE: "another process has the port: stop it, or choose one with --web.listen-address",
+    errno.EACCES: "ports below 1024 are for root: choose another with --web.listen-address",
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose one with --web.listen-address",
+}
+
+
+class Server:
+    """One service's HTTP server.
+
+    Routes are added to ``app`` before `start`. After it ``address`` says where it listens (port 0 is resolved). If
+    ``config`` came from a file, the file and the certificates it names are looked at every ``reload_seconds``: new
+    ones hold from then on; broken ones are logged, and what was read before stays in force.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        checks: Checks,
+        config: WebConfig | None = None,
+        max_body: int = MAX_BODY_BYTES,
+        limits: ClientLimits | None = None,
+        reload_seconds: float = 1.0,
+    ) -> None:
+        self._limits = limits or ClientLimits()
+        self._reload_seconds = reload_seconds
+        self._failed_reloads = 0
+        self._gate: Gate | None = None
+        self._bucket: TokenBucket | None = None
+        self._authenticator: Authenticator | None = None
+        self._config = WebConfig()
+        self._take(config or self._config)
+        self.app = web.Application(middlewares=[self._guard()], client_max_size=max_body)
+        self.app.on_response_prepare.append(self._set_headers)
+        self.app.add_routes(health_routes(service, checks, time.monotonic()))
+        self._runner = web.AppRunner(
+            self.app,
+            access_log=None,
+            logger=_protocol_logger(),
+            max_line_size=HEADER_LIMIT_BYTES,
+            max_field_size=HEADER_LIMIT_BYTES,
+            max_headers=_HEADERS,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            shutdown_timeout=2,
+        )
+        self._listeners: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.address: ListenAddress | None = None
+
+    async def start(self, address: ListenAddress) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the port is taken or the address is not ours.
+        """
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._gate = Gate(self._limits, self._runner.server)
+        self._take(self._config)
+        try:
+            self._listeners = [
+                await asyncio.get_running_loop().create_server(
+                    self._gate, address.host, address.port, ssl=self._context, ssl_handshake_timeout=self._handshake
+                )
+            ]
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"cannot listen on {address}: {error.strerror or error}",
+                hint=_LISTEN_HINTS.get(error.errno or 0, "check the host in --web.listen-address"),
+            ) from error
+        self.address = ListenAddress(*self._listeners[0].sockets[0].getsockname()[:2])
+        for warning in self._config.warnings:
+            logger.warning("web config", extra={"warning": warning})
+        self._tasks.append(asyncio.create_task(self._sweep(self._gate)))
+        if self._config.path is not None:
+            self._tasks.append(asyncio.create_task(self._watch(self._config.path)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the web config is taken but not done to the letter."""
+        return self._config.warnings
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``, after `start`."""
+        assert self.address is not None, "start() first"
+        return f"{'https' if self._config.tls else 'http'}://{self.address}"
+
+    async def stop(self) -> None:
+        """Stop listening; requests under way get two seconds."""
+        tasks, self._tasks = self._tasks, []
+        try:
+            await end(*tasks)
+        finally:
+            for listener in self._listeners:
+                listener.close()
+            self._listeners = []
+            await self._runner.cleanup()
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        return self._config.tls.context if self._config.tls else None
+
+    @property
+    def _handshake(self) -> float | None:
+        return _HANDSHAKE_SECONDS if self._config.tls else None
+
+    # --- each request ---
+
+    def _guard(self) -> Any:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            gate = self._gate
+            assert gate is not None
+            gate.begin(request)
+            try:
+                if request.path not in OPEN_PATHS:
+                    refusal = await self._refusal(request)
+                    if refusal is not None:
+                        return refusal
+                return await handler(request)
+            except SlowBodyError:
+                return web.Response(status=408, text="the body of the request came too slowly\n")
+            finally:
+                gate.end(request)
+
+        return guard
+
+    async def _refusal(self, request: web.Request) -> web.Response | None:
+        if self._bucket is not None and not self._bucket.allows():
+            return web.Response(status=429, text="too many requests\n", headers={"Retry-After": "1"})
+        if self._authenticator is None:
+            return None
+        try:
+            if await self._authenticator.passes(request.headers.get("Authorization", "")):
+                return None
+        except BusyError:
+            return web.Response(status=503, text="too many log-ins at once\n", headers={"Retry-After": "1"})
+        return web.Response(status=401, text="unauthorized\n", headers={"WWW-Authenticate": "Basic"})
+
+    async def _set_headers(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "jelmon"  # not the versions of what we are made of
+        response.headers.update(self._config.headers)
+
+    # --- from time to time ---
+
+    async def _sweep(self, gate: Gate) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            gate.sweep()
+
+    async def _watch(self, path: Path) -> None:
+        seen = dict(self._config.files)
+        while True:
+            await asyncio.sleep(self._reload_seconds)
+            now = states_of(seen)
+            if now == seen:
+                continue
+            while now != seen:  # a certificate and its key are written one after the other
+                seen = now
+                await asyncio.sleep(self._reload_seconds / 4)
+                now = states_of(seen)
+            if await self._reload(path):
+                seen = dict(self._config.files)  # it may name other files
+
+    async def _reload(self, path: Path) -> bool:
+        before = self._config
+        try:
+            config = WebConfig.load(path)
+        except JelmonError as error:
+            self._failed_reloads += 1
+            logger.error(
+                "web config cannot be used; what was read before stays in force",
+                extra={"problems": error.message, "failures": self._failed_reloads},
+            )
+            return False
+        self._take(config)
+        if config.tls or before.tls:
+            await self._listen_anew()
+        self._failed_reloads = 0
+        logger.info("web config read again", extra={"file": str(path), "warnings": list(config.warnings)})
+        return True
+
+    async def _listen_anew(self) -> None:
+        """New listeners on the same sockets: no connection is refused meanwhile, and those that exist stay."""
+        assert self._gate is not None
+        loop = asyncio.get_running_loop()
+        before, self._listeners = self._listeners, []
+        for socket in [socket for listener in before for socket in listener.sockets]:
+            self._listeners.append(
+                await loop.create_server(
+                    self._gate, sock=socket.dup(), ssl=self._context, ssl_handshake_timeout=self._handshake
+                )
+            )
+        for listener in before:
+            listener.close()
+
+    def _take(self, config: WebConfig) -> None:
+        before, self._config = self._config, config
+        if config.users != before.users:
+            self._authenticator = Authenticator(config.users) if config.users else None
+        if config.rate_limit != before.rate_limit:
+            limit = config.rate_limit
+            self._bucket = TokenBucket(limit.interval, limit.burst) if limit else None
+        if self._gate is not None:
+            self._gate.allowed_names = config.tls.allowed_names if config.tls else frozenset()
+
+
+class _OnlyFaultsOfOurs(logging.Filter):
+    """Clients that speak no HTTP are no reason for a traceback in the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, http_exceptions.HttpProcessingError)
+
+
+_only_faults_of_ours = _OnlyFaultsOfOurs()
+
+
+def _protocol_logger() -> logging.Logger:
+    found = logging.getLogger("jelmon.service.web.protocol")
+    found.addFilter(_only_faults_of_ours)
+    return found

@@ -135,7 +135,7 @@ def measured(folder: str, what: str) -> None:
     import jelmon_generators.commands.generate  # noqa: F401 (imports are not what is measured)
     from jelmon_generators.check import names as checks
     from jelmon_generators.check import policy
-    from jelmon_generators.compile.compiler import compile_bundle
+    from jelmon_generators.compiler import compile_bundle
     from jelmon_generators.render import alertmanager, prometheus, reference
     from jelmon_generators.unit_tests import alerts as prometheus_tests
 

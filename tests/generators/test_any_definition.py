@@ -13,7 +13,7 @@ import pytest
 
 from jelmon.errors import DefinitionError
 from jelmon_generators.commands.generate import generate
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 
 COUNT = 24
 BY_PIPELINE = ("cards_per_hour", "queue_depth", "failure_share")

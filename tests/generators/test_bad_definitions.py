@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import DefinitionError
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 
 BAD = Path(__file__).parent / "bad"
 TARGETS = {"alerts": "rules/alerts/all.yaml"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jelmon_generators.commands.generate import generate
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 
 RULES = "deploy/prometheus/rules/cards_per_hour.yml"
 

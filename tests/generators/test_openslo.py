@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from jelmon.cli import main
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 
 DOCUMENT = """\
 apiVersion: openslo/v1

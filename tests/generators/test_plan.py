@@ -18,7 +18,7 @@ from jelmon.cli import main
 from jelmon.config.settings import parse_duration
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live.backtest import Episode, episodes, query
 from jelmon_generators.live.plan import Facts, compiled_facts, differences, routing_differences
 

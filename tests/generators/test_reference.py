@@ -10,7 +10,7 @@ import pytest
 from jelmon import events
 from jelmon.catalogue import CATALOGUE
 from jelmon.errors import EventError
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.render import event_reference
 
 

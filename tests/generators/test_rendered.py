@@ -11,8 +11,8 @@ import yaml
 from jelmon.cli import main
 from jelmon.errors import ConfigError, DefinitionError
 from jelmon_generators.commands.generate import generate
-from jelmon_generators.compile.compiler import compile_bundle
-from jelmon_generators.model.targets import Target
+from jelmon_generators.compiler import compile_bundle
+from jelmon_generators.targets import Target
 
 Tool = Callable[[str], Path]
 HERE = Path(__file__).parent

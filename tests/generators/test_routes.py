@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from jelmon.cli import main
 from jelmon_generators.commands.generate import generate
-from jelmon_generators.compile.compiler import Compilation, compile_bundle
-from jelmon_generators.live.explain import explain, hops
+from jelmon_generators.compile.delivery import hops
+from jelmon_generators.compiler import Compilation, compile_bundle
+from jelmon_generators.live.explain import explain
 
 HERE = Path(__file__).parent / "bundle"
 SILENCED = "silenced: by the window nightly_upgrade until "

@@ -12,7 +12,7 @@ from jelmon.cli import main
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
 from jelmon.errors import SourceError
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live import http_api
 from jelmon_generators.live.explain import explain
 from jelmon_generators.live.silences import Alertmanager, desired, plan

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jelmon_generators.model.targets import Target, Version
 from jelmon_generators.promql.analysis import Limits, analyse
 from jelmon_generators.promql.series import Series
+from jelmon_generators.targets import Target, Version
 
 KNOWN = {name: Series("gauge", frozenset({"job", "instance", "le"})) for name in ("x", "y", "m5", "s_5m:x")}
 NOT_READ = re.compile("needs Prometheus|needs the feature flag|is gone since|not PromQL|knows no")

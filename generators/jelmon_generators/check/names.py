@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jelmon.config.strict_yaml import Place, did_you_mean
-from jelmon_generators.compile.panels import panels_of
-from jelmon_generators.load.underline import underlined
+from jelmon_generators.dashboards.panel_ids import panels_of
 from jelmon_generators.model.channels import CHANNEL_TYPES, OPTIONS_SINCE
 from jelmon_generators.model.definitions import Alert, Bundle, Compare, Outside, Signal, Simple, simple_conditions
-from jelmon_generators.model.targets import Target, Version, written
+from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.analysis import Analysis, Limits, analyse
 from jelmon_generators.promql.series import MAINTENANCE_ACTIVE, TARGET_LABELS, Series
 from jelmon_generators.promql.series_text import is_series
+from jelmon_generators.targets import Target, Version, written
 
 
 def check_signals(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dict[str, Analysis]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from jelmon.config.strict_yaml import did_you_mean
 from jelmon_generators.compile.rules import Compiled
-from jelmon_generators.load.underline import underlined
 from jelmon_generators.model.definitions import (
     Absent,
     Alert,
@@ -17,9 +16,11 @@ from jelmon_generators.model.definitions import (
     Regression,
     simple_conditions,
 )
+from jelmon_generators.model.known import Known
+from jelmon_generators.model.truth import combinations, holds, leaves
+from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.analysis import Analysis
-from jelmon_generators.promql.expressions import Known, duration, shared
-from jelmon_generators.unit_tests.truth import combinations, holds, leaves
+from jelmon_generators.promql.expressions import duration, shared
 
 _TEMPLATE_LABEL = re.compile(r"\$labels\.(\w+)")
 _ACTION = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jelmon.errors import ConfigError
-from jelmon_generators.compile.compiler import Compilation, compile_bundle
-from jelmon_generators.model.targets import Target
+from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.render import (
     alertmanager,
     event_reference,
@@ -18,6 +17,7 @@ from jelmon_generators.render import (
     reference,
     responder_file,
 )
+from jelmon_generators.targets import Target
 from jelmon_generators.unit_tests import alerts, maintenance, signals
 
 

@@ -10,17 +10,17 @@ import yaml
 
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, SourceError
-from jelmon_generators.compile.compiler import Compilation, compile_bundle
 from jelmon_generators.compile.rules import Compiled
+from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.live import http_api
 from jelmon_generators.live.apply import apply
 from jelmon_generators.live.backtest import held, metrics, outcome, query
 from jelmon_generators.live.plan import compiled_facts, differences, loaded_facts, routing_differences
 from jelmon_generators.load.openslo import convert
-from jelmon_generators.model.targets import Target
 from jelmon_generators.promql.expressions import duration
 from jelmon_generators.render import alertmanager as alertmanager_file
 from jelmon_generators.render import output, prometheus
+from jelmon_generators.targets import Target
 
 _MOST_POINTS = 10_000
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jelmon.config.settings import parse_duration
-from jelmon_generators.compile.compiler import compile_bundle
+from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live.silences import Alertmanager, desired, plan
 
 

@@ -2,7 +2,8 @@
 
 from jelmon_generators.compile import regression
 from jelmon_generators.model.definitions import Absent, Combined, Compare, Condition, Outside, Regression
-from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, Expression, Known, number, on, shared
+from jelmon_generators.model.known import Known
+from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, Expression, number, on, shared
 
 
 def compile_condition(condition: Condition, known: Known) -> Expression:

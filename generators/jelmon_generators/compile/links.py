@@ -1,13 +1,8 @@
 """Links from an alert to its runbook and dashboard, and the labels that every alert carries."""
 
-from jelmon_generators.compile.panels import panels_of
+from jelmon_generators.dashboards.panel_ids import panels_of
+from jelmon_generators.model.dashboards import DASHBOARD_UIDS
 from jelmon_generators.model.definitions import Alert, Settings
-
-DASHBOARD_UIDS = {
-    "pipeline": "jelmore-pipeline",
-    "quality": "jelmore-quality",
-    "bottlenecks": "jelmore-bottlenecks",
-}
 
 
 def common_labels(alert: Alert) -> dict[str, str]:

@@ -6,7 +6,8 @@ clean samples; then the alert ends by itself, which is why a signal without a ba
 """
 
 from jelmon_generators.model.definitions import Direction, Regression, Settings
-from jelmon_generators.promql.expressions import Expression, Known, duration, number, on
+from jelmon_generators.model.known import Known
+from jelmon_generators.promql.expressions import Expression, duration, number, on
 
 _MAD_TO_SIGMA = 1.4826
 _LAG = "5m"  # the newest minutes are what is judged, so they are no part of what they are judged by

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon_generators.compile import regression
+from jelmon_generators.compile import cardinality, regression
 from jelmon_generators.compile.conditions import compile_condition, excluded
 from jelmon_generators.compile.links import annotations, common_labels
 from jelmon_generators.model.definitions import Alert, Bundle, Escalation, Regression, Signal, simple_conditions
-from jelmon_generators.promql import cardinality
+from jelmon_generators.model.known import Known
 from jelmon_generators.promql.analysis import Analysis
-from jelmon_generators.promql.expressions import Expression, Known, duration
+from jelmon_generators.promql.expressions import Expression, duration
 
 FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
 OTHERS = "signals"

@@ -16,7 +16,7 @@ from jelmon.catalogue import (
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import CRITICAL, WARNING, Json
 from jelmon_generators.dashboards.panels import DATASOURCE, lean
-from jelmon_generators.render.text import json_text
+from jelmon_generators.text import json_text
 
 SCHEMA_VERSION = 41
 COLUMNS = 24

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jelmon.errors import JelmonError, SourceError
-from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.live.http_api import Api
 from jelmon_generators.live.plan import compiled_facts, differences, loaded_facts
 from jelmon_generators.render import output

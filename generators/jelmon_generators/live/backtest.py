@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jelmon.config.settings import parse_duration
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.rules import FIRING_SINCE, Compiled, Recording
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.promql.analysis import Limits, analyse
 from jelmon_generators.promql.expressions import duration, number
 

@@ -1,60 +1,13 @@
 """Who is told of an alert, when, and what could keep it from being told: the routing tree walked by hand."""
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
-from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.delivery import hops
 from jelmon_generators.compile.links import common_labels
-from jelmon_generators.compile.routing import RoutingNode
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.windows import covers, mutes
 from jelmon_generators.promql.expressions import duration
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """A route that takes the alert, with the timing that is in force there."""
-
-    path: tuple[str, ...]
-    receiver: str
-    group_by: tuple[str, ...]
-    group_wait: float
-    group_interval: float
-    repeat_interval: float
-    muted_in: tuple[str, ...]
-
-    @property
-    def told_again_after(self) -> float:
-        """``repeat_interval``, rounded up to the next flush of the group."""
-        return math.ceil(self.repeat_interval / self.group_interval) * self.group_interval
-
-
-def hops(root: RoutingNode, labels: Mapping[str, str]) -> list[Hop]:
-    """The routes that take an alert, as Alertmanager finds them: the deepest that match, siblings in order."""
-    start = Hop((), root.receiver, (), 30.0, 300.0, 4 * 3600.0, ())
-    return list(_walk(root, labels, start))
-
-
-def _walk(node: RoutingNode, labels: Mapping[str, str], above: Hop) -> Iterator[Hop]:
-    here = Hop(
-        (*above.path, " ".join(map(str, node.matchers))) if node.matchers else above.path,
-        node.receiver,
-        above.group_by if node.group_by is None else node.group_by,
-        above.group_wait if node.group_wait is None else node.group_wait,
-        above.group_interval if node.group_interval is None else node.group_interval,
-        above.repeat_interval if node.repeat_interval is None else node.repeat_interval,
-        node.muted_in,  # intervals of a parent are not inherited
-    )
-    taken = False
-    for child in node.routes:
-        if all(matcher.matches(labels) for matcher in child.matchers):
-            yield from _walk(child, labels, here)
-            taken = True
-            if not child.goes_on:
-                break
-    if not taken:
-        yield here
 
 
 def completed(made: Compilation, labels: Mapping[str, str]) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import promql_parser
 
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.rules import Alerting, Recording
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.promql.expressions import duration
 
 _NUMBER = re.compile(r"(?<![\w:.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w:])")

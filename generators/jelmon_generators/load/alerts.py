@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from jelmon.config.strict_yaml import Fields
-from jelmon_generators.compile.links import DASHBOARD_UIDS
+from jelmon_generators.model.dashboards import DASHBOARD_UIDS
 from jelmon_generators.model.definitions import (
     SEVERITIES,
     Absent,

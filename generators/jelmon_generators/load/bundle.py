@@ -9,7 +9,6 @@ from jelmon.config.strict_yaml import Fields, did_you_mean, read
 from jelmon.errors import ConfigError, Problem
 from jelmon_generators.load import slos, windows
 from jelmon_generators.load.alerts import read_alerts
-from jelmon_generators.load.underline import underlined
 from jelmon_generators.model.channels import CHANNEL_TYPES
 from jelmon_generators.model.definitions import (
     Bundle,
@@ -23,10 +22,11 @@ from jelmon_generators.model.definitions import (
     Signal,
 )
 from jelmon_generators.model.naming import IDENTIFIER, NAME, add
-from jelmon_generators.model.targets import OLDEST, Target
+from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.aggregations import AggregationError, Name, UnsoundNameError, compile_value, metric_hint
 from jelmon_generators.promql.analysis import Fault, Limits, analyse
 from jelmon_generators.promql.series import known_series
+from jelmon_generators.targets import OLDEST, Target
 
 _SELECTOR = re.compile(r"([a-zA-Z_]\w*)(?:\{(.*)\})?")
 

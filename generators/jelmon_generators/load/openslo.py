@@ -8,7 +8,7 @@ import promql_parser as parser
 import yaml
 
 from jelmon.errors import ConfigError
-from jelmon_generators.render.prometheus import quoted
+from jelmon_generators.text import quoted
 
 _INVERTED = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
 _WRITTEN = (  # the parser's operators cannot be keys

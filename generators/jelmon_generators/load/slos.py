@@ -3,8 +3,8 @@
 import re
 
 from jelmon.config.strict_yaml import Fields
-from jelmon_generators.compile.links import DASHBOARD_UIDS
 from jelmon_generators.load.alerts import read_comparison
+from jelmon_generators.model.dashboards import DASHBOARD_UIDS
 from jelmon_generators.model.definitions import Bundle, Compare, Operator, Slo
 from jelmon_generators.model.naming import IDENTIFIER, add
 from jelmon_generators.promql.series import FOREIGN

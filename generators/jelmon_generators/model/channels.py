@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jelmon.config.strict_yaml import Fields
-from jelmon_generators.model.targets import Version
+from jelmon_generators.targets import Version
 
 Options = dict[str, object]
 

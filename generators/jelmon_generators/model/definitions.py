@@ -12,7 +12,7 @@ from functools import lru_cache
 from jelmon.bundle.maintenance import Maintenance
 from jelmon.config.strict_yaml import Fields, Place
 from jelmon.errors import Problem
-from jelmon_generators.model.targets import OLDEST, Target
+from jelmon_generators.targets import OLDEST, Target
 
 SEVERITIES = ("critical", "warning", "info", "none")
 

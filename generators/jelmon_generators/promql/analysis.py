@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import promql_parser as parser
 
 from jelmon.catalogue import BY_SERIES, Histogram
-from jelmon_generators.model.targets import OLDEST, Target, why_not
 from jelmon_generators.promql import syntax
+from jelmon_generators.promql.functions import why_not
 from jelmon_generators.promql.series import OPTIONAL_LABELS, TARGET_LABELS, Series
+from jelmon_generators.targets import OLDEST, Target
 
 _COUNTER_ONLY = frozenset({"rate", "irate", "increase", "resets"})
 _GAUGE_ONLY = frozenset(

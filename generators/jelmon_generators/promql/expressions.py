@@ -1,11 +1,7 @@
 """The pieces that PromQL is put together from: numbers, durations, matching clauses, an expression with its labels."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
-
-from jelmon_generators.model.definitions import Direction, Settings
 
 NOT_FOR_MATCHING = frozenset({"job", "instance"})
 """Labels of the scrape: two signals about one thing may come from two services."""
@@ -16,17 +12,6 @@ class Expression(NamedTuple):
 
     text: str
     labels: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What conditions need to know of signals and metrics."""
-
-    records: Mapping[str, str]  # signal -> recorded name
-    labels: Mapping[str, frozenset[str]]  # signal -> labels of the recorded series
-    directions: Mapping[str, Direction]
-    metric_labels: Callable[[str], frozenset[str]]
-    settings: Settings
 
 
 def number(value: float) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from jelmon_generators.model.targets import Target, Version, written
+from jelmon_generators.targets import Target, Version, written
 
 
 class Spelling(NamedTuple):

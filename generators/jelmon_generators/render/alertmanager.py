@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.routing import Inhibition, RoutingNode
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.channels import CHANNEL_TYPES, TEAMS_FLOWS, TIMEOUT_SINCE
 from jelmon_generators.model.definitions import Channel
-from jelmon_generators.model.targets import Version
 from jelmon_generators.model.windows import time_interval
 from jelmon_generators.promql.expressions import duration
-from jelmon_generators.render.prometheus import quoted
+from jelmon_generators.targets import Version
+from jelmon_generators.text import quoted
 
 PATH = "alertmanager/alertmanager.yml"
 TIMEOUT = "10s"

@@ -6,7 +6,7 @@ from typing import Any
 
 from jelmon import events
 from jelmon.nats import subjects
-from jelmon_generators.render.text import banner, json_text, table
+from jelmon_generators.text import banner, json_text, table
 
 _SOURCE = "src/jelmon/events.py"
 

@@ -12,17 +12,17 @@ from typing import Any
 
 from jelmon.bundle import rules_file
 from jelmon.errors import ConfigError
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.routing import Matcher, RoutingNode
 from jelmon_generators.compile.rules import Group
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.channels import CHANNEL_TYPES, TEAMS_FLOWS
 from jelmon_generators.model.definitions import Channel
-from jelmon_generators.model.targets import Target
 from jelmon_generators.model.windows import time_interval
 from jelmon_generators.promql.expressions import duration
 from jelmon_generators.render.prometheus import rule_file
 from jelmon_generators.render.responder_file import text
-from jelmon_generators.render.text import camel
+from jelmon_generators.targets import Target
+from jelmon_generators.text import camel
 
 FOLDER = "deploy/kubernetes"
 SECRET = "jelmon-alertmanager"

@@ -1,13 +1,10 @@
 """Rule groups to Prometheus rule files, as text that is the same for the same input."""
 
-import re
 from collections.abc import Iterable
-from json.encoder import encode_basestring
 
 from jelmon_generators.compile.rules import Group, Recording
 from jelmon_generators.promql.expressions import duration
-
-_NEEDS_ESCAPES = re.compile(r"['\\\x00-\x1f]")
+from jelmon_generators.text import quoted
 
 RULES_FOLDER = "deploy/prometheus/rules"
 
@@ -46,13 +43,6 @@ def rule_file(group: Group) -> str:
                 lines.append(f"        {title}:")
                 lines.extend(f"          {name}: {quoted(value)}" for name, value in sorted(table.items()))
     return "\n".join(lines) + "\n"
-
-
-def quoted(text: str) -> str:
-    """A YAML string that no reader takes for anything else, in quotes that need no escapes where possible."""
-    if '"' in text and not _NEEDS_ESCAPES.search(text):
-        return f"'{text}'"
-    return encode_basestring(text)
 
 
 def expression(text: str, indent: int) -> list[str]:

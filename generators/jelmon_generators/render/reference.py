@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 from jelmon.catalogue import CATALOGUE, Histogram, Metric, Service, of_service
-from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compile.delivery import hops
 from jelmon_generators.compile.maintenance import concerns
 from jelmon_generators.compile.rules import Compiled
-from jelmon_generators.live.explain import hops
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import (
     SEVERITIES,
     Absent,
@@ -21,7 +21,7 @@ from jelmon_generators.model.definitions import (
 from jelmon_generators.model.windows import mutes
 from jelmon_generators.promql.expressions import duration, number
 from jelmon_generators.render.prometheus import RULES_FOLDER
-from jelmon_generators.render.text import banner, table
+from jelmon_generators.text import banner, table
 
 MOMENTS = (datetime(2026, 1, 6, 10, 0, tzinfo=UTC), datetime(2026, 1, 4, 3, 0, tzinfo=UTC))
 _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "equal to", "!=": "not equal to"}

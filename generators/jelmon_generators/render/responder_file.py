@@ -1,7 +1,7 @@
 """What the responder is told: which rules these are, and when maintenance is."""
 
 from jelmon.bundle import rules_file
-from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compiler import Compilation
 
 
 def text(made: Compilation) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from jelmon.catalogue import BY_SERIES
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.rules import CARRIED_SECONDS, Compiled
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Absent, Combined, Compare, Condition, Regression, simple_conditions
+from jelmon_generators.model.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, with_leaf
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, number
 from jelmon_generators.unit_tests import regression
 from jelmon_generators.unit_tests.promtool import Case, file_text
-from jelmon_generators.unit_tests.truth import Key, Values, combinations, edges, holds, key_of, leaves, sign, with_leaf
 
 TESTS_FOLDER = "rules/tests/generated"
 

@@ -9,15 +9,15 @@ from typing import Any
 import promql_parser as parser
 
 from jelmon.catalogue import BY_SERIES, MAINTENANCE_END, MAINTENANCE_START
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.maintenance import GROUP, scope_of, scopes
 from jelmon_generators.compile.slo_counts import Counts
 from jelmon_generators.compile.slos import PAGE, burn_threshold, windows_of
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Slo, camel_case
+from jelmon_generators.model.truth import edges, key_of, true
 from jelmon_generators.promql.expressions import number
 from jelmon_generators.promql.series import MAINTENANCE_ACTIVE
 from jelmon_generators.unit_tests.promtool import Case, file_text
-from jelmon_generators.unit_tests.truth import edges, key_of, true
 
 TESTS_FOLDER = "rules/tests/maintenance"
 _OPENS, _CLOSES = 3600, 7200  # of a window's test, in seconds

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from jelmon_generators.compile.rules import Group
 from jelmon_generators.promql.expressions import duration
-from jelmon_generators.render.prometheus import RULES_FOLDER, quoted
+from jelmon_generators.render.prometheus import RULES_FOLDER
+from jelmon_generators.text import quoted
 
 
 @dataclass(slots=True)

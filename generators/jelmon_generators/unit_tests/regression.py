@@ -1,10 +1,10 @@
 """Unit tests of the ``regression`` operator: every bound of the analyzer's verdict, its age, the form without it."""
 
-from jelmon_generators.compile.compiler import Compilation
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Alert, Regression
+from jelmon_generators.model.truth import sign
 from jelmon_generators.promql.expressions import number
 from jelmon_generators.unit_tests.promtool import Case
-from jelmon_generators.unit_tests.truth import sign
 
 _MAD_FACTOR = 4.4478  # 3 * 1.4826, as the rule says it
 _SUCCESS = 'jelmore_analyzer_last_success_timestamp_seconds{analyzer="regression",job="jelmon-analyzer"}'

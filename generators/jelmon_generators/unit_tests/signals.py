@@ -1,12 +1,13 @@
 """A promtool unit test for every signal that has an example: the value it must record, and every label of it."""
 
 from jelmon.catalogue import BY_SERIES
-from jelmon_generators.compile.compiler import Compilation
 from jelmon_generators.compile.rules import Group, recording
+from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Example, Signal
 from jelmon_generators.promql.expressions import duration, number
 from jelmon_generators.promql.series_text import parsed
-from jelmon_generators.render.prometheus import RULES_FOLDER, quoted
+from jelmon_generators.render.prometheus import RULES_FOLDER
+from jelmon_generators.text import quoted
 
 TESTS_FOLDER = "rules/tests/signals"
 _PRECISION = 0.0001

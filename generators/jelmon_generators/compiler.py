@@ -12,11 +12,11 @@ from jelmon_generators.compile.routing import Routing, routing
 from jelmon_generators.compile.rules import Compiled, Group, compile_alert, groups, recorded_labels
 from jelmon_generators.load.bundle import load
 from jelmon_generators.model.definitions import Bundle
-from jelmon_generators.model.targets import Target
+from jelmon_generators.model.known import Known
 from jelmon_generators.model.windows import sparing
 from jelmon_generators.promql.analysis import Analysis
-from jelmon_generators.promql.expressions import Known
 from jelmon_generators.promql.series import known_series
+from jelmon_generators.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

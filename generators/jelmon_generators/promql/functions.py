@@ -1,51 +1,8 @@
-"""The versions of Prometheus and Alertmanager that files are rendered for, and what each of them knows."""
+"""PromQL functions that not every supported Prometheus has, or only behind a feature flag."""
 
-import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon.errors import ConfigError
-
-Version = tuple[int, int]
-OLDEST_PROMETHEUS: Version = (2, 42)  # keep_firing_for
-OLDEST_ALERTMANAGER: Version = (0, 25)  # location of time intervals
-
-_PART = re.compile(r"(prometheus|alertmanager)=(\d+)\.(\d+)(?:\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the rendered files must be understood by."""
-
-    prometheus: Version = OLDEST_PROMETHEUS
-    alertmanager: Version = OLDEST_ALERTMANAGER
-
-    @classmethod
-    def parse(cls, text: str) -> "Target":
-        """Read ``prometheus=2.42,alertmanager=0.25``; what is not named is the oldest that is supported.
-
-        Raises:
-            ConfigError: not of this form, or too old.
-        """
-        found: dict[str, Version] = {}
-        for part in text.split(","):
-            match = _PART.fullmatch(part.strip())
-            if match is None:
-                raise ConfigError(
-                    f"target: {part.strip()!r} is not a version", hint="write prometheus=2.42,alertmanager=0.25"
-                )
-            found[match.group(1)] = (int(match.group(2)), int(match.group(3)))
-        target = cls(**found)
-        for name, have, oldest in (
-            ("Prometheus", target.prometheus, OLDEST_PROMETHEUS),
-            ("Alertmanager", target.alertmanager, OLDEST_ALERTMANAGER),
-        ):
-            if have < oldest:
-                raise ConfigError(f"target: {name} {written(have)} is too old", hint=f"{written(oldest)} or newer")
-        return target
-
-
-OLDEST = Target()
+from jelmon_generators.targets import Target, Version, written
 
 
 class Lifetime(NamedTuple):
@@ -81,11 +38,6 @@ FUNCTIONS: dict[str, Lifetime] = {
     "start_timestamp": Lifetime((3, 14), flag="use-start-timestamps"),
 }
 """Functions that not every supported Prometheus has, or not without a feature flag."""
-
-
-def written(version: Version) -> str:
-    """``2.42``."""
-    return f"{version[0]}.{version[1]}"
 
 
 def why_not(function: str, target: Target) -> str | None:

@@ -1,9 +1,13 @@
 """Pieces of text: a banner, a Markdown table, names in camel case."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring
 
 import msgspec
+
+_NEEDS_ESCAPES = re.compile(r"['\\\x00-\x1f]")
 
 
 def banner(source: str) -> str:
@@ -33,3 +37,10 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     lines.extend(f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows)
     return lines
+
+
+def quoted(text: str) -> str:
+    """A YAML string that no reader takes for anything else, in quotes that need no escapes where possible."""
+    if '"' in text and not _NEEDS_ESCAPES.search(text):
+        return f"'{text}'"
+    return encode_basestring(text)

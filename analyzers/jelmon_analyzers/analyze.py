@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jelmon.errors import ConfigError
 from jelmon_analyzers.timeseries.changepoints import detect
+from jelmon_analyzers.timeseries.counters import rates
 
 Floats = NDArray[np.float64]
 
@@ -105,8 +106,6 @@ def _numbers(column: list[str]) -> Floats | None:
 
 def increases(totals: Floats) -> Floats:
     """What a counter counted from row to row; a fall is a restart."""
-    from jelmon_analyzers.timeseries.history import rates
-
     return rates(totals, 1.0)
 
 

@@ -13,7 +13,7 @@ from jelmon_analyzers.app import Analyzer, MakeRunner
 DEFAULT_LISTEN = "127.0.0.1:9747"
 
 RUNNERS = {
-    "regression": "jelmon_analyzers.regression.runner",
+    "regression": "jelmon_analyzers.regression.flags",
     "bottleneck": "jelmon_analyzers.bottleneck.runner",
     "health": "jelmon_analyzers.health.runner",
 }

@@ -15,12 +15,12 @@ from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
 from jelmon_analyzers.exports import Exports
-from jelmon_analyzers.regression.monitored_signal import SignalWatch
+from jelmon_analyzers.regression.monitored_signal import MonitoredSignal
+from jelmon_analyzers.regression.prometheus_history import PrometheusHistory
 from jelmon_analyzers.regression.report import report
 from jelmon_analyzers.regression.signals import DEFAULTS, Signal
-from jelmon_analyzers.regression.state_storage import Folder, Keeper, Redis
-from jelmon_analyzers.timeseries.history import History
-from jelmon_analyzers.timeseries.online.zone import UTC, Zone
+from jelmon_analyzers.regression.state_storage import FolderStorage, RedisStorage, StateStorage
+from jelmon_analyzers.timeseries.online.time_grid.zone import UTC, Zone
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class RegressionSettings:
     cycle_seconds: float = 60.0
     lag_seconds: float = 30.0
     """How old a minute must be before it is judged: scrapes and rules come late."""
-    young_step_seconds: float = 15.0
+    recent_step_seconds: float = 15.0
     """Between the values in which change points are sought while there is no baseline yet."""
     save_seconds: float = 900.0
     state: Path | None = None
@@ -64,7 +64,7 @@ class RegressionSettings:
             raise ConfigError(f"--regression.time-zone: {error}") from error
         if not 1 <= self.cycle_seconds <= 3600:
             raise ConfigError("--regression.interval must be from 1s to 1h")
-        if not 1 <= self.young_step_seconds <= 300:
+        if not 1 <= self.recent_step_seconds <= 300:
             raise ConfigError("--regression.young-step must be from 1s to 5m", hint="twice the scrape interval is best")
         if self.redis_url is not None and (
             urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix") or "@" in self.redis_url
@@ -101,7 +101,7 @@ class RegressionAnalyzer:
         self._keeper = _keeper(settings)
         self._loaded = False
         self.watches = [
-            SignalWatch(signal, history_seconds=settings.history_seconds, time_zone=settings.time_zone)
+            MonitoredSignal(signal, history_seconds=settings.history_seconds, time_zone=settings.time_zone)
             for signal in settings.signals
         ]
         self._check = Check(False, "not read yet")
@@ -116,7 +116,7 @@ class RegressionAnalyzer:
         """A cycle at each interval, until cancelled; then what was learnt is kept."""
         leading = asyncio.create_task(self._lease.run()) if self._lease is not None else None
         try:
-            async with History(self._settings.prometheus_url) as history:
+            async with PrometheusHistory(self._settings.prometheus_url) as history:
                 while True:
                     await self.cycle(history)
                     await asyncio.sleep(self._settings.cycle_seconds)
@@ -125,7 +125,7 @@ class RegressionAnalyzer:
             if leading is not None:
                 await tasks.end(leading)
 
-    async def cycle(self, history: History) -> None:
+    async def cycle(self, history: PrometheusHistory) -> None:
         """Read, judge and tell once. A failure is noted, not raised."""
         if not self._loaded:
             await self._load()
@@ -135,7 +135,7 @@ class RegressionAnalyzer:
         for watch in self.watches:
             try:
                 await watch.read_on(history, now)
-                await watch.read_young(history, now, self._settings.young_step_seconds)
+                await watch.read_recent(history, now, self._settings.recent_step_seconds)
             except SourceError as error:
                 failures += 1
                 self._trouble(watch.signal.name, error)
@@ -192,13 +192,13 @@ class RegressionAnalyzer:
         self._check = Check(False, "does not answer")
 
 
-def _keeper(settings: RegressionSettings) -> Keeper | None:
+def _keeper(settings: RegressionSettings) -> StateStorage | None:
     if settings.state is not None:
-        return Folder(settings.state)
+        return FolderStorage(settings.state)
     if settings.redis_url is None:
         return None
     # a state older than the history that is read is not gone on from
-    return Redis(
+    return RedisStorage(
         settings.redis_url,
         password=settings.redis_password,
         prefix=settings.redis_prefix,

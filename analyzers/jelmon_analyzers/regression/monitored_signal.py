@@ -7,11 +7,12 @@ import struct
 
 import numpy as np
 
+from jelmon_analyzers.regression.prometheus_history import Floats, Labels, PrometheusHistory
+from jelmon_analyzers.regression.short_history import RECENT_VALUES, RecentChange, newest_change
 from jelmon_analyzers.regression.signals import Signal
-from jelmon_analyzers.regression.young import YOUNG_VALUES, YoungChange, newest_change
-from jelmon_analyzers.timeseries.history import Floats, History, Labels, rates
+from jelmon_analyzers.timeseries.counters import rates
 from jelmon_analyzers.timeseries.online.detector import OnlineDetector, Verdicts
-from jelmon_analyzers.timeseries.online.zone import UTC
+from jelmon_analyzers.timeseries.online.time_grid.zone import UTC
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ _ROWS_AT_ONCE = 200
 _HEAD = struct.Struct(">I")
 
 
-class SignalWatch:
+class MonitoredSignal:
     """All series of one signal. ``verdicts`` are those of the newest minute, one for each of ``keys``."""
 
     def __init__(self, signal: Signal, *, history_seconds: float, time_zone: str = UTC) -> None:
@@ -34,12 +35,12 @@ class SignalWatch:
         self.verdicts: Verdicts | None = None
         self.values: Floats = np.empty(0)
         """The newest minute's values."""
-        self.young: dict[Labels, tuple[float, YoungChange]] = {}
+        self.young: dict[Labels, tuple[float, RecentChange]] = {}
         """When and how series changed that are too young for a baseline."""
         self._history_seconds = history_seconds
         self._seen: dict[Labels, float] = {}
 
-    async def read_on(self, history: History, now: float) -> int:
+    async def read_on(self, history: PrometheusHistory, now: float) -> int:
         """Read and judge what is new up to ``now``; returns how many minutes that was.
 
         Raises:
@@ -80,7 +81,7 @@ class SignalWatch:
         self._forget(end)
         return count
 
-    async def read_young(self, history: History, now: float, step: float) -> None:
+    async def read_recent(self, history: PrometheusHistory, now: float, step: float) -> None:
         """Look for change points in the last hours of series that are not ready.
 
         Raises:
@@ -95,7 +96,7 @@ class SignalWatch:
         )
         if not waiting:
             return
-        count = YOUNG_VALUES
+        count = RECENT_VALUES
         start = now // step * step - (count - 1) * step
         for labels, values in (await history.read(self.signal.expr, start=start, count=count, step=step)).items():
             key = _kept(labels)

@@ -6,10 +6,10 @@ import numpy as np
 
 from jelmon import catalogue as c
 from jelmon_analyzers.exports import Exports
-from jelmon_analyzers.regression import fleet
+from jelmon_analyzers.regression import false_discovery
 from jelmon_analyzers.regression.forecast import Slope, slope, time_to
-from jelmon_analyzers.regression.monitored_signal import STEP, SignalWatch
-from jelmon_analyzers.timeseries.history import Floats
+from jelmon_analyzers.regression.monitored_signal import STEP, MonitoredSignal
+from jelmon_analyzers.regression.prometheus_history import Floats
 from jelmon_analyzers.timeseries.online.detector import OnlineDetector
 
 WARN_CHANGE = 0.10
@@ -17,14 +17,14 @@ _TREND_BLOCK = 5
 _TREND_HOURS = (6, 24)
 
 
-def report(watches: list[SignalWatch], exports: Exports, *, with_trends: bool) -> tuple[int, dict[str, int]]:
+def report(watches: list[MonitoredSignal], exports: Exports, *, with_trends: bool) -> tuple[int, dict[str, int]]:
     """Set every gauge of a cycle; returns how many series were judged, and how many not, by reason."""
     skipped = {"not_ready": 0, "no_data": 0}
     judged = 0
     evidence = [watch.detector.evidence[watch.detector.ready] for watch in watches if watch.detector is not None]
-    chances = fleet.p_values(np.concatenate([*evidence, np.empty(0)]))
+    chances = false_discovery.p_values(np.concatenate([*evidence, np.empty(0)]))
     # the false ones among all that are as clear, over every signal of the cycle
-    shares = fleet.q_values(chances)
+    shares = false_discovery.q_values(chances)
     at = 0
     for watch in watches:
         detector = watch.detector
@@ -69,7 +69,7 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _change(watch: SignalWatch, place: int, exports: Exports, labels: dict[str, str]) -> None:
+def _change(watch: MonitoredSignal, place: int, exports: Exports, labels: dict[str, str]) -> None:
     assert watch.verdicts is not None
     assert watch.detector is not None
     change, lower, upper = (float(part[place]) for part in watch.verdicts[1:4])
@@ -79,7 +79,7 @@ def _change(watch: SignalWatch, place: int, exports: Exports, labels: dict[str, 
     worse = watch.signal.worse
     rises = worse in ("up", "both") and change > WARN_CHANGE and lower > 0
     falls = worse in ("down", "both") and change < -WARN_CHANGE and upper < 0
-    announced = bool(watch.detector.events.active[place])
+    announced = bool(watch.detector.announced.active[place])
     exports.set(c.REGRESSION_EARLY_WARNING, float(announced and (rises or falls)), **labels)
     exports.set(c.REGRESSION_SEVERE, float(watch.verdicts.severe[place]), **labels)
 
@@ -94,7 +94,7 @@ def _anomaly(value: float, usual: float, low: float, high: float, exports: Expor
 
 
 def _trend(
-    watch: SignalWatch, detector: OnlineDetector, place: int, value: float, exports: Exports, labels: dict[str, str]
+    watch: MonitoredSignal, detector: OnlineDetector, place: int, value: float, exports: Exports, labels: dict[str, str]
 ) -> None:
     """The slope of what is left without the day's shape, over 6 and 24 hours; both must agree for a forecast."""
     slopes: list[Slope] = []

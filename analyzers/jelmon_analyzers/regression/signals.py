@@ -17,7 +17,7 @@ from jelmon.config import strict_yaml
 from jelmon.config.strict_yaml import Fields
 from jelmon.errors import DefinitionError, Problem
 from jelmon.events import Outcome, TestOutcome
-from jelmon_analyzers.timeseries.online.zone import Zone
+from jelmon_analyzers.timeseries.online.time_grid.zone import Zone
 
 WORSE = ("up", "down", "both")
 RANGE = "5m"

@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 10.0
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
-class Keeper(Protocol):
+class StateStorage(Protocol):
     """Keeps bytes by name, whole or not at all."""
 
     shared: bool
@@ -40,7 +40,7 @@ class Keeper(Protocol):
         """
 
 
-class Folder:
+class FolderStorage:
     """A file for each name."""
 
     shared = False
@@ -72,7 +72,7 @@ class Folder:
         return self._folder / f"{name}.state"
 
 
-class Redis:
+class RedisStorage:
     """A list of chunks for each name, replaced at once. It expires when it is too old to go on from."""
 
     shared = True

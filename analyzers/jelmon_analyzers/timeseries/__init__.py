@@ -1,0 +1,1 @@
+"""Numerical detection on NumPy arrays: change points of whole series, and changes as values arrive. No I/O."""

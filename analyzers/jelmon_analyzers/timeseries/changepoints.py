@@ -28,7 +28,7 @@ def detect(values: ArrayLike) -> list[int]:
     """First index of each new segment of a series, in order; none if it does not change.
 
     NaN and infinite values count as missing. Works for levels, slopes and trends with steps; a lone spike is no
-    change. A counter must be turned into a rate first, see `jelmon_analyzers.timeseries.history`.
+    change. A counter must be turned into a rate first, see `jelmon_analyzers.timeseries.counters`.
     """
     row = np.asarray(values, dtype=np.float64)
     if row.ndim != 1:

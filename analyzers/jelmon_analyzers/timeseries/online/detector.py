@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jelmon_analyzers.timeseries.noise import GAUSSIAN
-from jelmon_analyzers.timeseries.online import estimates, storage
-from jelmon_analyzers.timeseries.online.domain import UNKNOWN, Domain
-from jelmon_analyzers.timeseries.online.events import Events
-from jelmon_analyzers.timeseries.online.layout import DAY, Layout
-from jelmon_analyzers.timeseries.online.novelty import LEAST_SLOT, Novelty
-from jelmon_analyzers.timeseries.online.scales import DAYS, Scales
-from jelmon_analyzers.timeseries.online.season import Season, median
-from jelmon_analyzers.timeseries.online.spread import Spread
-from jelmon_analyzers.timeseries.online.windows import Windows
-from jelmon_analyzers.timeseries.online.zone import UTC, Zone
+from jelmon_analyzers.timeseries.online import storage
+from jelmon_analyzers.timeseries.online.baseline.domain import UNKNOWN, Domain
+from jelmon_analyzers.timeseries.online.baseline.season import Season, median
+from jelmon_analyzers.timeseries.online.baseline.spread import Spread
+from jelmon_analyzers.timeseries.online.changes import estimates
+from jelmon_analyzers.timeseries.online.changes.announced import AnnouncedChanges
+from jelmon_analyzers.timeseries.online.evidence.novelty import LEAST_SLOT, Novelty
+from jelmon_analyzers.timeseries.online.evidence.scales import DAYS, Scales
+from jelmon_analyzers.timeseries.online.evidence.windows import Windows
+from jelmon_analyzers.timeseries.online.time_grid.layout import DAY, Layout
+from jelmon_analyzers.timeseries.online.time_grid.zone import UTC, Zone
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -97,7 +98,7 @@ class OnlineDetector:
         self.now = Windows(series, (1,), (1,), max(2, min(layout.day, layout.slots(_RECENT_MINUTES))))
         """Residuals of the last hours as they were."""
         self.scales = Scales(series, layout.windows, layout.day, records=coarse)
-        self.events = Events(layout, series, quiet=layout.day if coarse else 0)
+        self.announced = AnnouncedChanges(layout, series, quiet=layout.day if coarse else 0)
         self.novelty = Novelty(layout, series) if coarse else None
         self.tick = self.slot = self.day = 0
         self.total, self.count = np.zeros(series), np.zeros(series)
@@ -157,8 +158,8 @@ class OnlineDetector:
     @property
     def changed_at(self) -> Floats:
         """Unix time of the onset of each announced change, NaN for series that are as usual."""
-        when = self.time - self.events.onset * self.layout.slot
-        return np.where(self.events.active, when, np.nan)
+        when = self.time - self.announced.onset * self.layout.slot
+        return np.where(self.announced.active, when, np.nan)
 
     def usual(self) -> tuple[Floats, Floats, Floats]:
         """The usual value of the last slot and the range that holds 95 % of slots, in the unit of each series."""
@@ -202,7 +203,7 @@ class OnlineDetector:
         hold = np.maximum(CLIP * np.where(np.isfinite(self.noise), self.noise, 1.0) * factor, _LEAST_CLIP)
         strays = np.clip(residual - level, -hold, hold)
         self.past.push(level + strays)
-        self.spread.add(self.day, slot, np.where(self.events.active, np.nan, np.abs(strays)))
+        self.spread.add(self.day, slot, np.where(self.announced.active, np.nan, np.abs(strays)))
         self.now.push(residual)
         if slot % self._kept_gap == 0:
             self.kept[slot // self._kept_gap] = (residual - level) / factor
@@ -217,19 +218,19 @@ class OnlineDetector:
             top = np.maximum(top, novelty)
         self.evidence = top
         up = np.take_along_axis(difference, strongest[None], axis=0)[0] > 0
-        was_active = self.events.active.copy()
-        score = self.events.judge(top, strongest, new, up, self.past, self.now)
-        self.scales.sample(self.day, slot, np.where(was_active | self.events.active, np.nan, difference))
+        was_active = self.announced.active.copy()
+        score = self.announced.judge(top, strongest, new, up, self.past, self.now)
+        self.scales.sample(self.day, slot, np.where(was_active | self.announced.active, np.nan, difference))
 
         with np.errstate(invalid="ignore"):
-            size, half, reference = estimates.size(layout, self.events, self.now, compared, hold)
+            size, half, reference = estimates.size(layout, self.announced, self.now, compared, hold)
             severe = self.ready & estimates.severe(
-                layout, self.events, self.now, compared, reference, noise=self.noise * factor, worse=self.worse
+                layout, self.announced, self.now, compared, reference, noise=self.noise * factor, worse=self.worse
             )
         size = np.where(self.ready, size, np.nan)
         usual = self.season.at(slot) + reference
         change, lower, upper = (self.domain.ratio(usual, size + part) for part in (0.0, -half, half))
-        for series in self.events.confirmed():
+        for series in self.announced.confirmed():
             self._accept(int(series))
         return Verdicts(score, change, lower, upper, severe)
 
@@ -271,7 +272,7 @@ class OnlineDetector:
 
     def _accept(self, series: int) -> None:
         """Take the level since the onset for the usual one: the past moves to it, the shape of the day stays."""
-        layout, events = self.layout, self.events
+        layout, events = self.layout, self.announced
         events.close(series)
         slots = int(min(events.onset[series], self.now.length - 1))
         since = self.now.last(slots, np.array([series]))[:, 0]

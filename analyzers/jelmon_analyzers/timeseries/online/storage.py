@@ -77,7 +77,7 @@ def arrays(detector: "OnlineDetector") -> Iterator[tuple[str, NDArray[Any]]]:
     for name in detector.ARRAYS:
         yield name, getattr(detector, name)
     for part in _PARTS:
-        owner = getattr(detector, part)
+        owner = getattr(detector, "announced" if part == "events" else part)
         if owner is None:
             continue
         for name in owner.ARRAYS:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon_analyzers.timeseries.online.layout import Layout
-from jelmon_analyzers.timeseries.online.windows import Windows
+from jelmon_analyzers.timeseries.online.evidence.windows import Windows
+from jelmon_analyzers.timeseries.online.time_grid.layout import Layout
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -23,7 +23,7 @@ _OVER_AFTER_MINUTES = 30
 CONFIRM_MINUTES = 300
 
 
-class Events:
+class AnnouncedChanges:
     """Which series are in a change that was announced."""
 
     ARRAYS = ("active", "age", "calm", "onset", "over", "since")

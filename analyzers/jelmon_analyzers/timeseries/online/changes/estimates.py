@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon_analyzers.timeseries.online.events import Events
-from jelmon_analyzers.timeseries.online.layout import Layout
-from jelmon_analyzers.timeseries.online.season import median
-from jelmon_analyzers.timeseries.online.windows import Windows
+from jelmon_analyzers.timeseries.online.baseline.season import median
+from jelmon_analyzers.timeseries.online.changes.announced import AnnouncedChanges
+from jelmon_analyzers.timeseries.online.evidence.windows import Windows
+from jelmon_analyzers.timeseries.online.time_grid.layout import Layout
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -37,7 +37,7 @@ class Comparison(NamedTuple):
 
 
 def size(
-    layout: Layout, events: Events, now: Windows, compared: Comparison, hold: Floats
+    layout: Layout, events: AnnouncedChanges, now: Windows, compared: Comparison, hold: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Difference of level, its half interval and the level before, for each series.
 
@@ -68,7 +68,14 @@ def size(
 
 
 def severe(
-    layout: Layout, events: Events, now: Windows, compared: Comparison, reference: Floats, *, noise: Floats, worse: str
+    layout: Layout,
+    events: AnnouncedChanges,
+    now: Windows,
+    compared: Comparison,
+    reference: Floats,
+    *,
+    noise: Floats,
+    worse: str,
 ) -> Flags:
     """Worse by more than half: the median of the last ten minutes is, and the lower end is above a quarter."""
     flags = np.zeros(events.active.shape, dtype=bool)

@@ -7,9 +7,9 @@ strays is divided by it, so that the scales of `Scales` hold at every hour.
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon_analyzers.timeseries.online.layout import WEEK_DAYS, Layout
-from jelmon_analyzers.timeseries.online.season import mean_of_known, variance_of_known
-from jelmon_analyzers.timeseries.online.zone import moved
+from jelmon_analyzers.timeseries.online.baseline.season import mean_of_known, variance_of_known
+from jelmon_analyzers.timeseries.online.time_grid.layout import WEEK_DAYS, Layout
+from jelmon_analyzers.timeseries.online.time_grid.zone import moved
 
 Floats = NDArray[np.float64]
 

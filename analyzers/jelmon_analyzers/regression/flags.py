@@ -10,7 +10,7 @@ from jelmon.nats.lease import Lease
 from jelmon_analyzers.app import MakeRunner
 from jelmon_analyzers.regression.analyzer import DEFAULT_PREFIX, RegressionAnalyzer, RegressionSettings
 from jelmon_analyzers.regression.signals import DEFAULTS, load
-from jelmon_analyzers.timeseries.online.zone import UTC
+from jelmon_analyzers.timeseries.online.time_grid.zone import UTC
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +93,7 @@ def maker(args: argparse.Namespace) -> MakeRunner:
         history_seconds=parse_duration(args.regression_history, name="--regression.history"),
         cycle_seconds=parse_duration(args.regression_interval, name="--regression.interval"),
         lag_seconds=parse_duration(args.regression_lag, name="--regression.lag"),
-        young_step_seconds=parse_duration(args.regression_young_step, name="--regression.young-step"),
+        recent_step_seconds=parse_duration(args.regression_young_step, name="--regression.young-step"),
         state=args.regression_state,
         redis_url=args.redis_url or (None if args.regression_state else os.environ.get("REDIS_URL") or None),
         redis_password=read_secret(os.environ, "REDIS_PASSWORD"),

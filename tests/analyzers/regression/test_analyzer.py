@@ -23,12 +23,13 @@ from jelmon.service.registry import Instruments
 from jelmon_analyzers.app import Analyzer
 from jelmon_analyzers.regression import state_storage
 from jelmon_analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
-from jelmon_analyzers.regression.fleet import p_values, q_values
+from jelmon_analyzers.regression.false_discovery import p_values, q_values
 from jelmon_analyzers.regression.forecast import Slope, slope, time_to
-from jelmon_analyzers.regression.monitored_signal import SignalWatch
+from jelmon_analyzers.regression.monitored_signal import MonitoredSignal
+from jelmon_analyzers.regression.prometheus_history import Floats, PrometheusHistory
+from jelmon_analyzers.regression.short_history import newest_change
 from jelmon_analyzers.regression.signals import DEFAULTS, Signal, load
-from jelmon_analyzers.regression.young import newest_change
-from jelmon_analyzers.timeseries.history import Floats, History, rates
+from jelmon_analyzers.timeseries.counters import rates
 
 NOW = 1_700_438_400.0 + 9 * 86400
 DAYS = 8
@@ -84,7 +85,7 @@ async def test_a_stage_that_doubled_is_named(prometheus: str, tmp_path: Path) ->
     """From eight days of history to gauges: one stage is worse, the other is not; a second start goes on from disk."""
     instruments = Instruments(Service.ANALYZER)
     analyzer = RegressionAnalyzer(settings(prometheus, state=tmp_path), instruments, clock=lambda: NOW)
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         await analyzer.cycle(history)
     text = instruments.render()[0].decode()
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
@@ -110,14 +111,14 @@ async def test_a_stage_that_doubled_is_named(prometheus: str, tmp_path: Path) ->
     again = await started_again(settings(prometheus, state=tmp_path))
     assert again.detector is not None
     assert again.detector.ready.all()
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         assert await again.read_on(history, NOW) == 0
 
 
-async def started_again(again: RegressionSettings) -> SignalWatch:
+async def started_again(again: RegressionSettings) -> MonitoredSignal:
     """What an analyzer knows at its start, before it has read anything: nothing answers at port 9."""
     analyzer = RegressionAnalyzer(again, Instruments(Service.ANALYZER), clock=lambda: NOW)
-    async with History("http://127.0.0.1:9") as nobody:
+    async with PrometheusHistory("http://127.0.0.1:9") as nobody:
         await analyzer.cycle(nobody)
     [watch] = analyzer.watches
     return watch
@@ -130,7 +131,7 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
     monkeypatch.setattr(state_storage, "_CHUNK_BYTES", 10_000)  # several commands even for two series
     shared = settings(prometheus, redis_url=redis_url, history_seconds=3 * 86400.0)
     first = RegressionAnalyzer(shared, Instruments(Service.ANALYZER), clock=lambda: NOW)
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         await first.cycle(history)
         await first.save()
         with redis.Redis.from_url(redis_url) as client:
@@ -159,7 +160,7 @@ async def test_only_the_replica_that_leads_keeps_what_is_shared(prometheus: str,
         lease=lease,
         clock=lambda: NOW,
     )
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         await analyzer.cycle(history)
     await analyzer.save()
 
@@ -174,7 +175,7 @@ async def test_without_redis_it_learns_from_history(prometheus: str, caplog: pyt
         Instruments(Service.ANALYZER),
         clock=lambda: NOW,
     )
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         await analyzer.cycle(history)
     await analyzer.save()
 
@@ -193,10 +194,10 @@ def _sorted(key: str) -> str:
 async def test_a_young_series_has_its_change_point_and_no_verdict(prometheus: str) -> None:
     """Two hours of history are no baseline; that the stage doubled can be seen all the same."""
     expression = f"stage_seconds and on() (vector(time()) >= {NOW - 7200})"
-    young = settings(prometheus, signals=(Signal(name="stage", expr=expression),), young_step_seconds=15.0)
+    young = settings(prometheus, signals=(Signal(name="stage", expr=expression),), recent_step_seconds=15.0)
     instruments = Instruments(Service.ANALYZER)
     analyzer = RegressionAnalyzer(young, instruments, clock=lambda: NOW)
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         await analyzer.cycle(history)
     text = instruments.render()[0].decode()
     test, build = 'pipeline="main",signal="stage",stage="test"', 'pipeline="main",signal="stage",stage="build"'
@@ -244,7 +245,7 @@ async def test_damaged_state_is_learnt_again(prometheus: str, tmp_path: Path) ->
 
 async def test_a_counter_is_read_as_a_rate_across_its_restart(prometheus: str) -> None:
     """One a second throughout, though the counter went back to 0."""
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         read = await history.read("work_total", start=NOW - DAYS * 86400, count=DAYS * 1440 + 1, step=60)
     [totals] = read.values()
     rate = rates(totals, 60)
@@ -256,7 +257,7 @@ async def test_a_counter_is_read_as_a_rate_across_its_restart(prometheus: str) -
 
 async def test_gaps_stay_gaps(prometheus: str) -> None:
     """Before the history began and after it ended there is nothing, rather than 0."""
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         read = await history.read("stage_seconds", start=NOW - DAYS * 86400 - 600, count=20, step=60)
     for values in read.values():
         assert np.isnan(values[:10]).all()
@@ -265,7 +266,7 @@ async def test_gaps_stay_gaps(prometheus: str) -> None:
 
 async def test_a_refused_query_says_which_and_why(prometheus: str) -> None:
     """Prometheus' own words, and what was asked."""
-    async with History(prometheus) as history:
+    async with PrometheusHistory(prometheus) as history:
         with pytest.raises(SourceError, match="refuses a query") as caught:
             await history.read("sum(", start=NOW, count=1, step=60)
     assert "sum(" in caught.value.hint
@@ -274,7 +275,7 @@ async def test_a_refused_query_says_which_and_why(prometheus: str) -> None:
 async def test_without_prometheus_it_waits_and_says_so() -> None:
     """Not able is not dead: the check fails, the service goes on."""
     analyzer = RegressionAnalyzer(settings("http://127.0.0.1:9"), Instruments(Service.ANALYZER), clock=lambda: NOW)
-    async with History("http://127.0.0.1:9") as history:
+    async with PrometheusHistory("http://127.0.0.1:9") as history:
         await analyzer.cycle(history)
 
     assert not analyzer.checks()["prometheus"].ok
@@ -377,7 +378,7 @@ def test_the_default_signals_are_accepted(prometheus: str) -> None:
     """Each is PromQL that a real Prometheus takes."""
 
     async def ask() -> None:
-        async with History(prometheus) as history:
+        async with PrometheusHistory(prometheus) as history:
             for signal in DEFAULTS:
                 assert await history.read(signal.expr, start=NOW, count=1, step=60) == {}
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jelmon_analyzers.timeseries.noise import GAUSSIAN
-from jelmon_analyzers.timeseries.online.layout import WEEK_DAYS, Layout
-from jelmon_analyzers.timeseries.online.season import median
+from jelmon_analyzers.timeseries.online.baseline.season import median
+from jelmon_analyzers.timeseries.online.time_grid.layout import WEEK_DAYS, Layout
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Reading history: series on an even grid from the Prometheus HTTP API, gaps as NaN, counters as rates."""
+"""Read series on an even time grid from the Prometheus HTTP API; gaps are NaN."""
 
 import math
 from types import TracebackType
@@ -18,14 +18,14 @@ POINTS_A_QUERY = 10_000
 TIMEOUT_SECONDS = 30.0
 
 
-class History:
+class PrometheusHistory:
     """A Prometheus, or anything else that answers ``/api/v1/query_range``."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> "History":
+    async def __aenter__(self) -> "PrometheusHistory":
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
         return self
 
@@ -73,17 +73,3 @@ class History:
                 f"Prometheus does not answer at {self._url}: {type(error).__name__} {error}".rstrip(),
                 hint="is it running there? set --prometheus.url",
             ) from error
-
-
-def rates(totals: Floats, step: float) -> Floats:
-    """Rate per second of a counter from one value to the next, along the first axis; the first is NaN.
-
-    A value lower than the one before is a restart: what it shows was counted since. A gap leaves gaps: an increase
-    over an unknown time is no rate of a step.
-    """
-    increase = np.full(totals.shape, np.nan)
-    before, after = totals[:-1], totals[1:]
-    with np.errstate(invalid="ignore"):
-        increase[1:] = np.where(after >= before, after - before, after)
-    increase[1:][~np.isfinite(before)] = np.nan
-    return increase / step

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from jelmon_analyzers import OnlineDetector
-from jelmon_analyzers.timeseries.online.domain import Domain
-from jelmon_analyzers.timeseries.online.layout import Layout
-from jelmon_analyzers.timeseries.online.scales import Scales
-from jelmon_analyzers.timeseries.online.season import Season, median
-from jelmon_analyzers.timeseries.online.spread import Spread
-from jelmon_analyzers.timeseries.online.windows import Windows
-from jelmon_analyzers.timeseries.online.zone import Zone, moved
+from jelmon_analyzers.timeseries.online.baseline.domain import Domain
+from jelmon_analyzers.timeseries.online.baseline.season import Season, median
+from jelmon_analyzers.timeseries.online.baseline.spread import Spread
+from jelmon_analyzers.timeseries.online.evidence.scales import Scales
+from jelmon_analyzers.timeseries.online.evidence.windows import Windows
+from jelmon_analyzers.timeseries.online.time_grid.layout import Layout
+from jelmon_analyzers.timeseries.online.time_grid.zone import Zone, moved
 
 Floats = NDArray[np.float64]
 MONDAY = 1_700_438_400.0

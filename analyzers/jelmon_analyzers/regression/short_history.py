@@ -11,7 +11,7 @@ from jelmon_analyzers.timeseries.changepoints import detect
 
 Floats = NDArray[np.float64]
 
-YOUNG_VALUES = 480
+RECENT_VALUES = 480
 """The last two hours, at 15 seconds."""
 LEAST_SIDE = 10
 _QUANTILE = 0.995
@@ -21,7 +21,7 @@ _MEDIAN_FOR_MEAN = math.sqrt(math.pi / 2)
 _MOST_CORRELATION = 0.97
 
 
-class YoungChange(NamedTuple):
+class RecentChange(NamedTuple):
     """The newest change point: its index, and the level since against the level before."""
 
     first: int
@@ -30,7 +30,7 @@ class YoungChange(NamedTuple):
     upper: float
 
 
-def newest_change(values: Floats) -> YoungChange | None:
+def newest_change(values: Floats) -> RecentChange | None:
     """The newest change point that has ten values on either side, all positive, so that there is a ratio.
 
     Sought from the first value to the last: what was before a series began is not a level. The interval is Student's,
@@ -56,7 +56,7 @@ def newest_change(values: Floats) -> YoungChange | None:
     half = float(stdtrit(max(1.0, sum(counts) - 2), _QUANTILE)) * _MEDIAN_FOR_MEAN * spread
     difference = float(np.median(logs[1]) - np.median(logs[0]))
     lower, change, upper = (math.expm1(min(difference + part, 700.0)) for part in (-half, 0.0, half))
-    return YoungChange(first, change, lower, upper)
+    return RecentChange(first, change, lower, upper)
 
 
 def _independent_share(around: Floats) -> float:

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon_analyzers.timeseries.online.layout import WEEK_DAYS, Layout
-from jelmon_analyzers.timeseries.online.zone import moved
+from jelmon_analyzers.timeseries.online.time_grid.layout import WEEK_DAYS, Layout
+from jelmon_analyzers.timeseries.online.time_grid.zone import moved
 
 Floats = NDArray[np.float64]
 

@@ -1,6 +1,5 @@
 """The analyzer put together: an HTTP server, and the analyzers that it was asked to run beside each other."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from aiohttp import web
 
 from jelmon.catalogue import Service
 from jelmon.config.settings import ListenAddress
-from jelmon.service import tasks
+from jelmon.service.lifecycle import BackgroundTasks
+from jelmon.service.metrics_page import metrics_handler
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
 
@@ -46,12 +46,10 @@ class Analyzer:
         self.server.app.add_routes(
             [
                 web.get("/", landing_page(title, links, self._checks, lambda: "")),
-                web.get("/metrics", self._metrics),
+                web.get("/metrics", metrics_handler(self._instruments)),
             ]
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self.failed: asyncio.Future[None] | None = None
-        """Done with an error when an analyzer ends, which none may."""
+        self.background = BackgroundTasks()
 
     async def start(self) -> None:
         """Listen and run.
@@ -59,25 +57,15 @@ class Analyzer:
         Raises:
             ConfigError: the port is taken.
         """
-        self.failed = asyncio.get_running_loop().create_future()
         await self.server.start(self._listen)
         for name, runner in self.runners.items():
-            task = asyncio.create_task(runner.run(), name=name)
-            task.add_done_callback(self._ended)
-            self._tasks.append(task)
+            self.background.start(runner.run(), name=name)
         logger.info("analyzer listens", extra={"url": self.server.url, "analyzers": ", ".join(self.runners)})
 
     async def stop(self) -> None:
-        """Stop listening and running; leaves no task."""
+        """Stop listening and end the analyzers. No task is left."""
         await self.server.stop()
-        await asyncio.gather(*(tasks.end(task) for task in self._tasks), return_exceptions=True)
-        self._tasks.clear()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self.failed is None or self.failed.done():
-            return
-        error = task.exception()
-        self.failed.set_exception(error if error is not None else RuntimeError(f"{task.get_name()} ended"))
+        await self.background.stop()
 
     def _checks(self) -> dict[str, Check]:
         return {
@@ -85,9 +73,3 @@ class Analyzer:
             for name, runner in self.runners.items()
             for what, check in runner.checks().items()
         }
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        body, content_type = self._instruments.render(request.headers.get("Accept", ""))
-        response = web.Response(body=body, headers={"Content-Type": content_type})
-        response.enable_compression()
-        return response

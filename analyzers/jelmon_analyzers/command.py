@@ -3,11 +3,11 @@
 import argparse
 import asyncio
 import importlib
-import signal
 from pathlib import Path
 from typing import Any
 
 from jelmon.config.settings import ListenAddress
+from jelmon.service.lifecycle import run_until_signal
 from jelmon_analyzers.app import Analyzer, MakeRunner
 
 DEFAULT_LISTEN = "127.0.0.1:9747"
@@ -59,26 +59,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     names = list(RUNNERS) if args.analyzer == "all" else [args.analyzer]
     makers: dict[str, MakeRunner] = {name: _module(name).maker(args) for name in names}
-    asyncio.run(_serve(Analyzer(makers, listen=ListenAddress.parse(args.listen), web_config=args.web_config)))
+    analyzer = Analyzer(makers, listen=ListenAddress.parse(args.listen), web_config=args.web_config)
+    asyncio.run(run_until_signal(analyzer))
     return 0
-
-
-async def _serve(analyzer: Analyzer) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await analyzer.start()
-        assert analyzer.failed is not None
-        stopped = asyncio.create_task(stop.wait())
-        waited_for: list[asyncio.Future[Any]] = [stopped, analyzer.failed]
-        await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if analyzer.failed.done():
-            analyzer.failed.result()
-    finally:
-        await analyzer.stop()
 
 
 def _module(name: str) -> Any:

@@ -15,7 +15,7 @@ from jelmon import __version__
 from jelmon import catalogue as c
 from jelmon.nats.subjects import PARTITIONS
 from jelmon.service import web
-from jelmon.service.tasks import end
+from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon_exporter.collectors.system import SystemCollector
 from jelmon_exporter.counting.bound_series import Admission
 from jelmon_exporter.counting.partition import Workshop
@@ -118,7 +118,8 @@ class Exporter:
         self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, self._overview))
         self._zippers = {form: Zipper() for form in Format}
         self._scrapes = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self.background = BackgroundTasks()
+        self._counting: asyncio.Task[None] | None = None
 
     def _sources(
         self, settings: ExporterSettings, shop: Workshop
@@ -153,38 +154,29 @@ class Exporter:
             ConfigError: the port is taken.
         """
         await self.server.start(self._settings.listen_address)
-        self._tasks = [
-            asyncio.create_task(self.source.run(), name="events"),
-            asyncio.create_task(self._collect(), name="collectors"),
-            asyncio.create_task(self.others.run(), name="others"),
-            asyncio.create_task(self.mirror.run(), name="mirror"),
-        ]
+        start = self.background.start
+        self._counting = start(self.source.run(), name="events")
+        start(every(self._settings.collection_interval, self._collect), name="collectors")
+        start(self.others.run(), name="other sources")
+        start(self.mirror.run(), name="mirror")
         if self.realtime is not None:
-            self._tasks.append(asyncio.create_task(self.realtime.run(), name="real-time figures"))
+            start(self.realtime.run(), name="real-time figures")
         if self.leadership is not None and isinstance(self.source, JetStreamSource):
-            self._tasks.append(asyncio.create_task(self.leadership.run(self.source), name="leadership"))
+            start(self.leadership.run(self.source), name="leadership")
         logger.info("exporter listens", extra={"url": f"{self.url}{self._settings.telemetry_path}"})
 
     async def stop(self) -> None:
-        """Commit what was received, let go of everything, and leave no task behind."""
+        """Commit what was received, close everything, and leave no task behind."""
         self.source.stop()
-        if self._tasks:
-            done, _ = await asyncio.wait(self._tasks[:1], timeout=STOP_SECONDS)
-            if not done:
-                logger.warning("stopped without a last checkpoint: NATS or the state store does not answer")
-            await end(*self._tasks)
-        await self.server.stop()
-        await self.store.close()
-
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Serve until ``stopped`` is set or a task dies of a fault of ours."""
-        await self.start()
-        waiter = asyncio.create_task(stopped.wait())
         try:
-            await asyncio.wait([waiter, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            if self._counting is not None:
+                done, _ = await asyncio.wait([self._counting], timeout=STOP_SECONDS)
+                if not done:
+                    logger.warning("stopped without a last checkpoint: NATS or the state store does not answer")
+            await self.background.stop()
         finally:
-            waiter.cancel()
-            await self.stop()
+            await self.server.stop()
+            await self.store.close()
 
     def checks(self) -> Mapping[str, web.Check]:
         """What the exporter depends on. It is ready when events come in and all that was counted is known."""
@@ -203,22 +195,18 @@ class Exporter:
         return [*(f"warning: {warning}" for warning in self.server.warnings), *self.others.notes()]
 
     async def _collect(self) -> None:
-        """Run the collectors again and again; one that fails is reported and tried again."""
+        """Run the system collector once; a failure is exported and logged."""
         up = self.own.cell(c.COLLECTOR_UP, self.system.name)
-        took = self.own.cell(c.COLLECTOR_TIME, self.system.name)
-        collected = self.own.cell(c.COLLECTED)
-        while True:
-            started = time.perf_counter()
-            try:
-                self.system.collect()
-                up.set(1)
-            except OSError as error:
-                if up.value != 0:
-                    logger.error("collector failed", extra={"collector": self.system.name, "error": str(error)})
-                up.set(0)
-            took.set(time.perf_counter() - started)
-            collected.set(self._clock())
-            await asyncio.sleep(self._settings.collection_interval)
+        started = time.perf_counter()
+        try:
+            self.system.collect()
+            up.set(1)
+        except OSError as error:
+            if up.value != 0:
+                logger.error("collector failed", extra={"collector": self.system.name, "error": str(error)})
+            up.set(0)
+        self.own.cell(c.COLLECTOR_TIME, self.system.name).set(time.perf_counter() - started)
+        self.own.cell(c.COLLECTED).set(self._clock())
 
     # --- pages ---
 

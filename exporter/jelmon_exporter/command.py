@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
 from jelmon.config.settings import ListenAddress, parse_duration
 from jelmon.nats.connection import add_nats_arguments
+from jelmon.service.lifecycle import run_until_signal
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.counting.declared_pipelines import load_pipelines
 from jelmon_exporter.dry_run import dry_run
@@ -151,10 +151,5 @@ async def _check(settings: ExporterSettings) -> int:
 
 async def _serve(settings: ExporterSettings) -> None:
     collect_seldom()
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopped.set)
     exporter = Exporter(settings)
-    loop.add_signal_handler(signal.SIGHUP, exporter.reloader.reload)
-    await exporter.run(stopped)
+    await run_until_signal(exporter, on_hangup=exporter.reloader.reload)

@@ -5,7 +5,6 @@ import contextlib
 import html
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,8 @@ from jelmon import __version__
 from jelmon.catalogue import ALERT_SEVERITIES, RESPONDER_INFO, WEBHOOK_SUCCESS, WEBHOOKS, Service
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, JelmonError
-from jelmon.service import tasks
+from jelmon.service.lifecycle import BackgroundTasks, every
+from jelmon.service.metrics_page import metrics_handler
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page, page
 from jelmon_responder.actions.publisher import ActionPublisher
@@ -68,7 +68,7 @@ class Responder:
         config = WebConfig.load(settings.web_config) if settings.web_config else None
         self.server = Server("responder", checks=self._checks, config=config, max_body=MAX_PAYLOAD_BYTES)
         self.server.app.add_routes(self._routes())
-        self._tasks: list[asyncio.Task[None]] = []
+        self.background = BackgroundTasks()
         self._stack = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -81,38 +81,28 @@ class Responder:
         await self._journal.start()
         self._stack.push_async_callback(self._journal.stop)
         try:
-            self._tasks.append(asyncio.create_task(_every(REFRESH_SECONDS, self._refresh)))
+            start = self.background.start
+            start(every(REFRESH_SECONDS, self._refresh, suppress=(JelmonError,)), name="refresh")
             if self._alertmanager is not None:
                 await self._stack.enter_async_context(self._alertmanager)
-                self._tasks.append(asyncio.create_task(_every(self._settings.poll_seconds, self.reconcile)))
+                start(every(self._settings.poll_seconds, self.reconcile, suppress=(JelmonError,)), name="Alertmanager")
             if self._publisher is not None:
-                self._tasks.append(asyncio.create_task(self._publisher.run()))
+                start(self._publisher.run(), name="actions")
             if self._mailer is not None:
-                self._tasks.append(asyncio.create_task(self._mailer.run()))
+                start(self._mailer.run(), name="mail")
             await self.server.start(self._settings.listen)
         except BaseException:
             await self.stop()
             raise
         logger.info("responder listens", extra={"url": self.server.url, "history": self._history.kind})
 
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Serve until ``stopped`` is set or a task dies of a fault of ours."""
-        await self.start()
-        waiter = asyncio.create_task(stopped.wait())
-        try:
-            done, _ = await asyncio.wait([waiter, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {waiter}:
-                task.result()
-        finally:
-            waiter.cancel()
-            await self.stop()
-
     async def stop(self) -> None:
-        """Stop listening, then close the history; leaves no task and no thread."""
+        """Stop listening, then close the history. No task and no thread is left."""
         await self.server.stop()
-        await asyncio.gather(*(tasks.end(task) for task in self._tasks), return_exceptions=True)
-        self._tasks.clear()
-        await self._stack.aclose()
+        try:
+            await self.background.stop()
+        finally:
+            await self._stack.aclose()
 
     async def _refresh(self) -> None:
         if self._rules is not None:
@@ -162,7 +152,7 @@ class Responder:
         return [
             web.get("/", landing_page("jelmon responder", links, self._checks, lambda: "")),
             web.get("/alerts", self._alerts_page),
-            web.get("/metrics", self._metrics),
+            web.get("/metrics", metrics_handler(self._instruments)),
             web.get("/api/v1/alerts", self._alerts),
             web.post("/api/v1/alerts/webhook", self._webhook),
             web.post("/api/v1/alerts/test", self._test),
@@ -222,12 +212,6 @@ class Responder:
             return response
         return page("Alert history", views.as_html(episodes, now=now))
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        body, content_type = self._instruments.render(request.headers.get("Accept", ""))
-        response = web.Response(body=body, headers={"Content-Type": content_type})
-        response.enable_compression()
-        return response
-
     async def _test(self, request: web.Request) -> web.Response:
         try:
             severity, seconds = _drill_parameters(_parameters(request))
@@ -278,11 +262,3 @@ def _unavailable(error: JelmonError) -> web.Response:
     response = _problem(error, 503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work now and then again and again; whoever does it has told what went wrong."""
-    while True:
-        with contextlib.suppress(JelmonError):
-            await work()
-        await asyncio.sleep(seconds)

@@ -3,10 +3,10 @@
 import argparse
 import asyncio
 import os
-import signal
 from pathlib import Path
 
 from jelmon.nats.connection import add_nats_arguments
+from jelmon.service.lifecycle import run_until_signal
 from jelmon_responder.app import Responder
 from jelmon_responder.history.history import open_history
 from jelmon_responder.settings import DEFAULT_ACTIONS, DEFAULT_HISTORY, DEFAULT_LISTEN, ResponderSettings
@@ -138,7 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = ResponderSettings.read(args, os.environ)
-    asyncio.run(_migrate(settings) if args.migrate_only else _serve(settings))
+    asyncio.run(_migrate(settings) if args.migrate_only else run_until_signal(Responder(settings)))
     return 0
 
 
@@ -148,11 +148,3 @@ async def _migrate(settings: ResponderSettings) -> None:
         await history.start()
     finally:
         await history.stop()
-
-
-async def _serve(settings: ResponderSettings) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await Responder(settings).run(stopped)

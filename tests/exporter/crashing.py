@@ -8,6 +8,7 @@ from typing import Any
 
 from jelmon.config.settings import ListenAddress
 from jelmon.nats.connection import NatsSettings
+from jelmon.service.lifecycle import run_until_signal
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.settings import ExporterSettings
 from jelmon_exporter.state.redis import RedisStore
@@ -39,7 +40,7 @@ async def main(nats_url: str, redis_url: str, point: str, number: str) -> None:
         batch_seconds=0.02,
     )
     exporter = Exporter(settings, store=CrashingStore(redis_url, point, int(number)))
-    await exporter.run(asyncio.Event())
+    await run_until_signal(exporter)
 
 
 if __name__ == "__main__":

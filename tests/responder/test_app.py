@@ -292,7 +292,7 @@ async def test_a_taken_port_is_told_and_nothing_is_left_open(tmp_path: Path, sta
     with pytest.raises(ConfigError, match="cannot listen"):
         await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h2.db", listen=first.server.address))
 
-    assert [task for task in asyncio.all_tasks() if "_every" in repr(task)] == first._tasks
+    assert [task for task in asyncio.all_tasks() if "every" in repr(task)] == list(first.background)
 
 
 async def test_the_json_of_the_history_is_plain(

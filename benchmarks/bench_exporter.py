@@ -322,8 +322,8 @@ def bench_memory() -> None:
 def _ledger() -> Any:
     """One partition's, with its share of ids."""
     from jelmon.nats.subjects import PARTITIONS
-    from jelmon_exporter.counting.bound_series import Admission
     from jelmon_exporter.counting.ledger import Ledger, Limits
+    from jelmon_exporter.counting.pipeline_series import Admission
 
     return Ledger(limits=Limits().share(PARTITIONS), admission=Admission(1_000_000))
 

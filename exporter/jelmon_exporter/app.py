@@ -17,8 +17,8 @@ from jelmon.nats.subjects import PARTITIONS
 from jelmon.service import web
 from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon_exporter.collectors.system import SystemCollector
-from jelmon_exporter.counting.bound_series import Admission
 from jelmon_exporter.counting.partition import Workshop
+from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.inputs import OtherSources
 from jelmon_exporter.reloading import PATH as RELOAD_PATH
 from jelmon_exporter.reloading import Files, Reloader

@@ -10,11 +10,11 @@ from jelmon.config.settings import ListenAddress, parse_duration
 from jelmon.nats.connection import add_nats_arguments
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_exporter.app import Exporter
-from jelmon_exporter.counting.declared_pipelines import load_pipelines
 from jelmon_exporter.dry_run import dry_run
 from jelmon_exporter.gc_tuning import collect_seldom
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import DEFAULT_ADDRESS, ExporterSettings
+from jelmon_exporter.sources.pipelines_file import load_pipelines
 from jelmon_exporter.state.disk import check_path
 from jelmon_exporter.state.memory import MemoryStore
 

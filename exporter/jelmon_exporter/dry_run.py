@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jelmon import events
 from jelmon.errors import ConfigError, EventError
-from jelmon_exporter.counting.bound_series import Admission
 from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.serving.exposition import Format, render
 from jelmon_exporter.serving.view import View

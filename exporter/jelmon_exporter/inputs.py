@@ -6,7 +6,7 @@ from aiohttp import web as http
 
 from jelmon.service.tasks import all_of
 from jelmon_exporter.collectors.custom import LIMIT_SECONDS, CustomCollectors
-from jelmon_exporter.collectors.probes import Prober
+from jelmon_exporter.collectors.prober import Prober
 from jelmon_exporter.replicas.singleton import Singleton
 from jelmon_exporter.series.cells import SeriesTable
 from jelmon_exporter.settings import ExporterSettings

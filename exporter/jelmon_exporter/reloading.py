@@ -13,9 +13,9 @@ from aiohttp import web as http
 from jelmon import catalogue as c
 from jelmon.errors import JelmonError
 from jelmon_exporter.collectors.targets import Target, load_targets
-from jelmon_exporter.counting.declared_pipelines import load_pipelines
 from jelmon_exporter.series.cells import SeriesTable
 from jelmon_exporter.settings import ExporterSettings
+from jelmon_exporter.sources.pipelines_file import load_pipelines
 from jelmon_exporter.state.model import Declaration
 
 logger = logging.getLogger(__name__)

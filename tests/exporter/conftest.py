@@ -20,8 +20,8 @@ from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.nats.connection import NatsSettings
 from jelmon_exporter.app import Exporter
-from jelmon_exporter.counting.bound_series import Admission
 from jelmon_exporter.counting.ledger import Ledger, Limits
+from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import ExporterSettings

@@ -1,0 +1,1 @@
+"""Metrics that the exporter gathers itself: host, probes of services, installed collectors."""

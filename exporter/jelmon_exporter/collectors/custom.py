@@ -25,7 +25,7 @@ from typing import Any
 
 from jelmon import catalogue as c
 from jelmon_exporter.series.cells import SeriesTable, real
-from jelmon_exporter.serving.exposition import number
+from jelmon_exporter.series.text import escape, number
 
 logger = logging.getLogger(__name__)
 
@@ -205,8 +205,7 @@ def _labels(metric: str, labels: dict[Any, Any]) -> str:
         text = str(value)
         if len(text) > _LABEL_LENGTH:
             raise CollectorError(f"{metric}: the value of {name!r} has more than {_LABEL_LENGTH} characters")
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        parts.append(f'{name}="{escaped}"')
+        parts.append(f'{name}="{escape(text)}"')
     return f"{{{','.join(parts)}}}" if parts else ""
 
 

@@ -1,0 +1,1 @@
+"""Events in, changes of series out: the working state of a partition, and its commits."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jelmon import catalogue as c
 from jelmon.events import EVENT_TYPES
-from jelmon_exporter.counting.bound_series import Admission, Flow, Outcomes, PipelineSeries
+from jelmon_exporter.counting.pipeline_series import Admission, Flow, Outcomes, PipelineSeries
 from jelmon_exporter.series.cells import MICROSECOND, OVERFLOW, Cell, HistogramCell, SeriesTable, real
 from jelmon_exporter.state.lifecycle import Life
 from jelmon_exporter.state.model import (

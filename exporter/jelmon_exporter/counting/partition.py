@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from jelmon import catalogue as c
 from jelmon.errors import EventError
 from jelmon.events import Event, parse, parse_all, parse_batch, split
-from jelmon_exporter.counting.bound_series import Admission
+from jelmon.nats.consumer_messages import Message, origin
 from jelmon_exporter.counting.ledger import Ledger, Limits
+from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.counting.scheduling import Turns
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.replicas.leadership import Leadership
 from jelmon_exporter.series.cells import SeriesTable
 from jelmon_exporter.serving.view import View
-from jelmon_exporter.sources.messages import Message, origin
 from jelmon_exporter.state.model import Position
 from jelmon_exporter.state.store import Claim, FellBackError, StateStore, StoreUnavailableError
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jelmon import events as e
-from jelmon_exporter.counting import cards, other_events
+from jelmon_exporter.counting.handlers import cards, operations
 from jelmon_exporter.counting.ledger import Ledger
 
 _END = datetime.max.replace(tzinfo=UTC).timestamp() - 1.0
@@ -25,16 +25,16 @@ HANDLERS: dict[type[e.Envelope], Handler] = {
     e.StageStarted: cards.stage_started,
     e.StageFinished: cards.stage_finished,
     e.StageRetried: cards.stage_retried,
-    e.GateEvaluated: other_events.gate_evaluated,
-    e.TestFinished: other_events.finished_test,
-    e.ScanFinished: other_events.scan_finished,
-    e.SessionStarted: other_events.session_started,
-    e.SessionFinished: other_events.session_finished,
-    e.CallFinished: other_events.call_finished,
-    e.ActionRequested: other_events.action_requested,
-    e.ActionFinished: other_events.action_finished,
-    e.WorkRecorded: other_events.work_recorded,
-    e.PipelineDeclared: other_events.pipeline_declared,
+    e.GateEvaluated: operations.gate_evaluated,
+    e.TestFinished: operations.finished_test,
+    e.ScanFinished: operations.scan_finished,
+    e.SessionStarted: operations.session_started,
+    e.SessionFinished: operations.session_finished,
+    e.CallFinished: operations.call_finished,
+    e.ActionRequested: operations.action_requested,
+    e.ActionFinished: operations.action_finished,
+    e.WorkRecorded: operations.work_recorded,
+    e.PipelineDeclared: operations.pipeline_declared,
 }
 """What each kind of event does. A new kind is a line here."""
 

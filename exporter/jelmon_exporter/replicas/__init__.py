@@ -1,0 +1,1 @@
+"""How several exporters share the work: leases, leadership, and a view of what others committed."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from jelmon import catalogue as c
 from jelmon.service.tasks import all_of
-from jelmon_exporter.collectors.probes import Prober
+from jelmon_exporter.collectors.prober import Prober
 from jelmon_exporter.replicas.mirror import Mirror
 from jelmon_exporter.replicas.singleton import PROBES, Singleton, StoreTurn, Turn, turn_at
 from jelmon_exporter.series.cells import Key, SeriesTable, Value, real

@@ -1,0 +1,1 @@
+"""Series and label values while they are being counted."""

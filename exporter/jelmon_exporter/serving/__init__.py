@@ -1,0 +1,1 @@
+"""What scrapes and people see: the merged view, the text formats, the overview and real-time keys."""

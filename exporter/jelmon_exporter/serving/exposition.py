@@ -13,6 +13,7 @@ from itertools import accumulate
 
 from jelmon import catalogue as c
 from jelmon_exporter.series.cells import MICRO, Exemplar, Value
+from jelmon_exporter.series.text import escape, number
 from jelmon_exporter.serving.view import Family, Shown, View
 
 
@@ -116,21 +117,10 @@ _BOUNDS = {
 }
 
 
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def number(value: float) -> str:
-    """A sample value: as short as it can be and as exact as it is."""
-    if value != value or value in (math.inf, -math.inf):
-        return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
-    return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
-
-
 def _pattern(shown: Shown) -> str:
     """The lines of a series, with ``%s`` for each value."""
     labels = ",".join(
-        f'{name}="{_escape(value)}"' for name, value in zip(shown.metric.labels, shown.labels, strict=True)
+        f'{name}="{escape(value)}"' for name, value in zip(shown.metric.labels, shown.labels, strict=True)
     ).replace("%", "%%")
     name, braces = shown.metric.name, f"{{{labels}}}" if labels else ""
     if not isinstance(shown.metric, c.Histogram):

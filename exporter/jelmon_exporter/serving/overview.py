@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping
 
 from jelmon import catalogue as c
-from jelmon_exporter.collectors.probes import Result
+from jelmon_exporter.collectors.prober import Result
 from jelmon_exporter.series.cells import Value
 from jelmon_exporter.serving.view import View
 

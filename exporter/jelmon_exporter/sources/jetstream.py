@@ -19,6 +19,8 @@ from jelmon import catalogue as c
 from jelmon.errors import SourceError
 from jelmon.nats import connection
 from jelmon.nats.connection import NatsSettings
+from jelmon.nats.consumer import Batch, FlowError, Pull, slices
+from jelmon.nats.consumer_direct import new_client
 from jelmon.nats.partitions import ensure_partitions
 from jelmon.nats.subjects import STREAM, dead_letter_subject, partition_filter
 from jelmon.service.tasks import end
@@ -26,8 +28,6 @@ from jelmon_exporter.counting.partition import Counting, Poison, Workshop
 from jelmon_exporter.replicas.leases import Holding, Leases
 from jelmon_exporter.replicas.mirror import Mirror
 from jelmon_exporter.replicas.singleton import UNPARTITIONED, Singleton, turn_at
-from jelmon_exporter.sources.direct import new_client
-from jelmon_exporter.sources.pull import Batch, FlowError, Pull, slices
 from jelmon_exporter.sources.unpartitioned import Unpartitioned
 from jelmon_exporter.state.model import Position
 from jelmon_exporter.state.store import FencedError

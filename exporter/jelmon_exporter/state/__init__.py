@@ -1,1 +1,1 @@
-"""What the exporter knows: series, cards in flight, and where it is kept."""
+"""State that survives a restart: its model, and the stores that hold it."""

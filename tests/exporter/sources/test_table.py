@@ -4,22 +4,17 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import nats
-import pytest
 import requests
 
 from jelmon import catalogue as c
 from jelmon.demo.processes import Processes, free_port
 from jelmon.events import encode_batch
 from jelmon.nats.subjects import STREAM
-from jelmon_exporter.collectors.probes import Result
-from jelmon_exporter.serving.overview import overview
-from jelmon_exporter.serving.view import View
 from jelmon_exporter.sources.http import PATH
 
 Until = Callable[..., Awaitable[None]]
@@ -87,39 +82,12 @@ async def test_batches_over_http_count_each_event_once(
     assert messages <= 32
 
 
-def test_the_page_of_an_exporter_that_knows_nothing() -> None:
-    page = overview(View(), {}, now=0)
-
-    assert "No pipeline has told of itself yet." in page
-    assert "Services" not in page
-
-
-def test_the_page_lists_targets_that_another_replica_probes() -> None:
-    view = View()
-    view.update("probes", {(c.TARGET_UP.name, ("up",)): 1, (c.TARGET_UP.name, ("<down>",)): 0})
-    page = overview(view, {}, now=0)
-
-    assert '<tr><td>&lt;down&gt;</td><td class="bad">down</td><td class="number">-</td></tr><tr><td>up</td>' in page
-
-
-def test_the_page_stays_short() -> None:
-    view = View()
-    view.update("test", {(c.LAST_ACTIVITY.name, (f"p{number}",)): 1000.0 + number for number in range(50)})
-    page = overview(view, {"b": Result(), "a<": Result(reason="tls")}, now=1100)
-
-    assert page.count("<td>p") == 20
-    assert page.index("<td>p49</td>") < page.index("<td>p48</td>")
-    assert "and 30 more" in page
-    assert page.index("a&lt;") < page.index("<td>b</td>")  # what is down comes first
-    assert '<td class="bad">down: tls</td>' in page
-
-
 def test_a_package_with_a_collector_only_has_to_be_installed(own_processes: Processes, tmp_path: Path) -> None:
     """The very package of docs/guides/custom-collectors.md, found by the metadata that an installer writes."""
     folder = tmp_path / "site"
     info = folder / "licence_collector-1.0.dist-info"
     info.mkdir(parents=True)
-    guide = (Path(__file__).resolve().parents[2] / "docs/guides/custom-collectors.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).resolve().parents[3] / "docs/guides/custom-collectors.md").read_text(encoding="utf-8")
     (folder / "licences.py").write_text(guide.split("```python\n")[1].split("```")[0], encoding="utf-8")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: licence-collector\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[jelmon.collectors]\nlicences = licences:collect\n", encoding="utf-8")
@@ -167,12 +135,3 @@ def test_checking_the_configuration_reads_every_file(jelmon: Jelmon, tmp_path: P
     assert f"{web}:2: basic_auth_users: the password of 'alice' is not a bcrypt hash" in bad_web.stderr
     assert f"{targets}:2: url: begins with none of" in bad_targets.stderr
     assert "Traceback" not in bad_web.stderr + bad_targets.stderr
-
-
-@pytest.mark.parametrize("seconds", [0, 1, 119, 121, 7300, 200000])
-def test_ages_are_told_in_words(seconds: float) -> None:
-    view, now = View(), time.time()
-    view.update("test", {(c.LAST_EVENT.name, ()): now - seconds})
-    words = {0: "0 s", 1: "1 s", 119: "119 s", 121: "2 min", 7300: "2 h", 200000: "2 d"}
-
-    assert f">{words[int(seconds)]} ago<" in overview(view, {}, now=now)

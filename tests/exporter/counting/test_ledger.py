@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jelmon import catalogue as c
-from jelmon_exporter.counting.bound_series import Admission
 from jelmon_exporter.counting.ledger import Ledger, Limits
+from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.state.model import Changes, Position, Snapshot
 

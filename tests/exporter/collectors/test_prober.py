@@ -15,7 +15,7 @@ from aiohttp import web
 
 from jelmon import catalogue as c
 from jelmon.service import tasks
-from jelmon_exporter.collectors.probes import MAX_BODY_BYTES, Prober, Result
+from jelmon_exporter.collectors.prober import MAX_BODY_BYTES, Prober, Result
 from jelmon_exporter.collectors.targets import Target
 from jelmon_exporter.series.cells import SeriesTable
 

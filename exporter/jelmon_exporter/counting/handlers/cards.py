@@ -16,8 +16,8 @@ from jelmon.events import (
     StageRetried,
     StageStarted,
 )
-from jelmon_exporter.counting.bound_series import NEVER, PipelineSeries, StageSeries
 from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.pipeline_series import NEVER, PipelineSeries, StageSeries
 from jelmon_exporter.series.cells import HistogramCell
 from jelmon_exporter.state.lifecycle import Life, Place, Step, place
 from jelmon_exporter.state.model import Card, RunKey, attempt_of, stage_of

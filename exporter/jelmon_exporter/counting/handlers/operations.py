@@ -16,8 +16,8 @@ from jelmon.events import (
     TestOutcome,
     WorkRecorded,
 )
-from jelmon_exporter.counting.bound_series import Outcomes, zeroed
 from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.pipeline_series import Outcomes, zeroed
 from jelmon_exporter.series.cells import Cell
 from jelmon_exporter.state.lifecycle import Place, Step, place
 from jelmon_exporter.state.model import Declaration, Session

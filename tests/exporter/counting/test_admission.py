@@ -6,7 +6,7 @@ from typing import Any
 
 from jelmon import catalogue as c
 from jelmon import events as e
-from jelmon_exporter.counting.bound_series import Admission
+from jelmon_exporter.counting.pipeline_series import Admission
 
 DAY = 86400.0
 

@@ -1,14 +1,18 @@
 """The short way from the socket: what it relies on in nats-py, and that no cut of the bytes changes anything."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
 from nats.aio.client import Client
 
-from jelmon_exporter.sources.direct import DirectClient, new_client, trouble
-from jelmon_exporter.sources.pull import BATCH_BYTES, FlowError, Pull, slices
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
+from jelmon.nats.consumer import BATCH_BYTES, FlowError, Pull, slices
+from jelmon.nats.consumer_direct import DirectClient, new_client, trouble
 
 REPLY = b"$JS.ACK.JELMORE.jelmon-3.%d.%d.%d.1767225600000000000.%d"
 
@@ -132,6 +136,13 @@ async def test_what_the_server_ends_with_an_error_is_told() -> None:
     pull._deliver(b"inbox", b"", b"", b"NATS/1.0 409 Consumer Deleted\r\n\r\n")
     with pytest.raises(FlowError, match="409 Consumer Deleted"):
         await payloads(pull)
+
+
+@pytest.fixture
+def own_nats_url(tool: Callable[[str], Path], tmp_path: Path) -> Iterator[str]:
+    """A NATS server for one test."""
+    with Processes(tmp_path / "logs") as processes:
+        yield launch.nats(processes, tool("nats-server"), tmp_path / "nats", port=free_port())
 
 
 @pytest.mark.parametrize("client", [Client, DirectClient])

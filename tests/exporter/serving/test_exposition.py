@@ -11,7 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from jelmon import catalogue as c
-from jelmon_exporter.serving.exposition import Format, accepts_gzip, choose_format, number, render
+from jelmon_exporter.series.text import number
+from jelmon_exporter.serving.exposition import Format, accepts_gzip, choose_format, render
 from jelmon_exporter.serving.view import View
 
 PROMETHEUS_2 = (

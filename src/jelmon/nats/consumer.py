@@ -19,9 +19,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from jelmon.errors import SourceError
+from jelmon.nats.consumer_direct import DirectClient
+from jelmon.nats.consumer_messages import Message, Origin, origin, reply_tokens
 from jelmon.service import tasks
-from jelmon_exporter.sources.direct import DirectClient
-from jelmon_exporter.sources.messages import Message, Origin, origin, reply_tokens
 
 EXPIRES_SECONDS = 5.0
 DEAF_SECONDS = 5.0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import DefinitionError
-from jelmon_exporter.counting.declared_pipelines import load_pipelines
+from jelmon_exporter.sources.pipelines_file import load_pipelines
 
 GOOD = """\
 pipelines:

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jelmon import __version__
 from jelmon.errors import JelmonError
+from jelmon.installation import install_hint
 from jelmon.service import logs
 
 _OUR_CODE = re.compile(r"/jelmon(_\w+)?/[^/]+(/[^/]+)*\.py$")
@@ -39,6 +41,7 @@ COMMANDS = {
         "jelmon_analyzers.command", "analyzers", "say what got worse, what limits the pipeline and how well it is"
     ),
     "analyze": Command("jelmon_analyzers.analyze", "analyzers", "find the change points of a CSV file"),
+    "init": Command("jelmon.tools.starter.command", "generators", "write a starter project for `jelmon generate`"),
     "generate": Command(
         "jelmon_generators.commands.generate",
         "generators",
@@ -64,16 +67,6 @@ class _CommandList(argparse.HelpFormatter):
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
         self._action_max_length = max(self._action_max_length, 4 + max(map(len, COMMANDS)))
-
-
-class _Version(argparse.Action):
-    """Looks the version up when it is asked for, and only then."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from jelmon import __version__
-
-        print(f"jelmon {__version__}")
-        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,7 +156,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
     )
     parser.set_defaults(log_level="info", log_format="text")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    version = f"jelmon {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     return parser, {
         name: subparsers.add_parser(
@@ -187,7 +181,7 @@ def _load(name: str):  # type: ignore[no-untyped-def] # a module, with add_argum
             raise
         raise JelmonError(
             f"`jelmon {name}` needs the package that provides {error.name!r}",
-            hint=f"pip install 'jelmon[{command.extra}]'",
+            hint=install_hint(command.extra),
         ) from error
 
 

@@ -18,7 +18,7 @@ Jelmon = Callable[..., subprocess.CompletedProcess[str]]
         (("--seconds", "nan"), "argument --seconds: 'nan' is no duration"),
         (("--seconds", "0"), "argument --seconds: 0 is not a number of seconds above 0"),
         (("--stall-at", "-1"), "argument --stall-at"),
-        (("--root", "/nonexistent"), "/nonexistent is not a checkout of jelmon"),
+        (("--root", "/nonexistent"), "/nonexistent has no rules/ and deploy/prometheus/prometheus.yml"),
     ],
     ids=["a word", "not a number", "none at all", "before the start", "another folder"],
 )

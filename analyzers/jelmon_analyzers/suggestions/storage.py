@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jelmon.errors import ConfigError, SourceError
+from jelmon.installation import install_hint
 from jelmon_analyzers.suggestions.open_suggestions import Suggestion
 from jelmon_analyzers.suggestions.results import KEPT_SECONDS, Measured
 
@@ -71,7 +72,7 @@ def open_keeper(url: str) -> Keeper:
     if url.startswith(("postgresql://", "postgres://")):
         if importlib.util.find_spec("psycopg") is None:
             raise ConfigError(
-                "a PostgreSQL URL needs the package that provides 'psycopg'", hint="pip install 'jelmon[analyzers]'"
+                "a PostgreSQL URL needs the package that provides 'psycopg'", hint=install_hint("analyzers")
             )
         return _Postgres(url)
     raise ConfigError(

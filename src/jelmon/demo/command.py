@@ -10,6 +10,7 @@ from jelmon.config.settings import parse_duration
 from jelmon.demo.demo import DemoSettings
 from jelmon.demo.demo import run as run_demo
 from jelmon.errors import ConfigError
+from jelmon.installation import shipped
 
 EXAMPLES = """examples:
   jelmon demo                      watch a simulated pipeline until Ctrl-C
@@ -30,19 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     parser.add_argument(
-        "--root", type=Path, metavar="DIR", default=Path(), help="the repository (default: the current folder)"
+        "--root", type=Path, metavar="DIR", help="folder with rules/ and deploy/prometheus/ (default: the shipped ones)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo in the terminal."""
-    if not (args.root / "rules").is_dir() or not (args.root / "deploy/prometheus/prometheus.yml").is_file():
+    root: Path = args.root or shipped()
+    if not (root / "rules").is_dir() or not (root / "deploy/prometheus/prometheus.yml").is_file():
         raise ConfigError(
-            f"{args.root.resolve()} is not a checkout of jelmon",
-            hint="run it in the repository, or name it with --root",
+            f"{root.resolve()} has no rules/ and deploy/prometheus/prometheus.yml",
+            hint="name a checkout, or a project of `jelmon init`; without --root the demo uses the shipped files",
         )
     return run_demo(
-        DemoSettings(root=args.root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep),
+        DemoSettings(root=root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep),
         Console(highlight=False, soft_wrap=not sys.stdout.isatty()),  # lines of a log are not folded
     )
 

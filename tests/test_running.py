@@ -19,7 +19,10 @@ SERVICES = {"exporter": exporter, "analyzer": analyzer, "responder": responder}
 # where each reads its environment
 READERS = {
     "exporter": ("exporter/jelmon_exporter/settings.py",),
-    "analyzer": ("analyzers/jelmon_analyzers/event_analyzers.py", "analyzers/jelmon_analyzers/regression/flags.py"),
+    "analyzer": (
+        "analyzers/jelmon_analyzers/event_analyzers/settings.py",
+        "analyzers/jelmon_analyzers/regression/flags.py",
+    ),
     "responder": ("responder/jelmon_responder/settings.py",),
 }
 

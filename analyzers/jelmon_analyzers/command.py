@@ -14,8 +14,8 @@ DEFAULT_LISTEN = "127.0.0.1:9747"
 
 RUNNERS = {
     "regression": "jelmon_analyzers.regression.flags",
-    "bottleneck": "jelmon_analyzers.bottleneck.runner",
-    "health": "jelmon_analyzers.health.runner",
+    "bottleneck": "jelmon_analyzers.event_analyzers.bottleneck_command",
+    "health": "jelmon_analyzers.event_analyzers.health_command",
 }
 """Name -> module with ``add_arguments(parser)`` and ``maker(args)``: a function from instruments to a runner."""
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.catalogue import Service, of_service
-from jelmon_analyzers.bottleneck import runner as bottleneck_runner
-from jelmon_analyzers.health import runner as health_runner
+from jelmon_analyzers.event_analyzers import bottleneck_command, health_command
 from jelmon_analyzers.health.promql import recomputed
 from jelmon_analyzers.health.scoring import WEIGHTS
 
@@ -41,7 +40,7 @@ def test_the_formula_in_the_document_is_the_one_that_is_tested(pages: str) -> No
 def test_every_flag_is_explained(pages: str) -> None:
     """Each by its name."""
     parser = argparse.ArgumentParser(add_help=False)
-    bottleneck_runner.add_arguments(parser)
-    health_runner.add_arguments(parser)
+    bottleneck_command.add_arguments(parser)
+    health_command.add_arguments(parser)
     for action in parser._actions:
         assert action.option_strings[0] in pages

@@ -17,7 +17,7 @@ LEAST_SHARE = 0.02
 _MOST_PIPELINES = 200
 
 
-class AttributionBoard:
+class AttributionGauges:
     """Takes events of all pipelines in, and names what makes slow cards slow."""
 
     def __init__(

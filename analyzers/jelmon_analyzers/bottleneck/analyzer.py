@@ -11,8 +11,8 @@ from jelmon.errors import ConfigError
 from jelmon.events import Event
 from jelmon_analyzers.bottleneck.line.line import Line
 from jelmon_analyzers.bottleneck.line.ordering import PATIENCE_SECONDS, Ordering
-from jelmon_analyzers.bottleneck.replay.whatif import Gain, gains
-from jelmon_analyzers.bottleneck.verdict.verdict import MINIMUM_ARRIVALS, StageReport, judge
+from jelmon_analyzers.bottleneck.replay.gains import Gain, gains
+from jelmon_analyzers.bottleneck.verdict.judge import MINIMUM_ARRIVALS, StageReport, judge
 
 WINDOW_SECONDS = 900.0
 CLOSE_POINTS = 15.0

@@ -13,8 +13,8 @@ from jelmon.nats.connection import NatsSettings
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
 from jelmon_analyzers.bottleneck.analyzer import WINDOW_SECONDS
+from jelmon_analyzers.bottleneck.gauges import NAME, Watch
 from jelmon_analyzers.bottleneck.line.ordering import PATIENCE_SECONDS
-from jelmon_analyzers.bottleneck.pipelines import NAME, Watch
 from jelmon_analyzers.follow import Follower
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """The health of a pipeline: a score from 0 to 100, and why it is not 100."""
 
-from jelmon_analyzers.health.gauges import HealthBoard
+from jelmon_analyzers.health.gauges import HealthGauges
 from jelmon_analyzers.health.scoring import Health, HealthSettings, Part, score
 
-__all__ = ["Health", "HealthBoard", "HealthSettings", "Part", "score"]
+__all__ = ["Health", "HealthGauges", "HealthSettings", "Part", "score"]

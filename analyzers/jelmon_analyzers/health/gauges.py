@@ -13,7 +13,7 @@ NAME = "health"
 MOST_PIPELINES = 200
 
 
-class HealthBoard:
+class HealthGauges:
     """Takes events of all pipelines in, and exports what they mean."""
 
     def __init__(

@@ -9,9 +9,9 @@ from jelmon import catalogue as c
 from jelmon.errors import SourceError
 from jelmon.events import Event
 from jelmon.service.registry import Instruments
-from jelmon_analyzers.bottleneck.pipelines import Watch
+from jelmon_analyzers.bottleneck.gauges import Watch
 from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
-from jelmon_analyzers.bottleneck.verdict.verdict import State
+from jelmon_analyzers.bottleneck.verdict.judge import State
 from jelmon_analyzers.exports import Exports
 from jelmon_analyzers.suggestions.open_suggestions import Book, Suggestion
 from jelmon_analyzers.suggestions.results import Results

@@ -16,7 +16,7 @@ from jelmon.tools.simulation.engine import simulate
 from jelmon.tools.simulation.scenario import DEMO, Change
 from jelmon_analyzers.attribution import attribute
 from jelmon_analyzers.attribution.cards import CardCauses
-from jelmon_analyzers.attribution.gauges import AttributionBoard
+from jelmon_analyzers.attribution.gauges import AttributionGauges
 from jelmon_analyzers.attribution.tail import quantile_regression
 
 NAMES = ["wait", "run", "noise"]
@@ -111,7 +111,7 @@ def test_the_wait_for_the_slow_stage_of_the_demo_is_named_in_the_gauges() -> Non
         Change(at_seconds=450, kind="recover", stage="test_execution"),
     )
     instruments = Instruments(Service.ANALYZER)
-    board = AttributionBoard(instruments, usage=dict, leads=lambda: True)
+    board = AttributionGauges(instruments, usage=dict, leads=lambda: True)
     start = datetime(2026, 1, 5, 9, tzinfo=UTC)
     for step in simulate(DEMO.with_changes(changes), seed=3, start=start, seconds=800):
         board.take(step.event)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ async def test_the_board_looks_by_itself_and_says_why_it_names_nobody() -> None:
     """With one card there is too little; when another replica leads, nothing is said at all."""
     instruments = Instruments(Service.ANALYZER)
     leads = [True]
-    board = AttributionBoard(instruments, usage=dict, leads=lambda: leads[0], every_seconds=0.01)
+    board = AttributionGauges(instruments, usage=dict, leads=lambda: leads[0], every_seconds=0.01)
     board.take(Card("c", pipeline="p").stage_started("a"))
     task = asyncio.create_task(board.run())
     skipped = f'{c.ANALYZER_SKIPPED.name}{{analyzer="attribution",reason="too_few_cards"}}'

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jelmon.catalogue import HEALTH_SCORE, Service
 from jelmon.errors import ConfigError
 from jelmon.service.registry import Instruments
-from jelmon_analyzers.health import HealthBoard, HealthSettings, Part, score
+from jelmon_analyzers.health import HealthGauges, HealthSettings, Part, score
 from jelmon_analyzers.health.promql import recomputed
 from jelmon_analyzers.health.scoring import WEIGHTS, apdex, constraint, flow, freshness, resources, success
 
@@ -109,7 +109,7 @@ def test_the_score_recomputed_in_promql_is_the_score(tool: Callable[[str], Path]
         for number in range(60)
     }
     instruments = Instruments(Service.ANALYZER)
-    board = HealthBoard(instruments, HealthSettings(), severity=lambda *_: None, usage=lambda: None)
+    board = HealthGauges(instruments, HealthSettings(), severity=lambda *_: None, usage=lambda: None)
 
     class Drawn:
         def __init__(self, pipeline: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.analyzers.suggestions.test_book import _action, _book
-from tests.analyzers.suggestions.test_table import BOTTLENECK
+from tests.analyzers.suggestions.test_open_suggestions import _action, _book
+from tests.analyzers.suggestions.test_strategies import BOTTLENECK
 
 from jelmon import catalogue as c
 from jelmon.catalogue import Service
@@ -15,7 +15,7 @@ from jelmon.demo import launch
 from jelmon.demo.processes import Processes
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.attribution import Attribution, Driver
-from jelmon_analyzers.bottleneck.pipelines import Watch
+from jelmon_analyzers.bottleneck.gauges import Watch
 from jelmon_analyzers.exports import Exports
 from jelmon_analyzers.suggestions import drivers
 from jelmon_analyzers.suggestions.regressions import Regressions

@@ -1,6 +1,6 @@
 """Who holds whom up: cards that are finished in a stage and stay there, since the next one has no room for them."""
 
-from jelmon_analyzers.bottleneck.line.stage_tally import Tally
+from jelmon_analyzers.bottleneck.line.stage import Tally
 
 
 class Holding:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon_analyzers.bottleneck.line.stage_tally import Tally
+from jelmon_analyzers.bottleneck.line.stage import Tally
 
 SURE = 0.95
 LEAST_SHARE = 0.02

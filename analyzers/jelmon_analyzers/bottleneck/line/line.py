@@ -11,10 +11,10 @@ from typing import Any
 from jelmon import events as e
 from jelmon.events import Event
 from jelmon_analyzers.bottleneck.line.blocking import Holding
-from jelmon_analyzers.bottleneck.line.journeys import Journey, Phase, Visit
-from jelmon_analyzers.bottleneck.line.queue_capacity import Rooms
-from jelmon_analyzers.bottleneck.line.sharing import Sharing
-from jelmon_analyzers.bottleneck.line.stage_tally import ARRIVALS, FINISHES, STARTS, Run, Tally
+from jelmon_analyzers.bottleneck.line.capacity_estimation import Rooms
+from jelmon_analyzers.bottleneck.line.cards import Journey, Phase, Visit
+from jelmon_analyzers.bottleneck.line.stage import ARRIVALS, FINISHES, STARTS, Run, Tally
+from jelmon_analyzers.bottleneck.line.worker_sharing import Sharing
 
 FORGET_SECONDS = 86400.0
 """A card that is not heard of for so long is given up."""

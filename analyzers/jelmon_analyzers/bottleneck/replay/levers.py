@@ -5,9 +5,9 @@ from dataclasses import replace
 from enum import StrEnum
 
 from jelmon_analyzers.bottleneck.line.line import Line
-from jelmon_analyzers.bottleneck.replay.recording import plan_of, reaches_back_to, trips_of
+from jelmon_analyzers.bottleneck.replay.gains import FASTER, MINIMUM_RUNS, MOST_VISITS
 from jelmon_analyzers.bottleneck.replay.replay import Plan, replay
-from jelmon_analyzers.bottleneck.replay.whatif import FASTER, MINIMUM_RUNS, MOST_VISITS
+from jelmon_analyzers.bottleneck.replay.traces import plan_of, reaches_back_to, trips_of
 
 
 class Lever(StrEnum):

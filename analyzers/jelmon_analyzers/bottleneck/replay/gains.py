@@ -8,10 +8,10 @@ import heapq
 from dataclasses import dataclass
 
 from jelmon_analyzers.bottleneck.line.line import Line
-from jelmon_analyzers.bottleneck.line.stage_tally import BUSY, HELD, WAITING, Tally
-from jelmon_analyzers.bottleneck.replay.recording import pauses_of, plan_of, pools_of, reaches_back_to, trips_of
+from jelmon_analyzers.bottleneck.line.stage import BUSY, HELD, WAITING, Tally
 from jelmon_analyzers.bottleneck.replay.replay import replay
-from jelmon_analyzers.bottleneck.verdict.verdict import StageReport
+from jelmon_analyzers.bottleneck.replay.traces import pauses_of, plan_of, pools_of, reaches_back_to, trips_of
+from jelmon_analyzers.bottleneck.verdict.judge import StageReport
 
 FASTER = 0.8
 MOST_VISITS = 200_000

@@ -13,7 +13,7 @@ from jelmon.errors import ConfigError
 from jelmon.events import Event, Outcome, PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.bottleneck import BottleneckAnalyzer, Cause, State
-from jelmon_analyzers.bottleneck.pipelines import Watch
+from jelmon_analyzers.bottleneck.gauges import Watch
 
 
 def _fed(events: list[Event], **options: object) -> BottleneckAnalyzer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.analyzers.suggestions.test_table import BOTTLENECK
+from tests.analyzers.suggestions.test_strategies import BOTTLENECK
 
 from jelmon import catalogue as c
 from jelmon.catalogue import Service
@@ -24,7 +24,7 @@ from jelmon.events import (
 )
 from jelmon.service import tasks
 from jelmon.service.registry import Instruments
-from jelmon_analyzers.bottleneck.pipelines import Watch
+from jelmon_analyzers.bottleneck.gauges import Watch
 from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
 from jelmon_analyzers.suggestions.open_suggestions import GONE_SECONDS, Book
 from jelmon_analyzers.suggestions.service import Desk

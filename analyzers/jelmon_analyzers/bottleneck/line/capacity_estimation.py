@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon_analyzers.bottleneck.line.stage_tally import Tally
+from jelmon_analyzers.bottleneck.line.stage import Tally
 
 AT_ONCE_SECONDS = 0.05
 REMEMBERED = 60

@@ -4,9 +4,9 @@ import bisect
 import itertools
 import random
 
-from jelmon_analyzers.bottleneck.line.journeys import Phase
+from jelmon_analyzers.bottleneck.line.cards import Phase
 from jelmon_analyzers.bottleneck.line.line import Line
-from jelmon_analyzers.bottleneck.line.stage_tally import MAX_RUNS, Run, Tally
+from jelmon_analyzers.bottleneck.line.stage import MAX_RUNS, Run, Tally
 from jelmon_analyzers.bottleneck.replay.replay import Plan, Trip
 
 _PAUSE_SECONDS = 2.0

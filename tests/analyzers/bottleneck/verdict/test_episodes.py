@@ -3,7 +3,7 @@
 import pytest
 
 from jelmon_analyzers.bottleneck.verdict.episodes import LEAVE_SECONDS, Episodes
-from jelmon_analyzers.bottleneck.verdict.pressure import Pressure
+from jelmon_analyzers.bottleneck.verdict.resource_contention import Pressure
 
 
 def test_an_episode_begins_at_50_and_ends_after_two_minutes_below_40() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jelmon_analyzers.bottleneck.line.inferred_sharing import partners
 from jelmon_analyzers.bottleneck.line.line import Line
-from jelmon_analyzers.bottleneck.line.stage_tally import (
+from jelmon_analyzers.bottleneck.line.stage import (
     ARRIVALS,
     BUSY,
     CONTENDED,

@@ -1,6 +1,6 @@
 """Workers that serve several stages: while one is at one stage, it is missing at the others."""
 
-from jelmon_analyzers.bottleneck.line.stage_tally import Tally
+from jelmon_analyzers.bottleneck.line.stage import Tally
 
 
 class Sharing:

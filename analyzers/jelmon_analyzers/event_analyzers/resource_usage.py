@@ -20,7 +20,7 @@ STALE_READINGS = 3
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
-class Resources:
+class ResourceUsage:
     """Asks Prometheus every few seconds; what cannot be had is absent."""
 
     def __init__(self, prometheus_url: str, *, interval_seconds: float) -> None:

@@ -46,7 +46,7 @@ def test_a_large_line_is_run_stage_by_stage_and_agrees(monkeypatch: pytest.Monke
     whole.observe_many(events)
     parts.observe_many(events)
     usual = whole.gain(at(1500))["only"]
-    monkeypatch.setattr("jelmon_analyzers.bottleneck.replay.whatif.MOST_VISITS", 0)
+    monkeypatch.setattr("jelmon_analyzers.bottleneck.replay.gains.MOST_VISITS", 0)
 
     assert parts.gain(at(1500))["only"] == pytest.approx(usual, rel=0.2)
 
@@ -59,7 +59,7 @@ def test_the_gain_is_withheld_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> 
     assert few.gain(at(500)) == {}
     assert few.gains(at(500))["only"].reason == "too few runs ended in the window"
 
-    monkeypatch.setattr("jelmon_analyzers.bottleneck.replay.whatif.MOST_VISITS", 0)
+    monkeypatch.setattr("jelmon_analyzers.bottleneck.replay.gains.MOST_VISITS", 0)
     shared = BottleneckAnalyzer()
     events: list[Event] = []
     for number in range(120):

@@ -9,8 +9,8 @@ from jelmon.events import Event
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.bottleneck.analyzer import BottleneckAnalyzer
 from jelmon_analyzers.bottleneck.verdict.episodes import Episodes
-from jelmon_analyzers.bottleneck.verdict.pressure import Pressure
-from jelmon_analyzers.bottleneck.verdict.verdict import NOTHING_WAITED, StageReport
+from jelmon_analyzers.bottleneck.verdict.judge import NOTHING_WAITED, StageReport
+from jelmon_analyzers.bottleneck.verdict.resource_contention import Pressure
 from jelmon_analyzers.exports import Exports
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ and attempt, and an event that is older than the end of the card's last visit to
 
 from enum import IntEnum
 
-from jelmon_analyzers.bottleneck.line.queue_capacity import Passage
+from jelmon_analyzers.bottleneck.line.capacity_estimation import Passage
 
 
 class Phase(IntEnum):

@@ -25,13 +25,13 @@ from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon.tools.simulation.engine import simulate
 from jelmon.tools.simulation.scenario import DEMO, Change
-from jelmon_analyzers.bottleneck import runner as bottleneck_runner
 from jelmon_analyzers.bottleneck.service import BottleneckSettings
-from jelmon_analyzers.event_analyzers import PipelineAnalyzers, PipelineSettings
+from jelmon_analyzers.event_analyzers import bottleneck_command, health_command
+from jelmon_analyzers.event_analyzers.resource_usage import ResourceUsage
+from jelmon_analyzers.event_analyzers.service import EventAnalyzers
+from jelmon_analyzers.event_analyzers.settings import EventAnalyzersSettings
 from jelmon_analyzers.health import HealthSettings, Part
-from jelmon_analyzers.health import runner as health_runner
 from jelmon_analyzers.health.settings_file import load as load_health
-from jelmon_analyzers.resources import Resources
 from jelmon_analyzers.suggestions.storage import open_keeper
 
 WINDOW = 300.0
@@ -86,12 +86,12 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
         steps = simulate(DEMO.with_changes((slow,)), seed=5, start=start, seconds=420)
         await publisher.publish_many(step.event for step in steps)
     instruments = Instruments(Service.ANALYZER)
-    settings = PipelineSettings(
+    settings = EventAnalyzersSettings(
         bottleneck=BottleneckSettings(nats=NatsSettings(url=url), window_seconds=WINDOW, interval_seconds=0.2),
         recommendations_url=f"sqlite:///{tmp_path / 'recommendations.db'}",
         prometheus_url=prometheus,
     )
-    analyzers = PipelineAnalyzers(settings, instruments, health=True)
+    analyzers = EventAnalyzers(settings, instruments, health=True)
 
     def text() -> str:
         return instruments.render()[0].decode()
@@ -170,12 +170,12 @@ async def test_the_command_serves_verdicts_until_it_is_told_to_stop(
 def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
     """With the health of a file."""
     parser = argparse.ArgumentParser()
-    bottleneck_runner.add_arguments(parser)
-    health_runner.add_arguments(parser)
+    bottleneck_command.add_arguments(parser)
+    health_command.add_arguments(parser)
     path = tmp_path / "health.yaml"
     path.write_text("weights: {latency: 50}\ncard_target: 90s\nstall_limit: 5m\n")
     flags = ["--bottleneck.window", "30m", "--health.file", str(path), "--nats.url", "nats://n:4222"]
-    settings = PipelineSettings.read(parser.parse_args(flags), {})
+    settings = EventAnalyzersSettings.read(parser.parse_args(flags), {})
 
     assert settings.bottleneck.window_seconds == 1800
     assert settings.health.weights[Part.LATENCY] == 50
@@ -187,16 +187,18 @@ def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
 def test_a_password_on_the_command_line_is_refused() -> None:
     """Every user of the machine could read it."""
     parser = argparse.ArgumentParser()
-    bottleneck_runner.add_arguments(parser)
-    health_runner.add_arguments(parser)
+    bottleneck_command.add_arguments(parser)
+    health_command.add_arguments(parser)
     args = parser.parse_args(["--recommendations.url", "postgresql://me:secret@db/jelmon"])
-    with pytest.raises(ConfigError, match="holds a password"):
-        PipelineSettings.read(args, {})
+    with pytest.raises(
+        ConfigError, match="--recommendations.url contains a password, which every user of this machine can see"
+    ):
+        EventAnalyzersSettings.read(args, {})
 
 
 async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> None:
     """After three vain attempts: an old figure is worse than none."""
-    resources = Resources("http://127.0.0.1:9", interval_seconds=0.01)
+    resources = ResourceUsage("http://127.0.0.1:9", interval_seconds=0.01)
     resources._usage = {"cpu": 0.9}
     task = asyncio.create_task(resources.run())
     await _wait(lambda: resources.scarcest is None)

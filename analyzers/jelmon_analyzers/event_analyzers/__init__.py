@@ -1,0 +1,1 @@
+"""The analyzers that share one consumer of the event stream: bottlenecks, attribution, suggestions and health."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jelmon.config.strict_yaml import Place, did_you_mean
-from jelmon_generators.dashboards.panel_ids import panels_of
 from jelmon_generators.model.channels import CHANNEL_TYPES, OPTIONS_SINCE
+from jelmon_generators.model.dashboards import panels_of
 from jelmon_generators.model.definitions import Alert, Bundle, Compare, Outside, Signal, Simple, simple_conditions
 from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.analysis import Analysis, Limits, analyse

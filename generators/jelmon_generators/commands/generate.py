@@ -23,8 +23,8 @@ from jelmon_generators.unit_tests import alerts, maintenance, signals
 
 def _dashboards(made: Compilation) -> dict[str, str]:
     # it takes a while to import, and not every command needs it
-    from jelmon_generators.dashboards import render
     from jelmon_generators.dashboards.limits import Limits
+    from jelmon_generators.dashboards.render import render
 
     return render(Limits.of(made.bundle))
 

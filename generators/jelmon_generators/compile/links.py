@@ -1,7 +1,6 @@
 """Links from an alert to its runbook and dashboard, and the labels that every alert carries."""
 
-from jelmon_generators.dashboards.panel_ids import panels_of
-from jelmon_generators.model.dashboards import DASHBOARD_UIDS
+from jelmon_generators.model.dashboards import DASHBOARD_UIDS, panels_of
 from jelmon_generators.model.definitions import Alert, Settings
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jelmon.catalogue import Metric
+from jelmon_generators.model.dashboards import DASHBOARD_UIDS, Panel
 
 Json = dict[str, Any]
 
@@ -105,11 +106,14 @@ CHANGE_OF_FAILURES = change(steps(TEXT, (0.01, WARNING), (0.05, CRITICAL)))
 _KEEP = "${__url_time_range}&${prometheus_datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 
 
-def go_to(uid: str, title: str, *, panel: int = 0, stage: str = "") -> Json:
-    """A link to another of our dashboards that keeps time range and choices; ``stage`` is what names the stage."""
-    chosen = f"&var-stage={stage}" if stage else ""
-    shown = f"&viewPanel={panel}" if panel else ""
-    return link(title, f"/d/{uid}?{_KEEP}&${{pipeline:queryparam}}{chosen}{shown}")
+def go_to(dashboard: str, title: str, *, panel: Panel | None = None, stage: str = "") -> Json:
+    """Return a link to another of our dashboards that keeps time range and selection.
+
+    ``stage`` is the template that yields the stage to select.
+    """
+    selected = f"&var-stage={stage}" if stage else ""
+    view = f"&viewPanel={panel.number}" if panel else ""
+    return link(title, f"/d/{DASHBOARD_UIDS[dashboard]}?{_KEEP}&${{pipeline:queryparam}}{selected}{view}")
 
 
-ONLY_STAGE = go_to("jelmore-bottlenecks", "Only ${__field.labels.stage}", stage="${__field.labels.stage}")
+ONLY_STAGE = go_to("bottlenecks", "Show only ${__field.labels.stage}", stage="${__field.labels.stage}")

@@ -1,7 +1,156 @@
-"""The dashboards that a definition can link to."""
+"""The dashboards and their panels: what an alert can link to.
+
+Ids are stable: links in alerts, runbooks and bookmarks use them. Each id and title is declared here only; the
+dashboards refer to the member.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, unique
+from functools import cache
+
+
+class Panel(Enum):
+    """A panel: its id, unique within a dashboard, and its title."""
+
+    number: int
+    title: str
+
+    def __init__(self, number: int, title: str) -> None:
+        self.number = number
+        self.title = title
+
+
+@unique
+class OverviewPanel(Panel):
+    """The tiles at the top of every dashboard."""
+
+    IN_FLIGHT = 1, "In flight"
+    CARDS_PER_HOUR = 2, "Cards per hour"
+    SUCCESS_RATE = 3, "Success rate"
+    PROCESSING_TIME = 4, "Processing time, p95"
+    LAST_ACTIVITY = 5, "Time since last activity"
+    FIRING_ALERTS = 6, "Firing alerts"
+    DATA_AGE = 7, "Data age"
+
+
+@unique
+class PipelinePanel(Panel):
+    """The dashboard ``pipeline``."""
+
+    VELOCITY = 10, "Velocity"
+    CARD_OUTCOMES = 11, "Finished cards by outcome"
+    IN_PROGRESS = 12, "In progress and waiting"
+    PROCESSING_TIME = 13, "Card processing time"
+    WAIT_TIME = 14, "Card wait time"
+    QUEUE_DEPTH = 20, "Queue depth by stage"
+    OLDEST_WAITING = 21, "Oldest waiting card by stage"
+    RUNNING = 22, "Running attempts by stage"
+    QUEUE_TIME = 23, "Queue time by stage, p50 and p95"
+    RUN_TIME = 24, "Run time by stage, p50 and p95"
+    RETRIES = 25, "Retries by stage"
+    ALERTS_OVER_TIME = 30, "Alerts over time"
+    ALERTS_FIRING = 31, "Alerts firing now"
+    SERVICES = 40, "Service probes"
+    CALL_TIME = 41, "Service call duration, p95"
+    CALL_ERRORS = 42, "Service call errors"
+    SESSIONS = 43, "Active sessions"
+    HOST_RESOURCES = 50, "CPU, memory, swap"
+    DISKS = 51, "Disk space and disk I/O"
+    LOAD = 52, "Load per CPU"
+    NETWORK = 53, "Network traffic"
+    EVENTS = 60, "Events counted"
+    EVENTS_NOT_COUNTED = 61, "Events not counted or counted late"
+    CONSUMER_LAG = 62, "Consumer lag"
+    HEALTH = 70, "Health score"
+    POINTS_LOST = 71, "Points lost"
+    HEALTH_COMPONENTS = 72, "Health components"
+    HEALTH_OVER_TIME = 73, "Health over time"
+    CHANGES = 80, "Changes from baseline"
+    WARNINGS = 81, "Early warnings and severe regressions"
+    REGRESSION_SIZE = 82, "Size of regressions"
+    BASELINE = 83, "Processing time of $pipeline and its baseline"
+
+
+@unique
+class QualityPanel(Panel):
+    """The dashboard ``quality``."""
+
+    FAILED_GATES = 8, "Failed gates"
+    FAILED_TESTS = 9, "Failed tests"
+    SERIOUS_FINDINGS = 10, "Serious findings, 24 hours"
+    FAILED_SCANS = 11, "Failed scans, 24 hours"
+    GATE_FAILURES = 20, "Failure ratio by gate"
+    GATE_VERDICTS = 21, "Gate verdicts"
+    GATES = 22, "Gates by failure ratio"
+    TEST_FAILURE_RATIO = 30, "Failure ratio by test category"
+    TEST_OUTCOMES = 31, "Tests by category and outcome"
+    TEST_TIME = 32, "Test duration by category, p95"
+    TEST_FAILURES = 33, "Test failures by category and reason"
+    FREQUENT_FAILURES = 34, "Most frequent test failures"
+    FINDINGS = 40, "Security findings by severity"
+    FINDINGS_BY_SCANNER = 41, "Security findings by scanner"
+    SCANS = 42, "Scans by outcome"
+    SCAN_TIME = 43, "Scan duration by scanner, p95"
+    STAGE_FAILURES = 50, "Failure ratio by stage"
+    FAILED_ATTEMPTS = 51, "Failed attempts by outcome"
+
+
+@unique
+class BottlenecksPanel(Panel):
+    """The dashboard ``bottlenecks``."""
+
+    LONGEST_QUEUE = 8, "Longest queue"
+    LONGEST_WAIT = 9, "Longest wait"
+    BUSIEST_STAGE = 10, "Busiest stage"
+    BLOCKED_CARDS = 11, "Blocked cards"
+    SEVERITY_NOW = 12, "Bottleneck severity"
+    LIMITING_STAGE = 13, "Limiting stage"
+    QUEUE_DEPTH = 20, "Queue depth"
+    QUEUE_TIME = 21, "Queue time, p95"
+    OLDEST_WAITING = 22, "Longest wait by stage"
+    STAGES = 23, "Stage overview"
+    TIME_PER_CARD = 24, "Time per card by stage"
+    UTILIZATION = 30, "Worker utilization"
+    THROUGHPUT = 31, "Throughput"
+    RUN_TIME = 32, "Run time, p95, and limit"
+    BLOCKED = 33, "Blocked by the next stage"
+    QUEUE_UTILIZATION = 34, "Queue utilization"
+    EXPECTED_WAIT = 35, "Expected wait for new cards"
+    OLDEST_RUNNING = 36, "Longest-running attempt"
+    SEVERITY = 40, "Severity by stage"
+    OVERALL_SEVERITY = 41, "Overall severity"
+    IMPACT = 42, "Impact by stage"
+    SEVERITY_DAY = 43, "Severity, last 24 hours"
+    GAIN = 44, "Potential gain by stage"
+    LIMITING_STAGES = 45, "Limiting stages"
+    CASCADE_RISK = 46, "Cascade risk"
+    EPISODES = 47, "Bottleneck episodes"
+    IMPACT_DAY = 48, "Impact, last 24 hours"
+    GAIN_DAY = 49, "Potential gain, last 24 hours"
+    DRIVERS = 50, "Drivers of slow cards"
+    DRIVERS_OVER_TIME = 51, "Drivers of slow cards over time"
+    CONTENTION = 52, "Resource contention"
+    SUGGESTIONS = 53, "Open suggestions"
+    STRATEGIES = 54, "Results by strategy"
+
 
 DASHBOARD_UIDS = {
     "pipeline": "jelmore-pipeline",
     "quality": "jelmore-quality",
     "bottlenecks": "jelmore-bottlenecks",
 }
+_PANELS: Mapping[str, type[Panel]] = {
+    "pipeline": PipelinePanel,
+    "quality": QualityPanel,
+    "bottlenecks": BottlenecksPanel,
+}
+
+
+@cache
+def panels_of(dashboard: str) -> Mapping[str, int]:
+    """Return the ids of a dashboard's panels by title.
+
+    Raises:
+        KeyError: there is no such dashboard.
+    """
+    return {panel.title: panel.number for kind in (OverviewPanel, _PANELS[dashboard]) for panel in kind}

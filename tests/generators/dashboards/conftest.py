@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jelmon_generators.dashboards import render
 from jelmon_generators.dashboards.limits import Limits
+from jelmon_generators.dashboards.render import render
 from jelmon_generators.load.bundle import load
 from jelmon_generators.model.definitions import Bundle
 

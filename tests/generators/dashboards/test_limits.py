@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from jelmon_generators.dashboards import render
 from jelmon_generators.dashboards.limits import Limits
+from jelmon_generators.dashboards.render import render
 from jelmon_generators.model.definitions import Bundle
 
 Json = dict[str, Any]

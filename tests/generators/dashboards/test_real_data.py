@@ -215,13 +215,13 @@ def test_nothing_answers_where_there_is_no_data(ask: Ask, panels: dict[str, Json
         # 8 successes and 1 of each of 5 other outcomes in 2 minutes
         pytest.param("Cards per hour", {"last hour": 13 * 30, "change": 0}, id="cards per hour"),
         # cancelled and skipped ones are left out: 8 of 11
-        pytest.param("Success", {"last hour": 8 / 11, "change": 0}, id="success"),
+        pytest.param("Success rate", {"last hour": 8 / 11, "change": 0}, id="success"),
         # everything in the bucket from 300 to 600 s
         pytest.param("Processing time, p95", {"last hour": 300 + 0.95 * 300, "change": 0}, id="processing time"),
-        pytest.param("Since last activity", {"{{pipeline}}": 60}, id="last activity"),
+        pytest.param("Time since last activity", {"{{pipeline}}": 60}, id="last activity"),
         # neither the escalation level, nor the pending one, nor another team's
         pytest.param("Firing alerts", {"critical": 1, "warning": 0}, id="alerts"),
-        pytest.param("Age of the data", {"exporter": 60}, id="age of the data"),
+        pytest.param("Data age", {"exporter": 60}, id="age of the data"),
     ],
 )
 def test_the_tiles_show_what_the_samples_mean(
@@ -233,21 +233,21 @@ def test_the_tiles_show_what_the_samples_mean(
 
 def test_utilisation_is_running_by_workers(ask: Ask, panels: dict[str, Json]) -> None:
     """Three attempts run, four workers are declared."""
-    for series in ask(panels["bottlenecks: Busy workers"]["targets"][0]):
+    for series in ask(panels["bottlenecks: Worker utilization"]["targets"][0]):
         assert {float(value) for _, value in series["values"]} == {0.75}
 
 
 def test_after_the_data_stopped_the_tiles_say_so(ask: Ask, panels: dict[str, Json]) -> None:
     """A quarter of an hour later nothing looks alive: no old value stands there as if it were of now."""
     assert _numbers(ask, panels["pipeline: In flight"], STOPPED) == {"in progress": None, "waiting": None}
-    assert _numbers(ask, panels["pipeline: Since last activity"], STOPPED) == {"{{pipeline}}": None}
+    assert _numbers(ask, panels["pipeline: Time since last activity"], STOPPED) == {"{{pipeline}}": None}
     assert _numbers(ask, panels["pipeline: Firing alerts"], STOPPED) == {"critical": None, "warning": None}
-    assert _numbers(ask, panels["pipeline: Age of the data"], STOPPED) == {"exporter": 960}
+    assert _numbers(ask, panels["pipeline: Data age"], STOPPED) == {"exporter": 960}
 
 
 def test_no_verdict_is_told_from_no_analyzer(ask: Ask, panels: dict[str, Json]) -> None:
     """A live analyzer without a verdict is -1 (shown as "no verdict"), a dead one is nothing."""
-    for title in ("bottlenecks: Bottleneck severity", "bottlenecks: Limiting stage", "pipeline: Health"):
+    for title in ("bottlenecks: Bottleneck severity", "bottlenecks: Limiting stage", "pipeline: Health score"):
         tile = panels[title]
 
         assert len(ask(tile["targets"][0])) > 0
@@ -259,7 +259,7 @@ def test_no_verdict_is_told_from_no_analyzer(ask: Ask, panels: dict[str, Json]) 
 
 def test_the_matrix_of_strategies_says_how_many_worked(ask: Ask, panels: dict[str, Json]) -> None:
     """Three applied suggestions of each result: nine, of which a third worked."""
-    panel = panels["bottlenecks: Strategies: what really worked"]
+    panel = panels["bottlenecks: Results by strategy"]
     named = panel["transformations"][-1]["options"]["renameByName"]
     shown = {
         named[f"Value #{target['refId']}"]: [float(series["value"][1]) for series in ask(target)]
@@ -267,8 +267,8 @@ def test_the_matrix_of_strategies_says_how_many_worked(ask: Ask, panels: dict[st
     }
 
     assert shown["applied"] == [9]
-    assert (shown["better"], shown["same"], shown["worse"]) == ([3], [3], [3])
-    assert shown["worked"] == [pytest.approx(1 / 3)]
+    assert (shown["better"], shown["unchanged"], shown["worse"]) == ([3], [3], [3])
+    assert shown["success rate"] == [pytest.approx(1 / 3)]
 
 
 def test_tables_have_the_columns_that_they_show(ask: Ask, panels: dict[str, Json]) -> None:

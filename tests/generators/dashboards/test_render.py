@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jelmon_generators.dashboards import render
 from jelmon_generators.dashboards.limits import Limits
+from jelmon_generators.dashboards.render import render
 
 
 def test_there_are_three_dashboards_at_their_paths() -> None:
@@ -27,7 +27,7 @@ def test_committed_files_are_current(root: Path, limits: Limits) -> None:
 def test_the_bytes_do_not_depend_on_the_process(root: Path) -> None:
     """Two interpreters with different hash seeds render the same bytes."""
     program = (
-        "from jelmon_generators.dashboards import render; "
+        "from jelmon_generators.dashboards.render import render; "
         "from jelmon_generators.dashboards.limits import Limits; print(render(Limits({'pipeline_stalled': 600.0})))"
     )
     outputs = {
@@ -52,7 +52,7 @@ def test_each_file_says_where_it_comes_from_and_ends_in_a_newline() -> None:
         board = json.loads(text)
 
         assert board["description"].endswith(
-            f"(generated from generators/jelmon_generators/dashboards/{name}.py, do not edit)"
+            f"(generated from generators/jelmon_generators/dashboards/{name}/, do not edit)"
         )
         assert text.endswith("}\n")
         assert f"jelmore-{name}" == board["uid"]

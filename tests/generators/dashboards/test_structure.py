@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
-from jelmon_generators.dashboards.board import Heading, Line, arrange
-from jelmon_generators.dashboards.panels import graph
+from jelmon_generators.dashboards.layout import Heading, Line, arrange
+from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.model.dashboards import PipelinePanel, panels_of
 
 Json = dict[str, Any]
 
@@ -98,6 +99,14 @@ def test_ids_and_letters_of_queries_are_unique(boards: dict[str, Json]) -> None:
             assert sorted(set(letters)) == letters
 
 
+def test_panels_are_those_that_alerts_can_link_to(boards: dict[str, Json]) -> None:
+    """Ids and titles in the rendered files are the declared ones, each drawn once."""
+    for name, board in boards.items():
+        drawn = [(panel["title"], panel["id"]) for panel in board["panels"] if panel["type"] != "row"]
+
+        assert sorted(drawn) == sorted(panels_of(name).items())
+
+
 def test_the_tiles_at_the_top_have_the_same_ids_everywhere(boards: dict[str, Json]) -> None:
     """The first line is the same on all three, so that a hand finds it half asleep."""
     lines = [[(panel["id"], panel["title"]) for panel in board["panels"][:7]] for board in boards.values()]
@@ -123,9 +132,9 @@ def test_panels_neither_overlap_nor_leave_holes(boards: dict[str, Json]) -> None
 
 def test_a_line_that_does_not_fill_the_width_is_refused() -> None:
     """A hole beside a panel is a mistake of the author."""
-    panel = graph(1, "One", "One.", [("", "up")], unit="short")
+    panel = graph(PipelinePanel.VELOCITY, "One.", [("", "up")], unit="short")
 
-    with pytest.raises(ValueError, match="'One' does not fill 24 columns"):
+    with pytest.raises(ValueError, match="'Velocity' does not fill 24 columns"):
         arrange([Heading(100, "Row"), Line(8, [panel], (20,))])
 
 

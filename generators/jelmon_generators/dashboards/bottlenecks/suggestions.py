@@ -13,10 +13,12 @@ from jelmon.catalogue import (
     SUGGESTIONS_SAVED,
 )
 from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.board import Heading, Line
 from jelmon_generators.dashboards.fields import CRITICAL, OK, ONLY_STAGE, STAGE_LEGEND, TEXT, WARNING, link, steps
+from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels import Column, graph, table
+from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.tables import Column, table
+from jelmon_generators.model.dashboards import BottlenecksPanel
 
 _DRIVER = ("pipeline", "driver")
 _STRATEGY = ("pipeline", "strategy")
@@ -26,7 +28,7 @@ _ALL = ("pipeline", "stage", "strategy")
 def rows(limits: Limits) -> list[Heading | Line]:
     """Heading 103 and panels 50 to 54."""
     return [
-        Heading(103, "Why, and what to do about it"),
+        Heading(103, "Causes and suggestions"),
         Line(8, [_drivers(), _drivers_over_time(), _contention(limits)], (9, 8, 7)),
         Line(9, [_open(), _matrix()], (10, 14)),
     ]
@@ -34,10 +36,9 @@ def rows(limits: Limits) -> list[Heading | Line]:
 
 def _drivers() -> core.Panel:
     return table(
-        50,
-        "What makes slow cards slow",
-        "What the slowest tenth of the cards take longer than the others, shared out to waits and runs of stages, "
-        "retries, tests and the load of the hosts; with the ends of the interval in which each share lies (95 %).",
+        BottlenecksPanel.DRIVERS,
+        "The extra time that the slowest 10 % of cards take, attributed to queue times, run times, retries, tests and "
+        "host load, with 95 % confidence intervals.",
         [
             Column(name="pipeline", label="pipeline"),
             Column(name="driver", label="driver"),
@@ -48,38 +49,36 @@ def _drivers() -> core.Panel:
                 levels=steps(TEXT, (0.3, WARNING), (0.6, CRITICAL)),
             ),
             Column(
-                name="at least",
+                name="lower bound",
                 query=queries.gauge(ATTRIBUTION_SHARE_LOWER, by=_DRIVER, how="max"),
                 unit="percentunit",
             ),
             Column(
-                name="at most",
+                name="upper bound",
                 query=queries.gauge(ATTRIBUTION_SHARE_UPPER, by=_DRIVER, how="max"),
                 unit="percentunit",
             ),
         ],
-        no_value="too few cards, or no model explains them",
+        no_value="too few cards, or no model fits",
         sort_by="share",
     )
 
 
 def _drivers_over_time() -> core.Panel:
     return graph(
-        51,
-        "Drivers of slow cards",
-        "The shares of the drivers over time: when one of them rises, so did what it stands for.",
+        BottlenecksPanel.DRIVERS_OVER_TIME,
+        "The share of each driver over time.",
         [("{{pipeline}} {{driver}}", queries.gauge(ATTRIBUTION_SHARE, by=_DRIVER, how="max"))],
         unit="percentunit",
-        no_value="too few cards, or no model explains them",
+        no_value="too few cards, or no model fits",
     )
 
 
 def _contention(limits: Limits) -> core.Panel:
     return graph(
-        52,
-        "Contention",
-        "Share of the waiting for a stage in which its workers served another stage, or a resource of some host was "
-        "nearly used up. Dashed: where an alert fires.",
+        BottlenecksPanel.CONTENTION,
+        "Share of the waiting time for a stage during which its workers served another stage or a host resource was "
+        "nearly exhausted. Dashed: alert threshold.",
         [
             (
                 f"{STAGE_LEGEND} {{{{resource}}}}",
@@ -88,27 +87,26 @@ def _contention(limits: Limits) -> core.Panel:
         ],
         unit="percentunit",
         maximum=1,
-        no_value="no card waited, or the analyzer does not run",
+        no_value="no waiting cards, or analyzer not running",
         levels=limits.lines(resource_contention_high="orange"),
         links=[ONLY_STAGE],
     )
 
 
 def _open() -> core.Panel:
-    here = link("Only this stage", "/d/jelmore-bottlenecks?${__url_time_range}&var-stage=${__data.fields.stage}")
+    here = link("Show only this stage", "/d/jelmore-bottlenecks?${__url_time_range}&var-stage=${__data.fields.stage}")
     return table(
-        53,
-        "What would help now",
-        "Suggestions that stand open, and the time that a card would save, found by playing the last minutes "
-        "through. The words of the advice are in the table of recommendations.",
+        BottlenecksPanel.SUGGESTIONS,
+        "Open suggestions and the time per card they would save, estimated by replaying the recent past. The full "
+        "text is in the recommendations table.",
         [
             Column(name="pipeline", label="pipeline"),
             Column(name="stage", label="stage", links=[here]),
             Column(name="strategy", label="strategy"),
-            Column(name="saves a card", query=queries.gauge(SUGGESTION_GAIN, by=_ALL, how="max"), unit="s"),
+            Column(name="saved per card", query=queries.gauge(SUGGESTION_GAIN, by=_ALL, how="max"), unit="s"),
         ],
-        no_value="no suggestion whose gain is known",
-        sort_by="saves a card",
+        no_value="no suggestions with a known gain",
+        sort_by="saved per card",
     )
 
 
@@ -118,28 +116,27 @@ def _matrix() -> core.Panel:
         return queries.gauge(SUGGESTIONS_APPLIED, by=_STRATEGY, **where)
 
     return table(
-        54,
-        "Strategies: what really worked",
-        "Each strategy with the suggestions that stand open, and of the last 30 days how many were applied, what "
-        "came of them (better, worse: the time of a card changed by more than 5 %), and what a card saved on "
-        "average. Few cases prove little, and other things change too.",
+        BottlenecksPanel.STRATEGIES,
+        "Open suggestions for each strategy, and for the last 30 days: how many were applied, their results (better "
+        "or worse: card time changed by more than 5 %) and the mean time saved per card. A few cases prove little, "
+        "and other changes may have contributed.",
         [
             Column(name="pipeline", label="pipeline"),
             Column(name="strategy", label="strategy"),
             Column(name="open", query=queries.gauge(SUGGESTIONS, by=_STRATEGY, how="max"), unit="locale", width=60),
             Column(name="applied", query=applied(), unit="locale", width=70),
             Column(name="better", query=applied("better"), unit="locale", width=65),
-            Column(name="same", query=applied("same"), unit="locale", width=65),
+            Column(name="unchanged", query=applied("same"), unit="locale", width=95),
             Column(name="worse", query=applied("worse"), unit="locale", width=65, levels=steps(TEXT, (1, WARNING))),
             Column(
-                name="worked",
+                name="success rate",
                 query=queries.ratio(applied("better"), applied()),
                 unit="percentunit",
                 levels=steps(CRITICAL, (0.3, WARNING), (0.6, OK)),
-                width=75,
+                width=110,
             ),
-            Column(name="saved a card", query=queries.gauge(SUGGESTIONS_SAVED, by=_STRATEGY, how="max"), unit="s"),
+            Column(name="saved per card", query=queries.gauge(SUGGESTIONS_SAVED, by=_STRATEGY, how="max"), unit="s"),
         ],
-        no_value="no suggestion yet",
+        no_value="no suggestions yet",
         sort_by="applied",
     )

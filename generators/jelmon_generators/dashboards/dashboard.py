@@ -1,7 +1,6 @@
-"""A dashboard as a whole: how its panels are placed, its variables, links and annotations, and its JSON text."""
+"""A dashboard file: panels, variables, links and annotations as JSON text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from grafanalib import core
@@ -15,65 +14,24 @@ from jelmon.catalogue import (
 )
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import CRITICAL, WARNING, Json
-from jelmon_generators.dashboards.panels import DATASOURCE, lean
+from jelmon_generators.dashboards.layout import Heading, Line, arrange
+from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, lean
+from jelmon_generators.model.dashboards import DASHBOARD_UIDS
 from jelmon_generators.text import json_text
 
 SCHEMA_VERSION = 41
-COLUMNS = 24
+
 TAG = "jelmore"
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A title over the lines that follow."""
-
-    number: int
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Panels side by side, equally wide unless ``widths`` says otherwise."""
-
-    height: int
-    panels: Sequence[core.Panel]
-    widths: Sequence[int] = ()
-
-
-def arrange(rows: Sequence[Heading | Line]) -> list[core.Panel]:
-    """The panels, placed from top to bottom.
-
-    Raises:
-        ValueError: the panels of a line do not fill its width.
-    """
-    placed: list[core.Panel] = []
-    top = 0
-    for row in rows:
-        if isinstance(row, Heading):
-            heading = core.RowPanel(id=row.number, title=row.title, gridPos=core.GridPos(h=1, w=COLUMNS, x=0, y=top))
-            placed.append(heading)
-            top += 1
-            continue
-        widths = row.widths or [COLUMNS // len(row.panels)] * len(row.panels)
-        if sum(widths) != COLUMNS or len(widths) != len(row.panels):
-            raise ValueError(f"the line of {row.panels[0].title!r} does not fill {COLUMNS} columns: {list(widths)}")
-        left = 0
-        for panel, width in zip(row.panels, widths, strict=True):
-            panel.gridPos = core.GridPos(h=row.height, w=width, x=left, y=top)
-            placed.append(panel)
-            left += width
-        top += row.height
-    return placed
-
-
-def write(
+def dashboard_file(
     *, name: str, title: str, description: str, rows: Sequence[Heading | Line], stage_variable: bool = True
 ) -> tuple[str, str]:
     """Path and text of a dashboard. ``name`` is that of its module, of its file, and the end of its uid."""
     dashboard = core.Dashboard(
         title=title,
-        uid=f"jelmore-{name}",
-        description=f"{description} (generated from generators/jelmon_generators/dashboards/{name}.py, do not edit)",
+        uid=DASHBOARD_UIDS[name],
+        description=f"{description} (generated from generators/jelmon_generators/dashboards/{name}/, do not edit)",
         tags=[TAG],
         editable=False,
         graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
@@ -96,9 +54,6 @@ def write(
     data["templating"] = {"list": _variables(stage=stage_variable)}
     data["panels"] = [lean(panel) for panel in arrange(rows)]
     return f"grafana/dashboards/{name}.json", json_text(data, sort_keys=True)
-
-
-# --- variables, links, annotations ---
 
 
 def _variables(*, stage: bool) -> list[Json]:

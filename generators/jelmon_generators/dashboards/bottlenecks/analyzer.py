@@ -18,7 +18,6 @@ from jelmon.catalogue import (
     Gauge,
 )
 from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.board import Heading, Line
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
     GREY,
@@ -30,17 +29,22 @@ from jelmon_generators.dashboards.fields import (
     steps,
     value_map,
 )
+from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels import Column, graph, heatmap, table, tile
+from jelmon_generators.dashboards.panels.charts import heatmap
+from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.stats import stat
+from jelmon_generators.dashboards.panels.tables import Column, table
+from jelmon_generators.model.dashboards import BottlenecksPanel
 
 _NO_ANALYZER = "analyzer not running"
-_NO_VERDICT = "analyzer not running, or no verdict in this time"
+_NO_VERDICT = "analyzer not running, or no verdict in this time range"
 
 
 def rows(limits: Limits) -> list[Heading | Line]:
     """Heading 102 and panels 40 to 49."""
     return [
-        Heading(102, "What the analyzer says"),
+        Heading(102, "Bottleneck analysis"),
         Line(8, [_severity(limits), _severity_overall(limits), _impact()]),
         Line(8, [_severity_day(), _gain()], (14, 10)),
         Line(8, [_impact_day(), _gain_day()]),
@@ -48,14 +52,13 @@ def rows(limits: Limits) -> list[Heading | Line]:
     ]
 
 
-def overall(limits: Limits) -> core.Panel:
+def severity_now(limits: Limits) -> core.Panel:
     # No verdict is not the same as no analyzer: -1 stands for the former while the analyzer is alive.
     alive = f"0 * max({queries.select(ANALYZER_SUCCESS, analyzer='bottleneck')}) - 1"
-    return tile(
-        12,
-        "Bottleneck severity",
-        "The highest severity of the stages, 0 to 100: share of the last minutes in which cards waited for the stage "
-        "while nothing in it was held up. Warning from "
+    return stat(
+        BottlenecksPanel.SEVERITY_NOW,
+        "The highest severity of any stage, from 0 to 100: share of the analysis window in which cards waited for the "
+        "stage while it was not blocked itself. Warning from "
         f"{limits.number('bottleneck_forming')}, critical from {limits.number('bottleneck_severe')}.",
         [("severity", f"max({queries.gauge(BOTTLENECK_OVERALL, by=('pipeline',), how='max')}) or {alive}")],
         unit="none",
@@ -66,29 +69,28 @@ def overall(limits: Limits) -> core.Panel:
     )
 
 
-def limiting() -> core.Panel:
+def limiting_stage() -> core.Panel:
     alive = f"0 * max by (analyzer) ({queries.select(ANALYZER_SUCCESS, analyzer='bottleneck')}) - 1"
     limits = queries.gauge(BOTTLENECK_INFO, by=("pipeline", "stage", "state", "cause"), how="max")
-    return tile(
-        13,
-        "Limiting stage",
-        "The stage that limits the pipeline, its state (stuck, growing, steady, draining) and why cards wait for it.",
+    return stat(
+        BottlenecksPanel.LIMITING_STAGE,
+        "The stage that limits the pipeline, the state of its queue (stuck, growing, steady, draining) and why cards "
+        "wait for it.",
         [("{{stage}} {{state}} {{cause}}", f"{limits} or on () {alive}")],
         unit="none",
         levels=steps(TEXT),
         no_value=_NO_ANALYZER,
         named=True,
-        mappings=value_map({"-1": ("no verdict", GREY), "1": ("limits", CRITICAL)}),
+        mappings=value_map({"-1": ("no verdict", GREY), "1": ("limiting", CRITICAL)}),
         links=[ONLY_STAGE],
     )
 
 
 def _severity(limits: Limits) -> core.Panel:
     return graph(
-        40,
-        "Severity by stage",
-        "Share of the analyzer's window, 0 to 100, in which cards waited for the stage while nothing in it was held "
-        "up. Dashed: warning at 50, critical at 75. A gap is no verdict, not 0.",
+        BottlenecksPanel.SEVERITY,
+        "Share of the analysis window, from 0 to 100, in which cards waited for the stage while it was not blocked "
+        "itself. Dashed: thresholds for warning and critical. A gap means no verdict, not 0.",
         [(STAGE_LEGEND, queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max"))],
         unit="none",
         maximum=100,
@@ -100,9 +102,8 @@ def _severity(limits: Limits) -> core.Panel:
 
 def _severity_overall(limits: Limits) -> core.Panel:
     return graph(
-        41,
-        "Severity overall",
-        "The highest severity of the pipeline's stages.",
+        BottlenecksPanel.OVERALL_SEVERITY,
+        "The highest severity of any stage in the pipeline.",
         [("{{pipeline}}", queries.gauge(BOTTLENECK_OVERALL, by=("pipeline",), how="max"))],
         unit="none",
         maximum=100,
@@ -113,12 +114,11 @@ def _severity_overall(limits: Limits) -> core.Panel:
 
 def _impact() -> core.Panel:
     return graph(
-        42,
-        "Impact by stage",
-        "Time that cards lost in the analyzer's window because of the stage: waiting there, and blocked before it.",
+        BottlenecksPanel.IMPACT,
+        "Time that cards lost because of the stage in the analysis window: waiting for it, or blocked by it.",
         [(STAGE_LEGEND, queries.gauge(BOTTLENECK_IMPACT, by=queries.BY_STAGE, how="max"))],
         unit="s",
-        axis="time lost, all cards together",
+        axis="total time lost",
         no_value=_NO_VERDICT,
         links=[ONLY_STAGE],
     )
@@ -126,9 +126,8 @@ def _impact() -> core.Panel:
 
 def _severity_day() -> core.Panel:
     return heatmap(
-        43,
-        "Severity, last 24 hours",
-        "The highest severity of each stage, half hour by half hour: is it always the same stage, or the same time?",
+        BottlenecksPanel.SEVERITY_DAY,
+        "Highest severity of each stage per half hour. Look for stages and times of day that recur.",
         (STAGE_LEGEND, _worst_of(BOTTLENECK_SEVERITY)),
         maximum=100,
         no_value=_NO_VERDICT,
@@ -138,9 +137,8 @@ def _severity_day() -> core.Panel:
 
 def _impact_day() -> core.Panel:
     return heatmap(
-        48,
-        "Impact, last 24 hours",
-        "The most time that cards lost because of each stage, half hour by half hour: when does it cost most?",
+        BottlenecksPanel.IMPACT_DAY,
+        "Most time lost because of each stage per half hour.",
         (STAGE_LEGEND, _worst_of(BOTTLENECK_IMPACT)),
         unit="s",
         scheme="Oranges",
@@ -151,9 +149,8 @@ def _impact_day() -> core.Panel:
 
 def _gain_day() -> core.Panel:
     return heatmap(
-        49,
-        "Gain, last 24 hours",
-        "The most that a card would have saved with each stage 20 % faster, half hour by half hour: what is worth it?",
+        BottlenecksPanel.GAIN_DAY,
+        "Largest saving per card per half hour if the stage ran 20 % faster.",
         (STAGE_LEGEND, _worst_of(BOTTLENECK_GAIN)),
         unit="s",
         scheme="Blues",
@@ -168,9 +165,8 @@ def _worst_of(metric: Gauge) -> str:
 
 def _gain() -> core.Panel:
     return graph(
-        44,
-        "Gain of a faster stage",
-        "Time that a card would save if the stage ran 20 % faster.",
+        BottlenecksPanel.GAIN,
+        "Time per card that would be saved if the stage ran 20 % faster.",
         [(STAGE_LEGEND, queries.gauge(BOTTLENECK_GAIN, by=queries.BY_STAGE, how="max"))],
         unit="s",
         no_value=_NO_VERDICT,
@@ -182,9 +178,8 @@ def _verdicts(limits: Limits) -> core.Panel:
     severity = queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max")
     named = queries.gauge(BOTTLENECK_INFO, by=("pipeline", "stage", "state", "cause"), how="max")
     return table(
-        45,
-        "The limiting stages",
-        "The stage that limits each pipeline, its state, the cause of waiting, its severity and what it costs.",
+        BottlenecksPanel.LIMITING_STAGES,
+        "The limiting stage of each pipeline, the state of its queue, the cause, the severity and the time lost.",
         [
             Column(name="pipeline", label="pipeline"),
             Column(name="stage", label="stage"),
@@ -210,9 +205,8 @@ def _verdicts(limits: Limits) -> core.Panel:
 
 def _cascade(limits: Limits) -> core.Panel:
     return graph(
-        46,
-        "Cascade risk",
-        "Risk, 0 to 100, that the stage's trouble spreads to others. Dashed: where an alert fires.",
+        BottlenecksPanel.CASCADE_RISK,
+        "Risk, from 0 to 100, that the bottleneck spreads to other stages. Dashed: alert threshold.",
         [(STAGE_LEGEND, queries.gauge(BOTTLENECK_CASCADE, by=queries.BY_STAGE, how="max"))],
         unit="none",
         maximum=100,
@@ -224,9 +218,8 @@ def _cascade(limits: Limits) -> core.Panel:
 
 def _episodes() -> core.Panel:
     return table(
-        47,
-        "How often",
-        "Times in the last 24 hours that the stage became a bottleneck.",
+        BottlenecksPanel.EPISODES,
+        "How often each stage became a bottleneck in the last 24 hours.",
         [
             Column(name="pipeline", label="pipeline"),
             Column(name="stage", label="stage"),

@@ -11,12 +11,16 @@ from jelmon.catalogue import (
     HEALTH_WEIGHT,
 )
 from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.board import Heading, Line
 from jelmon_generators.dashboards.fields import CRITICAL, GREY, OK, TEXT, WARNING, faint, steps, value_map
-from jelmon_generators.dashboards.panels import Column, graph, stacked_bars, table, tile
+from jelmon_generators.dashboards.layout import Heading, Line
+from jelmon_generators.dashboards.panels.charts import stacked_bars
+from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.stats import stat
+from jelmon_generators.dashboards.panels.tables import Column, table
+from jelmon_generators.model.dashboards import PipelinePanel
 
 _NO_ANALYZER = "analyzer not running"
-_NO_SCORE = "analyzer not running, or no score in this time"
+_NO_SCORE = "analyzer not running, or no score in this time range"
 _PARTS = ("pipeline", "component")
 _LEVELS = ((0, CRITICAL), (60, WARNING), (80, OK))
 
@@ -24,7 +28,7 @@ _LEVELS = ((0, CRITICAL), (60, WARNING), (80, OK))
 def rows() -> list[Heading | Line]:
     """Heading 106 and panels 70 to 73."""
     return [
-        Heading(106, "Health, and what it is made of"),
+        Heading(106, "Health"),
         Line(8, [_score(), _points(), _parts(), _over_time()], (4, 6, 7, 7)),
     ]
 
@@ -32,12 +36,11 @@ def rows() -> list[Heading | Line]:
 def _score() -> core.Panel:
     # No score is not the same as no analyzer: -1 stands for the former while the analyzer is alive.
     alive = f"0 * max by (analyzer) ({queries.select(ANALYZER_SUCCESS, analyzer='health')}) - 1"
-    return tile(
-        70,
-        "Health",
-        "Health of the pipelines, 0 to 100, the lowest first. Points are lost by slow cards, failures, less leaving "
-        "than coming, a bottleneck, silence and scarce resources; it is 40 at most while nothing succeeds, moves or "
-        "is in time.",
+    return stat(
+        PipelinePanel.HEALTH,
+        "Health of each pipeline from 0 to 100, lowest first. Slow cards, failures, a growing backlog, a bottleneck, "
+        "inactivity and scarce resources cost points. The score is capped at 40 while no card succeeds, moves or "
+        "finishes in time.",
         [("{{pipeline}}", f"sort({queries.gauge(HEALTH_SCORE, by=('pipeline',), how='max')}) or on () {alive}")],
         unit="none",
         decimals=0,
@@ -50,9 +53,8 @@ def _score() -> core.Panel:
 
 def _points() -> core.Panel:
     return stacked_bars(
-        71,
-        "Points lost",
-        "What keeps each pipeline from 100: a bar for each pipeline, a part for each thing that costs points.",
+        PipelinePanel.POINTS_LOST,
+        "What keeps each pipeline from 100, by component.",
         [("", f"{queries.gauge(HEALTH_POINTS_LOST, by=_PARTS, how='max')} > 0")],
         row="pipeline\\component",
         transformations=[
@@ -68,13 +70,12 @@ def _points() -> core.Panel:
 
 def _parts() -> core.Panel:
     return table(
-        72,
-        "Why this score",
-        "Every part of the health with its score (1 is well), its weight, and the points it costs. The score is 100 "
-        "less the points lost. A part without data has a weight only, and counts in neither.",
+        PipelinePanel.HEALTH_COMPONENTS,
+        "Score (100 % is healthy), weight and points lost for each component. The health score is 100 minus the "
+        "points lost. A component without data shows only its weight and does not affect the score.",
         [
             Column(name="pipeline", label="pipeline"),
-            Column(name="part", label="component"),
+            Column(name="component", label="component"),
             Column(
                 name="score",
                 query=queries.gauge(HEALTH_COMPONENT, by=_PARTS, how="max"),
@@ -98,10 +99,9 @@ def _parts() -> core.Panel:
 
 def _over_time() -> core.Panel:
     return graph(
-        73,
-        "Health over time",
-        "The score of each pipeline. Dotted: how much of what it is made of has data, in percent; below 50 there is no "
-        "score.",
+        PipelinePanel.HEALTH_OVER_TIME,
+        "Health score of each pipeline. Dotted: share of the components that have data, in percent; below 50 there is "
+        "no score.",
         [
             ("{{pipeline}}", queries.gauge(HEALTH_SCORE, by=("pipeline",), how="max")),
             ("{{pipeline}} coverage", f"100 * {queries.gauge(HEALTH_COVERAGE, by=('pipeline',), how='max')}"),

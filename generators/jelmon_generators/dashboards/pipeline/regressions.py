@@ -16,7 +16,6 @@ from jelmon.catalogue import (
     Gauge,
 )
 from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.board import Heading, Line
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
     DURATION,
@@ -31,8 +30,11 @@ from jelmon_generators.dashboards.fields import (
     steps,
     value_map,
 )
+from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels import Column, graph, table, timeline
+from jelmon_generators.dashboards.panels.graphs import graph, timeline
+from jelmon_generators.dashboards.panels.tables import Column, table
+from jelmon_generators.model.dashboards import PipelinePanel
 
 _NO_BASELINE = "analyzer not running, or no baseline yet"
 _LEGEND = "{{signal}} {{pipeline}} {{stage}}"
@@ -43,7 +45,7 @@ _TIME_OF_CARDS = "avg_processing_time_seconds"
 def rows(limits: Limits) -> list[Heading | Line]:
     """Heading 107 and panels 80 to 83."""
     return [
-        Heading(107, "Is it worse than usual?"),
+        Heading(107, "Regressions"),
         Line(9, [_worse(limits), _verdicts()], (14, 10)),
         Line(8, [_change(limits), _band()], (10, 14)),
     ]
@@ -62,11 +64,11 @@ def _verdict() -> str:
 def _worse(limits: Limits) -> core.Panel:
     changed = limits.levels(TEXT, processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL)
     return table(
-        80,
-        "What changed",
-        "Each signal that is watched: its change against the usual level at this time of day, the ends of the "
-        'interval in which the change lies (95 %), and when it last changed. "early warning": worse by more than 10 '
-        '% and surely not by chance; "severe": by more than 50 %, and at least by 25 %.',
+        PipelinePanel.CHANGES,
+        "Each monitored signal: its change from the baseline for this time of day, the 95 % confidence interval, and "
+        "the last change point. "
+        '"early warning": more than 10 % worse and statistically significant; "severe": more than 50 % worse, and at '
+        "least 25 % with 95 % confidence.",
         [
             Column(name="signal", label="signal"),
             Column(name="pipeline", label="pipeline"),
@@ -76,13 +78,11 @@ def _worse(limits: Limits) -> core.Panel:
                 query=_verdict(),
                 unit="none",
                 levels=steps(TEXT, (1, WARNING), (2, CRITICAL)),
-                mappings=value_map(
-                    {"0": ("as usual", TEXT), "1": ("early warning", WARNING), "2": ("severe", CRITICAL)}
-                ),
+                mappings=value_map({"0": ("normal", TEXT), "1": ("early warning", WARNING), "2": ("severe", CRITICAL)}),
             ),
             Column(name="change", query=queries.of_signals(REGRESSION_CHANGE), unit="percentunit", levels=changed),
-            Column(name="at least", query=queries.of_signals(REGRESSION_CHANGE_LOWER), unit="percentunit"),
-            Column(name="at most", query=queries.of_signals(REGRESSION_CHANGE_UPPER), unit="percentunit"),
+            Column(name="lower bound", query=queries.of_signals(REGRESSION_CHANGE_LOWER), unit="percentunit"),
+            Column(name="upper bound", query=queries.of_signals(REGRESSION_CHANGE_UPPER), unit="percentunit"),
             Column(
                 name="changed",
                 query=f"{queries.of_signals(REGRESSION_CHANGE_POINT)} * 1000",  # Grafana wants milliseconds
@@ -96,9 +96,9 @@ def _worse(limits: Limits) -> core.Panel:
 
 def _verdicts() -> core.Panel:
     return timeline(
-        81,
-        "Early warnings and severe changes",
-        "When each signal was worse than usual. Only signals that were so at any time shown.",
+        PipelinePanel.WARNINGS,
+        "When each signal was worse than its baseline. Only signals that regressed in the selected time range are "
+        "shown.",
         [
             (
                 _LEGEND,
@@ -106,26 +106,25 @@ def _verdicts() -> core.Panel:
                 f"({_ever(REGRESSION_EARLY_WARNING)} or {_ever(REGRESSION_SEVERE)})",
             )
         ],
-        words={"0": ("as usual", OK), "1": ("early warning", WARNING), "2": ("severe", CRITICAL)},
-        no_value="nothing was worse than usual, or the analyzer does not run",
+        words={"0": ("normal", OK), "1": ("early warning", WARNING), "2": ("severe", CRITICAL)},
+        no_value="no regressions, or analyzer not running",
     )
 
 
 def _change(limits: Limits) -> core.Panel:
     return graph(
-        82,
-        "Change of what is worse, with its interval",
-        "The change against the usual level of the signals that are worse, and (dotted) the ends of the interval in "
-        "which it lies. Dashed: where alerts on the processing time fire.",
+        PipelinePanel.REGRESSION_SIZE,
+        "Change from baseline of the signals that regressed; dotted: 95 % confidence interval. Dashed: thresholds of "
+        "the alerts on processing time.",
         [
             (_LEGEND, queries.announced(REGRESSION_CHANGE)),
-            (f"{_LEGEND} at least", queries.announced(REGRESSION_CHANGE_LOWER)),
-            (f"{_LEGEND} at most", queries.announced(REGRESSION_CHANGE_UPPER)),
+            (f"{_LEGEND} lower bound", queries.announced(REGRESSION_CHANGE_LOWER)),
+            (f"{_LEGEND} upper bound", queries.announced(REGRESSION_CHANGE_UPPER)),
         ],
         unit="percentunit",
-        no_value="nothing was worse than usual, or the analyzer does not run",
+        no_value="no regressions, or analyzer not running",
         levels=limits.lines(processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL),
-        overrides=[faint("at (least|most)")],
+        overrides=[faint("(lower|upper) bound")],
     )
 
 
@@ -135,30 +134,29 @@ def _usual(metric: Gauge) -> str:
 
 def _band() -> core.Panel:
     panel = graph(
-        83,
-        "Processing time of $pipeline and its usual range",
-        "Mean time of a card from start to finish; grey: the range that is usual at this time of day.",
+        PipelinePanel.BASELINE,
+        "Mean card processing time. Grey: the usual range for this time of day.",
         [
-            ("now", queries.mean(CARD_PROCESSING)),
-            ("usual", _usual(REGRESSION_BASELINE)),
-            ("usual, high", _usual(REGRESSION_BASELINE_UPPER)),
-            ("usual, low", _usual(REGRESSION_BASELINE_LOWER)),
+            ("mean", queries.mean(CARD_PROCESSING)),
+            ("baseline", _usual(REGRESSION_BASELINE)),
+            ("baseline, high", _usual(REGRESSION_BASELINE_UPPER)),
+            ("baseline, low", _usual(REGRESSION_BASELINE_LOWER)),
         ],
         unit="s",
-        no_value="no cards in this time, and no baseline yet",
+        no_value="no cards in this time, no baseline yet",
         overrides=[
-            *colours({"now": DURATION}),
+            *colours({"mean": DURATION}),
             override(
-                "usual", color=fixed(GREY), custom__lineStyle={"fill": "dash", "dash": [6, 6]}, custom__fillOpacity=0
+                "baseline", color=fixed(GREY), custom__lineStyle={"fill": "dash", "dash": [6, 6]}, custom__fillOpacity=0
             ),
             override(
-                "usual, high",
+                "baseline, high",
                 color=fixed(GREY),
-                custom__fillBelowTo="usual, low",
+                custom__fillBelowTo="baseline, low",
                 custom__lineWidth=0,
                 custom__fillOpacity=20,
             ),
-            override("usual, low", color=fixed(GREY), custom__lineWidth=0, custom__fillOpacity=0),
+            override("baseline, low", color=fixed(GREY), custom__lineWidth=0, custom__fillOpacity=0),
         ],
     )
     panel.repeat = core.Repeat(variable="pipeline", direction="h")

@@ -11,7 +11,6 @@ from jelmon.catalogue import (
     LAST_ACTIVITY,
 )
 from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.board import Line
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
     DURATION,
@@ -27,13 +26,15 @@ from jelmon_generators.dashboards.fields import (
     override,
     steps,
 )
+from jelmon_generators.dashboards.layout import Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels import tile
+from jelmon_generators.dashboards.panels.stats import stat
+from jelmon_generators.model.dashboards import OverviewPanel, PipelinePanel
 
 _HOUR = "1h"
 
 
-def vital_signs(limits: Limits) -> Line:
+def overview(limits: Limits) -> Line:
     """Is it moving, how fast, does it succeed, is it slow, is it silent, is anybody alarmed, and is this still true?"""
     return Line(
         5,
@@ -51,15 +52,14 @@ def vital_signs(limits: Limits) -> Line:
 
 
 def _in_flight() -> core.Stat:
-    return tile(
-        1,
-        "In flight",
-        "Cards on which work has begun, and cards that arrived and wait for it.",
+    return stat(
+        OverviewPanel.IN_FLIGHT,
+        "Cards being worked on, and cards waiting to start.",
         [("in progress", queries.gauge(CARDS_IN_PROGRESS)), ("waiting", queries.gauge(CARDS_WAITING))],
         unit="short",
         levels=steps(GREY, (0, TEXT)),
         no_value=GONE,
-        links=[go_to("jelmore-bottlenecks", "Where do they wait?")],
+        links=[go_to("bottlenecks", "Where do they wait?")],
     )
 
 
@@ -67,17 +67,16 @@ def _cards_per_hour() -> core.Stat:
     def finished(offset: str) -> str:
         return queries.increase(CARDS_FINISHED, _HOUR, offset=offset)
 
-    return tile(
-        2,
-        "Cards per hour",
-        "Cards that left the pipeline in the last hour, and by how much that differs from the hour before.",
+    return stat(
+        OverviewPanel.CARDS_PER_HOUR,
+        "Cards finished in the last hour, and the change from the hour before.",
         [("last hour", finished("")), ("change", queries.relative_change(finished, _HOUR))],
         unit="short",
         decimals=0,
         levels=steps(GREY, (0, RATE)),
         no_value=GONE,
         overrides=[change(steps(CRITICAL, (-0.3, WARNING), (-0.1, TEXT)))],
-        links=[go_to("jelmore-pipeline", "Velocity over time", panel=10)],
+        links=[go_to("pipeline", "Velocity over time", panel=PipelinePanel.VELOCITY)],
     )
 
 
@@ -88,18 +87,17 @@ def _success() -> core.Stat:
             queries.increase(CARDS_FINISHED, _HOUR, offset=offset, outcome=queries.JUDGED_OUTCOMES),
         )
 
-    return tile(
-        3,
-        "Success",
-        "Share of the last hour's cards that succeeded (cancelled and skipped ones left out), and the difference to "
-        "the hour before in percentage points.",
+    return stat(
+        OverviewPanel.SUCCESS_RATE,
+        "Share of the cards finished in the last hour that succeeded, excluding cancelled and skipped cards, and the "
+        "change from the hour before in percentage points.",
         [("last hour", success("")), ("change", queries.difference(success, _HOUR))],
         unit="percentunit",
         decimals=1,
         levels=steps(GREY, (0, CRITICAL), (0.8, WARNING), (0.95, OK)),
         no_value="no cards",
         overrides=[change(steps(CRITICAL, (-0.05, WARNING), (-0.01, TEXT)))],
-        links=[go_to("jelmore-quality", "What fails?")],
+        links=[go_to("quality", "What is failing?")],
     )
 
 
@@ -107,10 +105,9 @@ def _processing_time(limits: Limits) -> core.Stat:
     def slow(offset: str) -> str:
         return queries.quantile(0.95, CARD_PROCESSING, window=_HOUR, offset=offset)
 
-    return tile(
-        4,
-        "Processing time, p95",
-        "95 % of the last hour's cards took no longer from start to finish, and the change against the hour before.",
+    return stat(
+        OverviewPanel.PROCESSING_TIME,
+        "95th percentile of the time from start to finish over the last hour, and the change from the hour before.",
         [("last hour", slow("")), ("change", queries.relative_change(slow, _HOUR))],
         unit="s",
         levels=steps(GREY, (0, DURATION)),
@@ -118,17 +115,16 @@ def _processing_time(limits: Limits) -> core.Stat:
         overrides=[
             change(limits.levels(TEXT, processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL))
         ],
-        links=[go_to("jelmore-pipeline", "Processing time over time", panel=13)],
+        links=[go_to("pipeline", "Processing time over time", panel=PipelinePanel.PROCESSING_TIME)],
     )
 
 
 def _last_activity(limits: Limits) -> core.Stat:
-    return tile(
-        5,
-        "Since last activity",
-        "Time since a card or stage last started, finished or was tried again, in the pipeline that has been quiet for "
-        "longest. An arrival alone is no activity. Above "
-        f"{limits.minutes('pipeline_stalled')} the pipeline counts as stalled, unless it declares a limit of its own.",
+    return stat(
+        OverviewPanel.LAST_ACTIVITY,
+        "Time since a card or stage last started, finished or was retried, for the pipeline that has been idle "
+        "longest. Arrivals do not count as activity. A pipeline counts as stalled above "
+        f"{limits.minutes('pipeline_stalled')}, unless it declares its own limit.",
         [("{{pipeline}}", f"topk(1, {queries.age(LAST_ACTIVITY, by=('pipeline',))})")],
         unit="s",
         decimals=0,
@@ -136,17 +132,16 @@ def _last_activity(limits: Limits) -> core.Stat:
         no_value=GONE,
         named=True,
         filled=True,
-        links=[go_to("jelmore-bottlenecks", "Where is it stuck?")],
+        links=[go_to("bottlenecks", "Where is it stuck?")],
     )
 
 
 def _firing() -> core.Stat:
     # The watchdog (severity none) fires always: with it the 0 is a fact, without it nobody evaluates our rules.
     watched = f"0 * count({queries.alerts('firing', severity='none')})"
-    return tile(
-        6,
-        "Firing alerts",
-        'Alerts that fire now. "no rules": even the watchdog, which always fires, does not, so nothing is checked.',
+    return stat(
+        OverviewPanel.FIRING_ALERTS,
+        'Alerts firing now. "no rules" means that even the always-firing watchdog is missing: no rules are evaluated.',
         [
             (severity, f"count({queries.alerts('firing', severity=severity)}) or {watched}")
             for severity in ("critical", "warning")
@@ -159,16 +154,15 @@ def _firing() -> core.Stat:
             override("critical", thresholds={"mode": "absolute", "steps": steps(GREY, (0, OK), (1, CRITICAL))}),
         ],
         filled=True,
-        links=[go_to("jelmore-pipeline", "Which?", panel=31)],
+        links=[go_to("pipeline", "Which alerts?", panel=PipelinePanel.ALERTS_FIRING)],
     )
 
 
 def _data_age(limits: Limits) -> core.Stat:
-    return tile(
-        7,
-        "Age of the data",
-        'Time since the exporter last did a round of work. Everything on this page is as old as that. "exporter gone": '
-        "nothing for an hour.",
+    return stat(
+        OverviewPanel.DATA_AGE,
+        "Time since the exporter last completed a collection cycle; everything on this page is at least that old. "
+        '"exporter gone" means no cycle in the last hour.',
         [("exporter", f"time() - max(max_over_time({queries.select(COLLECTED)}[1h]))")],
         unit="s",
         decimals=0,

@@ -1,0 +1,51 @@
+"""The grid of a dashboard: headings, and lines of panels side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grafanalib import core
+
+COLUMNS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A title over the lines that follow."""
+
+    number: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Panels side by side, equally wide unless ``widths`` says otherwise."""
+
+    height: int
+    panels: Sequence[core.Panel]
+    widths: Sequence[int] = ()
+
+
+def arrange(rows: Sequence[Heading | Line]) -> list[core.Panel]:
+    """The panels, placed from top to bottom.
+
+    Raises:
+        ValueError: the panels of a line do not fill its width.
+    """
+    placed: list[core.Panel] = []
+    top = 0
+    for row in rows:
+        if isinstance(row, Heading):
+            heading = core.RowPanel(id=row.number, title=row.title, gridPos=core.GridPos(h=1, w=COLUMNS, x=0, y=top))
+            placed.append(heading)
+            top += 1
+            continue
+        widths = row.widths or [COLUMNS // len(row.panels)] * len(row.panels)
+        if sum(widths) != COLUMNS or len(widths) != len(row.panels):
+            raise ValueError(f"the line of {row.panels[0].title!r} does not fill {COLUMNS} columns: {list(widths)}")
+        left = 0
+        for panel, width in zip(row.panels, widths, strict=True):
+            panel.gridPos = core.GridPos(h=row.height, w=width, x=left, y=top)
+            placed.append(panel)
+            left += width
+        top += row.height
+    return placed

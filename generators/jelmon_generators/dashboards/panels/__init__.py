@@ -1,0 +1,1 @@
+"""Panel types: functions that return a panel with our defaults."""

@@ -1,0 +1,74 @@
+"""What grafanalib 0.7.1 gets wrong: it writes the JSON of an old Grafana (schema version 12).
+
+Missing keys are added with ``extraJson``; obsolete ones are removed by ``lean``.
+"""
+
+from typing import Any
+
+from grafanalib import core
+
+from jelmon_generators.dashboards.fields import Json
+
+PLUGIN_VERSION = "11.6.0"  # without it Grafana migrates panels from forms that ours no longer have
+
+DATASOURCE = {"type": "prometheus", "uid": "${prometheus_datasource}"}
+
+_DEAD_PANEL_KEYS = ("cacheTimeout", "editable", "error", "height", "hideTimeOverride", "maxPerRow", "minSpan", "span")
+
+_KEPT_EVEN_IF_EMPTY = ("overrides", "calcs", "steps", "panels", "defaults", "templating", "options", "current")
+
+
+def targets(
+    *queries: tuple[str, str], instant: bool = False, form: str = "time_series", exemplars: bool = False
+) -> list[Json]:
+    """Prometheus queries A, B, ... of pairs of a legend and an expression: ranges for graphs, instants for the rest.
+
+    Not grafanalib's, which adds a step of 10 and an interval factor of 2.
+    """
+    return [
+        {
+            "datasource": DATASOURCE,
+            "editorMode": "code",
+            "exemplar": exemplars or None,
+            "expr": expression,
+            "format": form,
+            "instant": instant,
+            "legendFormat": legend,
+            "range": not instant,
+            "refId": chr(ord("A") + index),
+        }
+        for index, (legend, expression) in enumerate(queries)
+    ]
+
+
+class RawPanel(core.Panel):
+    """A panel whose class in grafanalib has the form of an old Grafana: everything comes by ``extraJson``."""
+
+    def to_json_data(self) -> Json:
+        data: Json = self.panel_json({})
+        return data
+
+
+def lean(panel: core.Panel) -> Json:
+    """The panel's JSON without the keys that Grafana no longer knows and without those that say nothing."""
+    data: Json = _without_nothing(panel.to_json_data())
+    data = {key: value for key, value in data.items() if key not in _DEAD_PANEL_KEYS}
+    if data["type"] == "row":
+        return {key: data.get(key, []) for key in ("collapsed", "gridPos", "id", "panels", "title", "type")}
+    if not data.get("transparent"):
+        data.pop("transparent", None)
+    return data | {"pluginVersion": PLUGIN_VERSION}
+
+
+def _without_nothing(value: Any, *, key: str = "") -> Any:
+    if hasattr(value, "to_json_data"):
+        return _without_nothing(value.to_json_data(), key=key)
+    if isinstance(value, dict):
+        if key == "steps":
+            return value
+        pairs = ((name, _without_nothing(item, key=name)) for name, item in value.items())
+        return {name: item for name, item in pairs if name in _KEPT_EVEN_IF_EMPTY or item not in (None, "", [], {})}
+    if isinstance(value, list):
+        # the first threshold's bound is null: that is a value
+        return value if key == "steps" else [_without_nothing(item) for item in value]
+    return value

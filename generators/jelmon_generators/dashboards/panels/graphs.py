@@ -1,0 +1,85 @@
+"""Values and states over time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from grafanalib import core
+
+from jelmon_generators.dashboards.fields import GREY, OK, Json, steps, value_map
+from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, targets
+from jelmon_generators.model.dashboards import Panel
+
+
+def graph(
+    panel: Panel,
+    description: str,
+    queries: Sequence[tuple[str, str]],
+    *,
+    unit: str,
+    no_value: str = "no data",
+    links: Sequence[Json] = (),
+    overrides: Iterable[Json] = (),
+    levels: list[Json] | None = None,
+    bars: bool = False,
+    maximum: int | None = None,
+    exemplars: bool = False,
+    axis: str = "",
+) -> core.TimeSeries:
+    """Values over time: lines, or stacked ``bars`` for parts of a whole. ``levels`` are drawn as dashed lines."""
+    return core.TimeSeries(
+        id=panel.number,
+        title=panel.title,
+        description=description,
+        dataSource=DATASOURCE,
+        targets=targets(*queries, exemplars=exemplars),
+        maxDataPoints=None,
+        unit=unit,
+        axisLabel=axis,
+        axisSoftMin=0,
+        valueMax=maximum,
+        drawStyle="bars" if bars else "line",
+        fillOpacity=70 if bars else 8,
+        lineWidth=0 if bars else 1,
+        showPoints="never" if bars else "auto",
+        stacking={"mode": "normal" if bars else "none", "group": "A"},
+        legendDisplayMode="table",
+        legendPlacement="bottom",
+        legendCalcs=["mean", "max", "lastNotNull"],
+        tooltipMode="multi",
+        tooltipSort="desc",
+        thresholds=levels or steps(OK),
+        thresholdsStyleMode="dashed" if levels else "off",
+        overrides=list(overrides),
+        extraJson={
+            "fieldConfig": {"defaults": {"links": list(links), "noValue": no_value, "custom": {"insertNulls": False}}},
+            "options": {"legend": {"showLegend": True}},
+        },
+    )
+
+
+def timeline(
+    panel: Panel,
+    description: str,
+    queries: Sequence[tuple[str, str]],
+    *,
+    words: Mapping[str, tuple[str, str]],
+    no_value: str,
+    links: Sequence[Json] = (),
+) -> core.StateTimeline:
+    """States over time, as words and colours."""
+    return core.StateTimeline(
+        id=panel.number,
+        title=panel.title,
+        description=description,
+        dataSource=DATASOURCE,
+        targets=targets(*queries),
+        maxDataPoints=None,
+        colorMode="palette-classic",  # thresholds would make Grafana ignore the words when it merges equal values
+        mappings=value_map(words),
+        rowHeight=0.8,
+        tooltipMode="multi",
+        thresholds=steps(GREY),
+        extraJson={
+            "fieldConfig": {"defaults": {"links": list(links), "noValue": no_value, "unit": "none"}},
+            "options": {"legend": {"showLegend": True, "calcs": []}, "tooltip": {"sort": "none"}},
+        },
+    )

@@ -1,0 +1,53 @@
+"""Stat panels: a number to read at a glance."""
+
+from collections.abc import Iterable, Sequence
+
+from grafanalib import core
+
+from jelmon_generators.dashboards.fields import Json
+from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, targets
+from jelmon_generators.model.dashboards import Panel
+
+
+def stat(
+    panel: Panel,
+    description: str,
+    queries: Sequence[tuple[str, str]],
+    *,
+    unit: str,
+    levels: list[Json],
+    no_value: str,
+    links: Sequence[Json] = (),
+    overrides: Iterable[Json] = (),
+    mappings: Iterable[Json] = (),
+    named: bool = False,
+    filled: bool = False,
+    decimals: int | None = None,
+) -> core.Stat:
+    """A number to read first. Instant, so that it never shows a value of before the data stopped.
+
+    ``named`` shows the series' name beside its value, ``filled`` colours the whole stat.
+    """
+    return core.Stat(
+        id=panel.number,
+        title=panel.title,
+        description=description,
+        dataSource=DATASOURCE,
+        targets=targets(*queries, instant=True),
+        maxDataPoints=None,
+        format=unit,
+        decimals=decimals,
+        color={"mode": "thresholds"},
+        colorMode="background_solid" if filled else "value",
+        graphMode="none",
+        reduceCalc="lastNotNull",
+        textMode="value_and_name" if named else "auto",
+        noValue=no_value,
+        mappings=list(mappings),
+        overrides=list(overrides),
+        thresholds=levels,
+        extraJson={
+            "fieldConfig": {"defaults": {"links": list(links)}},
+            "options": {"wideLayout": False, "showPercentChange": False, "percentChangeColorMode": "standard"},
+        },
+    )

@@ -1,0 +1,115 @@
+"""Quality gates on the dashboard ``quality``: which gates fail, and how often."""
+
+from grafanalib import core
+
+from jelmon.catalogue import (
+    GATE_EVALUATIONS,
+)
+from jelmon_generators.dashboards import queries
+from jelmon_generators.dashboards.fields import (
+    CHANGE_OF_FAILURES,
+    CRITICAL,
+    GREY,
+    OK,
+    TEXT,
+    WARNING,
+    colours_of,
+)
+from jelmon_generators.dashboards.layout import Heading, Line
+from jelmon_generators.dashboards.limits import Limits
+from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.stats import stat
+from jelmon_generators.dashboards.panels.tables import Column, table
+from jelmon_generators.model.dashboards import QualityPanel
+
+_HOUR = "1h"
+
+_RANGE = "$__range"
+
+_GATE_ALERT = "gate_failure_rate_high"
+
+
+def rows(limits: Limits) -> list[Heading | Line]:
+    """Return the row of the gates."""
+    return [
+        Heading(100, "Quality gates"),
+        Line(8, [_gate_failures(limits), _gate_verdicts(), _gates_table(limits)], (9, 7, 8)),
+    ]
+
+
+def failed_gates(limits: Limits) -> core.Panel:
+    def failing(offset: str) -> str:
+        return queries.ratio(
+            queries.increase(GATE_EVALUATIONS, _HOUR, offset=offset, verdict="failed"),
+            queries.increase(GATE_EVALUATIONS, _HOUR, offset=offset),
+        )
+
+    return stat(
+        QualityPanel.FAILED_GATES,
+        'Share of gate verdicts in the last hour that were "failed", and the change from the hour before in '
+        "percentage points. "
+        f"Alert threshold: {limits.share(_GATE_ALERT)}.",
+        [("last hour", failing("")), ("change", queries.difference(failing, _HOUR))],
+        unit="percentunit",
+        decimals=1,
+        levels=limits.approaching(GREY, _GATE_ALERT, ok=OK, warning=WARNING, critical=CRITICAL),
+        no_value="no verdicts",
+        overrides=[CHANGE_OF_FAILURES],
+    )
+
+
+def _gate_failures(limits: Limits) -> core.Panel:
+    return graph(
+        QualityPanel.GATE_FAILURES,
+        f'Share of each gate\'s verdicts that were "failed". Alert threshold (dashed): {limits.share(_GATE_ALERT)}.',
+        [
+            (
+                "{{pipeline}} / {{gate}}",
+                queries.ratio(
+                    queries.rate(GATE_EVALUATIONS, by=("pipeline", "gate"), verdict="failed"),
+                    queries.rate(GATE_EVALUATIONS, by=("pipeline", "gate")),
+                ),
+            )
+        ],
+        unit="percentunit",
+        maximum=1,
+        no_value="no verdicts in this time range",
+        levels=limits.lines(gate_failure_rate_high="orange"),
+    )
+
+
+def _gate_verdicts() -> core.Panel:
+    return graph(
+        QualityPanel.GATE_VERDICTS,
+        "Gate verdicts per hour.",
+        [("{{verdict}}", queries.per_hour(GATE_EVALUATIONS, by=("verdict",)))],
+        unit="short",
+        axis="verdicts per hour",
+        bars=True,
+        no_value="no verdicts in this time range",
+        overrides=colours_of(GATE_EVALUATIONS, "verdict"),
+    )
+
+
+def _gates_table(limits: Limits) -> core.Panel:
+    by = ("pipeline", "gate")
+    failed = queries.increase(GATE_EVALUATIONS, _RANGE, by=by, verdict="failed")
+    every = queries.increase(GATE_EVALUATIONS, _RANGE, by=by)
+    return table(
+        QualityPanel.GATES,
+        "Gates over the selected time range, worst first. A ratio based on few verdicts means little.",
+        [
+            Column(name="pipeline", label="pipeline"),
+            Column(name="gate", label="gate"),
+            Column(name="verdicts", query=every, unit="locale", width=90),
+            Column(
+                name="failed",
+                query=queries.ratio(failed, every),
+                unit="percentunit",
+                levels=limits.approaching(TEXT, _GATE_ALERT, ok=TEXT, warning=WARNING, critical=CRITICAL),
+                width=90,
+            ),
+        ],
+        no_value="no verdicts in this time range",
+        sort_by="failed",
+    )

@@ -1,1 +1,1 @@
-"""The responder: Alertmanager's webhooks in; log, alert history and actions out."""
+"""The responder service: Alertmanager webhooks in; alert history, e-mail and actions out."""

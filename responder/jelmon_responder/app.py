@@ -21,13 +21,13 @@ from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page, page
 from jelmon_responder.actions.publisher import ActionPublisher
 from jelmon_responder.alertmanager import Alertmanager
-from jelmon_responder.compiled import CompiledRules
-from jelmon_responder.drill import drill
-from jelmon_responder.history.history import open_history
-from jelmon_responder.history.journal import Journal
+from jelmon_responder.compiled_rules import CompiledRules
+from jelmon_responder.history.open import open_history
 from jelmon_responder.http import views
-from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES, WebhookError, parse
-from jelmon_responder.mail.mail import Mailer
+from jelmon_responder.http.test_alert import run_test_alert
+from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES, WebhookError, parse, too_large
+from jelmon_responder.mail.mailer import Mailer
+from jelmon_responder.recorder import AlertRecorder
 from jelmon_responder.settings import ResponderSettings
 from jelmon_responder.silences import SilenceGauges
 
@@ -51,7 +51,7 @@ class Responder:
         )
         self._mailer = Mailer(settings.mail, self._history, self._instruments) if settings.mail else None
         self._rules = CompiledRules(settings.rules_file, self._instruments) if settings.rules_file else None
-        self._journal = Journal(
+        self._recorder = AlertRecorder(
             self._history,
             self._instruments,
             windows=lambda: self._rules.windows if self._rules else (),
@@ -59,7 +59,7 @@ class Responder:
             can_publish=self._publisher is not None,
             on_actions=self._publisher.wake if self._publisher else lambda: None,
             mailed_severities=settings.mail.severities if settings.mail else (),
-            on_notices=self._mailer.wake if self._mailer else lambda: None,
+            on_notifications=self._mailer.wake if self._mailer else lambda: None,
         )
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
         self._silences = SilenceGauges(self._instruments)
@@ -78,8 +78,8 @@ class Responder:
             ConfigError: a setting can never work.
         """
         self._instruments.set(RESPONDER_INFO, 1, version=__version__, history=self._history.kind)
-        await self._journal.start()
-        self._stack.push_async_callback(self._journal.stop)
+        await self._recorder.start()
+        self._stack.push_async_callback(self._recorder.stop)
         try:
             start = self.background.start
             start(every(REFRESH_SECONDS, self._refresh, suppress=(JelmonError,)), name="refresh")
@@ -107,7 +107,7 @@ class Responder:
     async def _refresh(self) -> None:
         if self._rules is not None:
             self._rules.refresh(datetime.now(UTC))
-        await self._journal.refresh()
+        await self._recorder.refresh()
 
     async def reconcile(self) -> None:
         """Ask Alertmanager what it has and close what it no longer has.
@@ -128,10 +128,10 @@ class Responder:
             raise
         self._alertmanager_check = Check(True, f"{len(active)} alerts", needed=False)
         if age >= timedelta(seconds=self._settings.settle_seconds):
-            await self._journal.reconcile(active, polled_at=polled_at)
+            await self._recorder.reconcile(active, polled_at=polled_at)
 
     def _checks(self) -> dict[str, Check]:
-        checks = {"history": self._journal.check}
+        checks = {"history": self._recorder.check}
         if self._alertmanager is not None:
             checks["alertmanager"] = self._alertmanager_check
         if self._rules is not None:
@@ -163,11 +163,7 @@ class Responder:
         try:
             delivery = parse(await request.read(), now=now)
         except web.HTTPRequestEntityTooLarge:
-            too_large = WebhookError(
-                f"webhook is larger than {MAX_PAYLOAD_BYTES} bytes",
-                hint="set max_alerts in the webhook_config of Alertmanager",
-            )
-            return self._refused(too_large, 413)
+            return self._refused(too_large(f"the webhook payload exceeds {MAX_PAYLOAD_BYTES} bytes"), 413)
         except web.RequestPayloadError as error:  # cut short, or not encoded as its Content-Encoding says
             request.content.feed_eof()  # else aiohttp tries to read the rest, and logs a traceback
             response = self._refused(WebhookError(f"cannot read the body: {error}", hint="send it whole"), 400)
@@ -178,7 +174,7 @@ class Responder:
         if delivery.truncated:
             logger.warning("Alertmanager left alerts out", extra={"truncated": delivery.truncated})
         try:
-            await self._journal.deliver(delivery, now=now)
+            await self._recorder.deliver(delivery, now=now)
         except JelmonError as error:
             # Alertmanager tries again after a 5xx
             self._instruments.inc(WEBHOOKS, outcome="failed")
@@ -195,7 +191,7 @@ class Responder:
     async def _alerts(self, request: web.Request) -> web.Response:
         try:
             query = views.read_query(_parameters(request), now=datetime.now(UTC))
-            episodes = await self._journal.read(query)
+            episodes = await self._recorder.read(query)
         except views.QueryError as error:
             return _problem(error, 400)
         except JelmonError as error:
@@ -205,7 +201,7 @@ class Responder:
     async def _alerts_page(self, request: web.Request) -> web.Response:
         now = datetime.now(UTC)
         try:
-            episodes = await self._journal.read(views.read_query(_parameters(request), now=now))
+            episodes = await self._recorder.read(views.read_query(_parameters(request), now=now))
         except JelmonError as error:
             response = page("Alert history", f"<pre>{html.escape(str(error))}</pre>")
             response.set_status(400 if isinstance(error, views.QueryError) else 503)
@@ -227,8 +223,8 @@ class Responder:
         if self._drilling.locked():
             return _problem(ConfigError("a test alert is under way", hint="wait for its report"), 409)
         async with self._drilling:
-            report = await drill(
-                self._alertmanager, self._journal, severity=severity, timeout_seconds=seconds, clock=time.monotonic
+            report = await run_test_alert(
+                self._alertmanager, self._recorder, severity=severity, timeout_seconds=seconds, clock=time.monotonic
             )
         return _json({"ok": report.ok, "drill_id": report.drill_id, "steps": report.steps}, 200 if report.ok else 504)
 

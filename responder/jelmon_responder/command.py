@@ -8,7 +8,7 @@ from pathlib import Path
 from jelmon.nats.connection import add_nats_arguments
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_responder.app import Responder
-from jelmon_responder.history.history import open_history
+from jelmon_responder.history.open import open_history
 from jelmon_responder.settings import DEFAULT_ACTIONS, DEFAULT_HISTORY, DEFAULT_LISTEN, ResponderSettings
 
 _EPILOG = """\

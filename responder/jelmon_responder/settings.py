@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from jelmon.config.settings import ListenAddress, parse_duration, read_secret
 from jelmon.errors import ConfigError
 from jelmon.nats.connection import NatsSettings
-from jelmon_responder.mail.mail import MailSettings
+from jelmon_responder.mail.settings import MailSettings
 
 DEFAULT_HISTORY = "sqlite:alert-history.db"
 DEFAULT_LISTEN = "127.0.0.1:9748"

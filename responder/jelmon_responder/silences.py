@@ -1,4 +1,4 @@
-"""When silences of alerts that still fire end: whoever silenced a fault should hear of it before everybody does."""
+"""When silences of firing alerts end: whoever silenced a fault should know before everybody is notified again."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,7 +7,7 @@ import msgspec
 
 from jelmon.catalogue import SILENCE_END
 from jelmon.service.registry import Instruments
-from jelmon_responder.http.webhook import in_utc
+from jelmon_responder.alerts import to_utc
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -15,7 +15,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class SilencedAlert(msgspec.Struct):
-    """An alert that fires and is silenced, as Alertmanager tells it."""
+    """A firing, silenced alert in Alertmanager's API."""
 
     fingerprint: str
     labels: dict[str, str]
@@ -23,37 +23,37 @@ class SilencedAlert(msgspec.Struct):
 
 
 class Silence(msgspec.Struct, rename="camel"):
-    """A silence, as Alertmanager tells it."""
+    """A silence in Alertmanager's API."""
 
     id: str
     ends_at: datetime
 
 
 def last_ends(alerts: Iterable[SilencedAlert], silences: Iterable[Silence]) -> dict[str, datetime]:
-    """Name of an alert -> when its last silence ends; of several alerts of a name, the first to lose it."""
-    ends = {silence.id: in_utc(silence.ends_at) for silence in silences}
+    """Return alert name -> when its last silence ends; of several alerts with a name, the first to lose it."""
+    ends = {silence.id: to_utc(silence.ends_at) for silence in silences}
     last: dict[str, tuple[str, datetime]] = {}  # fingerprint -> name and end
     for alert in alerts:
-        own = [ends[one] for one in alert.status.silenced_by if one in ends]
-        if alert.fingerprint in last:  # another member of the cluster told of it, and may know another silence
-            own.append(last[alert.fingerprint][1])
-        if own:
-            last[alert.fingerprint] = (alert.labels.get("alertname", ""), max(own))
-    found: dict[str, datetime] = {}
+        candidates = [ends[silence_id] for silence_id in alert.status.silenced_by if silence_id in ends]
+        if alert.fingerprint in last:  # another cluster member reported it too, and may know another silence
+            candidates.append(last[alert.fingerprint][1])
+        if candidates:
+            last[alert.fingerprint] = (alert.labels.get("alertname", ""), max(candidates))
+    first_to_end: dict[str, datetime] = {}
     for name, end in last.values():
-        found[name] = min(end, found.get(name, end))
-    return found
+        first_to_end[name] = min(end, first_to_end.get(name, end))
+    return first_to_end
 
 
 class SilenceGauges:
-    """What is known of silences, as gauges."""
+    """The gauges of silence ends."""
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
         self._shown: set[str] = set()
 
     def show(self, ends: dict[str, datetime]) -> None:
-        """Show these, and no others."""
+        """Export these, and remove all others."""
         for name in self._shown - ends.keys():
             self._instruments.forget(SILENCE_END, alert=name)
         for name, end in ends.items():

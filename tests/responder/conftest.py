@@ -16,7 +16,8 @@ from jelmon.config.settings import ListenAddress
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
 from jelmon_responder.app import Responder
-from jelmon_responder.history.history import AlertHistory, open_history
+from jelmon_responder.history.open import open_history
+from jelmon_responder.history.protocol import AlertHistory
 from jelmon_responder.settings import ResponderSettings
 
 

@@ -85,8 +85,8 @@ async def test_from_webhook_to_history(
     }.items() <= seen.items()
     lines = [record for record in caplog.records if record.name == "jelmon_responder.alerts"]
     assert [(line.levelname, line.getMessage()) for line in lines] == [
-        ("ERROR", "alert fires"),
-        ("INFO", "alert is over"),
+        ("ERROR", "alert firing"),
+        ("INFO", "alert resolved"),
     ]
     assert (vars(lines[1])["alertname"], vars(lines[1])["duration_seconds"]) == ("PipelineStalled", 600.0)
 

@@ -26,7 +26,7 @@ def test_help_shows_flags_and_examples(jelmon: Jelmon) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--history.url", "mysql://x"], "no history in", id="an unknown database"),
+        pytest.param(["--history.url", "mysql://x"], "unsupported database", id="an unknown database"),
         pytest.param(["--history.url", "sqlite:///nowhere/x.db"], "does not exist", id="a missing folder"),
         pytest.param(["--history.url", "postgresql://u:secret@h/d"], "holds a password", id="a password to be seen"),
         pytest.param(["--history.url", "postgresql://h/d?password=x"], "holds a password", id="the same, elsewhere"),

@@ -209,9 +209,9 @@ async def test_the_fire_drill_reports_each_step(
 
     assert (response.status, report["ok"]) == (200, True), report
     assert [step["step"] for step in report["steps"]] == [
-        "Alertmanager takes the alert",
+        "Alertmanager accepts the alert",
         "Alertmanager calls the webhook and the alert is in the history",
-        "Alertmanager takes the end of the alert",
+        "Alertmanager accepts the end of the alert",
     ]
     async with http.get(f"{responder.server.url}/api/v1/alerts?alertname=JelmonDrill") as response:
         (row,) = (await response.json())["alerts"]
@@ -226,13 +226,13 @@ async def test_the_fire_drill_says_where_it_stopped(
     async with http.post(f"{elsewhere.server.url}/api/v1/alerts/test?timeout=500ms") as response:
         report = await response.json()
     assert (response.status, [step["ok"] for step in report["steps"]]) == (504, [True, False, True])
-    assert "does a route lead" in report["steps"][1]["detail"]
+    assert "is there a route from alerts with drill=true" in report["steps"][1]["detail"]
 
     nobody = await start(ResponderSettings(history_url=history_url, alertmanager_urls=("http://127.0.0.1:9",)))
     async with http.post(f"{nobody.server.url}/api/v1/alerts/test") as response:
         report = await response.json()
     assert (response.status, [step["ok"] for step in report["steps"]]) == (504, [False])
-    assert "does not answer" in report["steps"][0]["detail"]
+    assert "does not respond" in report["steps"][0]["detail"]
 
 
 async def test_alertmanager_tries_again_until_the_database_is_back(
@@ -281,5 +281,5 @@ async def test_what_is_no_alertmanager_is_told(tmp_path: Path, start: Start) -> 
     """The address of another service gives a message, not a traceback."""
     other = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     async with Alertmanager([other.server.url]) as client:
-        with pytest.raises(SourceError, match="answers 404"):
+        with pytest.raises(SourceError, match="responded with status 404"):
             await client.active()

@@ -1,1 +1,1 @@
-"""Automated actions: what alerts ask for, and the way it goes out."""
+"""Automated actions: which ones an alert requests, and publishing them on NATS."""

@@ -1,7 +1,7 @@
-"""Publishing actions on NATS: ``jelmore.actions.<action>`` for the pipeline, and an event for everybody else.
+"""Publish actions on NATS: ``jelmore.actions.<action>`` for the pipeline, and an event for all other consumers.
 
-The action log is the outbox: an action is written with its alert in one transaction and published afterwards, so none
-is lost when NATS is away or we die in between. It may go out twice; both carry the same event id.
+The action log is a transactional outbox: an action is written in the transaction of its alert and published
+afterwards, so that it survives an outage of NATS or a crash. It may be published twice, with the same event id.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import action_subject, subject_of
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
-from jelmon_responder.history.history import Action, AlertHistory
+from jelmon_responder.history.protocol import Action, AlertHistory
 
 logger = logging.getLogger(__name__)
 
 MAX_AGE = timedelta(minutes=5)
-"""An action that could not be published for so long is given up: what was right then may be wrong now."""
+"""An action that could not be published for this long is abandoned: it may no longer be appropriate."""
 RETRY_SECONDS = 2.0
 SOURCE = "/jelmon/responder"
 
 
 class ActionPublisher:
-    """Publishes the pending actions of the log, when woken and every few seconds."""
+    """Publishes pending actions when woken and every few seconds."""
 
     def __init__(self, settings: NatsSettings, history: AlertHistory, instruments: Instruments) -> None:
         self._settings = settings
@@ -44,7 +44,7 @@ class ActionPublisher:
         self.check = Check(False, "not connected yet", needed=False)
 
     def wake(self) -> None:
-        """There is something to publish."""
+        """Signal that an action is pending."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -52,9 +52,9 @@ class ActionPublisher:
         try:
             while True:
                 try:
-                    await self._round()
+                    await self._publish_pending()
                 except JelmonError as error:
-                    logger.warning("actions wait", extra={"error": error.message})
+                    logger.warning("actions delayed", extra={"error": error.message})
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), RETRY_SECONDS)
                 self._wake.clear()
@@ -62,7 +62,7 @@ class ActionPublisher:
             if self._client is not None:
                 await self._client.close()
 
-    async def _round(self) -> None:
+    async def _publish_pending(self) -> None:
         connection = await self._connected()
         for action in reversed(await self._history.actions(pending=True)):
             if datetime.now(UTC) - action.requested_at > MAX_AGE:
@@ -72,14 +72,14 @@ class ActionPublisher:
                 await self._finish(action, Outcome.SUCCESS, "published")
 
     async def _connected(self) -> Client | None:
-        """The connection; None while there is none, so that actions still grow old and are given up."""
+        """Return the connection, or None while NATS is unavailable; actions then still reach their maximum age."""
         if self._client is None:
             try:
                 self._client = await jetstream.connect(self._settings, name="jelmon-responder", patience=RETRY_SECONDS)
             except SourceError as error:
-                if self.check.detail != "does not answer":
-                    logger.warning("NATS does not answer", extra={"error": error.message})
-                self.check = Check(False, "does not answer", needed=False)
+                if self.check.detail != "does not respond":
+                    logger.warning("NATS does not respond", extra={"error": error.message})
+                self.check = Check(False, "does not respond", needed=False)
                 return None
         up = self._client.is_connected
         self.check = Check(up, "connected" if up else "connection lost", needed=False)
@@ -96,14 +96,16 @@ class ActionPublisher:
             raise SourceError(f"cannot publish an action: {str(error) or type(error).__name__}") from error
 
     async def _finish(self, action: Action, outcome: Outcome, detail: str) -> None:
-        done = replace(action, outcome=outcome, finished_at=datetime.now(UTC), detail=detail)
-        await self._history.finish_action(done)
+        finished = replace(action, outcome=outcome, finished_at=datetime.now(UTC), detail=detail)
+        await self._history.finish_action(finished)
         self._instruments.inc(RESPONDER_ACTIONS, action=action.action, outcome=outcome)
-        logger.info("action", extra={"action": action.action, "requested_by": action.requested_by, "outcome": outcome})
+        logger.info(
+            "action finished", extra={"action": action.action, "requested_by": action.requested_by, "outcome": outcome}
+        )
 
 
 def requested_event(action: Action) -> ActionRequested:
-    """The event that asks for the action; the same action gives the same event."""
+    """Return the event that requests the action; it is the same each time."""
     data = ActionRequestedData(
         action=action.action,
         pipeline=action.pipeline or None,

@@ -1,0 +1,1 @@
+"""HTTP requests and responses of the responder: the webhook, the history pages and test alerts."""

@@ -1,4 +1,4 @@
-"""The history as people and programs read it: one JSON object, one HTML page."""
+"""The alert history as JSON and as an HTML page."""
 
 import html
 from collections.abc import Iterable, Mapping
@@ -7,29 +7,29 @@ from typing import Any
 
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, JelmonError
-from jelmon_responder.history.episodes import Episode, known_severity
-from jelmon_responder.history.history import DEFAULT_LIMIT, MAX_LIMIT, Query
-from jelmon_responder.http.webhook import Status, clean
+from jelmon_responder.alerts import Status, known_severity, rfc3339, without_nul
+from jelmon_responder.history.episode import Episode
+from jelmon_responder.history.protocol import DEFAULT_LIMIT, MAX_LIMIT, Query
 
 PARAMETERS = ("alertname", "pipeline", "status", "since", "limit")
 
 
 class QueryError(JelmonError):
-    """A parameter of a request is wrong."""
+    """A parameter of a request is invalid."""
 
 
 def read_query(parameters: Mapping[str, str], *, now: datetime) -> Query:
-    """The query of a request. ``since`` is a time (RFC 3339) or a duration before now (``24h``).
+    """Return the query of a request. ``since`` is a time (RFC 3339) or a duration before now (``24h``).
 
     Raises:
-        QueryError: an unknown parameter or a wrong value; the message says which.
+        QueryError: an unknown parameter or an invalid value; the message says which.
     """
     unknown = sorted(parameters.keys() - set(PARAMETERS))
     if unknown:
-        raise QueryError(f"unknown parameter {unknown[0]!r}", hint=f"known are {', '.join(PARAMETERS)}")
+        raise QueryError(f"unknown parameter {unknown[0]!r}", hint=f"one of {', '.join(PARAMETERS)}")
     status = parameters.get("status")
     if status and status not in tuple(Status):
-        raise QueryError(f"status: {status!r} is no status", hint=f"one of {', '.join(Status)}")
+        raise QueryError(f"unknown status {status!r}", hint=f"one of {', '.join(Status)}")
     return Query(
         alertname=_text(parameters, "alertname"),
         pipeline=_text(parameters, "pipeline"),
@@ -40,14 +40,14 @@ def read_query(parameters: Mapping[str, str], *, now: datetime) -> Query:
 
 
 def _text(parameters: Mapping[str, str], name: str) -> str | None:
-    return clean(parameters[name]) if parameters.get(name) else None
+    return without_nul(parameters[name]) if parameters.get(name) else None
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:
     if not text:
         return None
     try:
-        # a + that was not escaped in the address arrives as a space
+        # a + that is not escaped in the URL arrives as a space
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
@@ -69,7 +69,7 @@ def _limit(text: str | None) -> int:
 
 
 def as_json(episodes: Iterable[Episode]) -> list[dict[str, Any]]:
-    """Rows for JSON; times in RFC 3339, UTC."""
+    """Return rows for JSON; times in RFC 3339, UTC."""
     return [
         {
             "alertname": row.alertname,
@@ -77,15 +77,15 @@ def as_json(episodes: Iterable[Episode]) -> list[dict[str, Any]]:
             "severity": row.severity,
             "pipeline": row.pipeline,
             "stage": row.stage,
-            "starts_at": _rfc3339(row.starts_at),
-            "ends_at": _rfc3339(row.ends_at) if row.ends_at else None,
+            "starts_at": rfc3339(row.starts_at),
+            "ends_at": rfc3339(row.ends_at) if row.ends_at else None,
             "duration_seconds": row.duration_seconds,
             "closed_by": row.closed_by,
             "escalation_level": row.escalation_level,
             "receiver": row.receiver,
             "notifications": row.notifications,
-            "first_seen": _rfc3339(row.first_seen),
-            "last_seen": _rfc3339(row.last_seen),
+            "first_seen": rfc3339(row.first_seen),
+            "last_seen": rfc3339(row.last_seen),
             "fingerprint": row.fingerprint,
             "labels": dict(row.labels),
             "annotations": dict(row.annotations),
@@ -95,22 +95,24 @@ def as_json(episodes: Iterable[Episode]) -> list[dict[str, Any]]:
 
 
 def as_html(episodes: Iterable[Episode], *, now: datetime) -> str:
-    """Rows as a table, every text escaped."""
+    """Return rows as a table, with all text escaped."""
     rows = "".join(_html_row(row, now) for row in episodes)
     filters = (
-        '<p>show: <a href="/alerts">newest</a> | <a href="/alerts?status=firing">firing</a> '
-        '| <a href="/alerts?status=resolved">over</a> | <a href="/alerts?since=24h">last day</a></p>'
+        '<p>Show: <a href="/alerts">newest</a> | <a href="/alerts?status=firing">firing</a> '
+        '| <a href="/alerts?status=resolved">resolved</a> | <a href="/alerts?since=24h">last day</a></p>'
     )
     if not rows:
         return f"{filters}<p>No alerts.</p>"
-    heads = "".join(f"<th>{name}</th>" for name in ("Start (UTC)", "State", "Severity", "Alert", "Where", "Lasts", ""))
+    heads = "".join(
+        f"<th>{name}</th>" for name in ("Start (UTC)", "State", "Severity", "Alert", "Where", "Duration", "")
+    )
     return f"{filters}<table><tr>{heads}</tr>{rows}</table>"
 
 
 def _html_row(row: Episode, now: datetime) -> str:
-    fires = row.status is Status.FIRING
-    state = "firing" if fires else f"over ({row.closed_by})" if row.closed_by != "resolved" else "over"
-    duration = (now - row.starts_at).total_seconds() if fires else row.duration_seconds
+    is_firing = row.status is Status.FIRING
+    state = "firing" if is_firing else f"resolved ({row.closed_by})" if row.closed_by != "resolved" else "resolved"
+    duration = (now - row.starts_at).total_seconds() if is_firing else row.duration_seconds
     name = row.alertname or "(no name)"
     if row.escalation_level:
         name += f" (level {row.escalation_level})"
@@ -118,17 +120,17 @@ def _html_row(row: Episode, now: datetime) -> str:
         row.starts_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         state,
         known_severity(row.severity),
-        name + (" (drill)" if row.is_drill else ""),
+        name + (" (test alert)" if row.is_drill else ""),
         " / ".join(filter(None, (row.pipeline, row.stage))),
-        "" if duration is None else spoken(duration),
+        "" if duration is None else human_duration(duration),
         row.annotations.get("summary", "")[:300],
     )
-    marks = ("", " class=bad" if fires and row.severity != "none" else "", "", "", "", " class=number", "")
+    marks = ("", " class=bad" if is_firing and row.severity != "none" else "", "", "", "", " class=number", "")
     return f"<tr>{''.join(f'<td{m}>{html.escape(cell)}</td>' for m, cell in zip(marks, cells, strict=True))}</tr>"
 
 
-def spoken(seconds: float) -> str:
-    """A duration in its two largest units: ``2h 5m``."""
+def human_duration(seconds: float) -> str:
+    """Return a duration in its two largest units: ``2h 5m``."""
     left = max(0, round(seconds))
     parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
@@ -136,7 +138,3 @@ def spoken(seconds: float) -> str:
         if number or (unit == "s" and not parts):
             parts.append(f"{number}{unit}")
     return " ".join(parts[:2])
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

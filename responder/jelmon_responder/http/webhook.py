@@ -1,54 +1,25 @@
-"""What Alertmanager posts to us (webhook version 4), and the only place that knows its field names."""
+"""Alertmanager's webhook (version 4): the only module that knows the field names of its payload."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from jelmon.errors import JelmonError
+from jelmon_responder.alerts import Alert, Delivery, Status, to_utc, without_nul
 
 MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
 MAX_ALERTS = 20_000
 MAX_LABELS = 256
 
 _UNSET_YEAR = 1
-"""Go's zero time, 0001-01-01, stands for *not set*."""
+"""Go's zero time, 0001-01-01, means *not set*."""
 
 
 class WebhookError(JelmonError):
-    """A call that is not an Alertmanager webhook; the caller gets the message with status 400."""
-
-
-class Status(StrEnum):
-    """Whether an alert fires."""
-
-    FIRING = "firing"
-    RESOLVED = "resolved"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """One alert as Alertmanager tells it. ``ends_at`` is set exactly when it is resolved."""
-
-    fingerprint: str
-    starts_at: datetime
-    status: Status = Status.FIRING
-    ends_at: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One webhook call. ``truncated`` alerts were left out by Alertmanager (its ``max_alerts``)."""
-
-    receiver: str
-    alerts: tuple[Alert, ...]
-    truncated: int = 0
+    """The request is not an Alertmanager webhook; the client gets the message with status 400."""
 
 
 _Labels = Annotated[dict[Annotated[str, Meta(max_length=1024)], str], Meta(max_length=MAX_LABELS)]
@@ -73,27 +44,29 @@ class _WirePayload(msgspec.Struct, rename="camel"):
 _decoder: msgspec.json.Decoder[_WirePayload] = msgspec.json.Decoder(_WirePayload)
 
 
+def too_large(detail: str) -> WebhookError:
+    """Return the error for a payload above the limit; ``detail`` is its message."""
+    return WebhookError(detail, hint="set max_alerts in Alertmanager's webhook_config")
+
+
 def parse(payload: bytes, *, now: datetime) -> Delivery:
-    """Read one webhook call. ``now`` ends an alert that is resolved but does not say since when.
+    """Parse one webhook call. ``now`` is the end of an alert that is resolved without an end time.
 
     Raises:
-        WebhookError: too large, not JSON, another version, or a wrong field; the message says which.
+        WebhookError: too large, not JSON, another version, or an invalid field; the message says which.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise WebhookError(
-            f"webhook of {len(payload)} bytes is larger than {MAX_PAYLOAD_BYTES}",
-            hint="set max_alerts in the webhook_config of Alertmanager",
-        )
+        raise too_large(f"the webhook payload of {len(payload)} bytes exceeds {MAX_PAYLOAD_BYTES} bytes")
     try:
         wire = _decoder.decode(payload)
     except msgspec.ValidationError as error:
         raise WebhookError(
-            f"not an Alertmanager webhook: {error}", hint='expected is the JSON of webhook version "4"'
+            f"not an Alertmanager webhook: {error}", hint='expected the JSON of webhook version "4"'
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WebhookError(f"not JSON: {error}", hint="expected is the JSON of Alertmanager's webhook") from error
+        raise WebhookError(f"not JSON: {error}", hint="expected the JSON of Alertmanager's webhook") from error
     return Delivery(
-        receiver=clean(wire.receiver),
+        receiver=without_nul(wire.receiver),
         alerts=tuple(_alert(alert, now) for alert in wire.alerts),
         truncated=max(0, wire.truncated_alerts),
     )
@@ -103,35 +76,16 @@ def _alert(wire: _WireAlert, now: datetime) -> Alert:
     ends_at = None
     if wire.status is Status.RESOLVED:
         is_set = wire.ends_at is not None and wire.ends_at.year > _UNSET_YEAR
-        ends_at = in_utc(wire.ends_at) if wire.ends_at is not None and is_set else now
+        ends_at = to_utc(wire.ends_at) if wire.ends_at is not None and is_set else now
     return Alert(
-        fingerprint=clean(wire.fingerprint),
-        starts_at=in_utc(wire.starts_at),
+        fingerprint=without_nul(wire.fingerprint),
+        starts_at=to_utc(wire.starts_at),
         status=wire.status,
         ends_at=ends_at,
-        labels=_cleaned(wire.labels),
-        annotations=_cleaned(wire.annotations),
+        labels=_sorted(wire.labels),
+        annotations=_sorted(wire.annotations),
     )
 
 
-def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC and cut to milliseconds, as Alertmanager's API cuts it and its webhook does not.
-
-    One without a zone is taken as UTC, one outside the calendar as its edge.
-    """
-    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        return moment.replace(tzinfo=UTC)
-
-
-def clean(text: str) -> str:
-    """The text without NUL characters, which PostgreSQL cannot keep; each becomes U+FFFD."""
-    return text.replace("\x00", "\ufffd")
-
-
-def _cleaned(labels: Mapping[str, str]) -> dict[str, str]:
-    return {clean(name): clean(value) for name, value in sorted(labels.items())}
+def _sorted(labels: Mapping[str, str]) -> dict[str, str]:
+    return {without_nul(name): without_nul(value) for name, value in sorted(labels.items())}

@@ -1,0 +1,1 @@
+"""E-mail: its text, its hourly budget and sending it."""

@@ -1,52 +1,42 @@
-"""How many mails an hour people can bear: which of the waiting notices go out now, alone or together.
+"""The hourly e-mail budget: which waiting notifications are sent now, individually or as a digest.
 
-A notice that is not urgent goes out only while fewer than the allowed number of letters left in the hour before. When
-they no longer fit one by one, all that wait go into one letter, the digest. Urgent notices always go, and count.
+Notifications that are not urgent are sent only while fewer e-mails than the limit were sent in the last hour. When
+they no longer fit individually, all of them are sent as one e-mail, the digest. Urgent ones are always sent, and count.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from jelmon_responder.history.episodes import Change, What, known_severity
+from jelmon_responder.alerts import known_severity
+from jelmon_responder.history.episode import Change, ChangeKind
+from jelmon_responder.history.protocol import EMAIL_WINDOW, Email, Notification
 
-WINDOW = timedelta(hours=1)
 URGENT_LEVEL = 2
-MAX_NOTICES = 1000
-"""How many notices one digest takes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """One thing to tell people, kept until it is told."""
-
-    id: str
-    created_at: datetime
-    urgent: bool
-    subject: str
-    body: str
-
-
-Letter = tuple[Notice, ...]
-"""Notices that go out together."""
+MAX_DIGEST = 1000
+"""Maximum number of notifications in one digest."""
 
 
 def is_urgent(change: Change) -> bool:
-    """Critical alerts and high levels of escalation do not wait for room; ends always do."""
+    """Return whether the change bypasses the budget: a firing alert that is critical or escalated; never an end."""
     episode = change.episode
-    return change.what is What.FIRING and (
+    return change.kind is ChangeKind.FIRING and (
         known_severity(episode.severity) == "critical" or episode.escalation_level >= URGENT_LEVEL
     )
 
 
-def letters(waiting: Iterable[Notice], left: Sequence[datetime], *, max_per_hour: int, now: datetime) -> list[Letter]:
-    """The letters to send now. ``waiting``: oldest first; ``left``: when letters of the last hour left."""
+def select_emails(
+    waiting: Iterable[Notification], sent_at: Sequence[datetime], *, max_per_hour: int, now: datetime
+) -> list[Email]:
+    """Return the e-mails to send now.
+
+    ``waiting``: notifications, oldest first. ``sent_at``: when the e-mails of the last hour were sent.
+    """
     waiting = list(waiting)
-    urgent = [(notice,) for notice in waiting if notice.urgent]
-    patient = [notice for notice in waiting if not notice.urgent]
-    room = max_per_hour - len(urgent) - sum(1 for moment in left if moment > now - WINDOW)
-    if not patient or room <= 0:
-        return [*urgent]
-    if len(patient) < room:  # the last place is kept for a digest
-        return [*urgent, *((notice,) for notice in patient)]
-    return [*urgent, tuple(patient[:MAX_NOTICES])]
+    urgent: list[Email] = [(notification,) for notification in waiting if notification.urgent]
+    ordinary = [notification for notification in waiting if not notification.urgent]
+    remaining = max_per_hour - len(urgent) - sum(1 for moment in sent_at if moment > now - EMAIL_WINDOW)
+    if not ordinary or remaining <= 0:
+        return urgent
+    if len(ordinary) < remaining:  # the last e-mail of the budget is reserved for a digest
+        return [*urgent, *((notification,) for notification in ordinary)]
+    return [*urgent, tuple(ordinary[:MAX_DIGEST])]

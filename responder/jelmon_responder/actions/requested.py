@@ -1,41 +1,43 @@
-"""Which actions an alert asks for: its annotation ``auto_actions`` names them, separated by commas."""
+"""The actions that an alert requests: its annotation ``auto_actions`` names them, separated by commas."""
 
 import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from jelmon.events import Outcome
-from jelmon_responder.history.episodes import Change, Episode, What
-from jelmon_responder.history.history import Action
+from jelmon_responder.history.episode import Change, ChangeKind, Episode
+from jelmon_responder.history.protocol import Action
 
 ANNOTATION = "auto_actions"
 MAX_ACTIONS = 10
 _NAMESPACE = uuid.UUID("6f1b9a8e-6d3f-5f0a-9a55-7a3c1d2e4b60")
 
 
-def wanted(changes: Iterable[Change], *, allowed: Collection[str], can_publish: bool, now: datetime) -> list[Action]:
-    """The actions to ask for. One that will not be carried out has its outcome already, and says why.
+def requested_actions(
+    changes: Iterable[Change], *, allowed: Collection[str], can_publish: bool, now: datetime
+) -> list[Action]:
+    """Return the actions that changes request; one that will not be published carries its outcome and the reason.
 
-    The id follows from alert, start and action, so that the same alert never asks twice.
+    The id is derived from alert, start and action, so that the same alert requests an action only once.
     """
-    found = []
+    actions = []
     for change in changes:
-        if change.what is not What.FIRING:
+        if change.kind is not ChangeKind.FIRING:
             continue
         names = [name.strip()[:64] for name in change.episode.annotations.get(ANNOTATION, "").split(",")]
         for name in list(dict.fromkeys(filter(None, names)))[:MAX_ACTIONS]:
             refusal = _refusal(name, change.episode, allowed=allowed, can_publish=can_publish)
-            found.append(_action(name, change.episode, refusal, now))
-    return found
+            actions.append(_action(name, change.episode, refusal, now))
+    return actions
 
 
 def _refusal(name: str, episode: Episode, *, allowed: Collection[str], can_publish: bool) -> str:
     if episode.is_drill:
-        return "the alert is a drill"
+        return "test alert"
     if name not in allowed:
-        return "not among the allowed actions (--actions.allowed)"
+        return "not an allowed action (--actions.allowed)"
     if not can_publish:
-        return "no NATS to publish on (--nats.url)"
+        return "no NATS server to publish to (--nats.url)"
     return ""
 
 

@@ -17,7 +17,7 @@ from jelmon.bundle.rules_file import encode
 from jelmon.catalogue import Service
 from jelmon.errors import ConfigError
 from jelmon.service.registry import Instruments
-from jelmon_responder.compiled import CompiledRules
+from jelmon_responder.compiled_rules import CompiledRules
 from jelmon_responder.settings import ResponderSettings
 
 NAMES = ("jelmore_maintenance_start_timestamp_seconds", "jelmore_maintenance_end_timestamp_seconds")
@@ -85,7 +85,7 @@ def test_a_file_that_breaks_later_changes_nothing(tmp_path: Path, caplog: pytest
         rules.refresh(now)
         rules.refresh(now)
     assert (shown(instruments), rules.check.ok, rules.check.needed) == (before, False, False)
-    assert [record.message for record in caplog.records] == ["the compiled rules cannot be read"]
+    assert [record.message for record in caplog.records] == ["cannot read the compiled rules"]
     path.unlink()
     rules.refresh(now)
     assert shown(instruments) == before

@@ -1,6 +1,6 @@
-"""What the compiler rendered, as far as the responder must know it: read again when the file changes, shown as gauges.
+"""The compiler's output for the responder: reloaded when the file changes, exported as gauges.
 
-A file that cannot be read any more changes nothing: what was known stays in force, and /health says so.
+When a changed file cannot be read, the previous content stays in effect and /health reports it.
 """
 
 import logging
@@ -34,21 +34,21 @@ class CompiledRules:
         self._read()
 
     def refresh(self, now: datetime) -> None:
-        """Read the file if it is another one, and set the gauges for the windows that are open or come next."""
+        """Reload the file if it changed, and update the gauges of open and upcoming windows."""
         try:
             self._read()
         except ConfigError as error:
             if self.check.ok:
-                logger.error("the compiled rules cannot be read", extra={"error": error.message, "hint": error.hint})
+                logger.error("cannot read the compiled rules", extra={"error": error.message, "hint": error.hint})
             self.check = Check(False, error.message, needed=False)
         shown = set()
         for window in self.windows:
-            one = next(occurrences(window, now), None)
-            if one is None:
+            occurrence = next(occurrences(window, now), None)
+            if occurrence is None:
                 continue
             shown.add(window.name)
-            self._instruments.set(MAINTENANCE_START, one.starts.timestamp(), window=window.name)
-            self._instruments.set(MAINTENANCE_END, one.ends.timestamp(), window=window.name)
+            self._instruments.set(MAINTENANCE_START, occurrence.starts.timestamp(), window=window.name)
+            self._instruments.set(MAINTENANCE_END, occurrence.ends.timestamp(), window=window.name)
         for name in self._shown - shown:
             self._instruments.forget(MAINTENANCE_START, window=name)
             self._instruments.forget(MAINTENANCE_END, window=name)

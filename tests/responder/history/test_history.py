@@ -13,12 +13,13 @@ import pytest
 
 from jelmon.errors import ConfigError, SourceError
 from jelmon.events import Outcome
-from jelmon_responder.history.episodes import Episode, Folded, fold_active, fold_delivery
-from jelmon_responder.history.history import Action, AlertHistory, Entry, Query, open_history
-from jelmon_responder.history.migrations import migrations
+from jelmon_responder.alerts import Alert, Delivery, Status
+from jelmon_responder.history.episode import Episode
+from jelmon_responder.history.fold import Folded, fold_active, fold_delivery
+from jelmon_responder.history.migrations import SCHEMA
+from jelmon_responder.history.open import open_history
+from jelmon_responder.history.protocol import Action, AlertHistory, Email, Entry, Notification, Query
 from jelmon_responder.history.sqlite import SqliteHistory
-from jelmon_responder.http.webhook import Alert, Delivery, Status
-from jelmon_responder.mail.budget import Letter, Notice
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=6)
@@ -250,52 +251,52 @@ async def test_an_action_is_asked_for_once(history: AlertHistory) -> None:
     assert ([], [done]) == (await history.actions(pending=True), await history.actions(pending=False))
 
 
-def notice(number: int, *, urgent: bool = False) -> Notice:
+def notification(number: int, *, urgent: bool = False) -> Notification:
     created = NOW + timedelta(seconds=number)
-    return Notice(id=f"n{number}", created_at=created, urgent=urgent, subject=f"s{number}", body="b")
+    return Notification(id=f"n{number}", created_at=created, urgent=urgent, subject=f"s{number}", body="b")
 
 
-def each(waiting: list[Notice], left: list[datetime], now: datetime) -> list[Letter]:
-    """Choose a letter for each notice."""
-    return [(notice,) for notice in waiting]
+def each(waiting: list[Notification], left: list[datetime], now: datetime) -> list[Email]:
+    """Select an e-mail for each notification."""
+    return [(item,) for item in waiting]
 
 
-async def test_notices_wait_until_their_letter_is_sent(history: AlertHistory) -> None:
-    """What is on its way is not taken again; what failed is; what was sent counts, what failed does not."""
-    kept = [notice(1), notice(2, urgent=True)]
-    await history.amend([], lambda rows: Entry(folded=Folded(), notices=kept))
-    claimed = await history.claim_letters(each, now=NOW)
-    assert sorted(letter[0].id for letter in claimed.values()) == ["n1", "n2"]
-    assert {kept[0], kept[1]} == {letter[0] for letter in claimed.values()}
-    assert await history.claim_letters(each, now=NOW) == {}
-    by_notice = {letter[0].id: name for name, letter in claimed.items()}
-    await history.settle_letter(by_notice["n1"], "sent")
-    await history.settle_letter(by_notice["n2"], "failed")
+async def test_notifications_wait_until_their_email_is_sent(history: AlertHistory) -> None:
+    """Claimed notifications are not claimed again, failed ones are; sent e-mails count, failed ones do not."""
+    kept = [notification(1), notification(2, urgent=True)]
+    await history.amend([], lambda rows: Entry(folded=Folded(), notifications=kept))
+    claimed = await history.claim_emails(each, now=NOW)
+    assert sorted(email[0].id for email in claimed.values()) == ["n1", "n2"]
+    assert {kept[0], kept[1]} == {email[0] for email in claimed.values()}
+    assert await history.claim_emails(each, now=NOW) == {}
+    by_id = {email[0].id: name for name, email in claimed.items()}
+    await history.finish_email(by_id["n1"], "sent")
+    await history.finish_email(by_id["n2"], "failed")
     seen: list[datetime] = []
 
-    def look(waiting: list[Notice], left: list[datetime], now: datetime) -> list[Letter]:
+    def look(waiting: list[Notification], left: list[datetime], now: datetime) -> list[Email]:
         seen.extend(left)
         return each(waiting, left, now)
 
-    again = await history.claim_letters(look, now=NOW + timedelta(minutes=1))
+    again = await history.claim_emails(look, now=NOW + timedelta(minutes=1))
 
     assert (list(again.values()), seen) == ([(kept[1],)], [NOW])
 
 
-async def test_a_letter_lost_on_the_way_is_written_again(history: AlertHistory) -> None:
-    """A responder that stopped while sending loses no notice, and the lost letter counts as sent."""
-    await history.amend([], lambda rows: Entry(folded=Folded(), notices=[notice(1)]))
-    await history.claim_letters(each, now=NOW)
-    assert await history.claim_letters(each, now=NOW + timedelta(minutes=9)) == {}
+async def test_an_unfinished_email_is_sent_again(history: AlertHistory) -> None:
+    """A responder that died while sending loses no notification, and its e-mail counts as sent."""
+    await history.amend([], lambda rows: Entry(folded=Folded(), notifications=[notification(1)]))
+    await history.claim_emails(each, now=NOW)
+    assert await history.claim_emails(each, now=NOW + timedelta(minutes=9)) == {}
     seen: list[datetime] = []
 
-    def look(waiting: list[Notice], left: list[datetime], now: datetime) -> list[Letter]:
+    def look(waiting: list[Notification], left: list[datetime], now: datetime) -> list[Email]:
         seen.extend(left)
         return each(waiting, left, now)
 
-    again = await history.claim_letters(look, now=NOW + timedelta(minutes=11))
+    again = await history.claim_emails(look, now=NOW + timedelta(minutes=11))
 
-    assert (list(again.values()), seen) == ([(notice(1),)], [NOW])
+    assert (list(again.values()), seen) == ([(notification(1),)], [NOW])
 
 
 # --- PostgreSQL alone ---
@@ -331,7 +332,7 @@ async def test_postgres_that_is_away_is_an_error_that_may_pass(postgres_dsn: str
         with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
             admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-            with pytest.raises(SourceError, match="does not answer"):
+            with pytest.raises(SourceError, match="the alert history is unavailable"):
                 await deliver(history, firing())
             admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         await deliver(history, firing())
@@ -377,7 +378,7 @@ async def test_a_database_of_a_newer_program_is_refused(history_url: str) -> Non
     history = open_history(history_url)
     await history.start()
     await history.stop()
-    version = len(migrations("postgresql")) + 1
+    version = len(SCHEMA.migrations("postgresql")) + 1
     if history_url.startswith("sqlite"):
         with sqlite3.connect(history_url.removeprefix("sqlite://")) as file:
             file.execute(f"PRAGMA user_version = {version}")
@@ -399,7 +400,7 @@ async def test_a_database_of_a_newer_program_is_refused(history_url: str) -> Non
 
 def test_both_databases_have_the_same_migrations() -> None:
     """A step that one database lacks would be noticed only in production."""
-    steps = {kind: [(step.version, step.name) for step in migrations(kind)] for kind in ("sqlite", "postgresql")}
+    steps = {kind: [(step.version, step.name) for step in SCHEMA.migrations(kind)] for kind in ("sqlite", "postgresql")}
 
     assert steps["sqlite"] == steps["postgresql"]
 
@@ -431,7 +432,7 @@ async def test_sqlite_commits_survive_a_power_cut(tmp_path: Path) -> None:
     history = SqliteHistory(tmp_path / "history.db")
     await history.start()
     try:
-        modes = await history._writer.run(
+        modes = await history._database.read(
             lambda connection: [
                 connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
             ]
@@ -445,10 +446,10 @@ async def test_sqlite_commits_survive_a_power_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        pytest.param("history.db", "no history in", id="no scheme"),
-        pytest.param("mysql://localhost/x", "no history in 'mysql:'", id="another database"),
-        pytest.param("sqlite:", "names no file", id="no file"),
-        pytest.param("sqlite://history.db", "names no file", id="a host instead of a file"),
+        pytest.param("history.db", "unsupported database", id="no scheme"),
+        pytest.param("mysql://localhost/x", "unsupported database 'mysql:'", id="another database"),
+        pytest.param("sqlite:", "does not name a file", id="no file"),
+        pytest.param("sqlite://history.db", "does not name a file", id="a host instead of a file"),
         pytest.param("sqlite:///nowhere/at/all/history.db", "does not exist", id="no folder"),
         pytest.param("sqlite:///", "cannot use", id="a folder"),
         pytest.param("sqlite:///etc/passwd", "cannot use", id="a file of another kind"),

@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from jelmon.errors import ConfigError
 from jelmon_responder.app import Responder
-from jelmon_responder.mail.mail import MailSettings
+from jelmon_responder.mail.settings import MailSettings
 from jelmon_responder.settings import ResponderSettings
 
 Start = Callable[[ResponderSettings], Awaitable[Responder]]
@@ -118,7 +118,7 @@ async def test_an_alert_is_mailed_when_it_fires_and_when_it_is_over(
 
     assert [(mail["Subject"], mail["To"], mail["From"]) for mail in postbox.mails] == [
         ("[FIRING] PipelineStalled in review / build", "team@example.org", "jelmon@example.org"),
-        ("[over] PipelineStalled in review / build", "team@example.org", "jelmon@example.org"),
+        ("[RESOLVED] PipelineStalled in review / build", "team@example.org", "jelmon@example.org"),
     ]
     assert "no activity for 10 minutes" in postbox.mails[0].get_content()
     assert "2026-01-31 12:10:00 UTC (resolved)" in postbox.mails[1].get_content()
@@ -144,7 +144,7 @@ async def test_beyond_the_budget_there_is_one_digest(
     await until(lambda: len(postbox.mails) == 2)
     await post(http, responder, payload(wire(fingerprint="late", labels=labels)))
 
-    assert postbox.mails[0]["Subject"] == "30 alert notices, kept back by the limit of 2 mails an hour"
+    assert postbox.mails[0]["Subject"] == "30 alert notifications, held back by the limit of 2 per hour"
     assert all(f"[FIRING] Slow in p{number}" in postbox.mails[0].get_content() for number in range(30))
     assert postbox.mails[1]["Subject"].startswith("[FIRING] PipelineStalled")
 
@@ -272,10 +272,10 @@ async def test_an_encrypted_connection_with_login(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"server": "smtp.example.org"}, "is no address"),
-        ({"recipients": ()}, "names nobody"),
-        ({"recipients": ("team",)}, "no mail address"),
-        ({"sender": "a@b\nBcc: c@d"}, "no mail address"),
+        ({"server": "smtp.example.org"}, "is not HOST:PORT"),
+        ({"recipients": ()}, "--email.to is empty"),
+        ({"recipients": ("team",)}, "is not an e-mail address"),
+        ({"sender": "a@b\nBcc: c@d"}, "is not an e-mail address"),
         ({"max_per_hour": 0}, "max-per-hour"),
         ({"severities": ("dire",)}, "severities"),
         ({"user": "x"}, "plain text"),

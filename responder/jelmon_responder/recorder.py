@@ -1,6 +1,6 @@
-"""Keeps the history and says what is new in it: one log line a change, and the responder's metrics.
+"""Record webhook calls and polls in the history, and report each change: a log line, metrics, e-mail and actions.
 
-Log lines go to the logger ``jelmon_responder.alerts``, the channel that a log collector can pick up by name.
+The log lines go to the logger ``jelmon_responder.alerts``, so that a log collector can select them by name.
 """
 
 import contextlib
@@ -21,13 +21,12 @@ from jelmon.catalogue import (
 from jelmon.errors import JelmonError, SourceError
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
-from jelmon_responder.actions.wanted import wanted
-from jelmon_responder.alertmanager import Active
-from jelmon_responder.history.episodes import Change, Episode, Folded, What, fold_active, fold_delivery, known_severity
-from jelmon_responder.history.history import Action, AlertHistory, Entry, Query
-from jelmon_responder.http.webhook import Delivery
-from jelmon_responder.mail.budget import Notice
-from jelmon_responder.mail.mail import notices
+from jelmon_responder.actions.requested import requested_actions
+from jelmon_responder.alerts import ActiveAlerts, Delivery, known_severity
+from jelmon_responder.history.episode import Change, ChangeKind, Episode
+from jelmon_responder.history.fold import Folded, fold_active, fold_delivery
+from jelmon_responder.history.protocol import Action, AlertHistory, Entry, Notification, Query
+from jelmon_responder.mail.compose import notifications
 
 logger = logging.getLogger(__name__)
 alerts_logger = logging.getLogger("jelmon_responder.alerts")
@@ -37,8 +36,8 @@ _FIRING_LEVELS = {"critical": logging.ERROR, "warning": logging.WARNING, "info":
 T = TypeVar("T")
 
 
-class Journal:
-    """The one way to the history. After each access ``check`` says whether it answered."""
+class AlertRecorder:
+    """The only access to the alert rows of the history. ``check`` reports whether the last access succeeded."""
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class Journal:
         can_publish: bool = False,
         on_actions: Callable[[], None] = lambda: None,
         mailed_severities: Collection[str] = (),
-        on_notices: Callable[[], None] = lambda: None,
+        on_notifications: Callable[[], None] = lambda: None,
         windows: Callable[[], Collection[Maintenance]] = tuple,
     ) -> None:
         self._history = history
@@ -58,17 +57,17 @@ class Journal:
         self._can_publish = can_publish
         self._on_actions = on_actions
         self._mailed_severities = frozenset(mailed_severities)
-        self._on_notices = on_notices
+        self._on_notifications = on_notifications
         self._windows = windows
         self.check = Check(False, "not connected yet")
 
     async def start(self) -> None:
-        """Open the history. A server that does not answer yet is tried again at each access.
+        """Open the history. If its server does not respond yet, each later access tries again.
 
         Raises:
             ConfigError: it can never work.
         """
-        with contextlib.suppress(SourceError):  # told by _access
+        with contextlib.suppress(SourceError):  # _access has logged it
             await self._access(self._history.start())
             await self.refresh()
 
@@ -77,17 +76,19 @@ class Journal:
         await self._history.stop()
 
     async def deliver(self, delivery: Delivery, *, now: datetime) -> None:
-        """Keep one webhook call; when this returns it is on disk.
+        """Record one webhook call; on return it is on disk.
 
         Raises:
-            JelmonError: the history does not answer; nothing was kept.
+            JelmonError: the history is unavailable; nothing was stored.
         """
         actions: list[Action] = []
 
         def fold(rows: list[Episode]) -> Entry:
             folded = fold_delivery(rows, delivery, now=now)
-            actions[:] = wanted(folded.changes, allowed=self._allowed_actions, can_publish=self._can_publish, now=now)
-            return Entry(folded=folded, actions=actions, notices=self._notices(folded, now))
+            actions[:] = requested_actions(
+                folded.changes, allowed=self._allowed_actions, can_publish=self._can_publish, now=now
+            )
+            return Entry(folded=folded, actions=actions, notifications=self._notifications(folded, now))
 
         keys = [(alert.fingerprint, alert.starts_at) for alert in delivery.alerts]
         folded = await self._access(self._history.amend(keys, fold))
@@ -97,66 +98,66 @@ class Journal:
                 self._instruments.inc(RESPONDER_ACTIONS, action=name, outcome=action.outcome)
         if any(action.outcome is None for action in actions):
             self._on_actions()
-        await self._tell(folded.changes)
+        await self._report(folded.changes)
 
-    async def reconcile(self, active: Active, *, polled_at: datetime) -> None:
-        """Close what Alertmanager no longer has, and open again what it has.
+    async def reconcile(self, active: ActiveAlerts, *, polled_at: datetime) -> None:
+        """Close episodes that Alertmanager no longer has, and reopen those it has.
 
         Raises:
-            JelmonError: the history does not answer.
+            JelmonError: the history is unavailable.
         """
 
         def fold(rows: list[Episode]) -> Entry:
             folded = fold_active(rows, active, polled_at=polled_at)
-            return Entry(folded=folded, notices=self._notices(folded, polled_at))
+            return Entry(folded=folded, notifications=self._notifications(folded, polled_at))
 
         keys = [(fingerprint, start) for fingerprint, starts in active.items() for start in starts]
         folded = await self._access(self._history.amend(keys, fold, and_firing=True))
-        await self._tell(folded.changes)
+        await self._report(folded.changes)
 
     async def read(self, query: Query) -> list[Episode]:
-        """Rows of the history, newest first.
+        """Return rows of the history, newest first.
 
         Raises:
-            JelmonError: the history does not answer.
+            JelmonError: the history is unavailable.
         """
         return await self._access(self._history.read(query))
 
     async def refresh(self) -> None:
-        """Ask the history how many alerts fire; other responders may write to it too.
+        """Update the gauge of firing alerts from the history, which other responders may also write to.
 
         Raises:
-            JelmonError: the history does not answer.
+            JelmonError: the history is unavailable.
         """
-        numbers = dict.fromkeys(ALERT_SEVERITIES, 0)
-        for severity, number in (await self._access(self._history.firing())).items():
-            numbers[known_severity(severity)] += number
-        for severity, number in numbers.items():
-            self._instruments.set(ALERTS_FIRING, number, severity=severity)
+        counts = dict.fromkeys(ALERT_SEVERITIES, 0)
+        for severity, count in (await self._access(self._history.firing())).items():
+            counts[known_severity(severity)] += count
+        for severity, count in counts.items():
+            self._instruments.set(ALERTS_FIRING, count, severity=severity)
 
-    def _notices(self, folded: Folded, now: datetime) -> list[Notice]:
-        return notices(folded.changes, severities=self._mailed_severities, now=now)
+    def _notifications(self, folded: Folded, now: datetime) -> list[Notification]:
+        return notifications(folded.changes, severities=self._mailed_severities, now=now)
 
-    async def _tell(self, changes: Iterable[Change]) -> None:
+    async def _report(self, changes: Iterable[Change]) -> None:
         changes = list(changes)
         for change in changes:
             self._count(change)
             _log(change)
         if changes:
-            self._on_notices()
-            with contextlib.suppress(JelmonError):  # what was written is written; the next refresh counts it
+            self._on_notifications()
+            with contextlib.suppress(JelmonError):  # the rows are written; the next refresh updates the gauge
                 await self.refresh()
 
     def _count(self, change: Change) -> None:
         severity = known_severity(change.episode.severity)
-        self._instruments.inc(ALERTS_RECEIVED, severity=severity, status=change.what)
-        if change.what is What.RESOLVED and not change.episode.is_drill:
+        self._instruments.inc(ALERTS_RECEIVED, severity=severity, status=change.kind)
+        if change.kind is ChangeKind.RESOLVED and not change.episode.is_drill:
             duration = self._time_to_restore(change.episode)
             if duration is not None:
                 self._instruments.observe(ALERT_DURATION, duration, severity=severity)
 
     def _time_to_restore(self, episode: Episode) -> float | None:
-        """How long it lasted outside maintenance; None when it lasted in maintenance only, or nobody knows."""
+        """Return the duration outside maintenance; None if it is unknown or all of it was maintenance."""
         duration = episode.duration_seconds
         if duration is None or episode.ends_at is None:
             return None
@@ -168,11 +169,11 @@ class Journal:
             result = await work
         except JelmonError as error:
             if self.check.ok or self.check.detail == "not connected yet":
-                logger.error("the alert history does not answer", extra={"error": error.message, "hint": error.hint})
-            self._set_check(Check(False, f"{self._history.kind} does not answer"))
+                logger.error("alert history unavailable", extra={"error": error.message, "hint": error.hint})
+            self._set_check(Check(False, f"{self._history.kind} is unavailable"))
             raise
         if not self.check.ok:
-            logger.info("the alert history answers", extra={"history": self._history.kind})
+            logger.info("alert history available", extra={"history": self._history.kind})
         self._set_check(Check(True, self._history.kind))
         return result
 
@@ -184,7 +185,7 @@ class Journal:
 def _log(change: Change) -> None:
     episode = change.episode
     level = _FIRING_LEVELS[known_severity(episode.severity)]
-    fires = change.what is What.FIRING
+    is_firing = change.kind is ChangeKind.FIRING
     facts = {
         "alertname": episode.alertname,
         "severity": episode.severity,
@@ -199,7 +200,7 @@ def _log(change: Change) -> None:
         "duration_seconds": episode.duration_seconds,
     }
     alerts_logger.log(
-        level if fires else min(level, logging.INFO),
-        "alert fires" if fires else "alert is over",
+        level if is_firing else min(level, logging.INFO),
+        "alert firing" if is_firing else "alert resolved",
         extra={name: value for name, value in facts.items() if value not in ("", None, 0) or name == "alertname"},
     )

@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon_responder.http.webhook import (
-    MAX_ALERTS,
-    MAX_PAYLOAD_BYTES,
-    Alert,
-    Delivery,
-    Status,
-    WebhookError,
-    in_utc,
-    parse,
-)
+from jelmon_responder.alerts import Alert, Delivery, Status, to_utc
+from jelmon_responder.http.webhook import MAX_ALERTS, MAX_PAYLOAD_BYTES, WebhookError, parse
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 ALERT: dict[str, object] = {
@@ -93,7 +85,7 @@ def test_the_end_of_an_alert(status: str, ends: str, expected: datetime | None) 
             body(ALERT | {"labels": {str(number): "" for number in range(300)}}), "labels", id="hundreds of labels"
         ),
         pytest.param(body(*[ALERT] * (MAX_ALERTS + 1)), "alerts", id="too many alerts"),
-        pytest.param(b" " * (MAX_PAYLOAD_BYTES + 1), "larger than", id="too many bytes"),
+        pytest.param(b" " * (MAX_PAYLOAD_BYTES + 1), "exceeds", id="too many bytes"),
     ],
 )
 def test_what_is_no_webhook_is_refused(payload: bytes, message: str) -> None:
@@ -122,7 +114,7 @@ def test_nul_characters_are_replaced() -> None:
 @pytest.mark.parametrize("edge", [datetime.min, datetime.max], ids=["the first moment", "the last moment"])
 def test_times_at_the_edge_of_the_calendar(edge: datetime, hours: int) -> None:
     """No zone shifts a time out of the calendar."""
-    assert in_utc(edge.replace(tzinfo=timezone(timedelta(hours=hours)))).tzinfo is UTC
+    assert to_utc(edge.replace(tzinfo=timezone(timedelta(hours=hours)))).tzinfo is UTC
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -21,11 +21,11 @@ from jelmon.nats.connection import NatsSettings
 from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon_responder.actions.publisher import MAX_AGE, ActionPublisher
-from jelmon_responder.actions.wanted import wanted
+from jelmon_responder.actions.requested import requested_actions
+from jelmon_responder.alerts import Alert, Delivery
 from jelmon_responder.app import Responder
-from jelmon_responder.history.episodes import fold_delivery
-from jelmon_responder.history.history import Action, AlertHistory, Entry
-from jelmon_responder.http.webhook import Alert, Delivery
+from jelmon_responder.history.fold import fold_delivery
+from jelmon_responder.history.protocol import Action, AlertHistory, Entry
 from jelmon_responder.settings import ResponderSettings
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ def asked(text: str, *, allowed: tuple[str, ...] = ("scale_up", "restart_pipelin
         annotations={"auto_actions": text},
     )
     changes = fold_delivery([], Delivery(receiver="r", alerts=(alert,)), now=NOON).changes
-    return wanted(changes, allowed=allowed, can_publish=True, now=NOON)
+    return requested_actions(changes, allowed=allowed, can_publish=True, now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_drill_starts_nothing() -> None:
     """A test alert shows the way and does no harm."""
     (action,) = asked("scale_up", drill="true")
 
-    assert (action.outcome, action.detail) == (Outcome.SKIPPED, "the alert is a drill")
+    assert (action.outcome, action.detail) == (Outcome.SKIPPED, "test alert")
 
 
 def test_the_same_alert_asks_under_the_same_id() -> None:

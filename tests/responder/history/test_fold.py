@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jelmon_responder.history.episodes import Change, ClosedBy, Episode, Key, What, fold_active, fold_delivery
-from jelmon_responder.http.webhook import MAX_ALERTS, Alert, Delivery, Status
+from jelmon_responder.alerts import Alert, Delivery, Status
+from jelmon_responder.history.episode import Change, ChangeKind, ClosedBy, Episode, Key
+from jelmon_responder.history.fold import fold_active, fold_delivery
+from jelmon_responder.http.webhook import MAX_ALERTS
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=6)
@@ -66,7 +68,7 @@ def test_a_new_alert_becomes_a_row() -> None:
         notifications=1,
     )
     assert expected == row
-    assert [Change(What.FIRING, row)] == changes
+    assert [Change(ChangeKind.FIRING, row)] == changes
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_one_row_for_each_start(alerts: Sequence[Alert], news: list[str], status
 
     (row,) = rows.values()
     assert (news, status, closed_by, len(alerts)) == (
-        [change.what for change in changes],
+        [change.kind for change in changes],
         row.status,
         row.closed_by,
         row.notifications,
@@ -110,7 +112,7 @@ def test_an_alert_that_begins_again_closes_the_row_before() -> None:
     old, new = rows["f1", minutes(0)], rows["f1", minutes(30)]
     assert (ClosedBy.SUPERSEDED, minutes(30), None) == (old.closed_by, old.ends_at, old.duration_seconds)
     assert Status.FIRING is new.status
-    assert [change.what for change in changes] == [What.FIRING, What.FIRING, What.RESOLVED]
+    assert [change.kind for change in changes] == [ChangeKind.FIRING, ChangeKind.FIRING, ChangeKind.RESOLVED]
 
 
 def test_a_late_start_does_not_open_a_row_that_is_over() -> None:

@@ -1,0 +1,1 @@
+"""SQL databases of the services: numbered migrations, and connections to SQLite and PostgreSQL."""

@@ -13,7 +13,7 @@ from jelmon_analyzers.health import HealthGauges
 from jelmon_analyzers.suggestions import drivers, strategies
 from jelmon_analyzers.suggestions.regressions import Regressions
 from jelmon_analyzers.suggestions.service import Desk
-from jelmon_analyzers.suggestions.storage import Keeper, open_keeper
+from jelmon_analyzers.suggestions.storage import SuggestionStore, open_suggestion_store
 
 
 class EventAnalyzers:
@@ -28,8 +28,8 @@ class EventAnalyzers:
         self._lease = Lease(settings.bottleneck.nats, "pipelines")
         self.bottleneck.leads = lambda: self._lease.held
         watch = self.bottleneck.watch
-        self._keeper: Keeper | None = (
-            open_keeper(settings.recommendations_url) if settings.recommendations_url else None
+        self._store: SuggestionStore | None = (
+            open_suggestion_store(settings.recommendations_url) if settings.recommendations_url else None
         )
         self._resources = (
             ResourceUsage(settings.prometheus_url, interval_seconds=settings.bottleneck.interval_seconds)
@@ -51,7 +51,7 @@ class EventAnalyzers:
             instruments,
             strategies.load(settings.strategies_file),
             window_seconds=settings.bottleneck.window_seconds,
-            keeper=self._keeper,
+            store=self._store,
             others=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.found)),
         )
         self.bottleneck.takers.append(self.desk.take)
@@ -73,7 +73,7 @@ class EventAnalyzers:
         """What they depend on. Without Prometheus or the database for recommendations they work on: shown only."""
         found = dict(self.bottleneck.checks())
         found["lease"] = Check(self._lease.held, "" if self._lease.held else "another replica leads", needed=False)
-        if self._keeper is not None:
+        if self._store is not None:
             found["recommendations"] = Check(not self.desk.trouble, self.desk.trouble, needed=False)
         if self._resources is not None:
             found["resources"] = Check(not self._resources.trouble, self._resources.trouble, needed=False)

@@ -15,7 +15,7 @@ from jelmon_analyzers.bottleneck.verdict.judge import State
 from jelmon_analyzers.exports import Exports
 from jelmon_analyzers.suggestions.open_suggestions import Book, Suggestion
 from jelmon_analyzers.suggestions.results import Results
-from jelmon_analyzers.suggestions.storage import Keeper
+from jelmon_analyzers.suggestions.storage import SuggestionStore
 from jelmon_analyzers.suggestions.strategies import Finding, Strategy
 
 logger = logging.getLogger(__name__)
@@ -34,13 +34,13 @@ class Desk:
         strategies: tuple[Strategy, ...],
         *,
         window_seconds: float,
-        keeper: Keeper | None = None,
+        store: SuggestionStore | None = None,
         others: Sequence[Callable[[], Iterable[Finding]]] = (),
     ) -> None:
         self._watch = watch
         self._exports = Exports(instruments)
         self._window_seconds = window_seconds
-        self._keeper = keeper
+        self._store = store
         self._unwritten: list[Suggestion] = []
         self._wake = asyncio.Event()
         self.trouble = ""
@@ -75,18 +75,18 @@ class Desk:
 
     async def run(self) -> None:
         """Read what came of earlier suggestions, then write what changes, until cancelled; failures are tried again."""
-        while self._keeper is not None:
+        while self._store is not None:
             try:
-                self._results.add(await self._keeper.measured())
+                self._results.add(await self._store.measured())
                 break
             except SourceError as error:
                 await self._wait_after(error)
-        while self._keeper is not None:
+        while self._store is not None:
             await self._wake.wait()
             self._wake.clear()
             batch = list(self._unwritten)
             try:
-                await self._keeper.keep(batch)
+                await self._store.save(batch)
                 del self._unwritten[: len(batch)]
                 self.trouble = ""
             except SourceError as error:
@@ -100,7 +100,7 @@ class Desk:
         await asyncio.sleep(_RETRY_SECONDS)
 
     def _write_later(self, changed: list[Suggestion]) -> None:
-        if changed and self._keeper is not None:
+        if changed and self._store is not None:
             self._unwritten += changed
             del self._unwritten[:-MOST_UNWRITTEN]
             self._wake.set()

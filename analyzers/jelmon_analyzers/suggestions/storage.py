@@ -1,23 +1,27 @@
-"""The table of recommendations: every suggestion, what it promised, and what came of it. PostgreSQL or SQLite.
+"""The table of recommendations: every suggestion, its expected gain and its measured result, in PostgreSQL or SQLite.
 
-In PostgreSQL it is ``jelmore.recommendations``, beside the alert history; in a SQLite file ``recommendations``. Writing
-the same suggestion again changes nothing, so a write that failed is simply repeated.
+In PostgreSQL it is ``jelmore.recommendations``, beside the alert history; in a SQLite file ``recommendations``. Saving
+is idempotent, so a failed write is simply repeated. The database is opened for each call: there is one every few
+minutes.
 """
 
-import asyncio
-import contextlib
 import importlib.util
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from jelmon.errors import ConfigError, SourceError
-from jelmon.installation import install_hint
+from jelmon.database.sqlite import SqliteDatabase
+from jelmon.errors import ConfigError
+from jelmon_analyzers.suggestions.migrations import SCHEMA
 from jelmon_analyzers.suggestions.open_suggestions import Suggestion
 from jelmon_analyzers.suggestions.results import KEPT_SECONDS, Measured
+
+if TYPE_CHECKING:
+    from jelmon.database.postgres import Connection, PostgresDatabase
 
 COLUMNS = (
     "id",
@@ -34,180 +38,144 @@ COLUMNS = (
     "before_seconds",
     "after_seconds",
 )
-_TIMES = frozenset({"opened_at", "closed_at", "applied_at"})
-_NUMBERS = frozenset({"severity", "expected_seconds", "before_seconds", "after_seconds"})
-_REQUIRED = frozenset({"pipeline", "stage", "strategy", "advice", "opened_at"})
+_TIMES = ("opened_at", "closed_at", "applied_at")
 _UPDATED = ("closed_at", "applied_at", "before_seconds", "after_seconds")
 
 
-class Keeper(Protocol):
-    """Where suggestions are written."""
+class SuggestionStore(Protocol):
+    """Storage of suggestions. Every method raises `SourceError` while the database does not respond."""
 
-    async def keep(self, suggestions: Iterable[Suggestion]) -> None:
-        """Write them.
-
-        Raises:
-            SourceError: the database does not take them; try again later.
-        """
+    async def save(self, suggestions: Iterable[Suggestion]) -> None:
+        """Insert suggestions, or update those that are stored."""
 
     async def measured(self) -> list[Measured]:
-        """Those that were applied lately, and what came of them.
-
-        Raises:
-            SourceError: the database does not answer; try again later.
-        """
+        """Return recently applied suggestions whose result has been measured."""
 
     async def read(self) -> list[dict[str, Any]]:
-        """All of them, newest first."""
+        """Return all rows, newest first; times in Unix seconds."""
 
 
-def open_keeper(url: str) -> Keeper:
-    """The keeper of a URL: ``sqlite:///path`` or ``postgresql://user@host/database``.
+def open_suggestion_store(url: str) -> SuggestionStore:
+    """Return the store at a URL: ``sqlite:///path`` or ``postgresql://user@host/database``.
 
     Raises:
-        ConfigError: neither of them.
+        ConfigError: the URL does not name a supported database.
     """
     if url.startswith("sqlite:"):
-        return _Sqlite(Path(url.removeprefix("sqlite:").removeprefix("//")))
+        return _SqliteStore(Path(url.removeprefix("sqlite:").removeprefix("//")))
     if url.startswith(("postgresql://", "postgres://")):
         if importlib.util.find_spec("psycopg") is None:
             raise ConfigError(
-                "a PostgreSQL URL needs the package that provides 'psycopg'", hint=install_hint("analyzers")
+                "a PostgreSQL URL requires the package psycopg",
+                hint="install jelmon with its analyzers extra, or pip install 'psycopg[binary]'",
             )
-        return _Postgres(url)
+        return _PostgresStore(url)
     raise ConfigError(
-        "--recommendations.url: not the address of a database",
+        "--recommendations.url: not the URL of a database",
         hint="write sqlite:///path/to/file or postgresql://user@host/database",
     )
 
 
-def _table(name: str, time: str) -> str:
-    def kind(column: str) -> str:
-        base = time if column in _TIMES else "double precision" if column in _NUMBERS else "text"
-        return f"{base} NOT NULL" if column in _REQUIRED else base
-
-    columns = ", ".join(f"{column} {kind(column)}" for column in COLUMNS if column != "id")
-    return f"CREATE TABLE IF NOT EXISTS {name} (id text PRIMARY KEY, {columns})"
-
-
-def _upsert(name: str, mark: str) -> str:
+def _upsert(table: str, placeholder: str) -> str:
     updates = ", ".join(f"{column} = excluded.{column}" for column in _UPDATED)
-    marks = ", ".join([mark] * len(COLUMNS))
-    return f"INSERT INTO {name} ({', '.join(COLUMNS)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
-
-
-def _select_measured(name: str, applied_at: str) -> str:
-    columns = f"id, pipeline, strategy, {applied_at}, before_seconds, after_seconds"
+    placeholders = ", ".join([placeholder] * len(COLUMNS))
     return (
-        f"SELECT {columns} FROM {name} WHERE before_seconds IS NOT NULL AND after_seconds IS NOT NULL "
-        f"AND {applied_at} > %s"
+        f"INSERT INTO {table} ({', '.join(COLUMNS)}) VALUES ({placeholders}) ON CONFLICT (id) DO UPDATE SET {updates}"
     )
 
 
-def _row(one: Suggestion) -> list[Any]:
-    return [getattr(one, column) for column in COLUMNS]
+def _select_measured(table: str, placeholder: str) -> str:
+    return (
+        f"SELECT id, pipeline, strategy, applied_at, before_seconds, after_seconds FROM {table} "
+        f"WHERE before_seconds IS NOT NULL AND after_seconds IS NOT NULL AND applied_at > {placeholder}"
+    )
 
 
-class _Sqlite:
+def _select_all(table: str) -> str:
+    return f"SELECT {', '.join(COLUMNS)} FROM {table} ORDER BY opened_at DESC, id"
+
+
+class _SqliteStore:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def keep(self, suggestions: Iterable[Suggestion]) -> None:
-        await asyncio.to_thread(self._keep, [_row(one) for one in suggestions])
+    async def save(self, suggestions: Iterable[Suggestion]) -> None:
+        rows = [[getattr(suggestion, column) for column in COLUMNS] for suggestion in suggestions]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(_upsert("recommendations", "?"), rows)
+
+        async with self._opened() as database:
+            await database.write(work)
 
     async def measured(self) -> list[Measured]:
-        return await asyncio.to_thread(self._measured)
+        return [Measured(*row) for row in await self._rows(_select_measured("recommendations", "?"), _oldest())]
 
     async def read(self) -> list[dict[str, Any]]:
-        return await asyncio.to_thread(self._read)
+        return [dict(row) for row in await self._rows(_select_all("recommendations"))]
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=5)
-        connection.execute(_table("recommendations", "double precision"))
-        return connection
+    async def _rows(self, sql: str, *parameters: float) -> list[sqlite3.Row]:
+        async with self._opened() as database:
+            return await database.read(lambda connection: connection.execute(sql, parameters).fetchall())
 
-    def _keep(self, rows: Sequence[list[Any]]) -> None:
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[SqliteDatabase]:
+        database = SqliteDatabase(self._path, SCHEMA)
         try:
-            with contextlib.closing(self._connect()) as connection, connection:
-                connection.executemany(_upsert("recommendations", "?"), rows)
-        except sqlite3.Error as error:
-            raise SourceError(f"{self._path}: cannot write recommendations: {error}") from error
-
-    def _measured(self) -> list[Measured]:
-        query = _select_measured("recommendations", "applied_at").replace("%s", "?")
-        try:
-            with contextlib.closing(self._connect()) as connection:
-                return [Measured(*row) for row in connection.execute(query, (time.time() - KEPT_SECONDS,))]
-        except sqlite3.Error as error:
-            raise SourceError(f"{self._path}: cannot read recommendations: {error}") from error
-
-    def _read(self) -> list[dict[str, Any]]:
-        with contextlib.closing(self._connect()) as connection:
-            rows = connection.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM recommendations ORDER BY opened_at DESC, id"
-            ).fetchall()
-        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+            yield database
+        finally:
+            await database.stop()
 
 
-class _Postgres:
-    """Connects for each write: there is one every few minutes."""
-
+class _PostgresStore:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def keep(self, suggestions: Iterable[Suggestion]) -> None:
-        await asyncio.to_thread(self._keep, [_row(one) for one in suggestions])
+    async def save(self, suggestions: Iterable[Suggestion]) -> None:
+        rows = [[_stored(column, getattr(suggestion, column)) for column in COLUMNS] for suggestion in suggestions]
+
+        async def work(connection: "Connection") -> None:
+            async with connection.cursor() as cursor:
+                await cursor.executemany(_upsert("jelmore.recommendations", "%s"), rows)
+
+        async with self._opened() as database:
+            await database.write(work)
 
     async def measured(self) -> list[Measured]:
-        return await asyncio.to_thread(self._measured)
+        oldest = datetime.fromtimestamp(_oldest(), UTC)
+        rows = await self._rows(_select_measured("jelmore.recommendations", "%s"), oldest)
+        return [Measured(*row.values()) for row in rows]
 
     async def read(self) -> list[dict[str, Any]]:
-        return await asyncio.to_thread(self._read)
+        return await self._rows(_select_all("jelmore.recommendations"))
 
-    def _connect(self) -> Any:
-        import psycopg
+    async def _rows(self, sql: str, *parameters: datetime) -> list[dict[str, Any]]:
+        async def work(connection: "Connection") -> list[dict[str, Any]]:
+            return await (await connection.execute(sql, parameters)).fetchall()
 
-        connection = psycopg.connect(self._url, connect_timeout=5)
-        connection.execute("CREATE SCHEMA IF NOT EXISTS jelmore")
-        connection.execute(_table("jelmore.recommendations", "timestamptz"))
-        return connection
+        async with self._opened() as database:
+            return [_loaded(row) for row in await database.read(work)]
 
-    def _keep(self, rows: Sequence[list[Any]]) -> None:
-        import psycopg
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator["PostgresDatabase"]:
+        from jelmon.database.postgres import PostgresDatabase  # the SQLite store works without psycopg
 
-        times = [column in _TIMES for column in COLUMNS]
-        told = [
-            [
-                datetime.fromtimestamp(value, UTC) if is_time and value is not None else value
-                for value, is_time in zip(row, times, strict=True)
-            ]
-            for row in rows
-        ]
+        database = PostgresDatabase(self._url, SCHEMA)
         try:
-            with self._connect() as connection, connection.cursor() as cursor:
-                cursor.executemany(_upsert("jelmore.recommendations", "%s"), told)
-        except psycopg.Error as error:
-            raise SourceError(f"PostgreSQL does not take recommendations: {error}") from error
+            yield database
+        finally:
+            await database.stop()
 
-    def _measured(self) -> list[Measured]:
-        import psycopg
 
-        query = _select_measured("jelmore.recommendations", "extract(epoch FROM applied_at)::float8")
-        try:
-            with self._connect() as connection:
-                return [Measured(*row) for row in connection.execute(query, (time.time() - KEPT_SECONDS,))]
-        except psycopg.Error as error:
-            raise SourceError(f"PostgreSQL does not give recommendations: {error}") from error
+def _oldest() -> float:
+    return time.time() - KEPT_SECONDS
 
-    def _read(self) -> list[dict[str, Any]]:
-        with self._connect() as connection:
-            rows = connection.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM jelmore.recommendations ORDER BY opened_at DESC, id"
-            ).fetchall()
-        return [
-            {
-                column: value.timestamp() if column in _TIMES and value is not None else value
-                for column, value in zip(COLUMNS, row, strict=True)
-            }
-            for row in rows
-        ]
+
+def _stored(column: str, value: Any) -> Any:
+    return datetime.fromtimestamp(value, UTC) if column in _TIMES and value is not None else value
+
+
+def _loaded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        column: value.timestamp() if column in _TIMES and value is not None else value for column, value in row.items()
+    }

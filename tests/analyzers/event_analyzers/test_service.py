@@ -32,7 +32,7 @@ from jelmon_analyzers.event_analyzers.service import EventAnalyzers
 from jelmon_analyzers.event_analyzers.settings import EventAnalyzersSettings
 from jelmon_analyzers.health import HealthSettings, Part
 from jelmon_analyzers.health.settings_file import load as load_health
-from jelmon_analyzers.suggestions.storage import open_keeper
+from jelmon_analyzers.suggestions.storage import open_suggestion_store
 
 WINDOW = 300.0
 
@@ -122,11 +122,11 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
         assert (value(c.SUGGESTION_GAIN, '"test_execution"', '"add_worker"') or 0) > 10
         await _wait(lambda: value(c.SUGGESTIONS, '"undo_slow_work"') == 1)
 
-        keeper = open_keeper(str(settings.recommendations_url))
-        rows = await keeper.read()
+        store = open_suggestion_store(str(settings.recommendations_url))
+        rows = await store.read()
         while not rows:
             await asyncio.sleep(0.05)
-            rows = await keeper.read()
+            rows = await store.read()
         promised = {row["strategy"]: row["expected_seconds"] for row in rows if row["stage"] == "test_execution"}
 
         assert promised["add_worker"] > 10

@@ -28,7 +28,7 @@ from jelmon_analyzers.bottleneck.gauges import Watch
 from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
 from jelmon_analyzers.suggestions.open_suggestions import GONE_SECONDS, Book
 from jelmon_analyzers.suggestions.service import Desk
-from jelmon_analyzers.suggestions.storage import open_keeper
+from jelmon_analyzers.suggestions.storage import open_suggestion_store
 from jelmon_analyzers.suggestions.strategies import load
 
 
@@ -89,22 +89,22 @@ def test_more_workers_in_a_declaration_are_the_suggestion_applied() -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def keeper_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'recommendations.db'}"
     return str(request.getfixturevalue("postgres_dsn"))
 
 
-async def test_recommendations_are_written_once_and_brought_up_to_date(keeper_url: str) -> None:
+async def test_recommendations_are_written_once_and_brought_up_to_date(store_url: str) -> None:
     """In both databases; the same row, with its outcome later."""
     book = _book()
     opened = book.see([BOTTLENECK], 1000.0)
-    keeper = open_keeper(keeper_url)
-    await keeper.keep(opened)
-    await keeper.keep(opened)
-    await keeper.keep(book.take(_action("scale_up", 1100)))
-    await keeper.keep(book.see([], 2500))
-    rows = await keeper.read()
+    store = open_suggestion_store(store_url)
+    await store.save(opened)
+    await store.save(opened)
+    await store.save(book.take(_action("scale_up", 1100)))
+    await store.save(book.see([], 2500))
+    rows = await store.read()
     added = next(row for row in rows if row["strategy"] == "add_worker")
 
     assert len(rows) == 4
@@ -115,10 +115,10 @@ async def test_recommendations_are_written_once_and_brought_up_to_date(keeper_ur
 
 async def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
     """And a URL that is none."""
-    with pytest.raises(SourceError, match="cannot write recommendations"):
-        await open_keeper(f"sqlite:///{tmp_path / 'no' / 'such.db'}").keep(_book().see([BOTTLENECK], 0))
-    with pytest.raises(ConfigError, match="not the address of a database"):
-        open_keeper("mysql://x")
+    with pytest.raises(SourceError, match="the table of recommendations in "):
+        await open_suggestion_store(f"sqlite:///{tmp_path / 'no' / 'such.db'}").save(_book().see([BOTTLENECK], 0))
+    with pytest.raises(ConfigError, match="not the URL of a database"):
+        open_suggestion_store("mysql://x")
 
 
 def _overloaded(watch: Watch, *, until: float) -> None:
@@ -152,13 +152,13 @@ async def test_the_desk_turns_a_verdict_into_written_advice_with_its_gain(tmp_pa
     """From events to the gauge, the row, and the seconds that one more worker would save."""
     instruments = Instruments(Service.ANALYZER)
     watch = Watch(instruments, window_seconds=900)
-    keeper = open_keeper(f"sqlite:///{tmp_path / 'r.db'}")
-    desk = Desk(watch, instruments, load(), window_seconds=900, keeper=keeper)
+    store = open_suggestion_store(f"sqlite:///{tmp_path / 'r.db'}")
+    desk = Desk(watch, instruments, load(), window_seconds=900, store=store)
     _overloaded(watch, until=900.0)
     watch.export(900.0)
     desk.cycle(900.0)
     task = asyncio.create_task(desk.run())
-    while not (rows := await keeper.read()):
+    while not (rows := await store.read()):
         await asyncio.sleep(0.01)
     await tasks.end(task)
     text = instruments.render()[0].decode()
@@ -197,14 +197,14 @@ async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypat
     """The folder of the database comes into being only after the first attempt."""
     monkeypatch.setattr("jelmon_analyzers.suggestions.service._RETRY_SECONDS", 0.02)
     folder = tmp_path / "later"
-    keeper = open_keeper(f"sqlite:///{folder / 'r.db'}")
+    store = open_suggestion_store(f"sqlite:///{folder / 'r.db'}")
     instruments = Instruments(Service.ANALYZER)
     desk = Desk(
         Watch(instruments, window_seconds=900),
         instruments,
         load(),
         window_seconds=900,
-        keeper=keeper,
+        store=store,
         others=[lambda: [BOTTLENECK]],
     )
     desk.cycle(1.0)
@@ -216,4 +216,4 @@ async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypat
         await asyncio.sleep(0.01)
     await tasks.end(task)
 
-    assert len(await keeper.read()) == 4
+    assert len(await store.read()) == 4

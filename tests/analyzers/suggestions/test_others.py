@@ -21,7 +21,7 @@ from jelmon_analyzers.suggestions import drivers
 from jelmon_analyzers.suggestions.regressions import Regressions
 from jelmon_analyzers.suggestions.results import KEPT_SECONDS, Measured, Results
 from jelmon_analyzers.suggestions.service import Desk
-from jelmon_analyzers.suggestions.storage import open_keeper
+from jelmon_analyzers.suggestions.storage import open_suggestion_store
 from jelmon_analyzers.suggestions.strategies import Finding, load
 
 SLOWER = {"signal": "stage_run_seconds", "pipeline": "demo", "stage": "deploy"}
@@ -183,11 +183,11 @@ async def test_results_survive_a_restart(kind: str, tmp_path: Path, request: pyt
     """They are read again from the table of recommendations."""
     url = f"sqlite:///{tmp_path / 'r.db'}" if kind == "sqlite" else str(request.getfixturevalue("postgres_dsn"))
     book, now = _book(), time.time()
-    keeper = open_keeper(url)
-    await keeper.keep(book.see([BOTTLENECK], now))
-    await keeper.keep(book.take(_action("scale_up", now + 10)))
-    await keeper.keep(book.see([], now + 1000))
-    (measured,) = await keeper.measured()
+    store = open_suggestion_store(url)
+    await store.save(book.see([BOTTLENECK], now))
+    await store.save(book.take(_action("scale_up", now + 10)))
+    await store.save(book.see([], now + 1000))
+    (measured,) = await store.measured()
 
     assert (measured.strategy, measured.pipeline) == ("add_worker", "demo")
     assert measured.applied_at == pytest.approx(now + 10, abs=1e-3)

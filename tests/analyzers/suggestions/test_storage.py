@@ -1,0 +1,78 @@
+"""Databases that earlier releases created still open."""
+
+import contextlib
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from jelmon_analyzers.suggestions.open_suggestions import Suggestion
+from jelmon_analyzers.suggestions.storage import COLUMNS, open_suggestion_store
+
+# as the first releases wrote it on each connection, without a version
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS {table} (id text PRIMARY KEY, pipeline text NOT NULL, stage text NOT NULL, "
+    "strategy text NOT NULL, advice text NOT NULL, action text, severity double precision, "
+    "expected_seconds double precision, opened_at {time} NOT NULL, closed_at {time}, applied_at {time}, "
+    "before_seconds double precision, after_seconds double precision)"
+)
+ROW = ("demo/deploy/add_worker/100", "demo", "deploy", "add_worker", "Add one.", None, 50.0, 7.5)
+OLD = dict(zip(COLUMNS, (*ROW, 100.0, None, None, None, None), strict=True))
+NEW = Suggestion(
+    pipeline="demo",
+    stage="deploy",
+    strategy="reduce_work",
+    advice="Do less.",
+    action=None,
+    opened_at=200.0,
+    expected_seconds=None,
+    severity=None,
+    fitted_at=200.0,
+)
+
+
+async def _check(url: str) -> None:
+    store = open_suggestion_store(url)
+    assert await store.read() == [OLD]
+
+    await store.save([NEW])
+
+    assert [row["id"] for row in await store.read()] == [NEW.id, OLD["id"]]
+
+
+async def test_a_sqlite_file_of_an_earlier_release(tmp_path: Path) -> None:
+    """Its rows are read, and new ones are added."""
+    path = tmp_path / "r.db"
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute(_CREATE.format(table="recommendations", time="double precision"))
+        file.execute(f"INSERT INTO recommendations VALUES ({', '.join('?' * len(COLUMNS))})", tuple(OLD.values()))
+
+    await _check(f"sqlite:///{path}")
+
+
+async def test_a_postgresql_database_of_an_earlier_release(postgres_dsn: str) -> None:
+    """Its rows are read, and new ones are added."""
+    opened_at = datetime.fromtimestamp(100, UTC)
+    with psycopg.connect(postgres_dsn) as server:
+        server.execute("CREATE SCHEMA IF NOT EXISTS jelmore")
+        server.execute(_CREATE.format(table="jelmore.recommendations", time="timestamptz"))
+        values = tuple((OLD | {"opened_at": opened_at}).values())
+        server.execute(f"INSERT INTO jelmore.recommendations VALUES ({', '.join(['%s'] * len(COLUMNS))})", values)
+
+    await _check(postgres_dsn)
+
+
+async def test_a_file_shared_with_the_alert_history(tmp_path: Path) -> None:
+    """The responder of an earlier release kept its version in ``user_version``, which is not ours."""
+    path = tmp_path / "both.db"
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("CREATE TABLE alert_history (fingerprint TEXT)")
+        file.execute("PRAGMA user_version = 2")
+
+    store = open_suggestion_store(f"sqlite:///{path}")
+    await store.save([NEW])
+
+    assert [row["id"] for row in await store.read()] == [NEW.id]
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (2,)

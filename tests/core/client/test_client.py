@@ -1,10 +1,9 @@
 """The publisher against real NATS servers."""
 
 import asyncio
-import contextlib
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import nats
@@ -20,27 +19,8 @@ from jelmon.errors import ConfigError, EventError, SourceError
 from jelmon.events import CardData, CardStarted, Event, Outcome, StageFinished, encode, make, parse, split
 from jelmon.nats.subjects import STREAM
 
+Deletion = Callable[[Client], Awaitable[None]]
 CARD = Card("c1", pipeline="p", source="/test")
-
-
-@pytest.fixture
-async def connection(nats_url: str) -> AsyncIterator[Client]:
-    """A connection of the test's own to a server whose event stream is empty and new."""
-    client = await nats.connect(nats_url)
-    try:
-        await _without_stream(client)
-        async with Publisher(nats_url) as publisher:
-            await publisher.ensure_stream()
-        yield client
-    finally:
-        await _without_stream(client)
-        await client.close()
-
-
-async def _without_stream(client: Client) -> None:
-    with contextlib.suppress(nats.js.errors.NotFoundError):
-        await client.jetstream().purge_stream(STREAM)  # a stream made anew may find what was left on disk
-        await client.jetstream().delete_stream(STREAM)
 
 
 async def _stored(client: Client) -> list[Event]:
@@ -87,7 +67,7 @@ async def test_the_same_event_again_is_no_second_event(nats_url: str, connection
 async def test_many_events_keep_their_order_and_are_counted(nats_url: str, connection: Client) -> None:
     """More events than the window has room for are stored in order; those that were there are told apart.
 
-    With each event in a message of its own, that is; tests/test_batching.py is about those that go together.
+    Here each event is a message of its own; tests/core/client/test_batching.py tests events that share one.
     """
     events = [Card(f"c{number}", pipeline="p").started() for number in range(300)]
     async with Publisher(nats_url, window=16, batch=1) as publisher:
@@ -122,9 +102,11 @@ async def test_an_event_that_consumers_refuse_is_not_sent(nats_url: str, connect
     assert await _count(connection) == 1
 
 
-async def test_without_a_stream_the_error_says_who_creates_it(nats_url: str, connection: Client) -> None:
+async def test_without_a_stream_the_error_says_who_creates_it(
+    nats_url: str, connection: Client, delete_stream: Deletion
+) -> None:
     """An absent stream is told apart from an absent server."""
-    await _without_stream(connection)
+    await delete_stream(connection)
     async with Publisher(nats_url, patience=0.3) as publisher:
         with pytest.raises(SourceError, match="no stream takes jelmore") as caught:
             await publisher.publish(CARD.started())
@@ -132,17 +114,21 @@ async def test_without_a_stream_the_error_says_who_creates_it(nats_url: str, con
     assert "ensure_stream()" in caught.value.hint
 
 
-async def test_a_failure_within_many_says_how_many_are_stored(nats_url: str, connection: Client) -> None:
+async def test_a_failure_within_many_says_how_many_are_stored(
+    nats_url: str, connection: Client, delete_stream: Deletion
+) -> None:
     """The batch fails as a whole, and the message says that part of it is in the stream."""
-    await _without_stream(connection)
+    await delete_stream(connection)
     async with Publisher(nats_url, patience=0.3) as publisher:
         with pytest.raises(SourceError, match="0 events of the batch are stored"):
             await publisher.publish_many(CARD.started() for _ in range(5))
 
 
-async def test_ensure_stream_says_whether_it_created_one(nats_url: str, connection: Client) -> None:
+async def test_ensure_stream_says_whether_it_created_one(
+    nats_url: str, connection: Client, delete_stream: Deletion
+) -> None:
     """The first call creates, the second finds."""
-    await _without_stream(connection)
+    await delete_stream(connection)
     async with Publisher(nats_url) as publisher:
         created = [await publisher.ensure_stream(), await publisher.ensure_stream()]
 
@@ -169,11 +155,14 @@ async def test_an_unconnected_publisher_says_how_it_is_used() -> None:
 
 
 async def test_a_lost_answer_is_followed_by_a_repetition_under_the_same_id(
-    nats_url: str, connection: Client, monkeypatch: pytest.MonkeyPatch
+    nats_url: str,
+    connection: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    delete_stream: Deletion,
 ) -> None:
     """A server that stays silent at first gets the same message again, and one answer is enough."""
     monkeypatch.setattr(delivery, "ACKNOWLEDGE_SECONDS", 0.05)
-    await _without_stream(connection)
+    await delete_stream(connection)
     seen: list[tuple[str, bytes]] = []
 
     async def answer(message: Msg) -> None:
@@ -191,9 +180,11 @@ async def test_a_lost_answer_is_followed_by_a_repetition_under_the_same_id(
     assert seen == [(event.id, encode(event))] * 3
 
 
-async def test_an_answer_that_never_comes_ends_with_patience(nats_url: str, connection: Client) -> None:
+async def test_an_answer_that_never_comes_ends_with_patience(
+    nats_url: str, connection: Client, delete_stream: Deletion
+) -> None:
     """A server that takes messages and acknowledges none is an error, not a hang."""
-    await _without_stream(connection)
+    await delete_stream(connection)
 
     async def silence(message: Msg) -> None:
         pass
@@ -216,9 +207,9 @@ async def test_a_refusal_by_the_stream_is_told(nats_url: str, connection: Client
             await publisher.publish(CARD.started())
 
 
-async def test_closing_tells_those_who_wait(nats_url: str, connection: Client) -> None:
+async def test_closing_tells_those_who_wait(nats_url: str, connection: Client, delete_stream: Deletion) -> None:
     """A publish that is under way when the publisher closes fails; it does not hang."""
-    await _without_stream(connection)
+    await delete_stream(connection)
     publisher = Publisher(nats_url)
     await publisher.connect()
     waiting = asyncio.create_task(publisher.publish(CARD.started()))
@@ -307,16 +298,16 @@ async def _events(url: str) -> list[Event]:
 
 
 @pytest.fixture
-def stream(nats_url: str) -> Iterator[None]:
+def stream(nats_url: str, delete_stream: Deletion) -> Iterator[None]:
     """An empty event stream, for tests without a loop of their own."""
-    asyncio.run(_fresh(nats_url))
+    asyncio.run(_fresh(nats_url, delete_stream))
     yield
-    asyncio.run(_fresh(nats_url))
+    asyncio.run(_fresh(nats_url, delete_stream))
 
 
-async def _fresh(url: str) -> None:
+async def _fresh(url: str, delete_stream: Deletion) -> None:
     client = await nats.connect(url)
-    await _without_stream(client)
+    await delete_stream(client)
     await client.close()
     async with Publisher(url) as publisher:
         await publisher.ensure_stream()
@@ -339,13 +330,16 @@ async def test_blocks_nest_and_the_block_may_say_its_outcome(nats_url: str, conn
 
 
 async def test_an_exception_of_the_work_is_not_hidden_by_one_of_ours(
-    nats_url: str, connection: Client, caplog: pytest.LogCaptureFixture
+    nats_url: str,
+    connection: Client,
+    caplog: pytest.LogCaptureFixture,
+    delete_stream: Deletion,
 ) -> None:
     """If the last event of a block cannot be sent, the block's own exception still goes on."""
     async with Publisher(nats_url, patience=0.3) as publisher:
         with pytest.raises(ZeroDivisionError):  # noqa: PT012 (the block is what is tested)
             async with publisher.card(CARD):
-                await _without_stream(connection)
+                await delete_stream(connection)
                 raise ZeroDivisionError
 
     assert "an event was lost" in caplog.messages

@@ -12,7 +12,7 @@ from jelmon_exporter import command as exporter
 from jelmon_exporter.settings import ExporterSettings
 from jelmon_responder import command as responder
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/guides/running.md").read_text(encoding="utf-8")
 SENDING = (ROOT / "docs/guides/sending-events.md").read_text(encoding="utf-8")
 SERVICES = {"exporter": exporter, "analyzer": analyzer, "responder": responder}

@@ -15,7 +15,7 @@ from jelmon.client import Publisher
 from jelmon.events import parse
 from jelmon.nats.subjects import partitioned, subject_of, token
 
-SENDING = Path(__file__).resolve().parent.parent / "docs" / "guides" / "sending-events.md"
+SENDING = Path(__file__).resolve().parents[2] / "docs" / "guides" / "sending-events.md"
 TEXT = SENDING.read_text(encoding="utf-8")
 PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = [line[2:] for block in re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

@@ -1,9 +1,8 @@
 """Events that go out together, against real NATS servers: when, which, and what becomes of each."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,25 +31,7 @@ from jelmon.events import (
 )
 from jelmon.nats.subjects import STREAM, partition_of, token
 
-
-@pytest.fixture
-async def connection(nats_url: str) -> AsyncIterator[Client]:
-    """A connection of the test's own to a server whose event stream is empty and new."""
-    client = await nats.connect(nats_url)
-    try:
-        await _without_stream(client)
-        async with Publisher(nats_url) as publisher:
-            await publisher.ensure_stream()
-        yield client
-    finally:
-        await _without_stream(client)
-        await client.close()
-
-
-async def _without_stream(client: Client) -> None:
-    with contextlib.suppress(nats.js.errors.NotFoundError):
-        await client.jetstream().purge_stream(STREAM)  # a stream made anew may find what was left on disk
-        await client.jetstream().delete_stream(STREAM)
+Deletion = Callable[[Client], Awaitable[None]]
 
 
 async def _messages(client: Client) -> list[RawStreamMsg]:
@@ -122,8 +103,8 @@ class Silent:
 
 
 @pytest.fixture
-async def silent(connection: Client) -> Silent:
-    await _without_stream(connection)
+async def silent(connection: Client, delete_stream: Deletion) -> Silent:
+    await delete_stream(connection)
     found = Silent()
     await connection.subscribe("jelmore.events.>", cb=found.take)
     await connection.flush()

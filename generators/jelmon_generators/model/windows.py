@@ -51,8 +51,6 @@ def why_no_time_interval(window: Window) -> str | None:
         return "INTERVAL, COUNT and UNTIL cannot be said"
     if any(ordinal for ordinal, _ in recurrence.days):
         return "an ordinal such as 3TU cannot be said"
-    if recurrence.days and recurrence.month_days:
-        return "BYDAY and BYMONTHDAY together mean either here and both there"
     if window.duration_seconds > 86400:
         return "it is longer than a day"
     start = window.at.hour * 60 + window.at.minute

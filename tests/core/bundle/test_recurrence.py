@@ -22,6 +22,9 @@ from jelmon.bundle.recurrence import WEEKDAYS, Recurrence, RecurrenceError, loca
         ("FREQ=MONTHLY;BYDAY=-1FR", date(2026, 1, 1), ["2026-01-30", "2026-02-27", "2026-03-27"]),
         ("FREQ=MONTHLY;BYMONTHDAY=31", date(2026, 1, 1), ["2026-01-31", "2026-03-31", "2026-05-31"]),
         ("FREQ=MONTHLY;BYMONTHDAY=-1", date(2026, 1, 1), ["2026-01-31", "2026-02-28", "2026-03-31"]),
+        ("FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13", date(2026, 1, 1), ["2026-02-13", "2026-03-13", "2026-11-13"]),
+        ("FREQ=MONTHLY;BYDAY=1FR;BYMONTHDAY=1,2,3", date(2026, 1, 1), ["2026-01-02", "2026-04-03", "2026-05-01"]),
+        ("FREQ=DAILY;COUNT=5;UNTIL=20260102", date(2026, 1, 1), ["2026-01-01", "2026-01-02"]),
         ("FREQ=WEEKLY;UNTIL=20260115", date(2026, 1, 7), ["2026-01-07", "2026-01-14"]),
     ],
 )
@@ -56,16 +59,17 @@ def test_a_weekday_of_the_month_is_what_counting_finds(first: date, ordinal: int
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("FREQ=HOURLY", "FREQ=HOURLY is not DAILY, WEEKLY or MONTHLY"),
-        ("BYDAY=SU", "FREQ= is not"),
-        ("FREQ=WEEKLY;BYDAY=SUN", "BYDAY=SUN is no weekday"),
-        ("FREQ=WEEKLY;BYDAY=3TU", "an ordinal such as 3TU needs FREQ=MONTHLY"),
-        ("FREQ=WEEKLY;BYMONTHDAY=1", "BYMONTHDAY needs FREQ=MONTHLY"),
-        ("FREQ=MONTHLY;BYMONTHDAY=32", "BYMONTHDAY=32 must be from -31 to 31"),
-        ("FREQ=DAILY;INTERVAL=0", "INTERVAL=0 must be"),
+        ("FREQ=HOURLY", "FREQ=HOURLY is not supported (one of DAILY, WEEKLY, MONTHLY)"),
+        ("BYDAY=SU", "FREQ= is not supported"),
+        ("FREQ=WEEKLY;BYDAY=SUN", "BYDAY=SUN is not a weekday"),
+        ("FREQ=WEEKLY;BYDAY=3TU", "BYDAY with an ordinal, such as 3TU, requires FREQ=MONTHLY"),
+        ("FREQ=WEEKLY;BYMONTHDAY=1", "BYMONTHDAY requires FREQ=MONTHLY"),
+        ("FREQ=MONTHLY;BYMONTHDAY=32", "BYMONTHDAY=32 is not between -31 and 31, or is 0"),
+        ("FREQ=DAILY;INTERVAL=0", "INTERVAL=0 is not between 1 and 1000"),
         ("FREQ=DAILY;BYHOUR=3", "BYHOUR is not supported"),
+        ("FREQ=DAILY;FREQ=WEEKLY", "FREQ is given twice"),
         ("every sunday", "'every sunday' is not NAME=VALUE"),
-        ("FREQ=DAILY;UNTIL=tomorrow", "UNTIL=tomorrow is no date"),
+        ("FREQ=DAILY;UNTIL=tomorrow", "UNTIL=tomorrow is not a date such as 20261231"),
     ],
 )
 def test_what_we_do_not_know_is_refused(rule: str, message: str) -> None:

@@ -27,7 +27,7 @@ from jelmon.client import Card, Publisher
 from jelmon.demo import launch, servers
 from jelmon.demo.processes import Processes
 from jelmon.events import Event, encode, split
-from jelmon.nats.connection import ensure_stream
+from jelmon.nats.streams import ensure_stream
 from jelmon.nats.subjects import STREAM, subject_of
 
 Way = Callable[[str, list[Event]], Awaitable[None]]

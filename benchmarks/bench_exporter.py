@@ -29,7 +29,7 @@ from jelmon import events as e
 from jelmon.config.settings import ListenAddress
 from jelmon.demo import launch, servers
 from jelmon.demo.processes import Processes
-from jelmon.nats import connection
+from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import STREAM, partition_of, subject_of, token
 
@@ -76,7 +76,7 @@ async def publish(url: str, events: Iterator[Any], *, batch: int = 1) -> tuple[i
     """Store events as the publisher sends them, with ids as headers. Returns their number and mean size."""
     client = await connection.connect(NatsSettings(url=url), name="bench", pending_size=64 * 1024 * 1024)
     context = client.jetstream()
-    await connection.ensure_stream(context)
+    await streams.ensure_stream(context)
     count = size = messages = 0
     before = (await context.stream_info(STREAM)).state.messages
 

@@ -1,30 +1,29 @@
-"""The analyzer put together: an HTTP server, and the analyzers that it was asked to run beside each other."""
+"""The analyzer service: an HTTP server and the analyzers that this process runs."""
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
 
 from jelmon.catalogue import Service
-from jelmon.config.settings import ListenAddress
 from jelmon.service.lifecycle import BackgroundTasks
 from jelmon.service.metrics_page import metrics_handler
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
+from jelmon_analyzers.settings import AnalyzerSettings
 
 logger = logging.getLogger(__name__)
 
 
 class Runner(Protocol):
-    """One analyzer: runs until it is cancelled."""
+    """One analyzer."""
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Analyze until cancelled."""
 
     def checks(self) -> Mapping[str, Check]:
-        """The state of what it depends on."""
+        """Return the state of each dependency."""
 
 
 MakeRunner = Callable[[Instruments], Runner]
@@ -33,13 +32,11 @@ MakeRunner = Callable[[Instruments], Runner]
 class Analyzer:
     """The service, as production and tests start it."""
 
-    def __init__(
-        self, makers: Mapping[str, MakeRunner], *, listen: ListenAddress, web_config: Path | None = None
-    ) -> None:
-        self._listen = listen
+    def __init__(self, makers: Mapping[str, MakeRunner], settings: AnalyzerSettings) -> None:
+        self._settings = settings
         self._instruments = Instruments(Service.ANALYZER)
         self.runners = {name: make(self._instruments) for name, make in makers.items()}
-        config = WebConfig.load(web_config) if web_config else None
+        config = WebConfig.load(settings.web_config) if settings.web_config else None
         self.server = Server("analyzer", checks=self._checks, config=config)
         links = [Link("/metrics", "Metrics"), Link("/health", "Health")]
         title = f"jelmon analyzer ({', '.join(self.runners)})"
@@ -52,12 +49,12 @@ class Analyzer:
         self.background = BackgroundTasks()
 
     async def start(self) -> None:
-        """Listen and run.
+        """Listen and start the analyzers.
 
         Raises:
-            ConfigError: the port is taken.
+            ConfigError: the service cannot listen on its address.
         """
-        await self.server.start(self._listen)
+        await self.server.start(self._settings.listen)
         for name, runner in self.runners.items():
             self.background.start(runner.run(), name=name)
         logger.info("analyzer listens", extra={"url": self.server.url, "analyzers": ", ".join(self.runners)})

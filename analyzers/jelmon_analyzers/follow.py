@@ -20,7 +20,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from jelmon.errors import EventError, SourceError
 from jelmon.events import Event, parse, split, type_of
-from jelmon.nats import connection
+from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.partitions import possible_by_stream
 from jelmon.nats.subjects import BATCH, PARTITIONS, STREAM, takes
@@ -89,7 +89,7 @@ class Follower:
                     self.connected = False
                     await client.close()
             except (*_TROUBLE, SourceError) as error:
-                trouble = error if isinstance(error, SourceError) else connection.stream_trouble(error)
+                trouble = error if isinstance(error, SourceError) else streams.stream_error(error)
                 self.trouble = trouble.message
                 if attempt == 0:
                     logger.error("%s; trying again until it answers", trouble)

@@ -1,4 +1,4 @@
-"""``jelmon exporter``: flags, signals, and the exit code."""
+"""``jelmon exporter``: flags and wiring."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from jelmon.config.settings import ListenAddress, parse_duration
+from jelmon.config.reader import SettingsReader
 from jelmon.nats.connection import add_nats_arguments
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_exporter.app import Exporter
@@ -20,44 +20,48 @@ from jelmon_exporter.state.memory import MemoryStore
 
 _EPILOG = """\
 examples:
-  jelmon exporter                                      events from NATS on this machine, state in memory
+  jelmon exporter                                      events from the local NATS server, state in memory
   jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts, replicas share the work
-  jelmon exporter --state.path /var/lib/jelmon/state   counters survive restarts, without Redis
-  jelmon exporter --nats.url none --state.path FILE    without NATS: events come over HTTP, and are kept in the file
-  jelmon exporter --pipelines pipelines.yaml           for pipelines that do not declare themselves
-  jelmon exporter --targets targets.yaml               probe services as well
-  jelmon exporter --dry-run events.jsonl               what these events would give, without any server
-  jelmon exporter --check-config                       check flags, environment and files, then leave
+  jelmon exporter --state.path /var/lib/jelmon/state   counters survive restarts without Redis
+  jelmon exporter --nats.url none --state.path FILE    without NATS: events come over HTTP, state in the file
+  jelmon exporter --pipelines pipelines.yaml           declare pipelines that do not declare themselves
+  jelmon exporter --targets targets.yaml               probe services too
+  jelmon exporter --dry-run events.jsonl               print the metrics for these events, without any server
+  jelmon exporter --check-config                       check flags, environment and files, then exit
 
 environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, JELMON_STATE_PATH, JELMON_HOST, JELMON_PIPELINES,
 JELMON_TARGETS, METRICS_COLLECTION_INTERVAL (30s), METRICS_RETENTION_DAYS (7), METRICS_LABEL_LIMIT (200),
-METRICS_SERIES_IDLE (24h), METRICS_BATCH_EVENTS (1000), METRICS_BATCH_INTERVAL (200ms). Flags come first.
+METRICS_SERIES_IDLE (24h), METRICS_BATCH_EVENTS (1000), METRICS_BATCH_INTERVAL (200ms). Flags take precedence.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of ``jelmon exporter``."""
+    """Add the flags of ``jelmon exporter``."""
     parser.epilog = _EPILOG
     web = parser.add_argument_group("web")
     web.add_argument(
         "--web.listen-address",
-        dest="listen_address",
+        dest="web_listen_address",
         metavar="ADDRESS",
         help=f"host:port, :port for all interfaces, or port for loopback (default: {DEFAULT_ADDRESS})",
     )
-    web.add_argument("--web.telemetry-path", dest="telemetry_path", metavar="PATH", help="default: /metrics")
+    web.add_argument(
+        "--web.telemetry-path",
+        dest="web_telemetry_path",
+        metavar="PATH",
+        help="path of the metrics (default: /metrics)",
+    )
     web.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=Path,
         metavar="FILE",
-        help="TLS, basic auth and headers, in the form that Prometheus' exporters share",
+        help="TLS, basic auth and headers, in the web-config format of Prometheus exporters",
     )
     web.add_argument(
         "--web.enable-lifecycle",
-        dest="lifecycle",
+        dest="web_enable_lifecycle",
         action="store_true",
-        help="let POST /-/reload read the files of targets and pipelines again, as SIGHUP does",
+        help="allow POST /-/reload to reload the targets and pipelines files, as SIGHUP does",
     )
     add_nats_arguments(parser)
     state = parser.add_argument_group("state")
@@ -65,35 +69,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--redis.url",
         dest="redis_url",
         metavar="URL",
-        help="where counters, cards and the position in the stream are kept, shared by replicas (default: REDIS_URL)",
+        help="Redis server that stores counters, cards and the stream position, shared by replicas "
+        "(default: REDIS_URL)",
     )
     state.add_argument(
         "--state.path",
         dest="state_path",
-        type=Path,
         metavar="FILE",
-        help="keep them in this file instead; each replica has its own, and one shows them (JELMON_STATE_PATH; without "
-        "either they are in memory, and a restart counts the stream from its beginning)",
+        help="file that stores them instead; each replica has its own and one of them shows the metrics (default: "
+        "JELMON_STATE_PATH; with neither, state is in memory and a restart counts the stream from its start)",
     )
     parser.add_argument(
-        "--pipelines", dest="pipelines_file", type=Path, metavar="FILE", help="pipelines declared in YAML"
+        "--pipelines",
+        dest="pipelines",
+        metavar="FILE",
+        help="YAML file that declares pipelines (default: JELMON_PIPELINES)",
     )
     parser.add_argument(
-        "--targets", dest="targets_file", type=Path, metavar="FILE", help="services to probe, in YAML (JELMON_TARGETS)"
+        "--targets", dest="targets", metavar="FILE", help="YAML file of services to probe (default: JELMON_TARGETS)"
     )
     parser.add_argument(
         "--collection-interval",
         dest="collection_interval",
         metavar="DURATION",
-        help="how often system figures are read (default: METRICS_COLLECTION_INTERVAL, else 30s)",
+        help="time between readings of system metrics (default: METRICS_COLLECTION_INTERVAL, else 30s)",
     )
     parser.add_argument(
         "--dry-run",
         type=Path,
         metavar="FILE",
-        help="print what would be exposed after the events of this JSON Lines file (- is standard input), then leave",
+        help="print the metrics for the events of this JSON Lines file (- for standard input) and exit",
     )
-    parser.add_argument("--check-config", action="store_true", help="check flags, environment and files, then leave")
+    parser.add_argument("--check-config", action="store_true", help="check flags, environment and files, then exit")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,21 +109,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError, DefinitionError: settings or files are wrong.
     """
-    settings = ExporterSettings.from_environ(
-        os.environ,
-        listen_address=ListenAddress.parse(args.listen_address) if args.listen_address else None,
-        telemetry_path=args.telemetry_path,
-        web_config_file=args.web_config_file,
-        lifecycle=args.lifecycle,
-        nats_url=args.nats_url,
-        redis_url=args.redis_url,
-        state_path=args.state_path,
-        pipelines_file=args.pipelines_file,
-        targets_file=args.targets_file,
-        collection_interval=parse_duration(args.collection_interval, name="--collection-interval")
-        if args.collection_interval
-        else None,
-    )
+    settings = ExporterSettings.read(SettingsReader(args, os.environ))
     if args.dry_run is not None:
         return _dry_run(args.dry_run, settings)
     if args.check_config:

@@ -1,32 +1,32 @@
-"""The exporter's settings: environment variables, and flags that come before them."""
+"""The exporter's settings, from flags and the environment."""
 
-import math
 import socket
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Self
 from urllib.parse import urlsplit
 
-from jelmon.config.settings import ListenAddress, parse_duration, read_secret
+from jelmon.config.reader import SettingsReader, given
+from jelmon.config.settings import ListenAddress
+from jelmon.config.urls import check_redis_url
 from jelmon.errors import ConfigError
 from jelmon.nats.connection import NatsSettings
 from jelmon_exporter.counting.ledger import Limits
 
 DEFAULT_ADDRESS = ListenAddress("127.0.0.1", 9746)
 WITHOUT_NATS = "none"
-"""In place of the address of NATS: events come over HTTP only, and are kept in our own state."""
+"""In place of a NATS URL: events come over HTTP only and are counted into the local state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterSettings:
-    """All that the exporter can be told."""
+    """Settings of one exporter."""
 
     listen_address: ListenAddress = DEFAULT_ADDRESS
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
-    lifecycle: bool = False  # whether a request may have the files read again
+    lifecycle: bool = False  # whether POST /-/reload is allowed
     nats: NatsSettings | None = field(default_factory=NatsSettings)  # None: without NATS
     redis_url: str | None = None  # None: state in memory
     redis_password: str | None = field(default=None, repr=False)
@@ -46,28 +46,32 @@ class ExporterSettings:
     def __post_init__(self) -> None:
         if not self.telemetry_path.startswith("/") or self.telemetry_path == "/":
             raise ConfigError(
-                f"--web.telemetry-path: {self.telemetry_path!r} is not a path", hint="for example /metrics"
+                f"--web.telemetry-path: {self.telemetry_path!r} is not allowed", hint="write a path such as /metrics"
             )
         if self.telemetry_path.startswith(("/-/", "/api/")) or self.telemetry_path == "/health":
-            raise ConfigError(f"--web.telemetry-path: {self.telemetry_path} has another use", hint="keep /metrics")
-        if self.redis_url is not None and (
-            urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix")
-            or "@" in self.redis_url
-            or not _has_database(self.redis_url)
-        ):
             raise ConfigError(
-                "REDIS_URL: not the address of a Redis server",
-                hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",
+                f"--web.telemetry-path: {self.telemetry_path} is reserved for another endpoint", hint="use /metrics"
             )
+        if self.redis_url is not None:
+            check_redis_url(self.redis_url, name="REDIS_URL")
+            if not _has_numbered_database(self.redis_url):
+                raise ConfigError(
+                    "REDIS_URL: not the address of a Redis server", hint="the database is a number: redis://host:6379/0"
+                )
         if self.redis_url is not None and self.state_path is not None:
-            raise ConfigError("both a Redis and a state file are given", hint="choose --redis.url or --state.path")
+            raise ConfigError(
+                "a Redis URL and a state file are both given", hint="give either --redis.url or --state.path"
+            )
         if self.nats is None and self.redis_url is not None:
             raise ConfigError(
-                "REDIS_URL: without NATS nothing divides the events between replicas",
-                hint="keep the state with --state.path, or give the address of NATS",
+                "REDIS_URL: replicas that share a Redis need NATS to divide the events among them",
+                hint="keep the state with --state.path, or set --nats.url",
             )
         if not self.redis_prefix or set(self.redis_prefix) & set("{} \n"):
-            raise ConfigError(f"REDIS_PREFIX: {self.redis_prefix!r} cannot begin a key", hint="for example jelmore")
+            raise ConfigError(
+                f"REDIS_PREFIX: {self.redis_prefix!r} is not allowed: it is empty or has a space or brace in it",
+                hint="for example jelmore",
+            )
         for name, value, least in (
             ("METRICS_COLLECTION_INTERVAL", self.collection_interval, 1.0),
             ("METRICS_RETENTION_DAYS", self.retention / 86400, 0.001),
@@ -77,73 +81,47 @@ class ExporterSettings:
             ("METRICS_BATCH_INTERVAL", self.batch_seconds, 0.001),
         ):
             if value < least:
-                raise ConfigError(f"{name}: {value:g} is too small, at least {least:g}")
+                raise ConfigError(f"{name}: {value:g} is too small, the minimum is {least:g}")
 
     @property
     def limits(self) -> Limits:
-        """What bounds the memory of the whole exporter; see `Limits.share`."""
+        """Return the limits that bound the memory of the whole exporter; see `Limits.share`."""
         return Limits(label_values=self.label_limit, retention_seconds=self.retention, idle_seconds=self.series_idle)
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], **flags: Any) -> "ExporterSettings":
-        """Read the environment. ``flags`` that are not None come before it, named as the fields.
+    def read(cls, reader: SettingsReader) -> Self:
+        """Read the flags and the environment.
 
         Raises:
             ConfigError: a variable or flag is wrong; the message names it.
         """
-        given = {name: value for name, value in flags.items() if value is not None}
-        url = given.pop("nats_url", None) or environ.get("NATS_URL")
-        nats = None if url == WITHOUT_NATS else NatsSettings.from_environ(environ, url=url)
-        values: dict[str, Any] = {
-            "nats": nats,
-            "redis_url": environ.get("REDIS_URL") or None,
-            "redis_password": read_secret(environ, "REDIS_PASSWORD"),
-        }
-        if environ.get("REDIS_PREFIX"):
-            values["redis_prefix"] = environ["REDIS_PREFIX"]
-        if environ.get("JELMON_STATE_PATH"):
-            values["state_path"] = Path(environ["JELMON_STATE_PATH"])
-        if environ.get("METRICS_COLLECTION_INTERVAL"):
-            values["collection_interval"] = parse_duration(
-                environ["METRICS_COLLECTION_INTERVAL"], name="METRICS_COLLECTION_INTERVAL"
-            )
-        if environ.get("METRICS_RETENTION_DAYS"):
-            values["retention"] = 86400 * _number(environ, "METRICS_RETENTION_DAYS")
-        if environ.get("METRICS_LABEL_LIMIT"):
-            values["label_limit"] = _whole(environ, "METRICS_LABEL_LIMIT")
-        if environ.get("METRICS_SERIES_IDLE"):
-            values["series_idle"] = parse_duration(environ["METRICS_SERIES_IDLE"], name="METRICS_SERIES_IDLE")
-        if environ.get("METRICS_BATCH_EVENTS"):
-            values["batch_messages"] = _whole(environ, "METRICS_BATCH_EVENTS")
-        if environ.get("METRICS_BATCH_INTERVAL"):
-            values["batch_seconds"] = parse_duration(environ["METRICS_BATCH_INTERVAL"], name="METRICS_BATCH_INTERVAL")
-        if environ.get("JELMON_HOST"):
-            values["host"] = environ["JELMON_HOST"]
-        if environ.get("JELMON_PIPELINES"):
-            values["pipelines_file"] = Path(environ["JELMON_PIPELINES"])
-        if environ.get("JELMON_TARGETS"):
-            values["targets_file"] = Path(environ["JELMON_TARGETS"])
-        return cls(**(values | given))
+        nats_url = reader.text("--nats.url", "NATS_URL")
+        retention_days = reader.number(variable="METRICS_RETENTION_DAYS")
+        return cls(
+            nats=None if nats_url == WITHOUT_NATS else NatsSettings.from_environ(reader.environ, url=nats_url),
+            lifecycle=reader.switch("--web.enable-lifecycle"),
+            redis_password=reader.secret("REDIS_PASSWORD"),
+            **given(
+                listen_address=reader.address("--web.listen-address"),
+                telemetry_path=reader.text("--web.telemetry-path"),
+                web_config_file=reader.path("--web.config.file"),
+                redis_url=reader.text("--redis.url", "REDIS_URL"),
+                redis_prefix=reader.text(variable="REDIS_PREFIX"),
+                state_path=reader.path("--state.path", "JELMON_STATE_PATH"),
+                collection_interval=reader.duration("--collection-interval", "METRICS_COLLECTION_INTERVAL"),
+                retention=86400 * retention_days if retention_days is not None else None,
+                label_limit=reader.whole(variable="METRICS_LABEL_LIMIT"),
+                series_idle=reader.duration(variable="METRICS_SERIES_IDLE"),
+                batch_messages=reader.whole(variable="METRICS_BATCH_EVENTS"),
+                batch_seconds=reader.duration(variable="METRICS_BATCH_INTERVAL"),
+                host=reader.text(variable="JELMON_HOST"),
+                pipelines_file=reader.path("--pipelines", "JELMON_PIPELINES"),
+                targets_file=reader.path("--targets", "JELMON_TARGETS"),
+            ),
+        )
 
 
-def _has_database(url: str) -> bool:
-    """The client takes a database that is no number for database 0."""
+def _has_numbered_database(url: str) -> bool:
+    """Return whether the database is a number or absent; redis-py reads anything else as database 0."""
     parts = urlsplit(url)
     return parts.scheme == "unix" or parts.path.strip("/").isdecimal() or parts.path in ("", "/")
-
-
-def _whole(environ: Mapping[str, str], name: str) -> int:
-    try:
-        return int(environ[name])
-    except ValueError as error:
-        raise ConfigError(f"{name}: {environ[name]!r} is not a whole number", hint="write 200, for example") from error
-
-
-def _number(environ: Mapping[str, str], name: str) -> float:
-    try:
-        value = float(environ[name])
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ConfigError(f"{name}: {environ[name]!r} is not a number", hint="write 7 or 0.5, for example")
-    return value

@@ -1,15 +1,15 @@
-"""``jelmon responder``: the flags, and running until told to stop."""
+"""``jelmon responder``: flags and wiring."""
 
 import argparse
 import asyncio
 import os
-from pathlib import Path
 
+from jelmon.config.reader import SettingsReader
 from jelmon.nats.connection import add_nats_arguments
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_responder.app import Responder
 from jelmon_responder.history.open import open_history
-from jelmon_responder.settings import DEFAULT_ACTIONS, DEFAULT_HISTORY, DEFAULT_LISTEN, ResponderSettings
+from jelmon_responder.settings import DEFAULT_ACTIONS, DEFAULT_ADDRESS, DEFAULT_HISTORY, ResponderSettings
 
 _EPILOG = """\
 examples:
@@ -17,128 +17,117 @@ examples:
   PGPASSFILE=/etc/jelmon/pgpass jelmon responder --history.url postgresql://jelmon@db/jelmon
   jelmon responder --alertmanager.url http://127.0.0.1:9093 --nats.url nats://127.0.0.1:4222
 
-then, in alertmanager.yml:
+in alertmanager.yml:
   receivers: [{name: responder, webhook_configs: [{url: 'http://127.0.0.1:9748/api/v1/alerts/webhook'}]}]
 
-and to ask:
+query the history or send a test alert:
   curl 'http://127.0.0.1:9748/api/v1/alerts?status=firing&since=24h'
   curl -X POST 'http://127.0.0.1:9748/api/v1/alerts/test'
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of ``jelmon responder``."""
+    """Add the flags of ``jelmon responder``."""
     parser.epilog = _EPILOG
     web = parser.add_argument_group("web")
     web.add_argument(
         "--web.listen-address",
-        dest="listen",
-        metavar="HOST:PORT",
-        default=DEFAULT_LISTEN,
-        help="where to listen (default: %(default)s)",
+        dest="web_listen_address",
+        metavar="ADDRESS",
+        help=f"host:port, :port for all interfaces, or port for loopback (default: {DEFAULT_ADDRESS})",
     )
     web.add_argument(
         "--web.config.file",
-        dest="web_config",
+        dest="web_config_file",
         metavar="FILE",
-        type=Path,
-        help="TLS, basic auth and headers, in the form that Prometheus' exporters share",
+        help="TLS, basic auth and headers, in the web-config format of Prometheus exporters",
     )
     history = parser.add_argument_group("history")
     history.add_argument(
         "--history.url",
         dest="history_url",
         metavar="URL",
-        help=f"sqlite:///path/to/file or postgresql://user@host/database (default: what the file named by "
-        f"RESPONDER_DATABASE_URL_FILE holds, else {DEFAULT_HISTORY}); a password belongs in PGPASSFILE or that file",
+        help="sqlite:///path/to/file or postgresql://user@host/database, without a password (default: the URL in the "
+        f"file named by RESPONDER_DATABASE_URL_FILE, else {DEFAULT_HISTORY})",
     )
     history.add_argument(
         "--history.migrate-only",
-        dest="migrate_only",
+        dest="history_migrate_only",
         action="store_true",
-        help="bring the tables up to date and exit; for a database whose owner is not the responder's user",
+        help="migrate the tables and exit; for databases where the responder's user does not own the tables",
     )
     alertmanager = parser.add_argument_group("Alertmanager")
     alertmanager.add_argument(
         "--alertmanager.url",
-        dest="alertmanager_urls",
+        dest="alertmanager_url",
         metavar="URL",
         action="append",
-        default=[],
-        help="close alerts that ended unheard (silenced, inhibited), and allow test alerts; once for each member",
+        help="close alerts whose end was not reported (silenced, inhibited) and enable test alerts; "
+        "repeat for each cluster member",
     )
     alertmanager.add_argument(
         "--alertmanager.poll-interval",
-        dest="poll_interval",
+        dest="alertmanager_poll_interval",
         metavar="TIME",
-        default="1m",
-        help="how often to ask it which alerts it has (default: %(default)s)",
+        help="time between requests for the active alerts (default: 1m)",
     )
     alertmanager.add_argument(
         "--alertmanager.settle",
-        dest="settle",
+        dest="alertmanager_settle",
         metavar="TIME",
-        default="5m",
-        help="believe nothing missing before it has run for so long (default: %(default)s)",
+        help="grace period after an Alertmanager start before missing alerts count as resolved (default: 5m)",
     )
     parser.add_argument(
         "--rules.file",
         dest="rules_file",
         metavar="FILE",
-        type=Path,
-        help="what the compiler rendered for the responder (deploy/responder/rules.json): when maintenance is, so that "
-        "it is left out of durations and error budgets, and which rules Prometheus should have loaded",
+        help="file that `jelmon generate` renders for the responder (deploy/responder/rules.json): maintenance "
+        "windows, which are excluded from durations and error budgets, and the rules that Prometheus should load",
     )
     add_nats_arguments(parser)
     parser.add_argument(
         "--actions.allowed",
-        dest="allowed_actions",
+        dest="actions_allowed",
         metavar="NAMES",
-        default=",".join(DEFAULT_ACTIONS),
-        help="actions that alerts may ask for in their annotation auto_actions (default: %(default)s); "
-        "they are published only if NATS is given",
+        help="actions that alerts may request in their auto_actions annotation; published only if a NATS server is "
+        f"given (default: {','.join(DEFAULT_ACTIONS)})",
     )
-    email = parser.add_argument_group("mail", "Off unless a server is given.")
-    email.add_argument("--email.server", dest="email_server", metavar="HOST:PORT", help="the mail server (SMTP)")
-    email.add_argument("--email.from", dest="email_from", metavar="ADDRESS", default="", help="sender")
-    email.add_argument(
-        "--email.to", dest="email_to", metavar="ADDRESSES", default="", help="recipients, separated by commas"
-    )
+    email = parser.add_argument_group("mail", "Disabled unless a server is given.")
+    email.add_argument("--email.server", dest="email_server", metavar="HOST:PORT", help="SMTP server")
+    email.add_argument("--email.from", dest="email_from", metavar="ADDRESS", help="sender")
+    email.add_argument("--email.to", dest="email_to", metavar="ADDRESSES", help="recipients, separated by commas")
     email.add_argument(
         "--email.security",
         dest="email_security",
         choices=("starttls", "tls", "none"),
-        default="starttls",
-        help="how the connection is encrypted (default: %(default)s)",
+        help="encryption of the connection (default: starttls)",
     )
     email.add_argument(
         "--email.user",
         dest="email_user",
         metavar="NAME",
-        help="log in as; the password comes from the file named by RESPONDER_SMTP_PASSWORD_FILE",
+        help="user name; the password comes from the file named by RESPONDER_SMTP_PASSWORD_FILE",
     )
     email.add_argument(
         "--email.severities",
         dest="email_severities",
         metavar="NAMES",
-        default="critical,warning",
-        help="alerts that are mailed (default: %(default)s)",
+        help="severities of the alerts to mail (default: critical,warning)",
     )
     email.add_argument(
         "--email.max-per-hour",
         dest="email_max_per_hour",
         metavar="NUMBER",
         type=int,
-        default=10,
-        help="beyond it notices wait and leave as one digest, save critical alerts and escalation from level 2 on "
-        "(default: %(default)s)",
+        help="maximum mails per hour; further notices are collected into one digest, except critical alerts and "
+        "escalations from level 2 (default: 10)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    settings = ResponderSettings.read(args, os.environ)
-    asyncio.run(_migrate(settings) if args.migrate_only else run_until_signal(Responder(settings)))
+    settings = ResponderSettings.read(SettingsReader(args, os.environ))
+    asyncio.run(_migrate(settings) if args.history_migrate_only else run_until_signal(Responder(settings)))
     return 0
 
 

@@ -11,6 +11,8 @@ from jelmon_analyzers import command as analyzer
 from jelmon_exporter import command as exporter
 from jelmon_exporter.settings import ExporterSettings
 from jelmon_responder import command as responder
+from jelmon_responder.mail.settings import MailSettings
+from jelmon_responder.settings import ResponderSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/guides/running.md").read_text(encoding="utf-8")
@@ -62,24 +64,29 @@ def test_the_flags_of_every_command_stand_in_the_table() -> None:
 def test_every_variable_stands_in_the_table(service: str) -> None:
     """Those of NATS, which every command reads, stand in the guide to sending events."""
     code = "".join((ROOT / path).read_text(encoding="utf-8") for path in READERS[service])
-    read = set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', code)) | set(
-        re.findall(r'_number\(environ, "(\w+)"', code)
-    )
-    read |= {f"{name}_FILE" for name in re.findall(r'read_secret\((?:os\.)?environ, "(\w+)"\)', code)}
+    calls = re.findall(r"reader\.(\w+)\(([^()]*)\)", code)
+    named = {(method, name) for method, call in calls for name in re.findall(r'"([A-Z][A-Z_]+)"', call)}
+    read = {f"{name}_FILE" if method in ("secret", "database_url") else name for method, name in named}
 
     assert cells(f"Settings of the {service}", 1) == read | {"NATS_URL"}
     assert "NATS_URL" in SENDING
 
 
 def test_defaults_are_those_of_the_code() -> None:
-    """Each in the column of defaults, as the parser has it."""
-    parser = argparse.ArgumentParser()
-    responder.add_arguments(parser)
+    """Each in the column of defaults, as the settings classes have it."""
     rows = {row.split("|")[1].strip(" `"): row.split("|")[4] for row in table("Settings of the responder").splitlines()}
-    for action in parser._actions:
-        if isinstance(action.default, str | int) and action.default and action.default != argparse.SUPPRESS:
-            shown = rows[action.option_strings[0]].replace("`", "").replace(", ", ",")
-            assert str(action.default) in shown, action.option_strings
+    responder_settings = ResponderSettings()
+    mail = MailSettings(server="h:25", sender="a@b", recipients=("a@b",))
+    for flag, value in (
+        ("--web.listen-address", responder_settings.listen),
+        ("--alertmanager.poll-interval", f"{responder_settings.poll_seconds / 60:g}m"),
+        ("--alertmanager.settle", f"{responder_settings.settle_seconds / 60:g}m"),
+        ("--actions.allowed", ",".join(responder_settings.allowed_actions)),
+        ("--email.security", mail.security),
+        ("--email.severities", ",".join(mail.severities)),
+        ("--email.max-per-hour", mail.max_per_hour),
+    ):
+        assert str(value) in rows[flag].replace("`", "").replace(", ", ","), flag
 
     settings = ExporterSettings()
     shown = table("Settings of the exporter")

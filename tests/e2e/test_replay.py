@@ -23,7 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from jelmon.config.settings import ListenAddress
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
-from jelmon.nats.connection import NatsSettings, event_stream
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.streams import event_stream
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.settings import ExporterSettings
 

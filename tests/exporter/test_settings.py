@@ -1,15 +1,26 @@
 """Settings: defaults, environment, flags, and a message that names what is wrong."""
 
+import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from jelmon.config.reader import SettingsReader
 from jelmon.errors import ConfigError
+from jelmon_exporter.command import add_arguments
 from jelmon_exporter.settings import ExporterSettings
 
 
+def read(environ: Mapping[str, str], *flags: str) -> ExporterSettings:
+    """Read the settings as the command does."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return ExporterSettings.read(SettingsReader(parser.parse_args(flags), environ))
+
+
 def test_defaults() -> None:
-    settings = ExporterSettings.from_environ({})
+    settings = read({})
 
     assert str(settings.listen_address) == "127.0.0.1:9746"
     assert (settings.collection_interval, settings.retention, settings.redis_url) == (30.0, 7 * 86400.0, None)
@@ -23,7 +34,7 @@ def test_flags_come_before_the_environment() -> None:
         "METRICS_RETENTION_DAYS": "2",
         "JELMON_PIPELINES": "p.yaml",
     }
-    settings = ExporterSettings.from_environ(environ, nats_url="nats://two:4222", collection_interval=5.0)
+    settings = read(environ, "--nats.url", "nats://two:4222", "--collection-interval", "5s")
 
     assert settings.nats is not None
     assert settings.nats.url == "nats://two:4222"
@@ -35,7 +46,7 @@ def test_flags_come_before_the_environment() -> None:
 def test_the_password_of_redis_comes_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("secret\n")
-    settings = ExporterSettings.from_environ({"REDIS_PASSWORD_FILE": str(path)})
+    settings = read({"REDIS_PASSWORD_FILE": str(path)})
 
     assert settings.redis_password == "secret"
     assert "secret" not in repr(settings)
@@ -44,12 +55,12 @@ def test_the_password_of_redis_comes_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["metrics", "/", "/-/ready", "/health", "/api/v1/events"])
 def test_figures_have_a_path_of_their_own(path: str) -> None:
     with pytest.raises(ConfigError, match=r"^--web.telemetry-path"):
-        ExporterSettings.from_environ({}, telemetry_path=path)
+        read({}, "--web.telemetry-path", path)
 
 
 @pytest.mark.parametrize("url", ["redis://h", "redis://h:6379/", "rediss://h:6379/3", "unix:///run/redis.sock?db=1"])
 def test_addresses_of_redis(url: str) -> None:
-    assert ExporterSettings.from_environ({"REDIS_URL": url}).redis_url == url
+    assert read({"REDIS_URL": url}).redis_url == url
 
 
 @pytest.mark.parametrize(
@@ -72,7 +83,7 @@ def test_addresses_of_redis(url: str) -> None:
 )
 def test_what_is_wrong_is_named(environ: dict[str, str], expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        ExporterSettings.from_environ(environ)
+        read(environ)
 
     assert expected in str(caught.value)
     assert "hunter2" not in str(caught.value)

@@ -28,9 +28,9 @@ def test_help_shows_flags_and_examples(jelmon: Jelmon) -> None:
     [
         pytest.param(["--history.url", "mysql://x"], "unsupported database", id="an unknown database"),
         pytest.param(["--history.url", "sqlite:///nowhere/x.db"], "does not exist", id="a missing folder"),
-        pytest.param(["--history.url", "postgresql://u:secret@h/d"], "holds a password", id="a password to be seen"),
-        pytest.param(["--history.url", "postgresql://h/d?password=x"], "holds a password", id="the same, elsewhere"),
-        pytest.param(["--alertmanager.url", "localhost:9093"], "is not an address", id="an address without scheme"),
+        pytest.param(["--history.url", "postgresql://u:secret@h/d"], "contains a password", id="a password to be seen"),
+        pytest.param(["--history.url", "postgresql://h/d?password=x"], "contains a password", id="the same, elsewhere"),
+        pytest.param(["--alertmanager.url", "localhost:9093"], "is not an HTTP URL", id="an address without scheme"),
         pytest.param(["--alertmanager.poll-interval", "often"], "is not a duration", id="a word for a duration"),
         pytest.param(["--alertmanager.poll-interval", "0s"], "more than 0", id="no pause"),
         pytest.param(["--web.listen-address", "x:y"], "is not an address", id="no port"),

@@ -1,10 +1,9 @@
 """``jelmon analyzer bottleneck``: its flags, and the analyzers built from them."""
 
 import argparse
-import os
 from collections.abc import Callable
-from pathlib import Path
 
+from jelmon.config.reader import SettingsReader
 from jelmon.nats.connection import add_nats_arguments
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.event_analyzers.service import EventAnalyzers
@@ -18,22 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bottleneck.window",
         dest="bottleneck_window",
         metavar="TIME",
-        default="15m",
         help="length of the analysis window; 30m gives steadier results but takes 20 minutes to detect a shift "
-        "(default: %(default)s)",
+        "(default: 15m)",
     )
     group.add_argument(
         "--bottleneck.interval",
         dest="bottleneck_interval",
         metavar="TIME",
-        default="15s",
-        help="time between two analyses (default: %(default)s)",
+        help="time between two analyses (default: 15s)",
     )
     group.add_argument(
         "--strategies.file",
         dest="strategies_file",
         metavar="FILE",
-        type=Path,
         help="YAML table of suggestion strategies (default: the table shipped with jelmon)",
     )
     group.add_argument(
@@ -46,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_nats_arguments(parser)
 
 
-def maker(args: argparse.Namespace) -> Callable[[Instruments], EventAnalyzers]:
+def maker(reader: SettingsReader) -> Callable[[Instruments], EventAnalyzers]:
     """Return the factory of the analyzers; under ``all`` they include health, so that one consumer serves both.
 
     Raises:
         ConfigError: a flag or a variable is invalid.
     """
-    settings = EventAnalyzersSettings.read(args, os.environ)
-    return lambda instruments: EventAnalyzers(settings, instruments, health=args.analyzer == "all")
+    settings = EventAnalyzersSettings.read(reader)
+    return lambda instruments: EventAnalyzers(settings, instruments, health=reader.text("analyzer") == "all")

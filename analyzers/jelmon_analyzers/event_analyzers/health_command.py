@@ -2,10 +2,9 @@
 
 import argparse
 import asyncio
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from jelmon.config.reader import SettingsReader
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
 from jelmon_analyzers.event_analyzers.service import EventAnalyzers
@@ -31,18 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--health.file",
         dest="health_file",
         metavar="FILE",
-        type=Path,
         help="YAML file with the weights and targets of the health score (default: built-in values)",
     )
 
 
-def maker(args: argparse.Namespace) -> Callable[[Instruments], EventAnalyzers | IncludedInBottleneck]:
+def maker(reader: SettingsReader) -> Callable[[Instruments], EventAnalyzers | IncludedInBottleneck]:
     """Return the factory of the analyzers; health needs the bottleneck severity, so both run.
 
     Raises:
         ConfigError: a flag or a variable is invalid.
     """
-    settings = EventAnalyzersSettings.read(args, os.environ)
-    if args.analyzer == "all":
+    settings = EventAnalyzersSettings.read(reader)
+    if reader.text("analyzer") == "all":
         return lambda _: IncludedInBottleneck()
     return lambda instruments: EventAnalyzers(settings, instruments, health=True)

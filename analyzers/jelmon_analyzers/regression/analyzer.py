@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from jelmon import catalogue as c
+from jelmon.config.urls import check_redis_url
 from jelmon.errors import ConfigError, SourceError
 from jelmon.nats.lease import Lease
 from jelmon.service import tasks
@@ -66,13 +66,8 @@ class RegressionSettings:
             raise ConfigError("--regression.interval must be from 1s to 1h")
         if not 1 <= self.recent_step_seconds <= 300:
             raise ConfigError("--regression.young-step must be from 1s to 5m", hint="twice the scrape interval is best")
-        if self.redis_url is not None and (
-            urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix") or "@" in self.redis_url
-        ):
-            raise ConfigError(
-                "--redis.url: not the address of a Redis server",
-                hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",
-            )
+        if self.redis_url is not None:
+            check_redis_url(self.redis_url, name="--redis.url")
         if self.redis_url is not None and self.state is not None:
             raise ConfigError(
                 "both --regression.state and --redis.url are given",

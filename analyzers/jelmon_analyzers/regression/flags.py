@@ -1,16 +1,13 @@
 """The regression analyzer for the command line: its flags, and what they make."""
 
 import argparse
-import os
-from pathlib import Path
 
-from jelmon.config.settings import parse_duration, read_secret
+from jelmon.config.reader import SettingsReader, given
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.lease import Lease
 from jelmon_analyzers.app import MakeRunner
-from jelmon_analyzers.regression.analyzer import DEFAULT_PREFIX, RegressionAnalyzer, RegressionSettings
-from jelmon_analyzers.regression.signals import DEFAULTS, load
-from jelmon_analyzers.timeseries.online.time_grid.zone import UTC
+from jelmon_analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
+from jelmon_analyzers.regression.signals import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regression.signals",
         dest="regression_signals",
         metavar="FILE",
-        type=Path,
         help="which signals to watch; without it, times, waits, failures and throughput of pipelines and stages",
     )
     group.add_argument(
@@ -34,29 +30,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regression.history",
         dest="regression_history",
         metavar="TIME",
-        default="8d",
-        help="how much to read when nothing was learnt yet (default: %(default)s)",
+        help="how much to read when nothing was learnt yet (default: 8d)",
     )
     group.add_argument(
         "--regression.interval",
         dest="regression_interval",
         metavar="TIME",
-        default="1m",
-        help="how often to read on (default: %(default)s)",
+        help="how often to read on (default: 1m)",
     )
     group.add_argument(
         "--regression.lag",
         dest="regression_lag",
         metavar="TIME",
-        default="30s",
-        help="how old a minute must be before it is judged, as scrapes come late (default: %(default)s)",
+        help="how old a minute must be before it is judged, as scrapes come late (default: 30s)",
     )
     group.add_argument(
         "--regression.young-step",
         dest="regression_young_step",
         metavar="TIME",
-        default="15s",
-        help="grain of the search for change points in series too young for a baseline (default: %(default)s)",
+        help="grain of the search for change points in series too young for a baseline (default: 15s)",
     )
     group.add_argument(
         "--regression.lease",
@@ -68,7 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regression.state",
         dest="regression_state",
         metavar="FOLDER",
-        type=Path,
         help="where to keep what was learnt; without it and Redis, it is learnt again from history at each start",
     )
     group.add_argument(
@@ -79,27 +70,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def maker(args: argparse.Namespace) -> MakeRunner:
-    """Makes the analyzer that the flags ask for.
+def maker(reader: SettingsReader) -> MakeRunner:
+    """Return a function that makes the regression analyzer.
 
     Raises:
-        ConfigError: a flag is wrong.
-        DefinitionError: the file of signals is.
+        ConfigError: a flag or a variable is wrong.
+        DefinitionError: the file of signals is wrong.
     """
+    signals, state = reader.path("--regression.signals"), reader.path("--regression.state")
     settings = RegressionSettings(
-        prometheus_url=args.prometheus_url,
-        signals=load(args.regression_signals) if args.regression_signals else DEFAULTS,
-        time_zone=args.regression_time_zone or os.environ.get("JELMON_TIME_ZONE") or UTC,
-        history_seconds=parse_duration(args.regression_history, name="--regression.history"),
-        cycle_seconds=parse_duration(args.regression_interval, name="--regression.interval"),
-        lag_seconds=parse_duration(args.regression_lag, name="--regression.lag"),
-        recent_step_seconds=parse_duration(args.regression_young_step, name="--regression.young-step"),
-        state=args.regression_state,
-        redis_url=args.redis_url or (None if args.regression_state else os.environ.get("REDIS_URL") or None),
-        redis_password=read_secret(os.environ, "REDIS_PASSWORD"),
-        redis_prefix=os.environ.get("REDIS_PREFIX") or DEFAULT_PREFIX,
+        redis_password=reader.secret("REDIS_PASSWORD"),
+        **given(
+            prometheus_url=reader.text("--prometheus.url"),
+            signals=load(signals) if signals is not None else None,
+            time_zone=reader.text("--regression.time-zone", "JELMON_TIME_ZONE"),
+            history_seconds=reader.duration("--regression.history"),
+            cycle_seconds=reader.duration("--regression.interval"),
+            lag_seconds=reader.duration("--regression.lag"),
+            recent_step_seconds=reader.duration("--regression.young-step"),
+            state=state,
+            redis_url=reader.text("--redis.url", "REDIS_URL" if state is None else ""),
+            redis_prefix=reader.text(variable="REDIS_PREFIX"),
+        ),
     )
-    nats = NatsSettings.from_environ(os.environ, url=args.nats_url) if args.regression_lease else None
+    nats = None
+    if reader.switch("--regression.lease"):
+        nats = NatsSettings.from_environ(reader.environ, url=reader.text("--nats.url"))
     return lambda instruments: RegressionAnalyzer(
         settings, instruments, lease=Lease(nats, "regression") if nats is not None else None
     )

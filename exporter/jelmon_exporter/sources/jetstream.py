@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 
 from jelmon import catalogue as c
 from jelmon.errors import SourceError
-from jelmon.nats import connection
+from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.consumer import Batch, FlowError, Pull, slices
 from jelmon.nats.consumer_direct import new_client
@@ -187,7 +187,7 @@ class JetStreamSource:
 
     def _interrupted(self, partition: int, error: BaseException, attempt: int) -> None:
         self._deaf.add(partition)
-        trouble = connection.stream_trouble(error) if isinstance(error, _NATS_TROUBLE) else error
+        trouble = streams.stream_error(error) if isinstance(error, _NATS_TROUBLE) else error
         message = getattr(trouble, "message", str(trouble))
         self._up.set(0)
         if attempt >= 1 and message != self.trouble:  # once is an election, a restart or a hiccup
@@ -379,6 +379,6 @@ async def prepare(client: Client) -> None:
         SourceError: they cannot be made.
     """
     context = client.jetstream(timeout=API_SECONDS)
-    await connection.ensure_stream(context)
-    await connection.ensure_stream(context, connection.dead_letter_stream())
+    await streams.ensure_stream(context)
+    await streams.ensure_stream(context, streams.dead_letter_stream())
     await ensure_partitions(client)

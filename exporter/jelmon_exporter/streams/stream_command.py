@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, RetentionPolicy, StorageType, StreamInfo
 
 from jelmon.config.settings import parse_duration
-from jelmon.nats import connection, partitions
+from jelmon.nats import connection, partitions, streams
 from jelmon.nats.connection import NatsSettings, add_nats_arguments
 from jelmon.nats.subjects import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
 
@@ -63,11 +63,11 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
 
 
 async def _init(client: Client, context: JetStreamContext, *, replicas: int, max_age: str | None) -> None:
-    events = connection.event_stream(replicas=replicas)
+    events = streams.event_stream(replicas=replicas)
     if max_age is not None:
         events = events.evolve(max_age=parse_duration(max_age, name="--max-age"))
-    for config in (events, connection.dead_letter_stream(replicas=replicas)):
-        made = await connection.ensure_stream(context, config)
+    for config in (events, streams.dead_letter_stream(replicas=replicas)):
+        made = await streams.ensure_stream(context, config)
         sys.stdout.write(f"stream {config.name}: {'made' if made else 'was there already, left as it is'}\n")
     if await partitions.ensure_partitions(client):
         sys.stdout.write(f"stream {STREAM}: partitioned from now on\n")
@@ -82,7 +82,7 @@ async def _info(client: Client, context: JetStreamContext) -> list[str]:
             findings.append(f"stream {name} is absent: `jelmon stream init` makes it")
             continue
         except (nats.js.errors.APIError, nats.errors.Error, TimeoutError) as error:
-            raise connection.stream_trouble(error, name) from error
+            raise streams.stream_error(error, name) from error
         _show(info)
         if name == STREAM:
             findings += _faults(info) + await _show_partitions(client, context, info)

@@ -14,7 +14,7 @@ from jelmon.client.cards import Card, Run
 from jelmon.client.delivery import Delivery, Done, Published, Summary
 from jelmon.errors import ConfigError, EventError, SourceError
 from jelmon.events import MAX_BATCH_EVENTS, CardFinished, Envelope, PipelineDeclared, StageFinished, encode, parse
-from jelmon.nats import connection
+from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import subject_of
 
@@ -107,7 +107,7 @@ class Publisher:
         """Create the stream of events if it is absent; True if it was. The exporter does this too, when it starts."""
         if self._client is None:
             raise _not_connected()
-        return await connection.ensure_stream(self._client.jetstream())
+        return await streams.ensure_stream(self._client.jetstream())
 
     async def publish(self, event: Envelope) -> Published:
         """Publish one event and wait until it is stored.

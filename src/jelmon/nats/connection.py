@@ -19,24 +19,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
-from nats.js import JetStreamContext
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig, SubjectTransform
 
 from jelmon.config.settings import read_secret
+from jelmon.config.urls import is_server_url, without_secret
 from jelmon.errors import ConfigError, SourceError
-from jelmon.nats.subjects import (
-    DEAD_LETTER_STREAM,
-    DEAD_LETTER_SUBJECTS,
-    DUPLICATE_WINDOW_SECONDS,
-    EVENT_SUBJECTS,
-    PARTITION_TARGET,
-    RETENTION_SECONDS,
-    STREAM,
-    UNPARTITIONED,
-    takes,
-)
 from jelmon.service import tasks
 
 logger = logging.getLogger(__name__)
@@ -47,7 +34,6 @@ _DEFAULT_INBOX_PREFIX = "_INBOX"
 _INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _CREDENTIAL = re.compile(r"-{3,}BEGIN ([A-Z ]+)-{3,}\s+(\S+)\s+-{3,}END [A-Z ]+-{3,}")
 _SCHEMES = ("nats", "tls", "ws", "wss")
-_OVERLAP_HINT = "another stream takes these subjects already: remove it, or narrow its subjects"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +52,7 @@ class NatsSettings:
 
     def __post_init__(self) -> None:
         for server in self.servers:
-            if not _is_address(server):
+            if not is_server_url(server, _SCHEMES):
                 raise ConfigError(
                     f"NATS_URL: {without_secret(server)!r} is not the address of a NATS server",
                     hint="write nats://host:4222, or tls://host:4222",
@@ -125,14 +111,6 @@ class NatsSettings:
         )
 
 
-def _is_address(server: str) -> bool:
-    try:
-        parts = urlsplit(server)
-        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number, or a bracket is missing
-        return False
-
-
 def add_nats_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that talks to NATS; credentials come from files named in the environment."""
     group = parser.add_argument_group("NATS")
@@ -143,12 +121,6 @@ def add_nats_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the server, or several with commas (default: NATS_URL, else {DEFAULT_URL}); credentials come from "
         "NATS_CREDENTIALS_FILE, NATS_USER with NATS_PASSWORD_FILE, or NATS_TOKEN_FILE",
     )
-
-
-def without_secret(server: str) -> str:
-    """The server's address without what stands before an ``@``."""
-    scheme, separator, rest = server.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else server.rpartition("@")[2]
 
 
 async def connect(
@@ -283,100 +255,3 @@ def _authentication(settings: NatsSettings) -> dict[str, Any]:
             ) from error
         options["tls"] = context
     return options
-
-
-def event_stream(*, replicas: int = 1) -> StreamConfig:
-    """The stream of events, as we create it."""
-    return StreamConfig(
-        name=STREAM,
-        description="jelmon: events of pipelines",
-        subjects=list(EVENT_SUBJECTS),
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        max_age=RETENTION_SECONDS,
-        duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        num_replicas=replicas,
-        allow_direct=True,
-        subject_transform=SubjectTransform(src=UNPARTITIONED, dest=PARTITION_TARGET),
-    )
-
-
-def dead_letter_stream(*, replicas: int = 1) -> StreamConfig:
-    """The stream of events that could not be read, as we create it; kept four times as long, for people to look at."""
-    return StreamConfig(
-        name=DEAD_LETTER_STREAM,
-        description="jelmon: events that could not be read",
-        subjects=[DEAD_LETTER_SUBJECTS],
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        max_age=4 * RETENTION_SECONDS,
-        duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        num_replicas=replicas,
-        allow_direct=True,
-    )
-
-
-async def ensure_stream(context: JetStreamContext, config: StreamConfig | None = None) -> bool:
-    """Create the stream (that of events unless told otherwise) if it is absent; True if it was.
-
-    A stream that exists is left as its operator made it, as long as it takes our subjects (`jelmon.nats.partitions`).
-
-    Raises:
-        SourceError: JetStream does not answer or is off, we may not create it, or other streams are in the way.
-    """
-    config = config or event_stream()
-    name, subjects = str(config.name), list(config.subjects or ())
-    try:
-        try:
-            found = await context.stream_info(name)
-        except nats.js.errors.NotFoundError:
-            await context.add_stream(config)
-            logger.info("created stream", extra={"stream": name, "subjects": subjects})
-            return True
-    except nats.js.errors.APIError as error:
-        if error.err_code == 10058:  # somebody else created it between our two requests, with other settings
-            return False
-        raise stream_trouble(error, name) from error
-    except (nats.errors.Error, TimeoutError) as error:
-        raise stream_trouble(error, name) from error
-    taken = found.config.subjects or []
-    if not any(takes(pattern, subjects[0]) for pattern in taken):
-        raise SourceError(
-            f"stream {name} exists but does not take {subjects[0]}",
-            hint=f"`nats stream edit {name} --subjects {','.join(subjects)}`, or remove the stream",
-        )
-    if beyond := [pattern for pattern in taken if not any(takes(subject, pattern) for subject in subjects)]:
-        logger.warning(
-            "stream takes more subjects than are ever read: what comes on others is stored and not counted",
-            extra={
-                "stream": name,
-                "subjects": beyond,
-                "hint": f"`nats stream edit {name} --subjects {','.join(subjects)}`",
-            },
-        )
-    return False
-
-
-def stream_trouble(error: BaseException, name: str = STREAM) -> SourceError:
-    """What a failed JetStream request means, in words that say what to do."""
-    if isinstance(error, nats.js.errors.ServiceUnavailableError | nats.errors.NoRespondersError):
-        return SourceError(
-            f"stream {name}: the NATS server has JetStream switched off, or no leader",
-            hint="start the server with --jetstream (`jetstream {}` in its configuration)",
-        )
-    if isinstance(error, nats.js.errors.NoStreamResponseError):
-        return SourceError(
-            f"no stream takes the events: {name} is absent",
-            hint="start `jelmon exporter`, which creates it, or call ensure_stream() of the publisher",
-        )
-    if isinstance(error, nats.js.errors.APIError):
-        return SourceError(
-            f"stream {name}: {error.description} (JetStream error {error.err_code})",
-            hint=_OVERLAP_HINT if error.err_code == 10065 else "see `nats stream info` and the log of the NATS server",
-        )
-    if isinstance(error, TimeoutError):
-        return SourceError(
-            f"stream {name}: JetStream does not answer",
-            hint="check that the server runs, has JetStream on, and that this user may publish to $JS.API.>",
-        )
-    return SourceError(f"stream {name}: {str(error) or type(error).__name__}", hint=START_HINT)

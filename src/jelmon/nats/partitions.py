@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 
 from jelmon.errors import SourceError
-from jelmon.nats.connection import event_stream, stream_trouble
+from jelmon.nats.streams import event_stream, stream_error
 from jelmon.nats.subjects import EVENT_SUBJECTS, STREAM, UNPARTITIONED, partitioned, takes
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def ensure_partitions(client: Client) -> bool:
         await context.update_stream(found, subjects=[*(found.subjects or ()), *missing], subject_transform=wanted)
         updated = (await context.stream_info(STREAM)).config
     except _TROUBLE as error:
-        raise stream_trouble(error) from error
+        raise stream_error(error) from error
     changed = bool(missing) or by_stream(updated)
     if changed:
         logger.info("partitioned stream", extra={"stream": STREAM, "by_stream": by_stream(updated)})

@@ -17,6 +17,7 @@ from aiohttp import web
 from jelmon import catalogue as c
 from jelmon.catalogue import Service
 from jelmon.client import Card, Publisher
+from jelmon.config.reader import SettingsReader
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.errors import ConfigError, DefinitionError
@@ -25,8 +26,8 @@ from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon.tools.simulation.engine import simulate
 from jelmon.tools.simulation.scenario import DEMO, Change
+from jelmon_analyzers import command
 from jelmon_analyzers.bottleneck.service import BottleneckSettings
-from jelmon_analyzers.event_analyzers import bottleneck_command, health_command
 from jelmon_analyzers.event_analyzers.resource_usage import ResourceUsage
 from jelmon_analyzers.event_analyzers.service import EventAnalyzers
 from jelmon_analyzers.event_analyzers.settings import EventAnalyzersSettings
@@ -167,15 +168,19 @@ async def test_the_command_serves_verdicts_until_it_is_told_to_stop(
     assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
+def read(*flags: str) -> EventAnalyzersSettings:
+    """Read the settings as the command does."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return EventAnalyzersSettings.read(SettingsReader(parser.parse_args(["bottleneck", *flags]), {}))
+
+
 def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
     """With the health of a file."""
-    parser = argparse.ArgumentParser()
-    bottleneck_command.add_arguments(parser)
-    health_command.add_arguments(parser)
     path = tmp_path / "health.yaml"
     path.write_text("weights: {latency: 50}\ncard_target: 90s\nstall_limit: 5m\n")
     flags = ["--bottleneck.window", "30m", "--health.file", str(path), "--nats.url", "nats://n:4222"]
-    settings = EventAnalyzersSettings.read(parser.parse_args(flags), {})
+    settings = read(*flags)
 
     assert settings.bottleneck.window_seconds == 1800
     assert settings.health.weights[Part.LATENCY] == 50
@@ -186,12 +191,8 @@ def test_flags_and_environment_become_settings(tmp_path: Path) -> None:
 
 def test_a_password_on_the_command_line_is_refused() -> None:
     """Every user of the machine could read it."""
-    parser = argparse.ArgumentParser()
-    bottleneck_command.add_arguments(parser)
-    health_command.add_arguments(parser)
-    args = parser.parse_args(["--recommendations.url", "postgresql://me:secret@db/jelmon"])
     with pytest.raises(ConfigError, match="contains a password, which every user of this machine can see"):
-        EventAnalyzersSettings.read(args, {})
+        read("--recommendations.url", "postgresql://me:secret@db/jelmon")
 
 
 async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> None:

@@ -29,6 +29,7 @@ from jelmon_analyzers.regression.monitored_signal import MonitoredSignal
 from jelmon_analyzers.regression.prometheus_history import Floats, PrometheusHistory
 from jelmon_analyzers.regression.short_history import newest_change
 from jelmon_analyzers.regression.signals import DEFAULTS, Signal, load
+from jelmon_analyzers.settings import AnalyzerSettings
 from jelmon_analyzers.timeseries.counters import rates
 
 NOW = 1_700_438_400.0 + 9 * 86400
@@ -285,7 +286,7 @@ async def test_the_service_serves_and_leaves_nothing(prometheus: str) -> None:
     """As production starts it: metrics, health, and no task afterwards."""
     analyzer = Analyzer(
         {"regression": lambda instruments: RegressionAnalyzer(settings(prometheus), instruments, clock=lambda: NOW)},
-        listen=ListenAddress("127.0.0.1", 0),
+        AnalyzerSettings(listen=ListenAddress("127.0.0.1", 0)),
     )
     await analyzer.start()
     try:

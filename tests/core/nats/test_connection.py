@@ -9,18 +9,12 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
+from jelmon.config.urls import without_secret
 from jelmon.demo.processes import Processes, free_port, listens
 from jelmon.errors import ConfigError, SourceError
-from jelmon.nats.connection import (
-    NatsSettings,
-    add_nats_arguments,
-    connect,
-    dead_letter_stream,
-    ensure_stream,
-    event_stream,
-    without_secret,
-)
+from jelmon.nats.connection import NatsSettings, add_nats_arguments, connect
 from jelmon.nats.partitions import ensure_partitions
+from jelmon.nats.streams import dead_letter_stream, ensure_stream, event_stream
 from jelmon.nats.subjects import EVENT_SUBJECTS
 
 
@@ -117,7 +111,7 @@ async def test_another_stream_on_our_subjects_is_an_error(own: Client) -> None:
         await ensure_stream(context)
 
     assert "overlap" in caught.value.message
-    assert "another stream takes these subjects" in caught.value.hint
+    assert "another stream has these subjects already" in caught.value.hint
 
 
 async def test_a_wrong_password_is_told_at_once_and_not_shown(closed_server: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from jelmon import catalogue as c
 from jelmon.client import Publisher
 from jelmon.demo import launch
 from jelmon.demo.processes import free_port
-from jelmon.nats import connection
+from jelmon.nats import streams
 from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM
 from jelmon_exporter.app import Exporter
 
@@ -123,7 +123,7 @@ async def test_what_cannot_be_read_is_parked_once_by_all_replicas(
     """One that comes late and counts from the beginning does not park again what NATS has forgotten as a duplicate."""
     client = await nats.connect(own_nats_url)
     context = client.jetstream()
-    await context.add_stream(connection.dead_letter_stream().evolve(duplicate_window=0.1))
+    await context.add_stream(streams.dead_letter_stream().evolve(duplicate_window=0.1))
 
     def parked(exporter: Exporter) -> Any:
         return exporter.view.value(c.EVENTS_PARKED, "malformed")

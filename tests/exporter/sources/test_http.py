@@ -19,7 +19,8 @@ from jelmon.config.settings import ListenAddress
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.events import MAX_EVENT_BYTES
-from jelmon.nats.connection import NatsSettings, ensure_stream
+from jelmon.nats.connection import NatsSettings
+from jelmon.nats.streams import ensure_stream
 from jelmon.nats.subjects import STREAM, partition_of
 from jelmon.service.tasks import end
 from jelmon.service.web import Server

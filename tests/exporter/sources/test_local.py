@@ -281,5 +281,5 @@ def test_without_nats_commits_wait_for_the_disk(tmp_path: Path) -> None:
 
 
 def test_without_nats_there_is_one_exporter() -> None:
-    with pytest.raises(ConfigError, match="without NATS nothing divides the events between replicas"):
-        ExporterSettings.from_environ({"NATS_URL": "none", "REDIS_URL": "redis://127.0.0.1:6379/0"})
+    with pytest.raises(ConfigError, match="replicas that share a Redis need NATS to divide the events among them"):
+        ExporterSettings(nats=None, redis_url="redis://127.0.0.1:6379/0")

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from jelmon.catalogue import Service
 from jelmon.events import ActionRequested, Outcome, parse
-from jelmon.nats import connection
+from jelmon.nats import streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.service import tasks
 from jelmon.service.registry import Instruments
@@ -36,7 +36,7 @@ Start = Callable[[ResponderSettings], Awaitable[Responder]]
 async def client(nats_url: str) -> AsyncIterator[Client]:
     """A connection to a NATS server that has the stream of events."""
     client = await nats.connect(nats_url)
-    await connection.ensure_stream(client.jetstream())
+    await streams.ensure_stream(client.jetstream())
     yield client
     await client.close()
 

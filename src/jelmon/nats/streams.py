@@ -1,0 +1,123 @@
+"""The JetStream streams of events and dead letters: their configuration, creation, and what their errors mean."""
+
+import logging
+
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, SubjectTransform
+
+from jelmon.errors import SourceError
+from jelmon.nats.connection import START_HINT
+from jelmon.nats.subjects import (
+    DEAD_LETTER_STREAM,
+    DEAD_LETTER_SUBJECTS,
+    DUPLICATE_WINDOW_SECONDS,
+    EVENT_SUBJECTS,
+    PARTITION_TARGET,
+    RETENTION_SECONDS,
+    STREAM,
+    UNPARTITIONED,
+    takes,
+)
+
+logger = logging.getLogger(__name__)
+
+_OVERLAP_HINT = "another stream has these subjects already: remove it, or narrow its subjects"
+
+
+def event_stream(*, replicas: int = 1) -> StreamConfig:
+    """The stream of events, as we create it."""
+    return StreamConfig(
+        name=STREAM,
+        description="jelmon: events of pipelines",
+        subjects=list(EVENT_SUBJECTS),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=RETENTION_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        num_replicas=replicas,
+        allow_direct=True,
+        subject_transform=SubjectTransform(src=UNPARTITIONED, dest=PARTITION_TARGET),
+    )
+
+
+def dead_letter_stream(*, replicas: int = 1) -> StreamConfig:
+    """The stream of events that could not be read, as we create it; kept four times as long, for people to look at."""
+    return StreamConfig(
+        name=DEAD_LETTER_STREAM,
+        description="jelmon: events that could not be read",
+        subjects=[DEAD_LETTER_SUBJECTS],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=4 * RETENTION_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        num_replicas=replicas,
+        allow_direct=True,
+    )
+
+
+async def ensure_stream(context: JetStreamContext, config: StreamConfig | None = None) -> bool:
+    """Create the stream (that of events unless told otherwise) if it is absent; True if it was.
+
+    A stream that exists is left as its operator made it, as long as it takes our subjects (`jelmon.nats.partitions`).
+
+    Raises:
+        SourceError: JetStream does not answer or is off, we may not create it, or other streams are in the way.
+    """
+    config = config or event_stream()
+    name, subjects = str(config.name), list(config.subjects or ())
+    try:
+        try:
+            found = await context.stream_info(name)
+        except nats.js.errors.NotFoundError:
+            await context.add_stream(config)
+            logger.info("created stream", extra={"stream": name, "subjects": subjects})
+            return True
+    except nats.js.errors.APIError as error:
+        if error.err_code == 10058:  # somebody else created it between our two requests, with other settings
+            return False
+        raise stream_error(error, name) from error
+    except (nats.errors.Error, TimeoutError) as error:
+        raise stream_error(error, name) from error
+    taken = found.config.subjects or []
+    if not any(takes(pattern, subjects[0]) for pattern in taken):
+        raise SourceError(
+            f"stream {name} exists but does not take {subjects[0]}",
+            hint=f"`nats stream edit {name} --subjects {','.join(subjects)}`, or remove the stream",
+        )
+    if beyond := [pattern for pattern in taken if not any(takes(subject, pattern) for subject in subjects)]:
+        logger.warning(
+            "stream takes more subjects than are ever read: what comes on others is stored and not counted",
+            extra={
+                "stream": name,
+                "subjects": beyond,
+                "hint": f"`nats stream edit {name} --subjects {','.join(subjects)}`",
+            },
+        )
+    return False
+
+
+def stream_error(error: BaseException, name: str = STREAM) -> SourceError:
+    """What a failed JetStream request means, in words that say what to do."""
+    if isinstance(error, nats.js.errors.ServiceUnavailableError | nats.errors.NoRespondersError):
+        return SourceError(
+            f"stream {name}: the NATS server has JetStream switched off, or no leader",
+            hint="start the server with --jetstream (`jetstream {}` in its configuration)",
+        )
+    if isinstance(error, nats.js.errors.NoStreamResponseError):
+        return SourceError(
+            f"no stream takes the events: {name} is absent",
+            hint="start `jelmon exporter`, which creates it, or call ensure_stream() of the publisher",
+        )
+    if isinstance(error, nats.js.errors.APIError):
+        return SourceError(
+            f"stream {name}: {error.description} (JetStream error {error.err_code})",
+            hint=_OVERLAP_HINT if error.err_code == 10065 else "see `nats stream info` and the log of the NATS server",
+        )
+    if isinstance(error, TimeoutError):
+        return SourceError(
+            f"stream {name}: JetStream does not answer",
+            hint="check that the server runs, has JetStream on, and that this user may publish to $JS.API.>",
+        )
+    return SourceError(f"stream {name}: {str(error) or type(error).__name__}", hint=START_HINT)

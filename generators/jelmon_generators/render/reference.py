@@ -30,7 +30,7 @@ _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", 
 def metrics_document() -> dict[str, str]:
     """Every metric of the catalogue, by the service that exposes it."""
     lines = [
-        banner("src/jelmon/catalogue.py"),
+        banner("src/jelmon/catalogue/"),
         "# Metrics",
         "",
         f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score* goes",

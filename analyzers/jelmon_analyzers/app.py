@@ -8,9 +8,9 @@ from aiohttp import web
 
 from jelmon.catalogue import Service
 from jelmon.service.lifecycle import BackgroundTasks
-from jelmon.service.metrics_page import metrics_handler
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
+from jelmon.service.web.metrics import metrics_handler
 from jelmon_analyzers.settings import AnalyzerSettings
 
 logger = logging.getLogger(__name__)

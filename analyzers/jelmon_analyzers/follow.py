@@ -24,6 +24,7 @@ from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.partitions import possible_by_stream
 from jelmon.nats.subjects import BATCH, PARTITIONS, STREAM, takes
+from jelmon.service.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ SUBJECTS = tuple(f"jelmore.events.{noun}.*.*" for noun in (*NOUNS, BATCH))
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 _BREATH = 500  # events after which others may run, while a long stretch is read again
-_BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 _TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
@@ -71,7 +71,7 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled; what fails is tried again for ever."""
-        attempt = 0
+        backoff = Backoff(0.25, 5.0)
         while True:
             try:
                 client = await connection.connect(
@@ -84,17 +84,16 @@ class Follower:
                 try:
                     while True:
                         await self._follow(client)
-                        attempt = 0
+                        backoff.reset()
                 finally:
                     self.connected = False
                     await client.close()
             except (*_TROUBLE, SourceError) as error:
                 trouble = error if isinstance(error, SourceError) else streams.stream_error(error)
                 self.trouble = trouble.message
-                if attempt == 0:
+                if backoff.failures == 0:
                     logger.error("%s; trying again until it answers", trouble)
-                await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
-                attempt += 1
+                await backoff.wait()
 
     async def _reconnected(self) -> None:
         self._hole.set()  # our consumer lives in the server's memory, which may be new

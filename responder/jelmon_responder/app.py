@@ -16,9 +16,9 @@ from jelmon.catalogue import ALERT_SEVERITIES, RESPONDER_INFO, WEBHOOK_SUCCESS, 
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.lifecycle import BackgroundTasks, every
-from jelmon.service.metrics_page import metrics_handler
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page, page
+from jelmon.service.web.metrics import metrics_handler
 from jelmon_responder.actions.publisher import ActionPublisher
 from jelmon_responder.alertmanager import Alertmanager
 from jelmon_responder.compiled_rules import CompiledRules

@@ -1,6 +1,5 @@
 """One partition in the hands of its owner: messages in, batches committed, and only what is committed shown."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
@@ -10,6 +9,7 @@ from jelmon import catalogue as c
 from jelmon.errors import EventError
 from jelmon.events import Event, parse, parse_all, parse_batch, split
 from jelmon.nats.consumer_messages import Message, origin
+from jelmon.service.backoff import Backoff
 from jelmon_exporter.counting.ledger import Ledger, Limits
 from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.counting.scheduling import Turns
@@ -21,8 +21,6 @@ from jelmon_exporter.state.model import Position
 from jelmon_exporter.state.store import Claim, FellBackError, StateStore, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
-
-_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class Counting:
         self._commit_time = shop.own.cell(c.CHECKPOINT_TIME)
         self._commit_success = shop.own.cell(c.CHECKPOINT_SUCCESS)
         self._store_up = shop.own.cell(c.STATE_STORE_UP)
-        self._retry = 0
+        self._backoff = Backoff(0.1, 2.0)
         self._uncommitted = False
         self._dropped_to = 0  # up to where in the stream is noted what was dropped uncounted
         self._dropped_committed = 0
@@ -256,7 +254,7 @@ class Counting:
             except FellBackError as error:
                 logger.warning("%s: writing all of it anew", error.message)
                 changes, whole = self.ledger.whole(), True
-        self._retry = 0
+        self._backoff.reset()
         self._uncommitted = False
         self.position = position
         self._dropped_committed = self._dropped_to
@@ -272,5 +270,4 @@ class Counting:
         if self._store_up.value != 0:
             logger.error("%s; counting waits, the last committed figures are still served", error.message)
         self._store_up.set(0)
-        await asyncio.sleep(_RETRY_SECONDS[min(self._retry, len(_RETRY_SECONDS) - 1)])
-        self._retry += 1
+        await self._backoff.wait()

@@ -12,6 +12,7 @@ from typing import Literal
 from jelmon.catalogue import NOTIFICATIONS, NOTIFICATIONS_SUPPRESSED
 from jelmon.errors import JelmonError, SourceError
 from jelmon.service import tasks
+from jelmon.service.backoff import Backoff
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
 from jelmon_responder.history.protocol import AlertHistory, Email, Notification
@@ -36,7 +37,7 @@ class Mailer:
         self._instruments = instruments
         self._wake = asyncio.Event()
         self._suppressed: set[str] = set()
-        self._pause = 0.0
+        self._backoff = Backoff(POLL_SECONDS, MAX_PAUSE_SECONDS)
         self._stopping = False
         self.check = Check(True, "nothing sent yet", needed=False)
 
@@ -49,11 +50,11 @@ class Mailer:
         while True:
             try:
                 await self._send_waiting()
-                self._pause = 0.0
+                self._backoff.reset()
             except JelmonError as error:
-                self._pause = min(MAX_PAUSE_SECONDS, max(POLL_SECONDS, 2 * self._pause))
-                logger.warning("e-mail delayed", extra={"error": error.message, "pause_seconds": self._pause})
-                await asyncio.sleep(self._pause)
+                pause = self._backoff.next_pause()
+                logger.warning("e-mail delayed", extra={"error": error.message, "pause_seconds": round(pause, 1)})
+                await asyncio.sleep(pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
             self._wake.clear()

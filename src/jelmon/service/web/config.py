@@ -10,8 +10,8 @@ import yaml
 from jelmon.config.settings import parse_duration
 from jelmon.config.strict_yaml import Fields, fields_of, read
 from jelmon.errors import ConfigError, DefinitionError, Problem
+from jelmon.service.web.file_state import State, state_of
 from jelmon.service.web.tls import Tls, read_tls
-from jelmon.service.web.watch import State, state_of
 
 _HEADERS: dict[str, tuple[str, ...]] = {  # those that may be set; values, where only some make sense
     "Content-Security-Policy": (),

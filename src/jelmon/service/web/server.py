@@ -15,10 +15,10 @@ from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.tasks import end
 from jelmon.service.web.authentication import Authenticator, BusyError
 from jelmon.service.web.config import WebConfig
+from jelmon.service.web.file_state import states_of
 from jelmon.service.web.health import OPEN_PATHS, Checks, health_routes
 from jelmon.service.web.limits import ClientLimits, Gate, SlowBodyError, TokenBucket
 from jelmon.service.web.pages import Handler
-from jelmon.service.web.watch import states_of
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from jelmon.config.strict_yaml import Fields, did_you_mean
-from jelmon.service.web.watch import State, state_of
+from jelmon.service.web.file_state import State, state_of
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1_2,

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,18 +134,16 @@ def bundle(folder: Path, definitions: int, objectives: int) -> None:
 def measured(folder: str, what: str) -> None:
     """In a process of its own: compile, render, print figures as JSON."""
     import jelmon_generators.commands.generate  # noqa: F401 (imports are not what is measured)
-    from jelmon_generators.check import names as checks
-    from jelmon_generators.check import policy
+    from jelmon_generators import check
     from jelmon_generators.compiler import compile_bundle
     from jelmon_generators.render import alertmanager, prometheus, reference
     from jelmon_generators.unit_tests import alerts as prometheus_tests
 
     judging = [0.0]
-    for module, name in (
-        *((checks, name) for name in ("check_signals", "check_alerts", "check_channels")),
-        *((policy, name) for name in ("check_escalations", "check_conditions", "check_compiled")),
-    ):
-        setattr(module, name, _timed(getattr(module, name), judging))
+    for module in (value for value in vars(check).values() if isinstance(value, ModuleType)):
+        name = "analysed" if module.__name__.endswith(".signals") else "check"
+        if hasattr(module, name):
+            setattr(module, name, _timed(getattr(module, name), judging))
     gc.disable()  # as the command does
     begun, worked = time.perf_counter(), time.process_time()
     made = compile_bundle(Path(folder))
@@ -167,10 +166,10 @@ def measured(folder: str, what: str) -> None:
 
 
 def _timed(function: Callable[..., Any], total: list[float]) -> Callable[..., Any]:
-    def timed(*args: Any) -> Any:
+    def timed(*args: Any, **kwargs: Any) -> Any:
         begun = time.process_time()
         try:
-            return function(*args)
+            return function(*args, **kwargs)
         finally:
             total[0] += time.process_time() - begun
 

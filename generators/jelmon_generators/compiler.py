@@ -1,21 +1,37 @@
-"""From a folder of definitions to everything that is rendered from it: load, check, compile."""
+"""From a folder of definitions to everything that is rendered from it: load, check, compile.
 
-from collections.abc import Mapping
+Every step takes what the steps before it returned and changes none of it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jelmon.config.strict_yaml import did_you_mean
-from jelmon.errors import ConfigError, DefinitionError
-from jelmon_generators.check import names, policy
+from jelmon.errors import ConfigError, DefinitionError, Problem
+from jelmon_generators.check import (
+    channels,
+    conditions,
+    escalations,
+    excuses,
+    inhibition,
+    links,
+    references,
+    routes,
+    signals,
+    texts,
+    windows,
+)
+from jelmon_generators.check.excuses import Excuse
 from jelmon_generators.compile import baselines, fingerprint, maintenance, slos
 from jelmon_generators.compile.routing import Routing, routing
 from jelmon_generators.compile.rules import Compiled, Group, compile_alert, groups, recorded_labels
 from jelmon_generators.load.bundle import load
-from jelmon_generators.model.definitions import Bundle
+from jelmon_generators.model.definitions import Bundle, Channel
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.windows import sparing
 from jelmon_generators.promql.analysis import Analysis
-from jelmon_generators.promql.series import known_series
+from jelmon_generators.promql.series import Series, known_series
 from jelmon_generators.targets import Target
 
 
@@ -39,36 +55,35 @@ def compile_bundle(
     """Load ``root/rules``, check it, compile it.
 
     Raises:
-        DefinitionError: with every fault of every file.
+        DefinitionError: with every problem of every file.
         ConfigError: a channel in ``channel_urls`` does not exist.
     """
-    bundle = load(root)
-    target = target or bundle.settings.target
-    _redirect(bundle, channel_urls or {})
-    slos.expand(bundle)
-    bundle.windows = sparing(bundle)
+    problems: list[Problem] = []  # the places of definitions report here
+    loaded = load(root, problems)
+    excused = excuses.read(loaded.sources)
+    target = target or loaded.bundle.settings.target
+    written = replace(loaded.bundle, channels=_redirected(loaded.bundle.channels, channel_urls or {}))
+    with_objectives = slos.expanded(written)
+    complete = replace(with_objectives, windows=sparing(with_objectives))
     series = known_series()
-    analyses = names.check_signals(bundle, series, target)
-    baselines.expand(bundle, analyses)
-    names.check_alerts(bundle, series, root)
-    names.check_channels(bundle, target.alertmanager)
-    policy.check_escalations(bundle)
-    if bundle.problems:  # what follows relies on names that exist
-        raise DefinitionError(bundle.problems)
-    known = Known(
-        records={name: signal.record for name, signal in bundle.signals.items()},
-        labels={name: recorded_labels(signal, analyses[name]) for name, signal in bundle.signals.items()},
-        directions={name: signal.direction for name, signal in bundle.signals.items()},
-        metric_labels=lambda name: series[name].labels,
-        settings=bundle.settings,
-    )
-    policy.check_conditions(bundle, known, analyses)
-    compiled = [
+    bundle, analyses = baselines.expanded(complete, signals.analysed(complete, series, target))
+    references.check(bundle, series)
+    links.check(bundle, root)
+    channels.check(bundle, target.alertmanager)
+    escalations.check(bundle, complete=not problems)
+    _stop(problems, excused)  # what follows relies on names that exist
+    known = _known(bundle, analyses, series)
+    conditions.check(bundle, known, analyses)
+    compiled = tuple(
         compile_alert(alert, known, bundle.escalations.get(alert.escalation or "")) for alert in bundle.alerts.values()
-    ]
-    policy.check_compiled(bundle, compiled)
-    if bundle.problems:
-        raise DefinitionError(bundle.problems)
+    )
+    texts.check(compiled)
+    routes.check(bundle, compiled)
+    inhibition.check(bundle)
+    windows.check(bundle, compiled)
+    _stop(problems, excused)
+    excuses.report_unused(tuple(problems), excused)
+    _stop(problems, excused)
     every = [*groups(bundle, analyses, compiled, known), *maintenance.groups(bundle)]
     number = fingerprint.fingerprint(every)
     return Compilation(
@@ -76,23 +91,43 @@ def compile_bundle(
         target,
         analyses,
         known,
-        tuple(compiled),
+        compiled,
         (*every, fingerprint.group(number, bundle.settings.evaluation_interval_seconds)),
         number,
         routing(bundle, compiled),
     )
 
 
-def _redirect(bundle: Bundle, urls: Mapping[str, str]) -> None:
-    """Point webhook channels elsewhere: the local stack has its own ports.
+def _stop(problems: Sequence[Problem], excused: tuple[Excuse, ...]) -> None:
+    """Raise when there are problems that no excuse covers."""
+    if remaining := excuses.remaining(problems, excused):
+        raise DefinitionError(remaining)
+
+
+def _known(bundle: Bundle, analyses: Mapping[str, Analysis], series: Mapping[str, Series]) -> Known:
+    return Known(
+        records={name: signal.record for name, signal in bundle.signals.items()},
+        labels={name: recorded_labels(signal, analyses[name]) for name, signal in bundle.signals.items()},
+        directions={name: signal.direction for name, signal in bundle.signals.items()},
+        metric_labels=lambda name: series[name].labels,
+        settings=bundle.settings,
+    )
+
+
+def _redirected(channels: Mapping[str, Channel], urls: Mapping[str, str]) -> Mapping[str, Channel]:
+    """Return the channels with other URLs for some webhooks: the local stack has its own ports.
 
     Raises:
-        ConfigError: no such channel, or it is no webhook.
+        ConfigError: there is no such channel, or it is not a webhook.
     """
+    redirected = dict(channels)
     for name, url in urls.items():
-        channel = bundle.channels.get(name)
+        channel = channels.get(name)
         if channel is None:
-            raise ConfigError(f"--channel-url: no channel {name!r}", hint=did_you_mean(name, bundle.channels))
+            raise ConfigError(f"--channel-url: unknown channel {name!r}", hint=did_you_mean(name, channels))
         if channel.type != "webhook":
-            raise ConfigError(f"--channel-url: channel {name!r} is no webhook", hint="only webhooks have an address")
-        bundle.channels[name] = replace(channel, options={"url": url})
+            raise ConfigError(
+                f"--channel-url: channel {name!r} is not a webhook", hint="only webhooks have a URL to replace"
+            )
+        redirected[name] = replace(channel, options={"url": url})
+    return redirected

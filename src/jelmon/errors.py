@@ -65,10 +65,11 @@ class Problem:
     text: str = ""  # the guilty line, for quoting
     column: int = 0  # where in the line the fault begins, from 1; 0 underlines nothing
     width: int = 0
+    check: str = ""  # id of the check that reported it, such as JM012
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
-        parts = [f"{place}: {self.message}"]
+        parts = [f"{place}: {self.message}" + (f" [{self.check}]" if self.check else "")]
         if self.text.strip():
             parts.append(f"    {self.line:>4} | {self.text.rstrip()}")
             if self.column:

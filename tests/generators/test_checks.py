@@ -94,8 +94,13 @@ def test_a_recording_stands_before_what_reads_it(root: Path) -> None:
 def test_the_guide_speaks_of_every_field(root: Path, bundle: Path, golden: Callable[[str, str], None]) -> None:
     """Every field of a definition that the loader reads is in docs/alerting.md."""
     guide = (root / "docs/alerting.md").read_text()
-    names = ("bundle", "alerts", "windows")
-    source = "".join((root / f"generators/jelmon_generators/load/{name}.py").read_text() for name in names)
+    package = root / "generators/jelmon_generators"
+    readers = [
+        *(package / "load").glob("*.py"),
+        *(package / "model/conditions").glob("*.py"),
+        package / "model/channels.py",
+    ]
+    source = "".join(path.read_text() for path in readers)
     reader = r'\.(?:text|number|duration|flag|choice|texts|items|mapping|entries|plain)\("(\w+)"'
     fields = set(re.findall(reader, source)) - {
         "min",

@@ -66,8 +66,8 @@ def test_output_and_channel_url_serve_a_local_stack(bundle: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--channel-url", "respnder=http://x"], "no channel 'respnder'"),
-        (["--channel-url", "chat=http://x"], "channel 'chat' is no webhook"),
+        (["--channel-url", "respnder=http://x"], "unknown channel 'respnder'"),
+        (["--channel-url", "chat=http://x"], "channel 'chat' is not a webhook"),
         (["--channel-url", "responder"], "'responder' is not NAME=URL"),
         (["--root", "/nonexistent"], "no folder rules/ in /nonexistent"),
     ],

@@ -13,7 +13,7 @@ from jelmon_generators.promql.series import Series
 from jelmon_generators.targets import Target, Version
 
 KNOWN = {name: Series("gauge", frozenset({"job", "instance", "le"})) for name in ("x", "y", "m5", "s_5m:x")}
-NOT_READ = re.compile("needs Prometheus|needs the feature flag|is gone since|not PromQL|knows no")
+NOT_READ = re.compile("needs Prometheus|needs the feature flag|was removed in|not PromQL|Prometheus has no")
 EXPRESSIONS = """\
 x > 600
 x > 10m

@@ -27,7 +27,7 @@ class EventAnalyzers:
         )
         self._lease = Lease(settings.bottleneck.nats, "pipelines")
         self.bottleneck.leads = lambda: self._lease.held
-        gauges = self.bottleneck.gauges
+        watch = self.bottleneck.watch
         self._store: SuggestionStore | None = (
             open_suggestion_store(settings.recommendations_url) if settings.recommendations_url else None
         )
@@ -38,36 +38,36 @@ class EventAnalyzers:
         )
         if self._resources is not None:
             resources = self._resources
-            gauges.usage = lambda: resources.usage
+            watch.usage = lambda: resources.usage
         self._attribution = AttributionGauges(
-            instruments, usage=gauges.usage, leads=lambda: self._lease.held and self.bottleneck.connected
+            instruments, usage=watch.usage, leads=lambda: self._lease.held and self.bottleneck.connected
         )
-        self.bottleneck.on_event.append(self._attribution.observe)
+        self.bottleneck.takers.append(self._attribution.take)
         self._regressions = Regressions(
             instruments, settings.prometheus_url, every_seconds=settings.bottleneck.interval_seconds
         )
         self.desk = Desk(
-            gauges,
+            watch,
             instruments,
             strategies.load(settings.strategies_file),
             window_seconds=settings.bottleneck.window_seconds,
             store=self._store,
             others=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.found)),
         )
-        self.bottleneck.on_event.append(self.desk.observe)
+        self.bottleneck.takers.append(self.desk.take)
         self.bottleneck.on_cycle.append(self.desk.cycle)
-        self.bottleneck.on_clear.append(self.desk.clear)
+        self.bottleneck.on_silence.append(self.desk.silence)
         self.health: HealthGauges | None = None
         if health:
             self.health = HealthGauges(
                 instruments,
                 settings.health,
-                severity=gauges.severity,
+                severity=watch.severity,
                 usage=lambda: self._resources.scarcest if self._resources is not None else None,
             )
-            self.bottleneck.on_event.append(self.health.observe)
+            self.bottleneck.takers.append(self.health.take)
             self.bottleneck.on_cycle.append(self.health.export)
-            self.bottleneck.on_clear.append(self.health.clear)
+            self.bottleneck.on_silence.append(self.health.silence)
 
     def checks(self) -> dict[str, Check]:
         """What they depend on. Without Prometheus or the database for recommendations they work on: shown only."""

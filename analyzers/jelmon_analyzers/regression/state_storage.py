@@ -1,4 +1,4 @@
-"""Storage for the state of signals between runs: a folder, or a Redis that replicas share."""
+"""Where a signal's state is kept between two runs: a folder, or a Redis that replicas share."""
 
 import contextlib
 import uuid
@@ -14,38 +14,34 @@ from redis.backoff import NoBackoff
 from jelmon.errors import ConfigError, SourceError
 
 _CHUNK_BYTES = 4_000_000
-"""Most bytes in one command to Redis, so that a large state does not block its other clients."""
+"""Of one command to Redis, so that a large state does not hold up its other users."""
 _TIMEOUT_SECONDS = 10.0
-_FAILURES = (redis.exceptions.RedisError, OSError, TimeoutError)
+_TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
 class StateStorage(Protocol):
-    """Stores bytes by name; a save is atomic."""
+    """Keeps bytes by name, whole or not at all."""
 
     shared: bool
-    """Whether all replicas use the same names."""
+    """Whether replicas keep theirs under the same names."""
 
     async def load(self, name: str) -> bytes | None:
-        """Return what was saved under a name, None if nothing was.
+        """What was kept, None if nothing is.
 
         Raises:
-            SourceError: the storage cannot be read.
+            SourceError: it cannot be told.
         """
 
     async def save(self, name: str, state: bytes) -> None:
-        """Replace what was saved under a name.
+        """Keep, in place of what was kept before.
 
         Raises:
-            SourceError: the state was not saved; the state saved before remains.
+            SourceError: not kept; what was kept before still is.
         """
 
 
 class FolderStorage:
-    """A file per name.
-
-    Raises:
-        ConfigError: the folder cannot be created.
-    """
+    """A file for each name."""
 
     shared = False
 
@@ -53,7 +49,7 @@ class FolderStorage:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"--regression.state: {error}", hint="the analyzer needs write access") from error
+            raise ConfigError(f"--regression.state: {error}", hint="name a folder this user may write") from error
         self._folder = folder
 
     async def load(self, name: str) -> bytes | None:
@@ -77,7 +73,7 @@ class FolderStorage:
 
 
 class RedisStorage:
-    """A list of chunks per name, replaced by a rename. It expires when it is too old to continue from."""
+    """A list of chunks for each name, replaced at once. It expires when it is too old to go on from."""
 
     shared = True
 
@@ -86,7 +82,7 @@ class RedisStorage:
         self._expire = round(expire_seconds)
 
     def key(self, name: str) -> str:
-        """Return the key of a signal; the braces keep its keys in one hash slot of a Redis Cluster."""
+        """Where the state of a signal lies; in braces what places it in a cluster."""
         return f"{self._prefix}:regression:{{{name}}}"
 
     async def load(self, name: str) -> bytes | None:
@@ -99,12 +95,12 @@ class RedisStorage:
         async with self._client() as client:
             for start in range(0, len(state), _CHUNK_BYTES):
                 await client.rpush(new, state[start : start + _CHUNK_BYTES])
-                await client.expire(new, self._expire)  # in case this replica is killed before the rename
+                await client.expire(new, self._expire)  # what a killed replica leaves goes away
             await client.rename(new, self.key(name))
 
     @contextlib.asynccontextmanager
     async def _client(self) -> AsyncIterator[redis.asyncio.Redis]:
-        """Connect for one state: with a save every 15 minutes a standing connection is not worth it."""
+        """Connected for one state: there is one in a quarter of an hour."""
         try:
             async with redis.asyncio.Redis.from_url(
                 self._url,
@@ -114,8 +110,7 @@ class RedisStorage:
                 retry=Retry(NoBackoff(), 0),
             ) as client:
                 yield client
-        except _FAILURES as error:
+        except _TROUBLE as error:
             raise SourceError(
-                f"Redis does not answer: {type(error).__name__} {error}".rstrip(),
-                hint="check that Redis is running; --redis.url sets the address",
+                f"Redis does not answer: {type(error).__name__} {error}".rstrip(), hint="is it running? see --redis.url"
             ) from error

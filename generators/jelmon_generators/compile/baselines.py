@@ -1,33 +1,34 @@
-"""The signal about signals: whether those that are judged by their usual level have one.
+"""The signal about signals: whether those that are compared with their usual level have a baseline.
 
-An alert with ``regression`` is silent while there is no baseline to compare with, which looks like all being well.
+A ``regression`` alert without a baseline is silent, which looks exactly like everything being fine.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from jelmon.catalogue import REGRESSION_BASELINE_READY
-from jelmon_generators.compile import regression
 from jelmon_generators.compile.rules import recorded_labels
-from jelmon_generators.model.definitions import Bundle, Direction, Regression, Signal, simple_conditions
+from jelmon_generators.model.conditions.regression import Regression, fresh_verdicts
+from jelmon_generators.model.definitions import Bundle
+from jelmon_generators.model.signals import Direction, Signal
 from jelmon_generators.promql.analysis import Analysis
 
 READY = "regression_baseline_ready"
-_GAP = "1h"  # a signal that was there in the last hour is expected to be judged
+_GAP = "1h"  # a signal that had a series in the last hour is expected to be judged
 
 
-def expand(bundle: Bundle, analyses: dict[str, Analysis]) -> None:
-    """Add the signal, if any alert compares with a usual level and no signal of this name is written."""
+def expanded(bundle: Bundle, analyses: Mapping[str, Analysis]) -> tuple[Bundle, Mapping[str, Analysis]]:
+    """Return both with the signal added, if any alert needs a baseline and no signal has its name."""
     judged: dict[str, Regression] = {}
     for alert in bundle.alerts.values():
-        for condition in (alert.condition, *alert.unless):
-            for leaf in simple_conditions(condition):
-                if isinstance(leaf, Regression) and leaf.signal in bundle.signals:
-                    judged.setdefault(leaf.signal, leaf)
+        for leaf in alert.leaves:
+            if isinstance(leaf, Regression) and leaf.signal in bundle.signals:
+                judged.setdefault(leaf.signal, leaf)
     if not judged or READY in bundle.signals:
-        return
+        return bundle, analyses
     keys = {name: _keys(bundle.signals[name], analyses) for name in judged}
     labels = frozenset({"signal"}) | frozenset.intersection(*keys.values())
-    bundle.signals[READY] = Signal(
+    signal = Signal(
         name=READY,
         description="Whether there is a usual level to compare the signal with, by the analyzer or its own history.",
         unit="boolean",
@@ -40,7 +41,8 @@ def expand(bundle: Bundle, analyses: dict[str, Analysis]) -> None:
         reads=(labels, (REGRESSION_BASELINE_READY.name,)),
         fields=next(iter(judged.values())).fields,
     )
-    analyses[READY] = Analysis(labels=labels, names={REGRESSION_BASELINE_READY.name: None})
+    analysis = Analysis(labels=labels, names=(REGRESSION_BASELINE_READY.name,))
+    return replace(bundle, signals={**bundle.signals, READY: signal}), {**analyses, READY: analysis}
 
 
 def _keys(signal: Signal, analyses: Mapping[str, Analysis]) -> frozenset[str]:
@@ -48,7 +50,7 @@ def _keys(signal: Signal, analyses: Mapping[str, Analysis]) -> frozenset[str]:
 
 
 def _ready(bundle: Bundle, name: str, keys: frozenset[str]) -> str:
-    record, fresh = bundle.signals[name].record, regression.fresh(bundle.settings)
+    record, fresh = bundle.signals[name].record, fresh_verdicts(bundle.settings)
     return (
         f"label_replace(\n  max by ({', '.join(sorted(keys))}) (\n"
         f'    {REGRESSION_BASELINE_READY.name}{{signal="{name}"}} and on () ({fresh})\n'

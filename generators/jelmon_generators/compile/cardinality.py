@@ -7,7 +7,7 @@ labels have run wild, and one about the failure, than thousands.
 from collections.abc import Iterable, Mapping
 
 from jelmon.catalogue import BY_SERIES, CATALOGUE
-from jelmon_generators.model.definitions import Signal
+from jelmon_generators.model.signals import Signal
 from jelmon_generators.promql.analysis import Analysis
 
 _ADMITTED = 201  # what the exporter admits of a label by itself (METRICS_LABEL_LIMIT), and ``other``

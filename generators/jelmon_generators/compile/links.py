@@ -1,7 +1,8 @@
 """Links from an alert to its runbook and dashboard, and the labels that every alert carries."""
 
 from jelmon_generators.model.dashboards import DASHBOARD_UIDS, panels_of
-from jelmon_generators.model.definitions import Alert, Settings
+from jelmon_generators.model.definitions import Alert
+from jelmon_generators.model.settings import Settings
 
 
 def common_labels(alert: Alert) -> dict[str, str]:

@@ -5,15 +5,17 @@ recorded in the same evaluation.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon_generators.compile import cardinality, regression
-from jelmon_generators.compile.conditions import compile_condition, excluded
+from jelmon_generators.compile import cardinality
+from jelmon_generators.compile.exceptions import excluded
 from jelmon_generators.compile.links import annotations, common_labels
-from jelmon_generators.model.definitions import Alert, Bundle, Escalation, Regression, Signal, simple_conditions
+from jelmon_generators.model.conditions.base import SignalCondition
+from jelmon_generators.model.definitions import Alert, Bundle, Escalation
 from jelmon_generators.model.known import Known
+from jelmon_generators.model.signals import Signal
 from jelmon_generators.promql.analysis import Analysis
 from jelmon_generators.promql.expressions import Expression, duration
 
@@ -84,9 +86,7 @@ def recording(signal: Signal, analysis: Analysis) -> Recording:
 
 def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> Compiled:
     """The alert, the clock of its escalation, and one alert for each level."""
-    expression = excluded(
-        compile_condition(alert.condition, known), [compile_condition(part, known) for part in alert.unless]
-    )
+    expression = excluded(alert.condition.promql(known), [part.promql(known) for part in alert.unless])
     labels = common_labels(alert)
     notes = annotations(alert, known.settings, expression.labels)
     base = Alerting(
@@ -160,19 +160,19 @@ def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list
     ]
 
 
-def _baselines(compiled: list[Compiled], known: Known) -> dict[str, list[Recording]]:
-    """Signal -> what ``regression`` reads when no analyzer runs, where an alert asks for it."""
-    asking: dict[str, list[tuple[Regression, str]]] = {}
+def _further_recordings(compiled: Iterable[Compiled], known: Known) -> dict[str, list[Recording]]:
+    """Return what conditions read besides the signal itself, by signal; the first condition about it decides."""
+    readers: dict[str, list[tuple[SignalCondition, str]]] = {}
     for one in compiled:
-        for condition in simple_conditions(one.alert.condition):
-            if isinstance(condition, Regression):
-                asking.setdefault(condition.signal, []).append((condition, one.alert.name))
+        for leaf in one.alert.condition.leaves:
+            if leaf.needs_history:
+                readers.setdefault(leaf.signal, []).append((leaf, one.alert.name))
     return {
         signal: [
             Recording(record, expr, {})
-            for record, expr in regression.recordings(found[0][0], known, [name for _, name in found])
+            for record, expr in members[0][0].recordings(known, [name for _, name in members])
         ]
-        for signal, found in asking.items()
+        for signal, members in readers.items()
     }
 
 
@@ -186,7 +186,7 @@ def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]
     return cardinality.series(one.expression.labels, fewest)
 
 
-def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Compiled], known: Known) -> list[Group]:
+def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: Sequence[Compiled], known: Known) -> list[Group]:
     """One group for each signal that alerts are about, and one for the signals that only dashboards ask for."""
     about: dict[str, list[Compiled]] = {}
     for one in compiled:
@@ -194,7 +194,7 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
     members: dict[str, list[Signal]] = {}
     for name, signal in bundle.signals.items():
         members.setdefault(signal.group or (name if name in about else OTHERS), []).append(signal)
-    baselines = _baselines(compiled, known)
+    further = _further_recordings(compiled, known)
     at_most = bundle.settings.at_most
     values = {name: cardinality.bounds(signal, analyses[name], at_most) for name, signal in bundle.signals.items()}
     found = []
@@ -202,7 +202,7 @@ def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: list[Comp
         rules: list[Recording | Alerting] = []
         for signal in signals:
             rules.append(recording(signal, analyses[signal.name]))
-            rules.extend(baselines.get(signal.name, ()))
+            rules.extend(further.get(signal.name, ()))
         asking = [one for signal in signals for one in about.get(signal.name, ())]
         for one in asking:
             rules.extend(one.rules)

@@ -13,8 +13,13 @@ from typing import NamedTuple
 
 from jelmon.catalogue import BY_SERIES
 from jelmon.config.strict_yaml import did_you_mean
+from jelmon_generators.checks import DUPLICATE, REFERENCE
 from jelmon_generators.compile.slo_counts import Counts
-from jelmon_generators.model.definitions import Alert, Bundle, Combined, Compare, Direction, Operator, Signal, Slo
+from jelmon_generators.model.conditions.combination import AllOf, AnyOf
+from jelmon_generators.model.conditions.comparison import Compare, Operator
+from jelmon_generators.model.definitions import Alert, Bundle, Slo
+from jelmon_generators.model.settings import Settings
+from jelmon_generators.model.signals import Direction, Signal
 from jelmon_generators.promql.expressions import duration
 
 
@@ -74,21 +79,27 @@ def windows_of(slo: Slo) -> tuple[Window, ...]:
     return tuple(window for window in usable if burn_threshold(slo, window) < 1)
 
 
-def expand(bundle: Bundle) -> None:
-    """Add the signals and alerts of every objective to the bundle."""
+def expanded(bundle: Bundle) -> Bundle:
+    """Return the bundle with the signals and alerts of every objective added."""
+    signals, alerts = dict(bundle.signals), dict(bundle.alerts)
     for slo in bundle.slos.values():
-        if slo.condition and slo.condition.signal not in bundle.signals:
-            slo.fields.at("metric_path").refuse(
-                f"unknown signal {slo.condition.signal!r}", hint=did_you_mean(slo.condition.signal, bundle.signals)
+        if slo.condition and slo.condition.signal not in signals:
+            REFERENCE.report(
+                slo.fields.at("metric_path"),
+                f"unknown signal {slo.condition.signal!r}",
+                hint=did_you_mean(slo.condition.signal, signals),
             )
             continue
-        made_of = f"made of the objective {slo.name!r}, {slo.fields.place}"
+        origin = f"generated from the objective {slo.name!r}, {slo.fields.place}"
         for signal in _signals(slo):
-            if (own := bundle.signals.setdefault(signal.name, signal)) is not signal:
-                own.fields.place.refuse(f"signal {signal.name!r} is defined twice", hint=made_of)
-        for alert in _alerts(slo, bundle):
-            if (written := bundle.alerts.setdefault(alert.rule_id, alert)) is not alert:
-                written.fields.at("rule_id").refuse(f"rule_id {alert.rule_id!r} is defined twice", hint=made_of)
+            if (written := signals.setdefault(signal.name, signal)) is not signal:
+                DUPLICATE.report(written.fields.place, f"signal {signal.name!r} is defined twice", hint=origin)
+        for alert in _alerts(slo, bundle.settings):
+            if (defined := alerts.setdefault(alert.rule_id, alert)) is not alert:
+                DUPLICATE.report(
+                    defined.fields.at("rule_id"), f"rule_id {alert.rule_id!r} is defined twice", hint=origin
+                )
+    return replace(bundle, signals=signals, alerts=alerts)
 
 
 def _signals(slo: Slo) -> Iterator[Signal]:
@@ -170,19 +181,19 @@ def _guarded(slo: Slo) -> list[float]:
     return [seconds for seconds in firsts if seconds is not None]
 
 
-def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
+def _alerts(slo: Slo, settings: Settings) -> Iterator[Alert]:
     kinds = (
         ("budget_burn_fast", PAGE, "critical", slo.escalation, "fast", "within days"),
         ("budget_burn_slow", TICKET, "warning", None, "slowly but steadily", "before the period ends"),
     )
     if slo.absent_seconds:
-        yield _no_data(slo, bundle)
+        yield _no_data(slo, settings)
     for suffix, windows, severity, escalation, how, when in kinds:
         usable = [window for window in windows if window in windows_of(slo)]
         if not usable:
             continue
         pairs = tuple(_burning(slo, window, usable[0].long) for window in usable)
-        condition = pairs[0] if len(pairs) == 1 else Combined(kind="any", least=1, parts=pairs, fields=slo.fields)
+        condition = pairs[0] if len(pairs) == 1 else AnyOf(parts=pairs, fields=slo.fields)
         where = "".join(f" of {{{{ $labels.{label} }}}}" for label in slo.by)
         yield Alert(
             rule_id=f"{slo.name}_{suffix}",
@@ -197,7 +208,7 @@ def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
             duration_seconds=60.0,
             keep_firing_seconds=300.0,
             severity=severity,
-            team=slo.team or bundle.settings.team,
+            team=slo.team or settings.team,
             auto_actions=(),
             channels=(),
             escalation=escalation,
@@ -210,7 +221,7 @@ def _alerts(slo: Slo, bundle: Bundle) -> Iterator[Alert]:
         )
 
 
-def _no_data(slo: Slo, bundle: Bundle) -> Alert:
+def _no_data(slo: Slo, settings: Settings) -> Alert:
     """An objective that is counted from nothing is kept for ever, whatever happens."""
     return Alert(
         rule_id=f"{slo.name}_no_data",
@@ -223,7 +234,7 @@ def _no_data(slo: Slo, bundle: Bundle) -> Alert:
         duration_seconds=slo.absent_seconds,
         keep_firing_seconds=0.0,
         severity="warning",
-        team=slo.team or bundle.settings.team,
+        team=slo.team or settings.team,
         auto_actions=(),
         channels=(),
         escalation=None,
@@ -236,7 +247,7 @@ def _no_data(slo: Slo, bundle: Bundle) -> Alert:
     )
 
 
-def _burning(slo: Slo, window: Window, guard: float) -> Combined:
+def _burning(slo: Slo, window: Window, guard: float) -> AllOf:
     names, threshold = _Names(slo.name), burn_threshold(slo, window)
 
     def above(signal: str, value: float, operator: Operator = Operator.GT) -> Compare:
@@ -247,4 +258,4 @@ def _burning(slo: Slo, window: Window, guard: float) -> Combined:
         above(names.ratio(window.long), threshold),
         above(names.events(guard), slo.minimum_events, Operator.GE),
     )
-    return Combined(kind="all", least=3, parts=parts, fields=slo.fields)
+    return AllOf(parts=parts, fields=slo.fields)

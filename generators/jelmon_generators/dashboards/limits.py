@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from jelmon_generators.dashboards.fields import Json, steps
-from jelmon_generators.model.definitions import Bundle, Compare, Regression, simple_conditions
+from jelmon_generators.model.definitions import Bundle
 
 
 class Limits(Mapping[str, float]):
@@ -17,9 +17,9 @@ class Limits(Mapping[str, float]):
         """Those of the definitions."""
         found = {}
         for alert in bundle.alerts.values():
-            first = simple_conditions(alert.condition)[0]
-            if isinstance(first, Compare | Regression):
-                found[alert.rule_id] = first.threshold
+            threshold = alert.condition.leaves[0].panel_threshold
+            if threshold is not None:
+                found[alert.rule_id] = threshold
         return cls(found)
 
     def __getitem__(self, rule_id: str) -> float:

@@ -1,26 +1,30 @@
-"""``rules/windows.yaml`` to definitions, with the checks that keep a window from hiding what it should not."""
+"""``rules/windows.yaml`` to definitions, with the checks that keep a window from hiding too much."""
 
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jelmon.bundle.recurrence import Recurrence, RecurrenceError, local
 from jelmon.config.strict_yaml import Fields
-from jelmon_generators.model.definitions import Bundle, Window
+from jelmon_generators.checks import LONG_WINDOW, WINDOW
+from jelmon_generators.model.definitions import Window
 from jelmon_generators.model.windows import why_no_time_interval
 
 ROUTES = ("critical", "warning", "info", "escalation")
 _LONGEST_SECONDS = 7 * 86400.0
 
 
-def read_windows(bundle: Bundle, fields: Fields) -> None:
-    """Every window of the file."""
+def read_windows(fields: Fields) -> dict[str, Window]:
+    """Return every window of the file that is valid."""
+    windows = {}
+    problems = fields.place.source.problems
     for name, entry in fields.entries("windows"):
-        faults = len(bundle.problems)
+        before = len(problems)
         window = _window(name, entry)
-        if window is not None and len(bundle.problems) == faults:
+        if window is not None and len(problems) == before:
             _check(window)
-            bundle.windows[name] = window
+            windows[name] = window
     fields.done("windows.yaml")
+    return windows
 
 
 def _window(name: str, entry: Fields) -> Window | None:
@@ -43,9 +47,10 @@ def _window(name: str, entry: Fields) -> Window | None:
         fields=entry,
     )
     if length > _LONGEST_SECONDS and not force:
-        entry.at("duration" if entry.has("duration") else "ends").refuse(
+        LONG_WINDOW.report(
+            entry.at("duration" if entry.has("duration") else "ends"),
             "the window is longer than 7 days",
-            hint="a forgotten window hides everything; write force: true if it is meant",
+            hint="a forgotten window hides everything; write force: true if this is intended",
         )
     entry.done("a window")
     return window
@@ -56,7 +61,7 @@ def _zone(entry: Fields) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        entry.at("time_zone").refuse(f"unknown time zone {name!r}", hint="write a name such as Europe/Berlin")
+        WINDOW.report(entry.at("time_zone"), f"unknown time zone {name!r}", hint="write a name such as Europe/Berlin")
         return ZoneInfo("UTC")
 
 
@@ -68,8 +73,10 @@ def _moment(entry: Fields, name: str) -> datetime:
         moment = None
     if moment is None or moment.tzinfo is not None:
         if text:
-            entry.at(name).refuse(
-                f"{name}: {text!r} is no local date and time", hint="write 2026-01-31 22:00 and set time_zone"
+            WINDOW.report(
+                entry.at(name),
+                f"{name}: {text!r} is not a local date and time",
+                hint="write 2026-01-31 22:00 and set time_zone",
             )
         return datetime.combine(date(2000, 1, 1), time())
     return moment
@@ -82,7 +89,9 @@ def _recurrence(entry: Fields) -> Recurrence | None:
     try:
         return Recurrence.parse(text)
     except RecurrenceError as error:
-        entry.at("rrule").refuse(f"rrule: {error}", hint="for example FREQ=WEEKLY;BYDAY=SU or FREQ=MONTHLY;BYDAY=3TU")
+        WINDOW.report(
+            entry.at("rrule"), f"rrule: {error}", hint="such as FREQ=WEEKLY;BYDAY=SU or FREQ=MONTHLY;BYDAY=3TU"
+        )
         return None
 
 
@@ -90,7 +99,7 @@ def _length(entry: Fields, starts: datetime, zone: ZoneInfo) -> float:
     if entry.has("ends") == entry.has("duration"):
         entry.text("ends", None)
         entry.text("duration", None)
-        entry.place.refuse("a window has either ends or duration")
+        WINDOW.report(entry.place, "a window needs either ends or duration")
         return 3600.0
     if entry.has("duration"):
         length = entry.duration("duration")
@@ -101,7 +110,7 @@ def _length(entry: Fields, starts: datetime, zone: ZoneInfo) -> float:
         if stops.utcoffset() != begins.utcoffset():  # a clock change lies between them
             length = (stops.astimezone(ZoneInfo("UTC")) - begins.astimezone(ZoneInfo("UTC"))) / timedelta(seconds=1)
     if length <= 0:
-        entry.at("ends" if entry.has("ends") else "duration").refuse("the window ends before it starts")
+        WINDOW.report(entry.at("ends" if entry.has("ends") else "duration"), "the window ends before it starts")
         return 3600.0
     return length
 
@@ -109,14 +118,18 @@ def _length(entry: Fields, starts: datetime, zone: ZoneInfo) -> float:
 def _check(window: Window) -> None:
     place = window.fields.place
     if window.recurrence is not None and next(window.recurrence.dates(window.first), None) is None:
-        window.fields.at("rrule").refuse(
-            "it never happens", hint="no such day comes after the start, or UNTIL is before it"
+        WINDOW.report(
+            window.fields.at("rrule"),
+            "the window never opens",
+            hint="no such day follows the start, or UNTIL is before it",
         )
     if bool(window.matchers) == bool(window.route):
-        place.refuse(
-            "a window is for some labels or for a route", hint="matchers: {pipeline: nightly}, or route: warning"
+        WINDOW.report(
+            place, "a window needs either matchers or a route", hint="matchers: {pipeline: nightly}, or route: warning"
         )
     if window.route is not None and (reason := why_no_time_interval(window)):
-        window.fields.at("route").refuse(
-            f"a window over a route becomes a time interval, and {reason}", hint="scope it with matchers instead"
+        WINDOW.report(
+            window.fields.at("route"),
+            f"a window for a route becomes a time interval, but {reason}",
+            hint="scope it with matchers instead",
         )

@@ -1,19 +1,20 @@
-"""Ways to tell somebody: what each type of channel asks for, and the Alertmanager receiver it becomes.
+"""Types of channels: the fields that each has, and the Alertmanager receiver that it becomes.
 
-Secrets never stand in a definition: every one is a path to a file that Alertmanager reads when it notifies.
+A definition holds no secrets: each is a path to a file that Alertmanager reads when it notifies.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from jelmon.config.strict_yaml import Fields
+from jelmon_generators.checks import CHANNEL
 from jelmon_generators.targets import Version
 
 Options = dict[str, object]
 
 
 class ChannelType(NamedTuple):
-    """``section`` is the receiver's key in Alertmanager; None: only the responder's log tells of it."""
+    """``section`` is the receiver's key in Alertmanager; None: the alert only appears in the responder's log."""
 
     section: str | None
     since: Version
@@ -25,7 +26,7 @@ def _webhook(fields: Fields) -> Options:
         return {"url_file": fields.text("url_file")}
     url = fields.text("url")
     if url and not url.startswith(("http://", "https://")):
-        fields.at("url").refuse(f"url: {url!r} is not an address", hint="it begins with http:// or https://")
+        CHANNEL.report(fields.at("url"), f"url: {url!r} is not a URL", hint="it must start with http:// or https://")
     return {"url": url}
 
 
@@ -83,15 +84,15 @@ CHANNEL_TYPES: dict[str, ChannelType] = {
     "slack": ChannelType("slack_configs", (0, 25), _slack),
     "pagerduty": ChannelType("pagerduty_configs", (0, 25), _pagerduty),
     "opsgenie": ChannelType("opsgenie_configs", (0, 25), _opsgenie),
-    "teams": ChannelType("msteams_configs", (0, 27), _teams),  # 0.26 knows Teams, but no file for its address
+    "teams": ChannelType("msteams_configs", (0, 27), _teams),  # 0.26 supports Teams, but not a file for its URL
 }
 OPTIONS_SINCE: dict[str, Version] = {"url_file": (0, 26)}
-"""Options that not every supported Alertmanager has."""
+"""Options that not every supported Alertmanager has, and the first version that does."""
 TIMEOUT_SINCE: dict[str, Version] = {
     "webhook_configs": (0, 28),
     "pagerduty_configs": (0, 30),
     "slack_configs": (0, 30),
 }
-"""Sections that may have a timeout. Without one, a receiver that hangs holds the group up for its whole interval."""
+"""Sections that may have a timeout. Without one, a receiver that hangs blocks its group for a whole interval."""
 TEAMS_FLOWS: Version = (0, 28)
-"""Microsoft has retired the way that Teams was told before."""
+"""Microsoft has retired the connectors that older versions use."""

@@ -1,154 +1,21 @@
-"""What a person declares in ``rules/``, as frozen data: signals, alerts, channels, routing, escalations.
+"""What a person declares in ``rules/``, as frozen data: alerts, objectives, channels, routing, escalations, windows.
 
-Names are checked against each other and against the catalogue elsewhere (`checks`); here is only the shape.
+Names are checked against each other and against the catalogue in `check`; only the shape is here.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import lru_cache
 
 from jelmon.bundle.maintenance import Maintenance
 from jelmon.config.strict_yaml import Fields, Place
-from jelmon.errors import Problem
-from jelmon_generators.targets import OLDEST, Target
+from jelmon_generators.model.conditions.base import Condition, SignalCondition
+from jelmon_generators.model.conditions.comparison import Compare
+from jelmon_generators.model.settings import Settings
+from jelmon_generators.model.signals import Signal
 
 SEVERITIES = ("critical", "warning", "info", "none")
-
-
-class Direction(StrEnum):
-    """Which way is worse."""
-
-    UP = "up"
-    DOWN = "down"
-    BOTH = "both"
-
-
-class Operator(StrEnum):
-    """How a signal is compared with its threshold."""
-
-    GT = "gt"
-    GE = "ge"
-    LT = "lt"
-    LE = "le"
-    EQ = "eq"
-    NE = "ne"
-
-    @property
-    def symbol(self) -> str:
-        return {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}[self.value]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Example:
-    """Input series and the value that the signal then has; becomes a unit test and a line in the documents."""
-
-    series: tuple[tuple[str, str], ...]
-    at_seconds: float
-    value: float
-    labels: str
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Signal:
-    """A named PromQL expression over catalogue metrics."""
-
-    name: str
-    description: str
-    unit: str
-    direction: Direction
-    expr: str
-    low: float | None = None  # the values that the signal can take; a threshold outside can never be met
-    high: float | None = None
-    job: str | None = None  # set where the expression itself cannot keep the label
-    example: Example | None = None
-    group: str = ""  # recorded together with others, in the order written; else in a group of its own
-    source: str = "rules/signals.yaml"
-    written: str = ""  # the field that the expression was made of, when it is not the expression itself
-    reads: tuple[frozenset[str], tuple[str, ...]] | None = None  # made by us: its labels, and the metrics behind it
-    fields: Fields
-
-    @property
-    def place(self) -> Place:
-        """Where a fault of the expression is shown."""
-        for name in (self.written, "expr", "value"):
-            if name and self.fields.has(name):
-                return self.fields.at(name)
-        return self.fields.place
-
-    @property
-    def record(self) -> str:
-        """The name under which the signal is recorded."""
-        return f"jelmore:{self.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Override:
-    """Another threshold for some series."""
-
-    labels: tuple[tuple[str, str], ...]
-    threshold: float
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Compare:
-    """``signal operator threshold``. ``threshold_from`` names a metric that gives it where it has a series."""
-
-    signal: str
-    operator: Operator
-    threshold: float
-    threshold_from: str | None = None
-    overrides: tuple[Override, ...] = ()
-    fields: Fields
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outside:
-    """The signal is below ``low`` or above ``high``."""
-
-    signal: str
-    low: float
-    high: float
-    fields: Fields
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Absent:
-    """The signal has no series at all."""
-
-    signal: str
-    fields: Fields
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Regression:
-    """The signal is worse than usual by more than ``threshold`` (a ratio: 0.1 is 10 %)."""
-
-    signal: str
-    threshold: float
-    lower_bound: float  # the interval's lower end must exceed it
-    q_value: float
-    window_seconds: float  # of the baseline that is used when no analyzer runs
-    minimum_samples: int
-    floor: float  # below this value the signal is never judged
-    fields: Fields
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Combined:
-    """Several conditions: at least ``least`` of them hold for the same labels."""
-
-    kind: str  # all, any, n_of_m
-    least: int
-    parts: tuple["Condition", ...]
-    fields: Fields
-
-
-Simple = Compare | Outside | Absent | Regression
-Condition = Simple | Combined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,11 +35,11 @@ class Alert:
     channels: tuple[tuple[str, Place], ...]
     escalation: str | None
     inhibited_by: tuple[tuple[str, Place], ...]
-    limit: int | None  # more alerts of this rule than this at once means that the rule is wrong
+    limit: int | None  # with more alerts than this at once, the rule itself is at fault
     dashboard: str | None
     panel: str | None
-    source: str  # the file it stands in
-    windows: tuple[tuple[str, Place], ...] | None = None  # the only ones that silence it; None: all that match
+    source: str  # the file that defines it
+    windows: tuple[tuple[str, Place], ...] | None = None  # the only ones that silence it; None: every one that matches
     fields: Fields
 
     @property
@@ -182,24 +49,29 @@ class Alert:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """Every signal it asks for, the first one first."""
-        return _signals_of(self)
+        """Every signal that it refers to, in the order written."""
+        return tuple(dict.fromkeys(leaf.signal for leaf in self.leaves))
+
+    @property
+    def leaves(self) -> tuple[SignalCondition, ...]:
+        """The conditions about one signal that it consists of, exceptions included."""
+        return _leaves_of(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slo:
-    """A service level objective: which share of the events may be bad, over which period."""
+    """A service level objective: the share of events that may be bad over a period."""
 
     name: str
     title: str
     objective: float
     period_seconds: float
-    valid: str  # a counter, perhaps with matchers; empty with a condition
+    valid: str  # a counter, optionally with matchers; empty with a condition
     bad: str
-    condition: Compare | None  # of a signal: when a minute is bad
+    condition: Compare | None  # when a minute is bad, for an objective over a signal
     by: tuple[str, ...]
-    minimum_events: float  # in the shortest long window; fewer say nothing
-    absent_seconds: float  # how long nothing may be counted while its source is up; 0: for ever
+    minimum_events: float  # in the shortest long window; fewer are not significant
+    absent_seconds: float  # how long the counters may be missing while their source is up; 0: forever
     escalation: str | None
     team: str | None
     dashboard: str | None
@@ -208,7 +80,7 @@ class Slo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Channel:
-    """A way to tell somebody. ``options`` are those of its type, checked there."""
+    """A way to notify somebody. ``options`` are those of its type."""
 
     name: str
     type: str
@@ -232,7 +104,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Level:
-    """One step of an escalation: ``minutes`` after the alert began to fire."""
+    """One step of an escalation, ``minutes`` after the alert started to fire."""
 
     minutes: float
     channels: tuple[tuple[str, Place], ...]
@@ -242,7 +114,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Escalation:
-    """Who is told when nobody has fixed it."""
+    """Whom to notify while an alert keeps firing."""
 
     name: str
     description: str
@@ -252,63 +124,36 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window(Maintenance):
-    """A span, or a recurring one, in which alerts stay silent: those with these labels, or those of one route."""
+    """A time span, possibly recurring, in which alerts with certain labels or of one route are silenced."""
 
     description: str
     owner: str
     route: str | None
-    spares: tuple[str, ...] = ()  # rule_ids of alerts that are told all the same
+    spares: tuple[str, ...] = ()  # rule_ids of alerts that notify nevertheless
     fields: Fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Settings:
-    """What the whole bundle shares (``rules/bundle.yaml``)."""
-
-    team: str = "jelmore"
-    evaluation_interval_seconds: float = 15.0
-    scrape_interval_seconds: float = 15.0
-    retention_seconds: float = 15 * 86400.0
-    runbook_url: str = ""
-    grafana_url: str = ""
-    analyzer_stale_seconds: float = 600.0
-    target: Target = OLDEST  # what must understand the rendered files
-    at_most: Mapping[str, int] = field(default_factory=dict)  # label -> how many values it can have
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
 class Bundle:
-    """Everything in ``rules/``."""
+    """Everything in ``rules/``; each table by name, in the order written."""
 
     settings: Settings = field(default_factory=Settings)
-    signals: dict[str, Signal] = field(default_factory=dict)
-    alerts: dict[str, Alert] = field(default_factory=dict)
-    slos: dict[str, Slo] = field(default_factory=dict)
-    channels: dict[str, Channel] = field(default_factory=dict)
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    slos: Mapping[str, Slo] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
     everywhere: tuple[tuple[str, Place], ...] = ()
-    routes: dict[str, Route] = field(default_factory=dict)
-    escalations: dict[str, Escalation] = field(default_factory=dict)
-    windows: dict[str, Window] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    escalations: Mapping[str, Escalation] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=65_536)  # asked for in every line of rules and tests
+@lru_cache(maxsize=65_536)  # needed for every line of rules and tests
 def camel_case(rule_id: str) -> str:
-    """``pipeline_stalled`` becomes ``PipelineStalled``."""
+    """Return the name of an alert: ``pipeline_stalled`` becomes ``PipelineStalled``."""
     return "".join(part.capitalize() for part in re.split("_+", rule_id))
 
 
 @lru_cache(maxsize=65_536)
-def _signals_of(alert: Alert) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for condition in (alert.condition, *alert.unless):
-        found.update((part.signal, None) for part in simple_conditions(condition))
-    return tuple(found)
-
-
-@lru_cache(maxsize=65_536)
-def simple_conditions(condition: Condition) -> tuple[Simple, ...]:
-    """The conditions about one signal that a condition is made of, in the order written."""
-    if isinstance(condition, Combined):
-        return tuple(leaf for part in condition.parts for leaf in simple_conditions(part))
-    return (condition,)
+def _leaves_of(alert: Alert) -> tuple[SignalCondition, ...]:
+    return tuple(leaf for condition in (alert.condition, *alert.unless) for leaf in condition.leaves)

@@ -1,14 +1,15 @@
-"""What conditions need to know of the signals and metrics that they name."""
+"""What a condition can look up about the signals and metrics that it names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from jelmon_generators.model.definitions import Direction, Settings
+from jelmon_generators.model.settings import Settings
+from jelmon_generators.model.signals import Direction
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What conditions need to know of signals and metrics."""
+    """Names, labels and directions of all signals."""
 
     records: Mapping[str, str]  # signal -> recorded name
     labels: Mapping[str, frozenset[str]]  # signal -> labels of the recorded series

@@ -1,7 +1,7 @@
 """Maintenance windows: whether one is open, and what they become in Alertmanager.
 
-A window scoped by labels becomes one silence for each occurrence, made ahead of time. A window over a whole route
-becomes a time interval in the configuration, which can be scoped by nothing else and cannot say "third Tuesday".
+A window scoped by labels becomes one silence for each occurrence, created ahead of time. A window for a whole route
+becomes a time interval in the configuration, which has no other scope and cannot express "third Tuesday".
 """
 
 from collections.abc import Mapping
@@ -16,21 +16,21 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 
 def covers(window: Window, moment: datetime, labels: Mapping[str, str]) -> Occurrence | None:
-    """The occurrence that keeps an alert with these labels silent at that moment."""
+    """Return the occurrence that silences an alert with these labels at that moment, if there is one."""
     if not window.matches(labels) or labels.get("rule_id") in window.spares:
         return None
     return next(occurrences(window, moment, moment + timedelta(microseconds=1)), None)
 
 
 def sparing(bundle: Bundle) -> dict[str, Window]:
-    """The windows, each with the alerts that name other windows than it."""
+    """Return the windows, each with the alerts that name only other windows."""
     return {
         name: replace(
             window,
             spares=tuple(
                 alert.rule_id
                 for alert in bundle.alerts.values()
-                if alert.windows is not None and name not in {one for one, _ in alert.windows}
+                if alert.windows is not None and name not in {window_name for window_name, _ in alert.windows}
             ),
         )
         for name, window in bundle.windows.items()
@@ -38,19 +38,19 @@ def sparing(bundle: Bundle) -> dict[str, Window]:
 
 
 def mutes(window: Window, moment: datetime) -> bool:
-    """Whether a window over a route is open."""
+    """Return whether a window for a route is open."""
     return next(occurrences(window, moment, moment + timedelta(microseconds=1)), None) is not None
 
 
 def why_no_time_interval(window: Window) -> str | None:
-    """Why the window cannot be said as a time interval; None when it can."""
+    """Return why the window cannot be written as a time interval; None when it can."""
     recurrence = window.recurrence
     if recurrence is None:
-        return "it happens once"
+        return "it opens only once"
     if recurrence.interval != 1 or recurrence.count is not None or recurrence.until is not None:
-        return "INTERVAL, COUNT and UNTIL cannot be said"
+        return "a time interval has no INTERVAL, COUNT or UNTIL"
     if any(ordinal for ordinal, _ in recurrence.days):
-        return "an ordinal such as 3TU cannot be said"
+        return "a time interval has no ordinals such as 3TU"
     if window.duration_seconds > 86400:
         return "it is longer than a day"
     start = window.at.hour * 60 + window.at.minute
@@ -60,7 +60,7 @@ def why_no_time_interval(window: Window) -> str | None:
 
 
 def time_interval(window: Window) -> dict[str, Any]:
-    """The window as an entry of ``time_intervals``, split at midnight."""
+    """Return the window as an entry of ``time_intervals``, split at midnight."""
     assert window.recurrence is not None
     start = window.at.hour * 60 + window.at.minute
     end = start + round(window.duration_seconds / 60)

@@ -6,7 +6,7 @@ from jelmon_generators.targets import Target, Version, written
 
 
 class Lifetime(NamedTuple):
-    """When a function came and went, and since when it needs no feature flag (None: it always does)."""
+    """The versions that have a function, and the first that needs no feature flag for it (None: every version does)."""
 
     since: Version = (2, 0)
     until: Version | None = None
@@ -41,14 +41,14 @@ FUNCTIONS: dict[str, Lifetime] = {
 
 
 def why_not(function: str, target: Target) -> str | None:
-    """Why the target cannot evaluate the function; None when it can."""
+    """Return why the target cannot evaluate the function; None when it can."""
     lifetime = FUNCTIONS.get(function)
     if lifetime is None:
         return None
     if target.prometheus < lifetime.since:
         return f"{function}() needs Prometheus {written(lifetime.since)}"
     if lifetime.until is not None and target.prometheus >= lifetime.until:
-        return f"{function}() is gone since Prometheus {written(lifetime.until)}"
+        return f"{function}() was removed in Prometheus {written(lifetime.until)}"
     if lifetime.flag and (lifetime.without_flag is None or target.prometheus < lifetime.without_flag):
         return f"{function}() needs the feature flag {lifetime.flag}"
     return None

@@ -1,16 +1,18 @@
-"""Spellings that our parser reads, and not every supported Prometheus does."""
+"""Spellings that our parser accepts, but not every supported Prometheus."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from jelmon_generators.checks import FEATURE
+from jelmon_generators.promql.faults import Fault
 from jelmon_generators.targets import Target, Version, written
 
 
 class Spelling(NamedTuple):
-    """A way to write something. ``flag``: no version reads it without that feature flag."""
+    """A way to write something. ``flag``: no version accepts it without that feature flag."""
 
-    pattern: re.Pattern[str]  # of its group, in an expression whose strings are blanked out
+    pattern: re.Pattern[str]  # its group matches, in an expression with blanked-out strings
     what: str
     since: Version
     instead: str
@@ -43,27 +45,29 @@ SPELLINGS = (
         re.compile(r"\b(fill(?:_left|_right)?)\s*\(\s*[-+\d]"),
         "fill()",
         (3, 10),
-        "say what holds without the other side with 'or'",
+        "use 'or' for series without a counterpart",
         "promql-binop-fill-modifiers",
     ),
 )
 _STRING = re.compile(r'"(?:[^"\\]+|\\.)*"|\'(?:[^\'\\]+|\\.)*\'|`[^`]*`')
 _ORDINARY = re.compile(rf"{_STRING.pattern}|\[(?:\d+{_UNIT})+\]")
-_SUSPECTS = [re.compile(one) for one in (rf"[^\w.:]\d+{_UNIT}", r"[\[:]\s*\d", "offset", r'[{(,]\s*""', "fill")]
+_SUSPECTS = [re.compile(pattern) for pattern in (rf"[^\w.:]\d+{_UNIT}", r"[\[:]\s*\d", "offset", r'[{(,]\s*""', "fill")]
 
 
-def why_not(expression: str, target: Target) -> Iterator[tuple[str, str, str]]:
-    """Message, hint and text to underline, for everything that the target's Prometheus does not read."""
+def why_not(expression: str, target: Target) -> Iterator[Fault]:
+    """Yield a fault for every spelling that the target's Prometheus does not accept."""
     bare = " " + _ORDINARY.sub('""', expression)
-    if not any(one.search(bare) for one in _SUSPECTS):  # most have nothing of the kind, and there are many
+    if not any(suspect.search(bare) for suspect in _SUSPECTS):  # true of most, and there are many
         return
     plain = _STRING.sub(lambda match: '"' + " " * (len(match.group()) - 2) + '"', expression)
-    for one in SPELLINGS:
-        if target.prometheus >= one.since and not one.flag:
+    for spelling in SPELLINGS:
+        if target.prometheus >= spelling.since and not spelling.flag:
             continue
-        for match in one.pattern.finditer(plain):
+        for match in spelling.pattern.finditer(plain):
             if match.lastindex:
                 start, end = match.span(match.lastindex)
-                needs = f"the feature flag {one.flag}" if one.flag else f"Prometheus {written(one.since)}"
-                yield f"{one.what} needs {needs}", one.instead, expression[start:end]
+                needs = (
+                    f"the feature flag {spelling.flag}" if spelling.flag else f"Prometheus {written(spelling.since)}"
+                )
+                yield Fault(FEATURE, f"{spelling.what} needs {needs}", spelling.instead, expression[start:end])
                 break

@@ -7,30 +7,19 @@ from jelmon_generators.compile.delivery import hops
 from jelmon_generators.compile.maintenance import concerns
 from jelmon_generators.compile.rules import Compiled
 from jelmon_generators.compiler import Compilation
-from jelmon_generators.model.definitions import (
-    SEVERITIES,
-    Absent,
-    Alert,
-    Combined,
-    Compare,
-    Condition,
-    Outside,
-    Regression,
-    Signal,
-)
+from jelmon_generators.model.definitions import SEVERITIES, Alert
 from jelmon_generators.model.windows import mutes
 from jelmon_generators.promql.expressions import duration, number
 from jelmon_generators.render.prometheus import RULES_FOLDER
 from jelmon_generators.text import banner, table
 
 MOMENTS = (datetime(2026, 1, 6, 10, 0, tzinfo=UTC), datetime(2026, 1, 4, 3, 0, tzinfo=UTC))
-_WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "equal to", "!=": "not equal to"}
 
 
 def metrics_document() -> dict[str, str]:
     """Every metric of the catalogue, by the service that exposes it."""
     lines = [
-        banner("src/jelmon/catalogue/"),
+        banner("src/jelmon/catalogue.py"),
         "# Metrics",
         "",
         f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score* goes",
@@ -78,7 +67,7 @@ def alerts_document(made: Compilation) -> dict[str, str]:
                 (
                     f"[{one.alert.name}](#{one.alert.name.lower()})",
                     one.alert.severity,
-                    in_words(one.alert.condition, made),
+                    one.alert.condition.describe(bundle.signals),
                     duration(one.alert.duration_seconds) if one.alert.duration_seconds else "at once",
                     one.alert.escalation or "",
                 )
@@ -107,7 +96,9 @@ def _objectives(made: Compilation) -> list[str]:
         (
             slo.title,
             f"{slo.objective * 100:g} % over {duration(slo.period_seconds)}, by {', '.join(slo.by) or 'nothing'}",
-            f"minutes in which {in_words(slo.condition, made)}" if slo.condition else f"`{slo.bad}` of `{slo.valid}`",
+            f"minutes in which {slo.condition.describe(made.bundle.signals)}"
+            if slo.condition
+            else f"`{slo.bad}` of `{slo.valid}`",
             f"`jelmore:slo_{slo.name}_budget_left_ratio`, `jelmore:slo_{slo.name}_budget_exhausted_in_seconds`",
         )
         for slo in made.bundle.slos.values()
@@ -154,8 +145,8 @@ def _told_at(made: Compilation, labels: dict[str, str], moment: datetime) -> str
 def _alert_section(one: Compiled, made: Compilation) -> list[str]:
     alert = one.alert
     facts = [
-        ("condition", in_words(alert.condition, made)),
-        *(("unless", in_words(part, made)) for part in alert.unless),
+        ("condition", alert.condition.describe(made.bundle.signals)),
+        *(("unless", part.describe(made.bundle.signals)) for part in alert.unless),
         ("fires after", duration(alert.duration_seconds) if alert.duration_seconds else "at once"),
         *((("keeps firing for", duration(alert.keep_firing_seconds)),) if alert.keep_firing_seconds else ()),
         ("severity, team", f"{alert.severity}, {alert.team}"),
@@ -201,46 +192,3 @@ def _told(alert: Alert, made: Compilation) -> str:
 
 def _names(channels: tuple[tuple[str, object], ...]) -> str:
     return ", ".join(dict.fromkeys(name for name, _ in channels))
-
-
-def in_words(condition: Condition, made: Compilation) -> str:
-    """The condition as a person would say it."""
-    match condition:
-        case Compare():
-            signal = made.bundle.signals[condition.signal]
-            text = f"`{signal.name}` is {_WORDS[condition.operator.symbol]} {_amount(condition.threshold, signal)}"
-            for override in condition.overrides:
-                where = ", ".join(f"{name} {value}" for name, value in override.labels)
-                text += f"; for {where}: {_amount(override.threshold, signal)}"
-            if condition.threshold_from:
-                text += f"; or what `{condition.threshold_from}` says, where it is declared"
-            return text
-        case Outside():
-            signal = made.bundle.signals[condition.signal]
-            return (
-                f"`{signal.name}` is below {_amount(condition.low, signal)} or above {_amount(condition.high, signal)}"
-            )
-        case Absent():
-            return f"`{condition.signal}` has no series"
-        case Regression():
-            return (
-                f"`{condition.signal}` is worse than usual by more than {condition.threshold:.0%}, by the regression"
-                " analyzer or, while none runs, by median and MAD of its own history"
-            )
-        case Combined():
-            word = {"all": " and ", "any": " or "}.get(condition.kind, ", ")
-            text = word.join(in_words(part, made) for part in condition.parts)
-            return f"at least {condition.least} of: {text}" if condition.kind == "n_of_m" else text
-
-
-def _amount(value: float, signal: Signal) -> str:
-    match signal.unit:
-        case "ratio":
-            return f"{number(value * 100)} %"
-        case "seconds" if value >= 60 and value == int(value):
-            return duration(value)
-        case "boolean":
-            return number(value)
-        case "score":
-            return f"{number(value)} of 100"
-    return f"{number(value)} {signal.unit}"

@@ -14,10 +14,10 @@ from jelmon_generators.compile.slo_counts import Counts
 from jelmon_generators.compile.slos import PAGE, burn_threshold, windows_of
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Slo, camel_case
-from jelmon_generators.model.truth import edges, key_of, true
+from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.promql.expressions import number
 from jelmon_generators.promql.series import MAINTENANCE_ACTIVE
-from jelmon_generators.unit_tests.promtool import Case, file_text
+from jelmon_generators.unit_tests.promtool import file_text
 
 TESTS_FOLDER = "rules/tests/maintenance"
 _OPENS, _CLOSES = 3600, 7200  # of a window's test, in seconds
@@ -54,13 +54,13 @@ def _window(name: str, matchers: Labels, interval: float) -> Case:
     count = f'count by ({", ".join(sorted(matchers))}) ({MAINTENANCE_ACTIVE}{{window="{name}"}} == 1)'
     case = Case(f"{name} opens and closes in time")
     case.series = [
-        (_series(MAINTENANCE_START.name, own), f"{_OPENS}{shape}"),
-        (_series(MAINTENANCE_END.name, own), f"{_CLOSES}{shape}"),
+        (selector(MAINTENANCE_START.name, own), f"{_OPENS}{shape}"),
+        (selector(MAINTENANCE_END.name, own), f"{_CLOSES}{shape}"),
     ]
     case.checks = [
         (count, _OPENS - 2 * interval, []),
-        (count, _OPENS - interval, [_series("", matchers)]),
-        (count, _CLOSES - interval, [_series("", matchers)]),
+        (count, _OPENS - interval, [selector("", matchers)]),
+        (count, _CLOSES - interval, [selector("", matchers)]),
         (count, _CLOSES, []),
     ]
     return case
@@ -77,8 +77,8 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
         return
     scope = {name: rows[0][name] for name in names}
     active = {"instance": "all", "job": "jelmon-responder", "scope": scope_of(iter(names)), "window": "w", **scope}
-    case.series.append((_series(MAINTENANCE_ACTIVE, active), f"0x{_BEFORE - 1} 1x{_DURING} 0x{_AFTER - 1}"))
-    inside, outside = (_series("", {name: row[name] for name in names}) for row in rows)
+    case.series.append((selector(MAINTENANCE_ACTIVE, active), f"0x{_BEFORE - 1} 1x{_DURING} 0x{_AFTER - 1}"))
+    inside, outside = (selector("", {name: row[name] for name in names}) for row in rows)
     valid, wrong = (f"jelmore:{name}" for name in (Counts(slo).valid_name, Counts(slo).bad_name))
     by = f"count by ({', '.join(names)})"
     during, after = (_BEFORE + _DURING - 2) * 60, (_BEFORE + _DURING + _AFTER - 5) * 60
@@ -104,10 +104,10 @@ def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
         return
     own = {"job": _job(slo.valid), **own}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
-    yield _series(_name(slo.valid), {**own, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+    yield selector(_name(slo.valid), {**own, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
     burst = per_minute * _MORE_BAD
     yield (
-        _series(_name(slo.bad), {**own, **bad}),
+        selector(_name(slo.bad), {**own, **bad}),
         f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {burst * _DURING}x{_AFTER - 1}",
     )
 
@@ -115,27 +115,27 @@ def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
 def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
     """A signal that is beyond its threshold while it burns."""
     assert slo.condition is not None
-    key = key_of(slo.condition)
-    values = [value for value in edges(slo.condition, {}) if value is not None]
-    bad = next(value for value in values if true(slo.condition, {key: value}, {}))
-    good = next(value for value in values if not true(slo.condition, {key: value}, {}))
+    key = slo.condition.key
+    values = [value for value in slo.condition.edges({}) if value is not None]
+    bad = next(value for value in values if slo.condition.holds({key: value}, {}))
+    good = next(value for value in values if not slo.condition.holds({key: value}, {}))
     shape = [(good, _BEFORE - 1), (bad, _DURING), (good, _AFTER - 1)]
-    series = _series(f"jelmore:{slo.condition.signal}", {"job": "a-job", **own})
+    series = selector(f"jelmore:{slo.condition.signal}", {"job": "a-job", **own})
     yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
 
 
 @lru_cache(maxsize=16)  # asked for each row
-def _labels(selector: str, *, unlike: str = "") -> Mapping[str, str] | None:
+def _labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
     """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series.
 
     None: nobody knows, because a regular expression means something else to Python, or takes nothing of what was tried.
     """
-    wanted, unwanted = _matchers(selector), _matchers(unlike) if unlike and _name(unlike) == _name(selector) else []
+    wanted, unwanted = _matchers(text), _matchers(unlike) if unlike and _name(unlike) == _name(text) else []
     names = sorted({one.name for one in (*wanted, *unwanted)})
     found: Labels | None = None
     if not all(_portable(one) for one in (*wanted, *unwanted)):
         return None
-    for values in itertools.product(*(_candidates(name, _name(selector), wanted + unwanted) for name in names)):
+    for values in itertools.product(*(_candidates(name, _name(text), wanted + unwanted) for name in names)):
         labels = dict(zip(names, values, strict=True))
         if all(_takes(one, labels) for one in wanted):
             found = labels
@@ -170,20 +170,15 @@ def _takes(matcher: Any, labels: Labels) -> bool:
     return re.fullmatch(matcher.value, value) is None
 
 
-def _matchers(selector: str) -> list[Any]:
-    tree: Any = parser.parse(selector)
+def _matchers(text: str) -> list[Any]:
+    tree: Any = parser.parse(text)
     return list(tree.matchers.matchers)
 
 
-def _name(selector: str) -> str:
-    return selector.split("{")[0]
+def _name(text: str) -> str:
+    return text.split("{")[0]
 
 
-def _job(selector: str) -> str:
-    metric = BY_SERIES.get(_name(selector))
+def _job(text: str) -> str:
+    metric = BY_SERIES.get(_name(text))
     return metric.service.job if metric else "a-job"
-
-
-def _series(name: str, labels: Mapping[str, str]) -> str:
-    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
-    return f"{name}{{{inner}}}"

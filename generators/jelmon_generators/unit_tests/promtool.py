@@ -1,24 +1,14 @@
-"""Cases of a unit test to the file that promtool reads."""
-
-from dataclasses import dataclass, field
+"""Test cases to the file that promtool reads."""
 
 from jelmon_generators.compile.rules import Group
+from jelmon_generators.model.test_case import Case
 from jelmon_generators.promql.expressions import duration
 from jelmon_generators.render.prometheus import RULES_FOLDER
 from jelmon_generators.text import quoted
 
 
-@dataclass(slots=True)
-class Case:
-    """One ``tests:`` entry."""
-
-    name: str
-    series: list[tuple[str, str]] = field(default_factory=list)
-    checks: list[tuple[str, float, list[str]]] = field(default_factory=list)  # expression, seconds, samples
-
-
 def file_text(source: str, cases: list[Case], group: Group) -> str:
-    """The text of one test file over the rules of one group."""
+    """Return the text of one test file for the rules of one group."""
     interval = group.interval_seconds
     lines = [
         f"# generated from {source}, do not edit",

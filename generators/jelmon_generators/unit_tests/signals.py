@@ -3,7 +3,7 @@
 from jelmon.catalogue import BY_SERIES
 from jelmon_generators.compile.rules import Group, recording
 from jelmon_generators.compiler import Compilation
-from jelmon_generators.model.definitions import Example, Signal
+from jelmon_generators.model.signals import Example, Signal
 from jelmon_generators.promql.expressions import duration, number
 from jelmon_generators.promql.series_text import parsed
 from jelmon_generators.render.prometheus import RULES_FOLDER

@@ -43,12 +43,12 @@ class Place:
     column: int = 0
     width: int = 0
 
-    def refuse(self, message: str, *, hint: str = "") -> None:
-        """Note a fault at this place."""
+    def refuse(self, message: str, *, hint: str = "", check: str = "") -> None:
+        """Note a fault at this place, with the id of the check that reports it, if it has one."""
         quoted = 0 < self.line <= len(self.source.lines) and not self.source.secret
         text = self.source.lines[self.line - 1] if quoted else ""
         self.source.problems.append(
-            Problem(self.source.path, self.line, message, hint, text, self.column, min(self.width, len(text)))
+            Problem(self.source.path, self.line, message, hint, text, self.column, min(self.width, len(text)), check)
         )
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ VALUES = {
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     """The definitions in ``rules/``."""
-    return load(ROOT)
+    return load(ROOT, []).bundle
 
 
 @pytest.fixture(scope="session")

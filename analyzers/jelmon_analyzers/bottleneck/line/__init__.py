@@ -1,1 +1,0 @@
-"""The state of one pipeline, rebuilt from its events: stages, cards, workers, queue capacities."""

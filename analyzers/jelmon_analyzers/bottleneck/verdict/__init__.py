@@ -1,1 +1,0 @@
-"""What the sums of a window say about a stage: severity, impact, cascade risk, state, cause, episodes."""

@@ -1,0 +1,62 @@
+"""Signals: their expressions are sound and read metrics that exist, and no two are the same."""
+
+from collections.abc import Mapping
+
+from jelmon_generators.checks import LABEL, REPEATED, SHAPE
+from jelmon_generators.model.definitions import Bundle
+from jelmon_generators.model.signals import Signal
+from jelmon_generators.model.underline import underlined
+from jelmon_generators.promql.analysis import Analysis, analyse
+from jelmon_generators.promql.faults import Limits
+from jelmon_generators.promql.series import MAINTENANCE_ACTIVE, TARGET_LABELS, Series
+from jelmon_generators.promql.series_text import is_series
+from jelmon_generators.targets import Target
+
+
+def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dict[str, Analysis]:
+    """Check every signal's expression; return the analyses. Signals read metrics, not each other."""
+    limits = Limits(bundle.settings.scrape_interval_seconds, bundle.settings.retention_seconds, target)
+    analyses: dict[str, Analysis] = {}
+    seen: dict[str, Signal] = {}
+    recorded = dict(known)  # what the counts of an objective may read as well
+    counted_by = frozenset().union(*(slo.by for slo in bundle.slos.values()))
+    recorded[MAINTENANCE_ACTIVE] = Series("recorded", known[MAINTENANCE_ACTIVE].labels | counted_by)
+    for signal in bundle.signals.values():
+        if signal.reads is not None:
+            labels, names = signal.reads
+            analyses[signal.name] = Analysis(labels=labels, names=names)
+            continue
+        if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
+            REPEATED.report(
+                signal.fields.place,
+                f"same expression as signal {twin.name!r}",
+                hint=f"use that one: {twin.fields.place}",
+            )
+        analysis = analyses[signal.name] = analyse(signal.expr, recorded if signal.written else known, limits)
+        labels = (analysis.labels or frozenset()) | TARGET_LABELS
+        recorded[signal.record] = Series("recorded", labels | counted_by if analysis.faults else labels)
+        for fault in analysis.faults:
+            plain = signal.fields.has("expr")  # otherwise the PromQL was generated and is not in the file
+            fault.check.report(underlined(signal.place, fault.needle if plain else ""), fault.message, hint=fault.hint)
+        if not any(not fault.check.excusable for fault in analysis.faults):
+            _check(signal, analysis)
+    return analyses
+
+
+def _check(signal: Signal, analysis: Analysis) -> None:
+    place = signal.place
+    if analysis.labels is None:
+        SHAPE.report(place, "the expression is a number, not a vector", hint="wrap it: vector(...)")
+        return
+    if analysis.names and "job" not in analysis.labels and signal.job is None:
+        LABEL.report(
+            place,
+            "the label 'job' is lost",
+            hint="keep it (sum by (job, ...)) so that dashboards can tell installations apart",
+        )
+    if signal.example is not None:
+        for series, _ in signal.example.series:
+            if not is_series(series):
+                SHAPE.report(signal.example.place, f"{series!r} is not a series", hint='write name{label="value"}')
+    if analysis.compares:
+        SHAPE.report(place, "a signal has no threshold", hint="compare it in an alert: operator and threshold")

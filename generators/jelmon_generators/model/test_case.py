@@ -1,0 +1,19 @@
+"""A case of a promtool unit test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Case:
+    """One ``tests:`` entry."""
+
+    name: str
+    series: list[tuple[str, str]] = field(default_factory=list)
+    checks: list[tuple[str, float, list[str]]] = field(default_factory=list)  # expression, seconds, samples
+
+
+def selector(name: str, labels: Mapping[str, str]) -> str:
+    """``name{label="value"}`` with the labels in order."""
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inner}}}"

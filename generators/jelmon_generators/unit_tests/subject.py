@@ -1,0 +1,184 @@
+"""An alert under test: the rows of its truth table, their labels, and the series that give a row its values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from jelmon.catalogue import BY_SERIES
+from jelmon_generators.compile.rules import Compiled
+from jelmon_generators.compiler import Compilation
+from jelmon_generators.model.conditions.base import Key, Timing, Values
+from jelmon_generators.model.test_case import selector
+from jelmon_generators.model.truth import combinations, holds
+from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, number
+
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A threshold that a metric gives for the job of a signal."""
+
+    metric: str
+    signal: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One combination of values, distinguished from the others by its labels."""
+
+    labels: Labels
+    values: Values
+    fires: bool
+    declared: Declared | None = None
+
+    @property
+    def missing(self) -> set[Key]:
+        """What has no series."""
+        return {key for key, value in self.values.items() if value is None}
+
+
+class Subject:
+    """One alert, and how to feed it. ``by_fallback``: feed what conditions read when their usual input is missing."""
+
+    def __init__(self, compiled: Compiled, made: Compilation, interval: float, *, by_fallback: bool = False) -> None:
+        self.compiled = compiled
+        self.alert = compiled.alert
+        self.made = made
+        self.interval = interval
+        self.by_fallback = by_fallback
+        self.directions = made.known.directions
+        self.row_label = self._row_label()
+        self.rows = self._rows()
+
+    # --- time ---
+
+    def round_up(self, seconds: float) -> float:
+        """Return the first evaluation at or after a time."""
+        return -(-seconds // self.interval) * self.interval
+
+    @property
+    def steady(self) -> float:
+        """When a condition that holds from the start has led to a firing alert."""
+        return self.round_up(self.alert.duration_seconds) + 2 * self.interval
+
+    @property
+    def steady_shape(self) -> str:
+        """The shape of a series that keeps its value until then."""
+        return f"x{round(self.steady / self.interval) + 2}"
+
+    @property
+    def levels(self) -> list[float]:
+        """The levels of the escalation, in seconds after the alert started to fire."""
+        escalation = self.made.bundle.escalations.get(self.alert.escalation or "")
+        return [level.minutes * 60 for level in escalation.levels] if escalation else []
+
+    @property
+    def timing(self) -> Timing:
+        """What the conditions' own test cases need to know."""
+        alert = self.alert
+        return Timing(alert.rule_id, alert.duration_seconds, alert.keep_firing_seconds, self.interval)
+
+    # --- truth ---
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the signal has a value without any input."""
+        return not self.made.analyses[self.alert.signals[0]].names
+
+    @property
+    def fires_without_input(self) -> bool:
+        """Whether the alert fires when nothing exists."""
+        return holds(self.alert, {leaf.key: None for leaf in self.alert.leaves}, self.directions)
+
+    @property
+    def present(self) -> Row:
+        """A row in which every signal exists."""
+        return Row({}, {leaf.key: 1.0 for leaf in self.alert.leaves}, False)
+
+    def _rows(self) -> list[Row]:
+        with_absence = self.row_label is not None or len({leaf.key for leaf in self.alert.leaves}) > 1
+        return [
+            Row(
+                {self.row_label: f"row-{place:02}"} if self.row_label else {},
+                values,
+                holds(self.alert, values, self.directions),
+            )
+            for place, values in enumerate(combinations(self.alert, self.directions, with_absence=with_absence), 1)
+        ]
+
+    # --- labels ---
+
+    def _row_label(self) -> str | None:
+        """Return a label that distinguishes rows without letting them match each other; None: one row at a time."""
+        if not all(leaf.keeps_labels for leaf in self.alert.leaves):
+            return None
+        common = frozenset.intersection(*(self.made.known.labels[leaf.signal] for leaf in self.alert.leaves))
+        if others := sorted(common - NOT_FOR_MATCHING):
+            return "pipeline" if "pipeline" in others else others[0]
+        return "instance" if len(self.alert.leaves) == 1 else None
+
+    def labels_of(self, signal: str, row: Mapping[str, str]) -> Labels:
+        """Return the labels of a signal's recorded series in a row."""
+        labels = _labels(self.made.known.labels[signal], row)
+        if "job" in labels and "job" not in row:
+            labels["job"] = self._job(signal)
+        if "instance" in labels and "instance" not in row:
+            set_by_rule = self.made.known.labels[signal] - (self.made.analyses[signal].labels or frozenset())
+            labels["instance"] = "all" if "instance" in set_by_rule else "a-instance"
+        return labels
+
+    def _job(self, signal: str) -> str:
+        if job := self.made.bundle.signals[signal].job:
+            return job
+        for name in self.made.analyses[signal].names:
+            if name in BY_SERIES:
+                return BY_SERIES[name].service.job
+        return "a-job"
+
+    # --- series ---
+
+    def series(self, rows: Iterable[Row], shape: str) -> list[tuple[str, str]]:
+        """Return input for these rows; ``shape`` follows each value, such as ``x20``."""
+        rows = list(rows)
+        inputs: dict[str, str] = {}
+        for row in rows:
+            for key, value in row.values.items():
+                if value is not None:
+                    for series, amount in self._inputs(key, value, row):
+                        inputs[series] = f"{number(amount)}{shape}"
+            if row.declared is not None:
+                inputs[self._declaring(row.declared, row.labels)] = f"{number(row.declared.value)}{shape}"
+        if not self.by_fallback:
+            fed = {key for row in rows for key in row.values}
+            for leaf in self.alert.leaves:
+                if leaf.key in fed:
+                    inputs.update(leaf.constant_inputs(self.interval))
+        return list(inputs.items())
+
+    def _inputs(self, key: Key, value: float, row: Row) -> list[tuple[str, float]]:
+        leaf = next(leaf for leaf in self.alert.leaves if leaf.key == key)
+        labels, known = self.labels_of(leaf.signal, row.labels), self.made.known
+        fallback = leaf.fallback_inputs(value, labels, known) if self.by_fallback else []
+        return fallback or leaf.inputs(value, labels, known, row.values.keys())
+
+    def _declaring(self, declared: Declared, row: Mapping[str, str]) -> str:
+        labels = _labels(self.made.known.metric_labels(declared.metric), row)
+        return selector(declared.metric, {**labels, "job": row.get("job", self._job(declared.signal))})
+
+    # --- what is expected ---
+
+    def firing(self, *by: str, every_level: bool = False) -> str:
+        """Return the query for the alert: of the base alert, or of each level as well."""
+        level = "" if every_level else ',escalation_level=""'
+        names = f'alertname="{self.alert.name}",rule_id="{self.alert.rule_id}"'
+        return f'group by ({", ".join(by)}) (ALERTS{{{names},alertstate="firing"{level}}})'
+
+    @property
+    def name_sample(self) -> str:
+        """The sample that the alert fires, whatever its labels are."""
+        return f'{{alertname="{self.alert.name}"}}'
+
+
+def _labels(names: Iterable[str], row: Mapping[str, str]) -> Labels:
+    return {name: row.get(name, f"a-{name}") for name in names}

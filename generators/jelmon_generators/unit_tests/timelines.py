@@ -1,0 +1,112 @@
+"""Alerts over time: when they fire, escalate, survive a gap, resolve, and what a flap does to the escalation."""
+
+from dataclasses import replace
+
+from jelmon_generators.compile.rules import CARRIED_SECONDS
+from jelmon_generators.model.test_case import Case, selector
+from jelmon_generators.unit_tests.subject import Row, Subject
+
+_QUIET_STEPS = 4  # of silence at first
+_GAP_STEPS = 4  # missed scrapes, fewer than Prometheus looks back
+_HOLDS_SECONDS = 180.0  # how long a flapping alert fires before it pauses
+_PAUSE_SECONDS = 540.0
+
+
+def timeline(subject: Subject, row: Row) -> Case:
+    """Return a case: not before its time, at its time, each level at its minute, through a gap, and then resolved."""
+    if subject.is_constant:
+        fires = subject.round_up(subject.alert.duration_seconds)
+        return Case("fires from the start", [], [(subject.firing("alertname"), fires, [subject.name_sample])])
+    step, levels = subject.interval, subject.levels
+    start = _QUIET_STEPS * step
+    fires = start + subject.round_up(subject.alert.duration_seconds)
+    hold = round((fires - start + (levels[-1] if levels else 0)) / step) + 20
+    end = start + (hold + _GAP_STEPS) * step
+    case = Case("fires exactly in time, through a gap, and resolves", _timeline_series(subject, row, hold))
+    label, sample = _sample(subject, row)
+    by = (label, "escalation_level")
+
+    def check(seconds: float, count: int | None) -> None:
+        samples = [] if count is None else [_level(sample, place) for place in range(count + 1)]
+        case.checks.append((subject.firing(*by, every_level=True), seconds, samples))
+
+    check(fires - step, None)
+    check(fires, 0)
+    if subject.alert.condition.always_same_labels(subject.made.known):
+        case.checks.append(_all_labels(subject, row, fires))
+    for place, level in enumerate(levels):
+        check(subject.round_up(fires + level) - step, place)
+        check(subject.round_up(fires + level), place + 1)
+    gone = end + subject.round_up(subject.alert.keep_firing_seconds)
+    check(gone - step, len(levels))
+    check(gone, None)
+    return case
+
+
+def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, str]]:
+    false = next((other for other in subject.rows if not other.fires and other.missing == row.missing), None)
+    quiet = dict(subject.series([replace(false, labels=row.labels)], "")) if false else {}
+    found: list[tuple[str, str]] = []
+    for series, values in subject.series([row], ""):
+        if values.startswith("0+"):
+            found.append((series, values))
+            continue
+        before = quiet.get(series)
+        first = f"{before}x{_QUIET_STEPS - 1}" if before is not None else f"_x{_QUIET_STEPS}"
+        last = f"{before}x40" if before is not None else "stale _x40"
+        middle = f"{values}x{hold - 9 - 1} _x{_GAP_STEPS} {values}x8"
+        found.append((series, f"{first} {middle} {last}"))
+    if not found:  # absence: the input exists at first, and comes back
+        for series, values in subject.series([subject.present], ""):
+            absent = f"stale _x{hold + _GAP_STEPS - 1}"
+            found.append((series, f"{values}x{_QUIET_STEPS - 1} {absent} {values}x40"))
+    return found
+
+
+def _all_labels(subject: Subject, row: Row, seconds: float) -> tuple[str, float, list[str]]:
+    """Return a check of every label of the alert, as routes and dashboards see them."""
+    alert = subject.alert
+    labels = {"alertname": alert.name, "alertstate": "firing", **subject.compiled.rules[0].labels}
+    own = subject.labels_of(alert.signals[0], row.labels)
+    labels |= {name: own[name] for name in subject.compiled.expression.labels if name in own}
+    expression = f'ALERTS{{alertname="{alert.name}",rule_id="{alert.rule_id}",escalation_level=""}}'
+    return expression, seconds, [selector("ALERTS", labels)]
+
+
+def flap(subject: Subject, row: Row) -> Case:
+    """Return a case: a pause of up to ten minutes keeps the clock of the escalation."""
+    step, alert, levels = subject.interval, subject.alert, subject.levels
+    fires = subject.round_up(alert.duration_seconds)
+    off = fires + _HOLDS_SECONDS
+    # since 3.0 a window excludes the sample at its very beginning
+    back = off + subject.round_up(alert.keep_firing_seconds) + min(_PAUSE_SECONDS, CARRIED_SECONDS - 2 * step)
+    again = back + subject.round_up(alert.duration_seconds)
+    until = max(again, fires + levels[0]) + 10 * step
+    on_steps, off_steps, back_steps = (round(n / step) for n in (off, back - off, until - back + 10 * step))
+    case = Case("a flap keeps the clock of the escalation")
+    for series, values in subject.series([row], ""):
+        if values.startswith("0+"):
+            case.series.append((series, values))
+        else:
+            case.series.append((series, f"{values}x{on_steps - 1} stale _x{off_steps - 1} {values}x{back_steps}"))
+    if not case.series:
+        for series, values in subject.series([subject.present], ""):
+            case.series.append((series, f"_x{on_steps} {values}x{off_steps - 1} stale _x{back_steps}"))
+    label, sample = _sample(subject, row)
+    query = subject.firing(label, "escalation_level", every_level=True)
+    due = [subject.round_up(fires + level) for level in levels]
+    case.checks.append((query, back - step, []))
+    for seconds in (again, max(again, due[0])):
+        count = sum(moment <= seconds for moment in due)
+        case.checks.append((query, seconds, [_level(sample, place) for place in range(count + 1)]))
+    return case
+
+
+def _sample(subject: Subject, row: Row) -> tuple[str, str]:
+    """Return the label that identifies the row's alert, and its sample."""
+    label = subject.row_label or "alertname"
+    return label, f'{{{label}="{row.labels.get(label, subject.alert.name)}"}}'
+
+
+def _level(sample: str, place: int) -> str:
+    return sample if place == 0 else f'{sample[:-1]},escalation_level="{place}"}}'

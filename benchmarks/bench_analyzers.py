@@ -23,7 +23,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scoring
@@ -231,17 +230,11 @@ def cost(arguments: argparse.Namespace) -> None:
     began = time.process_time()
     for _ in range(DAY + 60):
         detector.update_many(row * np.exp(random.normal(0, 0.1)))
-    size = sum(array.nbytes for _, array in _arrays(detector))
+    size = sum(array.nbytes for array in detector.arrays().values())
     spent = (time.process_time() - began) / (DAY + 60) / 10_000
     print(
         f"online: {spent * 1e6:.2f} us a sample, {size / 10_000 / 1000:.1f} kB a series, over 10,000 series and a day"
     )
-
-
-def _arrays(detector: OnlineDetector) -> Any:
-    from jelmon_analyzers.timeseries.online import storage
-
-    return storage.arrays(detector)
 
 
 def main() -> int:

@@ -55,7 +55,7 @@ def figures(reports: dict[str, StageReport], gain: dict[str, float], names: list
         "gain": gain,
         "utilisation": {name: one.utilisation for name, one in known.items() if one.utilisation is not None},
         "time in stage": {
-            name: (one.mean_waiting + one.mean_in_service + one.mean_held_up) / max(one.finishes, 1)
+            name: (one.mean_waiting + one.mean_in_service + one.mean_blocked) / max(one.finishes, 1)
             for name, one in known.items()
         },
         "queue length": {name: one.mean_waiting for name, one in known.items()},

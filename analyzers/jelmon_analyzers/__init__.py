@@ -1,8 +1,7 @@
-"""The analyzers: history in; regression, bottleneck and health gauges out.
+"""The analyzers: history and events in; regression, bottleneck and health gauges out.
 
-For users who want the mathematics without a service: `detect` and `detect_many` find change points in arrays,
-`OnlineDetector` watches many series as their values arrive, `BottleneckAnalyzer` takes the events of a pipeline one by
-one and says what limits it.
+They can be used without a service: `detect` and `detect_many` find change points in arrays, `OnlineDetector` judges
+many series as their values arrive, and `BottleneckAnalyzer` reads the events of a pipeline and reports what limits it.
 """
 
 from jelmon_analyzers.bottleneck import BottleneckAnalyzer

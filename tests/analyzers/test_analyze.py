@@ -79,4 +79,4 @@ def test_the_analyzer_says_what_it_can_be_told(jelmon: Jelmon) -> None:
     assert "--regression.state" in jelmon("analyzer", "--help").stdout
     result = jelmon("analyzer", "regression", "--prometheus.url", "nowhere")
     assert result.returncode == 2
-    assert "is not an address" in result.stderr
+    assert "is not an HTTP URL" in result.stderr

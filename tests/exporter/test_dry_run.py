@@ -18,7 +18,7 @@ def test_events_of_a_file(tmp_path: Path, say: Any, jelmon: Callable[..., subpro
     assert 'jelmore_card_processing_seconds_sum{pipeline="main",outcome="success"} 60\n' in result.stdout
     assert 'jelmore_cards_in_progress{pipeline="main"} 1\n' in result.stdout
     assert 'jelmore_exporter_events_parked_total{reason="malformed"} 1\n' in result.stdout
-    assert f"{path}:3: event is not JSON" in result.stderr
+    assert f"{path}:3: the event is not JSON" in result.stderr
 
 
 def test_a_file_that_is_not_there(jelmon: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -172,7 +172,7 @@ def test_a_bad_file_sends_nothing_and_tells_every_line(
     with pytest.raises(ConfigError) as caught:
         run(emit, "--file", str(path), "--nats.url", nats_url)
 
-    assert f"{path}:2: event is not JSON" in caught.value.message
+    assert f"{path}:2: the event is not JSON" in caught.value.message
     assert "... and 11 more, the next in line 22\n31 bad lines" in caught.value.message
     assert stream() == 0
 
@@ -194,7 +194,7 @@ def test_a_huge_line_is_cut_and_told(run: Run, tmp_path: Path) -> None:
     """A file without line ends does not fill the memory."""
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"[" + b" " * 8_000_000 + f"\n{QUEUED}\n".encode())
-    with pytest.raises(ConfigError, match=r":1: batch of \d+ bytes is too large"):
+    with pytest.raises(ConfigError, match=r":1: the batch of \d+ bytes is too large"):
         run(emit, "--file", str(path), "--dry-run")
 
 
@@ -215,7 +215,7 @@ def test_events_of_a_pipe_are_sent_as_they_come(stream: Callable[[], int], nats_
 
     assert code == 1
     assert "2 events stored" in said
-    assert "stdin:2: event is not JSON" in said
+    assert "stdin:2: the event is not JSON" in said
     assert stream() == 2
 
 

@@ -34,7 +34,7 @@ class CardCauses:
         self._open: OrderedDict[str, _Card] = OrderedDict()
         self._ended: deque[tuple[float, dict[str, float]]] = deque(maxlen=MOST_CARDS)
 
-    def take(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """One event of the pipeline."""
         time = event.time.timestamp()
         match event:

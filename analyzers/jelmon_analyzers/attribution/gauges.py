@@ -37,7 +37,7 @@ class AttributionGauges:
         self.found: Mapping[str, Attribution] = {}
         """What was found last, by pipeline."""
 
-    def take(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """One event of any pipeline."""
         pipeline = getattr(event.data, "pipeline", None)
         if pipeline is None:
@@ -46,7 +46,7 @@ class AttributionGauges:
             if len(self._cards) >= _MOST_PIPELINES:
                 return
             self._cards[pipeline] = CardCauses(self._usage)
-        self._cards[pipeline].take(event)
+        self._cards[pipeline].observe(event)
 
     async def run(self) -> None:
         """Look every few minutes, in a thread of its own: a look takes a second or more."""

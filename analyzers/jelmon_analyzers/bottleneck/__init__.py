@@ -1,6 +1,6 @@
-"""Bottlenecks: which stage limits a pipeline, what it costs, what a faster one would gain, and whether it spreads."""
+"""Bottlenecks: which stage limits a pipeline, what it costs, what speeding it up would gain, and whether it spreads."""
 
 from jelmon_analyzers.bottleneck.analyzer import BottleneckAnalyzer
-from jelmon_analyzers.bottleneck.verdict.judge import Cause, StageReport, State
+from jelmon_analyzers.bottleneck.verdict.report import Cause, StageReport, State
 
 __all__ = ["BottleneckAnalyzer", "Cause", "StageReport", "State"]

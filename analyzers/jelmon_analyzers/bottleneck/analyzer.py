@@ -1,6 +1,6 @@
-"""The bottleneck analyzer of one pipeline: events in, one by one; verdicts on its stages out, at any time.
+"""The bottleneck analyzer of one pipeline: its events in, reports on its stages out, at any time.
 
-Pure: no clock, no threads, no input or output. Times are seconds since the epoch or aware datetimes.
+Pure: no clock, no threads, no I/O. Times are seconds since the epoch or aware datetimes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,20 @@ from jelmon.events import Event
 from jelmon_analyzers.bottleneck.line.line import Line
 from jelmon_analyzers.bottleneck.line.ordering import PATIENCE_SECONDS, Ordering
 from jelmon_analyzers.bottleneck.replay.gains import Gain, gains
-from jelmon_analyzers.bottleneck.verdict.judge import MINIMUM_ARRIVALS, StageReport, judge
+from jelmon_analyzers.bottleneck.verdict.judge import MINIMUM_ARRIVALS, judge
+from jelmon_analyzers.bottleneck.verdict.report import StageReport
 
 WINDOW_SECONDS = 900.0
-CLOSE_POINTS = 15.0
-"""Chance moves the severity of a stage by about so much from one window to the next."""
-_NEXT_TO = 0.01
+TIE_POINTS = 15.0
+"""Chance moves the severity of a stage by about this much from one window to the next."""
+_BELOW_HIGHEST = 0.01
 
 
 class BottleneckAnalyzer:
-    """Fed with the events of one pipeline. A stage without a verdict is absent from the answers, never 0.
+    """Analyzes the events of one pipeline. A stage without data is absent from the answers, never 0.
 
-    ``workers`` and ``queue_capacities`` stand in for a pipeline that does not declare them. Events may be out of order
-    by ``patience_seconds``; one that comes later counts from the newest time known. ``now`` never goes back either.
+    ``workers`` and ``queue_capacities`` stand in for a missing declaration. Events may be out of order by
+    ``patience_seconds``; a later one counts from the newest time known. ``now`` never goes back either.
     """
 
     def __init__(
@@ -38,21 +39,22 @@ class BottleneckAnalyzer:
         pipeline: str | None = None,
     ) -> None:
         if not window_seconds > 0:
-            raise ConfigError(f"window_seconds: {window_seconds!r} is not a length of time", hint="900 is 15 minutes")
+            raise ConfigError(f"window_seconds must be more than 0, not {window_seconds!r}", hint="900 is 15 minutes")
         self.pipeline = pipeline
         self.line = Line(window_seconds=window_seconds, workers=workers, capacities=queue_capacities)
         self._ordering = Ordering(self.line.observe, patience_seconds=patience_seconds)
         self._minimum_arrivals = minimum_arrivals
-        self._asked: tuple[float, int] = (float("nan"), -1)
+        self._reported_at: tuple[float, int] = (float("nan"), -1)
+        """Time of the current reports, and the changes of the line then."""
         self._reports: dict[str, StageReport] = {}
-        self._gains_asked = self._asked
+        self._gains_at = self._reported_at
         self._gains: dict[str, Gain] = {}
 
     def observe(self, event: Event) -> None:
-        """Take one event in.
+        """Add an event.
 
         Raises:
-            ConfigError: it is of another pipeline.
+            ConfigError: it belongs to another pipeline.
         """
         pipeline = getattr(event.data, "pipeline", None)
         if pipeline != self.pipeline:
@@ -65,85 +67,90 @@ class BottleneckAnalyzer:
         self._ordering.put(event, event.time.timestamp())
 
     def observe_many(self, events: Iterable[Event]) -> None:
-        """Take events in, in the order given."""
+        """Add events, in the order given."""
         for event in events:
             self.observe(event)
 
     def report(self, now: float | datetime) -> dict[str, StageReport]:
-        """All that is said about each stage."""
+        """Return everything known about each stage, by name."""
         time = now.timestamp() if isinstance(now, datetime) else float(now)
         self._ordering.release(time)
-        asked = (time, self.line.changes)
-        if asked != self._asked:
+        reported_at = (time, self.line.changes)
+        if reported_at != self._reported_at:
             self._reports = judge(self.line, time, minimum_arrivals=self._minimum_arrivals)
-            self._asked = asked
-            self._settle_close()
+            self._reported_at = reported_at
+            self._break_tie()
         return self._reports
 
     def severity(self, now: float | datetime) -> dict[str, float]:
-        """0 to 100 by stage: share of the window in which cards wait while nothing there is held up."""
-        return {name: one.severity for name, one in self.report(now).items() if one.severity is not None}
+        """Return 0 to 100 by stage: share of the window in which cards waited and nothing downstream blocked."""
+        return _present({name: report.severity for name, report in self.report(now).items()})
 
     def impact(self, now: float | datetime) -> dict[str, float]:
-        """Card-seconds lost in the window because of each stage: waiting there, and held up before it."""
-        return {name: one.impact for name, one in self.report(now).items() if one.severity is not None or one.impact}
+        """Return the card-seconds lost in the window because of each stage: waiting there, and blocked by it."""
+        reports = self.report(now).items()
+        return {name: report.impact for name, report in reports if report.severity is not None or report.impact}
 
     def cascade(self, now: float | datetime) -> dict[str, float]:
-        """0 to 100 by stage: how much of the loss others suffer, or how soon its queue is full."""
-        return {name: one.cascade for name, one in self.report(now).items() if one.cascade is not None}
+        """Return 0 to 100 by stage: how much of the loss others suffer, or how soon its queue is full."""
+        return _present({name: report.cascade for name, report in self.report(now).items()})
 
     def gains(self, now: float | datetime) -> dict[str, Gain]:
-        """What 20 % less work time would bring, by stage, or why that cannot be said."""
+        """Return what 20 % less work time would gain, by stage, or why that is unknown."""
         reports = self.report(now)
-        if self._gains_asked != self._asked:
+        if self._gains_at != self._reported_at:
             self._gains = gains(self.line, reports, self.line.clock)
-            self._gains_asked = self._asked
+            self._gains_at = self._reported_at
         return self._gains
 
     def gain(self, now: float | datetime) -> dict[str, float]:
-        """Seconds that a card would save if the stage ran 20 % faster; absent where that cannot be said."""
-        return {name: one.seconds_per_card for name, one in self.gains(now).items() if one.seconds_per_card is not None}
+        """Return the seconds that a card would save if the stage took 20 % less work time."""
+        return _present({name: gain.seconds_per_card for name, gain in self.gains(now).items()})
 
     def utilisation(self, now: float | datetime) -> dict[str, float]:
-        """Busy time of each stage's workers, as a share of the window."""
-        return {name: one.utilisation for name, one in self.report(now).items() if one.utilisation is not None}
+        """Return the busy time of each stage's workers, as a share of the window."""
+        return _present({name: report.utilisation for name, report in self.report(now).items()})
 
     def contention(self, now: float | datetime) -> dict[str, float]:
-        """Share of the waiting in which a worker that also serves the stage served another."""
-        return {name: one.contention for name, one in self.report(now).items() if one.contention is not None}
-
-    def _settle_close(self) -> None:
-        """Of stages too close to tell apart, the one that gains most is the most severe.
-
-        Within `CLOSE_POINTS` of the highest chance would choose between them; stages that share workers even have cards
-        waiting at the same times. The one whose speed-up gains most and the highest one change places.
-        """
-        judged = {name: one.severity for name, one in self._reports.items() if one.severity is not None}
-        top = max(judged, key=judged.__getitem__, default="")
-        if not top or judged[top] < CLOSE_POINTS:
-            return
-        highest = judged[top]
-        close = [name for name, severity in judged.items() if severity >= highest - CLOSE_POINTS]
-        if len(close) < 2:
-            return
-        self._gains, self._gains_asked = gains(self.line, self._reports, self.line.clock), self._asked
-        known = {name: gain for name in close if (gain := self._gains[name].seconds_per_card) is not None}
-        if len(known) < len(close):
-            return
-        best = max(known, key=known.__getitem__)
-        least = {name: min(judged[name], highest - _NEXT_TO) for name in close}
-        for name, severity in (least | {top: least[best]} | {best: highest}).items():
-            self._reports[name] = replace(self._reports[name], severity=severity)
+        """Return the share of the waiting in which a worker shared with the stage served another."""
+        return _present({name: report.contention for name, report in self.report(now).items()})
 
     def flow_time(self, now: float | datetime) -> float | None:
-        """Mean time of a card in the line, by Little's law over the window; None if no card left it."""
+        """Return the mean time of a card in the line in seconds, by Little's law; None if no card left it."""
         reports = self.report(now).values()
-        present = sum(one.mean_waiting + one.mean_in_service + one.mean_held_up for one in reports)
-        seconds = max((one.window_seconds for one in reports), default=0.0)
-        left = sum(1 for time in self.line.departures if time >= self.line.clock - seconds)
-        return present * seconds / left if left else None
+        cards = sum(report.mean_waiting + report.mean_in_service + report.mean_blocked for report in reports)
+        seconds = max((report.window_seconds for report in reports), default=0.0)
+        departures = self.line.work_in_process.departures_since(self.line.clock - seconds)
+        return cards * seconds / departures if departures else None
 
     def bottleneck(self, now: float | datetime) -> StageReport | None:
-        """The stage that limits the pipeline, the one with the highest severity; None while there is no verdict."""
-        judged = [one for one in self.report(now).values() if one.severity is not None]
-        return max(judged, key=lambda one: (one.severity or 0.0, one.impact), default=None)
+        """Return the stage with the highest severity, which limits the pipeline; None without any severity."""
+        judged = [report for report in self.report(now).values() if report.severity is not None]
+        return max(judged, key=lambda report: (report.severity or 0.0, report.impact), default=None)
+
+    def _break_tie(self) -> None:
+        """Give the highest severity to the stage with the highest gain, among those too close to distinguish.
+
+        Within `TIE_POINTS` of the highest severity chance would decide; stages that share workers even have cards
+        waiting at the same times. The former leader gets the other stage's severity.
+        """
+        severities = _present({name: report.severity for name, report in self._reports.items()})
+        leader = max(severities, key=severities.__getitem__, default="")
+        if not leader or severities[leader] < TIE_POINTS:
+            return
+        highest = severities[leader]
+        tied = [name for name, severity in severities.items() if severity >= highest - TIE_POINTS]
+        if len(tied) < 2:
+            return
+        self._gains, self._gains_at = gains(self.line, self._reports, self.line.clock), self._reported_at
+        known = _present({name: self._gains[name].seconds_per_card for name in tied})
+        if len(known) < len(tied):
+            return
+        best = max(known, key=known.__getitem__)
+        capped = {name: min(severities[name], highest - _BELOW_HIGHEST) for name in tied}
+        for name, severity in (capped | {leader: capped[best]} | {best: highest}).items():
+            self._reports[name] = replace(self._reports[name], severity=severity)
+
+
+def _present(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}

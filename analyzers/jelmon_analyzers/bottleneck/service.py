@@ -1,4 +1,4 @@
-"""The bottleneck analyzer as it runs: follows the stream of events, and judges every few seconds."""
+"""The bottleneck analyzer as a service: follows the stream of events and analyzes it every few seconds."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from jelmon.nats.connection import NatsSettings
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
 from jelmon_analyzers.bottleneck.analyzer import WINDOW_SECONDS
-from jelmon_analyzers.bottleneck.gauges import NAME, Watch
+from jelmon_analyzers.bottleneck.gauges import NAME, BottleneckGauges
 from jelmon_analyzers.bottleneck.line.ordering import PATIENCE_SECONDS
 from jelmon_analyzers.follow import Follower
 
@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BottleneckSettings:
-    """What the bottleneck analyzer can be told."""
+    """Settings of the bottleneck analyzer."""
 
     nats: NatsSettings = field(default_factory=NatsSettings)
     window_seconds: float = WINDOW_SECONDS
     interval_seconds: float = 15.0
     replay_windows: float = 2.0
-    """How much of the stream is read again at the start, in windows: cards that wait came before the window."""
+    """How many windows of the stream are read again at the start: cards that wait came before the window."""
 
     def __post_init__(self) -> None:
         if not 10 <= self.window_seconds <= 86400:
             raise ConfigError(
-                "--bottleneck.window must be from 10s to 1d", hint="15m finds a change in about 10 minutes"
+                "--bottleneck.window must be from 10s to 1d", hint="15m detects a shift in about 10 minutes"
             )
         if not 0.1 <= self.interval_seconds <= self.window_seconds:
-            raise ConfigError("--bottleneck.interval must be from 100ms to the window")
+            raise ConfigError("--bottleneck.interval must be from 100ms to the length of the window")
 
 
 class BottleneckService:
-    """Runs until cancelled. Gauges are set only when the last stretch of the stream has been read."""
+    """Runs until cancelled. Gauges are set only after the recent part of the stream has been read."""
 
     name = NAME
 
@@ -55,34 +55,34 @@ class BottleneckService:
         self._settings = settings
         self._instruments = instruments
         self._clock = clock
-        self.watch = Watch(instruments, window_seconds=settings.window_seconds)
-        self.takers: list[Callable[[Event], None]] = [self.watch.take]
+        self.gauges = BottleneckGauges(instruments, window_seconds=settings.window_seconds)
+        self.on_event: list[Callable[[Event], None]] = [self.gauges.observe]
         """Called with every event; health and suggestions listen too."""
         self._follower = Follower(
             settings.nats,
-            self._take,
+            self._observe,
             replay_seconds=max(replay_seconds, settings.window_seconds * settings.replay_windows),
             name="jelmon-analyzer-bottleneck",
         )
         self.leads: Callable[[], bool] = lambda: True
-        """Whether this replica may speak; the others follow the events and keep silent."""
+        """Returns whether this replica exports; the others follow the events without exporting."""
         self.cycles = 0
         self.on_cycle: list[Callable[[float], None]] = []
-        """Called after each cycle with its time; health and suggestions read the verdicts then."""
-        self.on_silence: list[Callable[[], None]] = []
-        """Called when a cycle has to say nothing."""
+        """Called after each cycle with its time; health and suggestions read the reports then."""
+        self.on_clear: list[Callable[[], None]] = []
+        """Called when a cycle drops all gauges."""
 
-    def _take(self, event: Event) -> None:
-        for take in self.takers:
-            take(event)
+    def _observe(self, event: Event) -> None:
+        for listener in self.on_event:
+            listener(event)
 
     @property
     def connected(self) -> bool:
-        """Whether events can come in."""
+        """Whether events can arrive."""
         return self._follower.connected
 
     def checks(self) -> dict[str, Check]:
-        """What it depends on, for the health endpoints."""
+        """Return the state of the dependencies, for the health endpoints."""
         follower = self._follower
         return {
             "events": Check(follower.connected, follower.trouble),
@@ -90,12 +90,12 @@ class BottleneckService:
         }
 
     async def run(self) -> None:
-        """Follow and judge, until cancelled."""
+        """Follow and analyze until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follower.run(), name="follow events")
-            group.create_task(self._judge(), name="judge stages")
+            group.create_task(self._analyze(), name="analyze stages")
 
-    async def _judge(self) -> None:
+    async def _analyze(self) -> None:
         while True:
             if self._follower.caught_up:
                 self.cycle()
@@ -104,25 +104,25 @@ class BottleneckService:
                 await asyncio.sleep(min(0.1, self._settings.interval_seconds))
 
     def cycle(self) -> None:
-        """Judge once. While no events can come in, what is known grows old, and nothing is said."""
+        """Analyze once. Without a connection the events are out of date, so nothing is exported."""
         now = self._clock()
         began = time.perf_counter()
         if not self.leads():
-            self._hush()
+            self._clear()
         elif self._follower.connected:
             # the newest events may not all be here yet
-            looked = self.watch.export(now - PATIENCE_SECONDS)
-            self._instruments.set(c.ANALYZER_SERIES, looked, analyzer=NAME)
+            stages = self.gauges.export(now - PATIENCE_SECONDS)
+            self._instruments.set(c.ANALYZER_SERIES, stages, analyzer=NAME)
             self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
-            for call in self.on_cycle:
-                call(now - PATIENCE_SECONDS)
+            for listener in self.on_cycle:
+                listener(now - PATIENCE_SECONDS)
         else:
-            self._hush()
+            self._clear()
             self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")
         self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, analyzer=NAME)
         self.cycles += 1
 
-    def _hush(self) -> None:
-        self.watch.silence()
-        for hush in self.on_silence:
-            hush()
+    def _clear(self) -> None:
+        self.gauges.clear()
+        for listener in self.on_clear:
+            listener()

@@ -27,7 +27,7 @@ class EventAnalyzers:
         )
         self._lease = Lease(settings.bottleneck.nats, "pipelines")
         self.bottleneck.leads = lambda: self._lease.held
-        watch = self.bottleneck.watch
+        gauges = self.bottleneck.gauges
         self._store: SuggestionStore | None = (
             open_suggestion_store(settings.recommendations_url) if settings.recommendations_url else None
         )
@@ -38,36 +38,36 @@ class EventAnalyzers:
         )
         if self._resources is not None:
             resources = self._resources
-            watch.usage = lambda: resources.usage
+            gauges.usage = lambda: resources.usage
         self._attribution = AttributionGauges(
-            instruments, usage=watch.usage, leads=lambda: self._lease.held and self.bottleneck.connected
+            instruments, usage=gauges.usage, leads=lambda: self._lease.held and self.bottleneck.connected
         )
-        self.bottleneck.takers.append(self._attribution.take)
+        self.bottleneck.on_event.append(self._attribution.observe)
         self._regressions = Regressions(
             instruments, settings.prometheus_url, every_seconds=settings.bottleneck.interval_seconds
         )
         self.desk = Desk(
-            watch,
+            gauges,
             instruments,
             strategies.load(settings.strategies_file),
             window_seconds=settings.bottleneck.window_seconds,
             store=self._store,
             others=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.found)),
         )
-        self.bottleneck.takers.append(self.desk.take)
+        self.bottleneck.on_event.append(self.desk.observe)
         self.bottleneck.on_cycle.append(self.desk.cycle)
-        self.bottleneck.on_silence.append(self.desk.silence)
+        self.bottleneck.on_clear.append(self.desk.clear)
         self.health: HealthGauges | None = None
         if health:
             self.health = HealthGauges(
                 instruments,
                 settings.health,
-                severity=watch.severity,
+                severity=gauges.severity,
                 usage=lambda: self._resources.scarcest if self._resources is not None else None,
             )
-            self.bottleneck.takers.append(self.health.take)
+            self.bottleneck.on_event.append(self.health.observe)
             self.bottleneck.on_cycle.append(self.health.export)
-            self.bottleneck.on_silence.append(self.health.silence)
+            self.bottleneck.on_clear.append(self.health.clear)
 
     def checks(self) -> dict[str, Check]:
         """What they depend on. Without Prometheus or the database for recommendations they work on: shown only."""

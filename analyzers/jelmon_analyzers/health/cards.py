@@ -42,7 +42,7 @@ class Cards:
         self.seen = False
         """Any card was ever heard of: a pipeline without cards is idle, one that was never heard of is unknown."""
 
-    def take(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """One event of the pipeline."""
         time = event.time.timestamp()
         match event:

@@ -31,7 +31,7 @@ class HealthGauges:
         self._usage = usage
         self._cards: dict[str, Cards] = {}
 
-    def take(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """One event of any pipeline."""
         pipeline = getattr(event.data, "pipeline", None)
         if pipeline is None:
@@ -41,7 +41,7 @@ class HealthGauges:
             if len(self._cards) >= MOST_PIPELINES:
                 return
             cards = self._cards[pipeline] = Cards(self._settings)
-        cards.take(event)
+        cards.observe(event)
 
     def export(self, now: float) -> None:
         """A cycle: score every pipeline and set the gauges."""
@@ -65,6 +65,6 @@ class HealthGauges:
         self._instruments.set(c.ANALYZER_SERIES, scored, analyzer=NAME)
         self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
 
-    def silence(self) -> None:
+    def clear(self) -> None:
         """Say nothing: no score is better than an old one."""
         self._exports.end()

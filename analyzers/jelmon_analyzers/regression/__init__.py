@@ -1,1 +1,1 @@
-"""The regression analyzer: which signals are worse than they were, since when, by how much, and how sure that is."""
+"""The regression analyzer: which signals got worse, since when, by how much, and with what confidence."""

@@ -1,4 +1,4 @@
-"""The regression analyzer for the command line: its flags, and what they make."""
+"""Command-line flags of the regression analyzer."""
 
 import argparse
 
@@ -6,67 +6,69 @@ from jelmon.config.reader import SettingsReader, given
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.lease import Lease
 from jelmon_analyzers.app import MakeRunner
-from jelmon_analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
+from jelmon_analyzers.regression.analyzer import RegressionAnalyzer
+from jelmon_analyzers.regression.settings import RegressionSettings
 from jelmon_analyzers.regression.signals import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the regression analyzer."""
+    """Add the flags of the regression analyzer."""
     group = parser.add_argument_group("regression")
     group.add_argument(
         "--regression.signals",
         dest="regression_signals",
         metavar="FILE",
-        help="which signals to watch; without it, times, waits, failures and throughput of pipelines and stages",
+        help="YAML file with the signals to monitor (default: durations, waits, failures and throughput of "
+        "pipelines and stages)",
     )
     group.add_argument(
         "--regression.time-zone",
         dest="regression_time_zone",
         metavar="ZONE",
-        help="whose time of day and weekends are usual, for signals that name none: Europe/Berlin "
+        help="time zone of daily and weekly patterns, such as Europe/Berlin, for signals without their own time_zone "
         "(default: JELMON_TIME_ZONE, else UTC)",
     )
     group.add_argument(
         "--regression.history",
         dest="regression_history",
         metavar="TIME",
-        help="how much to read when nothing was learnt yet (default: 8d)",
+        help="length of history to learn from when there is no saved state (default: 8d)",
     )
     group.add_argument(
         "--regression.interval",
         dest="regression_interval",
         metavar="TIME",
-        help="how often to read on (default: 1m)",
+        help="time between reads of Prometheus (default: 1m)",
     )
     group.add_argument(
         "--regression.lag",
         dest="regression_lag",
         metavar="TIME",
-        help="how old a minute must be before it is judged, as scrapes come late (default: 30s)",
+        help="age at which a minute is judged, to allow for late scrapes (default: 30s)",
     )
     group.add_argument(
         "--regression.young-step",
         dest="regression_young_step",
         metavar="TIME",
-        help="grain of the search for change points in series too young for a baseline (default: 15s)",
+        help="step of the change-point search in series without enough history for a baseline (default: 15s)",
     )
     group.add_argument(
         "--regression.lease",
         dest="regression_lease",
         action="store_true",
-        help="of several replicas, only the one that holds a lease in NATS (--nats.url) tells what it finds",
+        help="with several replicas: only the holder of a lease in NATS (--nats.url) exports gauges",
     )
     group.add_argument(
         "--regression.state",
         dest="regression_state",
         metavar="FOLDER",
-        help="where to keep what was learnt; without it and Redis, it is learnt again from history at each start",
+        help="folder for saved state (default: none; without Redis either, each start relearns from history)",
     )
     group.add_argument(
         "--redis.url",
         dest="redis_url",
         metavar="URL",
-        help="keep what was learnt in this Redis, for all replicas (default: REDIS_URL, unless there is a folder)",
+        help="Redis for saved state, shared by all replicas (default: REDIS_URL, unless --regression.state is given)",
     )
 
 
@@ -74,8 +76,8 @@ def maker(reader: SettingsReader) -> MakeRunner:
     """Return a function that makes the regression analyzer.
 
     Raises:
-        ConfigError: a flag or a variable is wrong.
-        DefinitionError: the file of signals is wrong.
+        ConfigError: a flag or an environment variable is invalid.
+        DefinitionError: the file of signals has faults.
     """
     signals, state = reader.path("--regression.signals"), reader.path("--regression.state")
     settings = RegressionSettings(

@@ -1,4 +1,4 @@
-"""Where a signal is heading: a robust slope with its interval, and when it would cross a threshold."""
+"""Trend and forecast: a robust slope with its interval, and the time until a threshold."""
 
 import math
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _LEAST_VALUES = 12
 
 
 class Slope(NamedTuple):
-    """Units per second, and the ends of its 95 % interval."""
+    """A slope in units per second, and the ends of its 95 % interval."""
 
     middle: float
     lower: float
@@ -21,10 +21,10 @@ class Slope(NamedTuple):
 
 
 def slope(values: Floats, step: float) -> Slope | None:
-    """Theil-Sen: the median of the slopes of all pairs, with Sen's interval by ranks.
+    """Return the Theil-Sen slope of values ``step`` seconds apart: the median of the slopes of all pairs.
 
-    The interval is widened for autocorrelation around the line, as if there were n (1 - r) / (1 + r) values. None with
-    too few values.
+    NaN is missing; the result is None with fewer than 12 known values. The interval is Sen's, by ranks (1968), widened
+    for autocorrelation r around the line as if there were n (1 - r) / (1 + r) values.
     """
     known = np.flatnonzero(np.isfinite(values))
     count = len(known)
@@ -45,7 +45,7 @@ def slope(values: Floats, step: float) -> Slope | None:
 
 
 def time_to(threshold: float, now: float, trend: Slope) -> float | None:
-    """Seconds until the threshold; None unless every slope of the interval leads there, 0 if it is behind us."""
+    """Return the seconds until ``now`` reaches the threshold, None unless every slope of the interval leads there."""
     distance = threshold - now
     if distance == 0:
         return 0.0

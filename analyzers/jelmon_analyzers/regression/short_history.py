@@ -1,4 +1,4 @@
-"""Series too young for a baseline: what change points in the last hours say, and no more than that."""
+"""Changes of series with too little history for a baseline, from change points in the last hours."""
 
 import math
 from typing import NamedTuple
@@ -15,9 +15,9 @@ RECENT_VALUES = 480
 """The last two hours, at 15 seconds."""
 LEAST_SIDE = 10
 _QUANTILE = 0.995
-"""Of a 99 % interval: the place was sought where the difference is largest, so it is larger than usual by itself."""
+"""Of a 99 % interval: the change point is where the difference is largest, which overstates it."""
 _MEDIAN_FOR_MEAN = math.sqrt(math.pi / 2)
-"""How much further a median strays than a mean of as many Gaussian values."""
+"""How much further the median of Gaussian values strays than their mean."""
 _MOST_CORRELATION = 0.97
 
 
@@ -31,10 +31,11 @@ class RecentChange(NamedTuple):
 
 
 def newest_change(values: Floats) -> RecentChange | None:
-    """The newest change point that has ten values on either side, all positive, so that there is a ratio.
+    """Return the newest change point of a series; NaN is missing.
 
-    Sought from the first value to the last: what was before a series began is not a level. The interval is Student's,
-    for as many independent values as there are: means over ranges that overlap know little of each other's noise.
+    Return None unless it has ten values on either side, all positive, so that there is a ratio. Values before the
+    series began are no level. The interval is Student's, for n (1 - r) / (1 + r) values with r the autocorrelation:
+    means over overlapping ranges share most of their noise.
     """
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
@@ -60,7 +61,7 @@ def newest_change(values: Floats) -> RecentChange | None:
 
 
 def _independent_share(around: Floats) -> float:
-    """(1 - r) / (1 + r) with r the autocorrelation, which is too low by so much in a short series (Kendall)."""
+    """Return (1 - r) / (1 + r) with r the autocorrelation, corrected for its bias in short series (Kendall 1954)."""
     power = float(around @ around)
     r = float(around[1:] @ around[:-1]) / power if power else 0.0
     r = min(_MOST_CORRELATION, max(0.0, r + (1 + 3 * r) / len(around)))

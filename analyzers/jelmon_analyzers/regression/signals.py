@@ -1,4 +1,4 @@
-"""Signals that are watched: a PromQL expression, which way is worse, and perhaps a threshold to forecast."""
+"""Monitored signals: a PromQL expression, the direction that is worse, and a threshold to forecast."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +25,20 @@ RANGE = "5m"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One expression; each of its series is watched. Only ``pipeline`` and ``stage`` are kept as labels."""
+    """An expression whose series are monitored; of their labels only ``pipeline`` and ``stage`` are kept."""
 
     name: str
     expr: str
     worse: str = "up"
     counter: bool = False
-    """The expression is a raw counter; its rate is what counts."""
+    """Whether the expression is a raw counter, to be converted to a rate."""
     threshold: float | None = None
     time_zone: str | None = None
-    """Whose clock the days of this signal follow; None is the zone of the analyzer."""
+    """Zone of the time of day and weekends; None is the zone of the analyzer."""
 
 
 def _mean(metric: Histogram, labels: str) -> str:
-    # every replica shows the same committed totals
+    # all replicas expose the same totals
     total, count = (
         f"sum by ({labels}) (max without (instance, pod) (rate({metric.name}_{part}[{RANGE}])))"
         for part in ("sum", "count")
@@ -54,7 +54,7 @@ def _share(metric: str, good: tuple[str, ...]) -> str:
     return f"{rate(bad)} / ({rate('')} > 0)"
 
 
-# a signal that rules/signals.yaml has too bears the same name: its alerts ask for the verdict by it
+# alerts refer to these names; a signal that rules/signals.yaml also defines has the same name there
 DEFAULTS = (
     Signal(name="avg_processing_time_seconds", expr=_mean(CARD_PROCESSING, "pipeline")),
     Signal(name="card_wait_seconds", expr=_mean(CARD_WAIT, "pipeline")),
@@ -82,10 +82,10 @@ def _time_zone(fields: Fields) -> str | None:
 
 
 def load(path: Path) -> tuple[Signal, ...]:
-    """Read ``signals:``, a mapping of names to ``expr``, ``worse``, ``counter``, ``threshold`` and ``time_zone``.
+    """Read a YAML file with ``signals:``, a mapping of names to the fields of `Signal`.
 
     Raises:
-        DefinitionError: with every fault of the file.
+        DefinitionError: the file has faults; all of them are in ``problems``.
     """
     problems: list[Problem] = []
     top = strict_yaml.read(path.parent, path.name, problems)
@@ -105,7 +105,7 @@ def load(path: Path) -> tuple[Signal, ...]:
             fields.done(f"signal {name}")
         top.done("the signals of the regression analyzer")
         if not signals and not problems:
-            problems.append(Problem(path.name, 0, "no signals", "write at least one under 'signals:'"))
+            problems.append(Problem(path.name, 0, "no signals", "define at least one under 'signals:'"))
     if problems:
         raise DefinitionError(problems)
     return tuple(signals)

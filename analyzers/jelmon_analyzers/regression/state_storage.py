@@ -1,4 +1,4 @@
-"""Where a signal's state is kept between two runs: a folder, or a Redis that replicas share."""
+"""Storage for the state of signals between runs: a folder, or a Redis that replicas share."""
 
 import contextlib
 import uuid
@@ -14,34 +14,38 @@ from redis.backoff import NoBackoff
 from jelmon.errors import ConfigError, SourceError
 
 _CHUNK_BYTES = 4_000_000
-"""Of one command to Redis, so that a large state does not hold up its other users."""
+"""Most bytes in one command to Redis, so that a large state does not block its other clients."""
 _TIMEOUT_SECONDS = 10.0
-_TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
+_FAILURES = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
 class StateStorage(Protocol):
-    """Keeps bytes by name, whole or not at all."""
+    """Stores bytes by name; a save is atomic."""
 
     shared: bool
-    """Whether replicas keep theirs under the same names."""
+    """Whether all replicas use the same names."""
 
     async def load(self, name: str) -> bytes | None:
-        """What was kept, None if nothing is.
+        """Return what was saved under a name, None if nothing was.
 
         Raises:
-            SourceError: it cannot be told.
+            SourceError: the storage cannot be read.
         """
 
     async def save(self, name: str, state: bytes) -> None:
-        """Keep, in place of what was kept before.
+        """Replace what was saved under a name.
 
         Raises:
-            SourceError: not kept; what was kept before still is.
+            SourceError: the state was not saved; the state saved before remains.
         """
 
 
 class FolderStorage:
-    """A file for each name."""
+    """A file per name.
+
+    Raises:
+        ConfigError: the folder cannot be created.
+    """
 
     shared = False
 
@@ -49,7 +53,7 @@ class FolderStorage:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"--regression.state: {error}", hint="name a folder this user may write") from error
+            raise ConfigError(f"--regression.state: {error}", hint="the analyzer needs write access") from error
         self._folder = folder
 
     async def load(self, name: str) -> bytes | None:
@@ -73,7 +77,7 @@ class FolderStorage:
 
 
 class RedisStorage:
-    """A list of chunks for each name, replaced at once. It expires when it is too old to go on from."""
+    """A list of chunks per name, replaced by a rename. It expires when it is too old to continue from."""
 
     shared = True
 
@@ -82,7 +86,7 @@ class RedisStorage:
         self._expire = round(expire_seconds)
 
     def key(self, name: str) -> str:
-        """Where the state of a signal lies; in braces what places it in a cluster."""
+        """Return the key of a signal; the braces keep its keys in one hash slot of a Redis Cluster."""
         return f"{self._prefix}:regression:{{{name}}}"
 
     async def load(self, name: str) -> bytes | None:
@@ -95,12 +99,12 @@ class RedisStorage:
         async with self._client() as client:
             for start in range(0, len(state), _CHUNK_BYTES):
                 await client.rpush(new, state[start : start + _CHUNK_BYTES])
-                await client.expire(new, self._expire)  # what a killed replica leaves goes away
+                await client.expire(new, self._expire)  # in case this replica is killed before the rename
             await client.rename(new, self.key(name))
 
     @contextlib.asynccontextmanager
     async def _client(self) -> AsyncIterator[redis.asyncio.Redis]:
-        """Connected for one state: there is one in a quarter of an hour."""
+        """Connect for one state: with a save every 15 minutes a standing connection is not worth it."""
         try:
             async with redis.asyncio.Redis.from_url(
                 self._url,
@@ -110,7 +114,8 @@ class RedisStorage:
                 retry=Retry(NoBackoff(), 0),
             ) as client:
                 yield client
-        except _TROUBLE as error:
+        except _FAILURES as error:
             raise SourceError(
-                f"Redis does not answer: {type(error).__name__} {error}".rstrip(), hint="is it running? see --redis.url"
+                f"Redis does not answer: {type(error).__name__} {error}".rstrip(),
+                hint="check that Redis is running; --redis.url sets the address",
             ) from error

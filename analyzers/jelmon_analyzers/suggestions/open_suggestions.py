@@ -65,7 +65,7 @@ class Book:
         """The suggestions that stand."""
         return tuple(self._open.values())
 
-    def see(self, findings: Iterable[Finding], now: float) -> list[Suggestion]:
+    def update(self, findings: Iterable[Finding], now: float) -> list[Suggestion]:
         """Take the findings of a cycle; returns every suggestion that was opened, closed or measured with them."""
         changed = []
         for finding in findings:
@@ -98,7 +98,7 @@ class Book:
         changed += self._measure(now)
         return changed
 
-    def take(self, event: Event) -> list[Suggestion]:
+    def observe(self, event: Event) -> list[Suggestion]:
         """Notice that a suggestion was applied: its action was carried out, or its stage declares more workers."""
         time = event.time.timestamp()
         match event:

@@ -9,9 +9,9 @@ from jelmon import catalogue as c
 from jelmon.errors import SourceError
 from jelmon.events import Event
 from jelmon.service.registry import Instruments
-from jelmon_analyzers.bottleneck.gauges import Watch
+from jelmon_analyzers.bottleneck.gauges import BottleneckGauges
 from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
-from jelmon_analyzers.bottleneck.verdict.judge import State
+from jelmon_analyzers.bottleneck.verdict.report import State
 from jelmon_analyzers.exports import Exports
 from jelmon_analyzers.suggestions.open_suggestions import Book, Suggestion
 from jelmon_analyzers.suggestions.results import Results
@@ -25,11 +25,11 @@ _RETRY_SECONDS = 5.0
 
 
 class Desk:
-    """Reads the verdicts of a `Watch`, and what ``others`` (functions) find: regressions, drivers of slow cards."""
+    """Reads the reports of `BottleneckGauges`, and what ``others`` find: regressions, drivers of slow cards."""
 
     def __init__(
         self,
-        watch: Watch,
+        watch: BottleneckGauges,
         instruments: Instruments,
         strategies: tuple[Strategy, ...],
         *,
@@ -49,13 +49,13 @@ class Desk:
         self._others = others
         self._results = Results()
 
-    def take(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """An event that may tell that a suggestion was applied."""
-        self._write_later(self.book.take(event))
+        self._write_later(self.book.observe(event))
 
     def cycle(self, now: float) -> None:
         """Look at the newest verdicts."""
-        changed = self.book.see([*self._findings(now), *(one for find in self._others for one in find())], now)
+        changed = self.book.update([*self._findings(now), *(one for find in self._others for one in find())], now)
         for one in changed:
             if one.opened_at == now:
                 logger.info("a suggestion", extra={"pipeline": one.pipeline, "stage": one.stage, "advice": one.advice})
@@ -69,7 +69,7 @@ class Desk:
         self._results.export(self._exports, now)
         self._exports.end()
 
-    def silence(self) -> None:
+    def clear(self) -> None:
         """Say nothing."""
         self._exports.end()
 

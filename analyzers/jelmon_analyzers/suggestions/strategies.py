@@ -9,7 +9,7 @@ from jelmon.config import strict_yaml
 from jelmon.config.strict_yaml import Fields
 from jelmon.errors import DefinitionError, Problem
 from jelmon_analyzers.bottleneck.replay.levers import Lever
-from jelmon_analyzers.bottleneck.verdict.judge import Cause, State
+from jelmon_analyzers.bottleneck.verdict.report import Cause, State
 
 DEFAULT = Path(__file__).with_name("strategies.yaml")
 KINDS = ("bottleneck", "regression", "driver")

@@ -1,4 +1,4 @@
-"""Scales of noise that neither steps nor spikes inflate: the yardsticks of every detector."""
+"""Scales of noise that neither steps nor spikes inflate."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,27 +9,27 @@ GAUSSIAN = 1.4826
 """Median absolute deviation of a Gaussian times this is its standard deviation."""
 
 _BLOCKS = (2, 4, 8, 16, 32, 64)
-_LEAST_BLOCKS = 12  # fewer block means say too little about their spread
+_LEAST_BLOCKS = 12  # fewer means say too little about their spread
 
 
 def deviation(values: Floats) -> Floats:
-    """Robust standard deviation along the last axis: the median absolute deviation, scaled."""
+    """Return the robust standard deviation along the last axis: the scaled median absolute deviation."""
     centre = np.median(values, axis=-1, keepdims=True)
     spread: Floats = GAUSSIAN * np.median(np.abs(values - centre), axis=-1)
     return spread
 
 
 def one_step(values: Floats) -> Floats:
-    """Noise from one value to the next, along the last axis: level and slow trends do not enter."""
+    """Return the noise from one value to the next, along the last axis: level and slow trends do not count."""
     scale: Floats = deviation(np.diff(values, axis=-1)) / np.sqrt(2)
     return scale
 
 
 def long_run(values: Floats) -> Floats:
-    """Noise scale that also holds for means of many values, along the last axis.
+    """Return a noise scale that also holds for means of many values, along the last axis.
 
-    The means of blocks of b values scatter by scale / sqrt(b) if values are independent and by more if they wander;
-    the largest of these scales over several b keeps slow wander from being taken for steps.
+    Means of blocks of b values scatter by scale / sqrt(b) if values are independent and by more if they wander. The
+    result is the largest of these scales over several b, so that slow wander does not look like steps.
     """
     scale = one_step(values)
     length = values.shape[-1]
@@ -43,10 +43,10 @@ def long_run(values: Floats) -> Floats:
 
 
 def without_spikes(values: Floats, *, tolerance: float = 3.0) -> Floats:
-    """Values held within ``tolerance`` noise scales of their running median of 7, along the last axis."""
+    """Return values held within ``tolerance`` noise scales of their running median of 7, along the last axis."""
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(3, 3)], mode="edge")
     centre = np.median(np.lib.stride_tricks.sliding_window_view(padded, 7, axis=-1), axis=-1)
     scale = one_step(values)[..., None]
-    # no scale: most values equal the one before, so that what differs from its neighbours is a spike
+    # a scale of 0 means that most values equal the one before: what differs from its neighbours is a spike
     held: Floats = np.clip(values, centre - tolerance * scale, centre + tolerance * scale)
     return held

@@ -1,4 +1,4 @@
-"""Rank-based checks: they know no units and no distribution, so neither spikes nor heavy tails fool them."""
+"""Rank tests: independent of unit and distribution, so robust against spikes and heavy tails."""
 
 import math
 from typing import NamedTuple
@@ -13,7 +13,7 @@ LEAST_SIDE = 5
 
 
 class Split(NamedTuple):
-    """Where two samples differ most, and by how many standard deviations of the sum of scores."""
+    """Where two parts of a series differ most, and by how many standard deviations of the sum of scores."""
 
     first: int
     """First index of the second part."""
@@ -21,19 +21,19 @@ class Split(NamedTuple):
 
 
 def ranked(values: Floats) -> Floats:
-    """Rank of each value from 1, equal values sharing their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    """Return the rank of each value from 1; equal values share their mean rank."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
-    mean_rank: Floats = (ends - (counts - 1) / 2)[place]
+    mean_rank: Floats = (ends - (counts - 1) / 2)[index]
     return mean_rank
 
 
 def best_split(values: Floats) -> Split:
-    """The split of a series at which ranks before and after differ most (van der Waerden's test at every split).
+    """Return the split of a series at which ranks before and after differ most (van der Waerden's test at each split).
 
-    Ranks count as the normal values of those ranks: against few values that are all high, which is what a fresh change
-    looks like, that loses less than sums of plain ranks do. If the series is autocorrelated within its two parts, z
-    shrinks to what as many independent values would give: n (1 - r) / (1 + r) of them.
+    Ranks are replaced by normal scores, which detect a few values that are all high, as after a fresh change, better
+    than plain ranks do. If the series is autocorrelated within its two parts, z shrinks to that of n (1 - r) / (1 + r)
+    independent values.
     """
     count = len(values)
     if count < 2 * LEAST_SIDE:
@@ -51,15 +51,15 @@ def best_split(values: Floats) -> Split:
 
 
 def threshold(count: int) -> float:
-    """The z of `best_split` that one in twenty series of independent values exceeds.
+    """Return the z of `best_split` that one in twenty series of ``count`` independent values exceeds.
 
-    A fit to simulations from 12 to 300 values; ranks make it the same for every distribution.
+    A fit to simulations of 12 to 300 values; with ranks it holds for every distribution.
     """
     return 2.58 + 0.1 * math.log(count) - 8.4 / count
 
 
 def _independent_share(values: Floats, first: int) -> float:
-    """(1 - r) / (1 + r) with r the rank autocorrelation around the two medians; 1 if r may be chance."""
+    """Return (1 - r) / (1 + r) with r the rank autocorrelation around the two medians; 1 if r may be chance."""
     parts = (values[:first], values[first:])
     centred = ranked(np.concatenate([part - np.median(part) for part in parts]))
     centred -= centred.mean()

@@ -1,9 +1,8 @@
-"""Segments of a series by dynamic programming: each is a level or, if that pays for its slope, a straight line.
+"""Segments of series by dynamic programming: each is a level or, if that pays for its slope, a straight line.
 
-Lines are what keeps a trend in one piece: a model of levels alone cuts every trend into stairs. The cheapest set of
-segments is found exactly (optimal partitioning, Jackson et al. 2005) among candidate boundaries: all of them in a
-short series, else an even grid and the places of highest contrast, refined to the single value afterwards.
-Many series of one length are done at once.
+Lines keep a trend in one piece: a model of levels alone cuts every trend into stairs. The cheapest segments are found
+exactly (optimal partitioning, Jackson et al. 2005) among candidate boundaries: all of them in a short series, otherwise
+an even grid and the places of highest contrast, refined to the single value afterwards.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ _CONTRAST_BLOCKS = 40
 
 
 class Sums:
-    """Running sums, from which the squared error of a level or a line over any span follows at once."""
+    """Running sums, which give the squared error of a level or a line over any span in constant time."""
 
     def __init__(self, values: Floats) -> None:
         time = np.arange(values.shape[1], dtype=np.float64)
@@ -32,7 +31,7 @@ class Sums:
         self.timed = _running(values * time)
 
     def at(self, places: Indices) -> "Sums":
-        """The sums at these places only, for each row its own."""
+        """Return the sums at these places only (rows by places)."""
         chosen = object.__new__(Sums)
         chosen.plain = np.take_along_axis(self.plain, places, axis=1)
         chosen.squares = np.take_along_axis(self.squares, places, axis=1)
@@ -41,10 +40,10 @@ class Sums:
 
 
 def segment(values: Floats, *, penalty: float, slope_penalty: float) -> list[list[int]]:
-    """First indices of the second and later segments, row by row.
+    """Return the first indices of the second and later segments of each row.
 
-    ``values`` are in units of their noise: a boundary must lower the squared error by ``penalty``, a slope by
-    ``slope_penalty``.
+    ``values`` (rows by time) are in units of their noise: a boundary must lower the squared error by ``penalty``, a
+    slope by ``slope_penalty``.
     """
     rows, length = values.shape
     sums = Sums(values)
@@ -60,7 +59,7 @@ def segment(values: Floats, *, penalty: float, slope_penalty: float) -> list[lis
         previous[:, end] = best
         cost[:, end] = np.take_along_axis(total, best[:, None], axis=1)[:, 0] + penalty
     exact = length <= _EXACT_LENGTH
-    found = []
+    segments = []
     for row in range(rows):
         points: list[int] = []
         at = int(previous[row, last])
@@ -68,8 +67,8 @@ def segment(values: Floats, *, penalty: float, slope_penalty: float) -> list[lis
             points.append(int(places[row, at]))
             at = int(previous[row, at])
         points.reverse()
-        found.append(points if exact else _refined(sums, row, points, length, slope_penalty))
-    return found
+        segments.append(points if exact else _refined(sums, row, points, length, slope_penalty))
+    return segments
 
 
 def _running(values: Floats) -> Floats:
@@ -79,7 +78,7 @@ def _running(values: Floats) -> Floats:
 def _span_cost(
     sums: Sums, places: Indices, start: tuple[slice, slice], end: tuple[slice, slice], slope_penalty: float
 ) -> Floats:
-    """Squared error of the better of level and line over spans, infinite for those that are too short."""
+    """Return the squared error of the better of level and line over spans; infinite for spans that are too short."""
     first, stop = places[start], places[end]
     count = (stop - first).astype(np.float64)
     np.maximum(count, 1.0, out=count)
@@ -111,16 +110,18 @@ def _candidates(plain: Floats, length: int) -> Indices:
 
 
 def _refined(sums: Sums, row: int, points: Sequence[int], length: int, slope_penalty: float) -> list[int]:
-    """Each boundary moved to its best place between its neighbours, within reach of the grid."""
+    """Return boundaries moved to their best places between their neighbours, within reach of the grid."""
     reach = 2 * -(-length // _GRID)
     bounds = [0, *points, length]
-    one = object.__new__(Sums)
-    one.plain, one.squares, one.timed = (array[row : row + 1] for array in (sums.plain, sums.squares, sums.timed))
+    single = object.__new__(Sums)
+    single.plain, single.squares, single.timed = (
+        array[row : row + 1] for array in (sums.plain, sums.squares, sums.timed)
+    )
     for number in range(1, len(bounds) - 1):
         before, here, after = bounds[number - 1 : number + 2]
         low, high = max(before + LEAST_LEVEL, here - reach), min(after - LEAST_LEVEL, here + reach)
         places = np.concatenate([[before], np.arange(low, high + 1), [after]])[None, :]
-        near = one.at(places)
+        near = single.at(places)
         left = _span_cost(near, places, np.s_[:, :1], np.s_[:, 1:-1], slope_penalty)
         right = _span_cost(near, places, np.s_[:, 1:-1], np.s_[:, -1:], slope_penalty)
         bounds[number] = low + int(np.argmin(left + right))

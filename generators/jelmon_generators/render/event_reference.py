@@ -8,7 +8,7 @@ from jelmon import events
 from jelmon.nats import subjects
 from jelmon_generators.text import banner, json_text, table
 
-_SOURCE = "src/jelmon/events.py"
+_SOURCE = "src/jelmon/events/"
 
 EXAMPLES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "jelmore.card.queued": ("card-42", {"pipeline": "checkout"}),

@@ -19,7 +19,7 @@ MOMENTS = (datetime(2026, 1, 6, 10, 0, tzinfo=UTC), datetime(2026, 1, 4, 3, 0, t
 def metrics_document() -> dict[str, str]:
     """Every metric of the catalogue, by the service that exposes it."""
     lines = [
-        banner("src/jelmon/catalogue.py"),
+        banner("src/jelmon/catalogue/"),
         "# Metrics",
         "",
         f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score* goes",

@@ -91,7 +91,7 @@ def test_causes_of_a_card_are_its_waits_runs_retries_and_tests() -> None:
         one.stage_finished("a", attempt=2, time=at(18)),
         one.finished(time=at(20)),
     ):
-        cards.take(event)
+        cards.observe(event)
     names, rows, times = cards.table()
 
     assert dict(zip(names, rows[0].tolist(), strict=True)) == {
@@ -114,7 +114,7 @@ def test_the_wait_for_the_slow_stage_of_the_demo_is_named_in_the_gauges() -> Non
     board = AttributionGauges(instruments, usage=dict, leads=lambda: True)
     start = datetime(2026, 1, 5, 9, tzinfo=UTC)
     for step in simulate(DEMO.with_changes(changes), seed=3, start=start, seconds=800):
-        board.take(step.event)  # type: ignore[arg-type]
+        board.observe(step.event)  # type: ignore[arg-type]
     found = attribute(*board._cards["demo"].table())
     board.export({"demo": found})
     text = instruments.render()[0].decode()
@@ -130,7 +130,7 @@ async def test_the_board_looks_by_itself_and_says_why_it_names_nobody() -> None:
     instruments = Instruments(Service.ANALYZER)
     leads = [True]
     board = AttributionGauges(instruments, usage=dict, leads=lambda: leads[0], every_seconds=0.01)
-    board.take(Card("c", pipeline="p").stage_started("a"))
+    board.observe(Card("c", pipeline="p").stage_started("a"))
     task = asyncio.create_task(board.run())
     skipped = f'{c.ANALYZER_SKIPPED.name}{{analyzer="attribution",reason="too_few_cards"}}'
     while skipped not in instruments.render()[0].decode():

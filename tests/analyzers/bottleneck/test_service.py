@@ -52,8 +52,8 @@ class Running:
 
     def waiting(self) -> int:
         """Cards that wait for the one stage of pipeline p."""
-        analyzer = self.service.watch.analyzers.get("p")
-        return sum(tally.q for tally in analyzer.line.tallies) if analyzer is not None else 0
+        analyzer = self.service.gauges.analyzers.get("p")
+        return sum(stage.waiting for stage in analyzer.line.stages) if analyzer is not None else 0
 
     async def cycle(self) -> None:
         seen = self.service.cycles

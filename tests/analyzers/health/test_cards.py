@@ -26,10 +26,10 @@ def _cards() -> Cards:
 
 def _run(cards: Cards, number: int, *, begin: float, seconds: float | None, outcome: Outcome = Outcome.SUCCESS) -> None:
     one = Card(f"c{number}", pipeline="p")
-    cards.take(one.queued(time=at(begin)))
-    cards.take(one.started(time=at(begin)))
+    cards.observe(one.queued(time=at(begin)))
+    cards.observe(one.started(time=at(begin)))
     if seconds is not None:
-        cards.take(one.finished(outcome, time=at(begin + seconds)))
+        cards.observe(one.finished(outcome, time=at(begin + seconds)))
 
 
 def _parts(cards: Cards, when: float) -> dict[Part, float]:
@@ -53,7 +53,7 @@ def test_a_declared_target_comes_before_the_configured_one_and_the_newest_counts
     cards = _cards()
     for when, target in ((10, 5), (0, 1000)):
         data = PipelineDeclaredData(pipeline="p", stages=(), card_target_seconds=target)
-        cards.take(make(PipelineDeclared, data, source="/t", time=at(when)))
+        cards.observe(make(PipelineDeclared, data, source="/t", time=at(when)))
     _run(cards, 1, begin=20, seconds=30)
 
     assert _parts(cards, 60)[Part.LATENCY] == 0
@@ -106,7 +106,7 @@ def test_repeated_and_late_events_change_nothing() -> None:
     one = Card("c", pipeline="p")
     events: list[Event] = [one.queued(time=at(0)), one.started(time=at(1)), one.finished(time=at(9))]
     for event in (*events, *events):
-        cards.take(event)
+        cards.observe(event)
     parts = _parts(cards, 20)
 
     assert parts[Part.FLOW] == 1

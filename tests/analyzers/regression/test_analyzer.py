@@ -22,11 +22,12 @@ from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.app import Analyzer
 from jelmon_analyzers.regression import state_storage
-from jelmon_analyzers.regression.analyzer import RegressionAnalyzer, RegressionSettings
+from jelmon_analyzers.regression.analyzer import RegressionAnalyzer
 from jelmon_analyzers.regression.false_discovery import p_values, q_values
 from jelmon_analyzers.regression.forecast import Slope, slope, time_to
 from jelmon_analyzers.regression.monitored_signal import MonitoredSignal
 from jelmon_analyzers.regression.prometheus_history import Floats, PrometheusHistory
+from jelmon_analyzers.regression.settings import RegressionSettings
 from jelmon_analyzers.regression.short_history import newest_change
 from jelmon_analyzers.regression.signals import DEFAULTS, Signal, load
 from jelmon_analyzers.settings import AnalyzerSettings
@@ -113,7 +114,7 @@ async def test_a_stage_that_doubled_is_named(prometheus: str, tmp_path: Path) ->
     assert again.detector is not None
     assert again.detector.ready.all()
     async with PrometheusHistory(prometheus) as history:
-        assert await again.read_on(history, NOW) == 0
+        assert await again.read_new(history, NOW) == 0
 
 
 async def started_again(again: RegressionSettings) -> MonitoredSignal:
@@ -121,7 +122,7 @@ async def started_again(again: RegressionSettings) -> MonitoredSignal:
     analyzer = RegressionAnalyzer(again, Instruments(Service.ANALYZER), clock=lambda: NOW)
     async with PrometheusHistory("http://127.0.0.1:9") as nobody:
         await analyzer.cycle(nobody)
-    [watch] = analyzer.watches
+    [watch] = analyzer.signals
     return watch
 
 
@@ -142,14 +143,14 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
             assert 0 < client.ttl(key) <= shared.history_seconds
         again = await started_again(shared)
         assert again.detector is not None
-        assert again.detector.save() == first.watches[0].detector.save()  # type: ignore[union-attr] # it has learnt
-        assert await again.read_on(history, NOW) == 0
+        assert again.detector.save() == first.signals[0].detector.save()  # type: ignore[union-attr] # it has learnt
+        assert await again.read_new(history, NOW) == 0
 
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
         lost = await started_again(shared)
         assert lost.detector is None
-        assert await lost.read_on(history, NOW) == 3 * 1440 + 1
+        assert await lost.read_new(history, NOW) == 3 * 1440 + 1
 
 
 async def test_only_the_replica_that_leads_keeps_what_is_shared(prometheus: str, redis_url: str) -> None:
@@ -180,10 +181,10 @@ async def test_without_redis_it_learns_from_history(prometheus: str, caplog: pyt
         await analyzer.cycle(history)
     await analyzer.save()
 
-    assert analyzer.watches[0].detector is not None
+    assert analyzer.signals[0].detector is not None
     assert [record.message for record in caplog.records] == [
-        "state cannot be had: learning anew",
-        "state cannot be kept",
+        "cannot load saved state; relearning from history",
+        "cannot save state; retrying at the next save",
     ]
 
 
@@ -266,9 +267,9 @@ async def test_gaps_stay_gaps(prometheus: str) -> None:
 
 
 async def test_a_refused_query_says_which_and_why(prometheus: str) -> None:
-    """Prometheus' own words, and what was asked."""
+    """The message has the reason that Prometheus gave, the hint the query."""
     async with PrometheusHistory(prometheus) as history:
-        with pytest.raises(SourceError, match="refuses a query") as caught:
+        with pytest.raises(SourceError, match=r"^Prometheus refused a query \(400\): ") as caught:
             await history.read("sum(", start=NOW, count=1, step=60)
     assert "sum(" in caught.value.hint
 
@@ -389,13 +390,21 @@ def test_the_default_signals_are_accepted(prometheus: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        pytest.param({"prometheus_url": "localhost:9090"}, "is not an address", id="no scheme"),
+        pytest.param({"prometheus_url": "localhost:9090"}, "is not an HTTP URL", id="no scheme"),
         pytest.param({"history_seconds": 3600.0}, "at least 3d", id="too little history"),
         pytest.param({"cycle_seconds": 0.0}, "from 1s", id="no interval"),
         pytest.param({"time_zone": "Europe/Berln"}, "--regression.time-zone: no time zone", id="no such zone"),
-        pytest.param({"redis_url": "127.0.0.1:6379"}, "not the address of a Redis", id="no scheme of Redis"),
-        pytest.param({"redis_url": "redis://:pw@host/0"}, "not the address of a Redis", id="a password in the open"),
-        pytest.param({"redis_url": "redis://host/0", "state": Path("x")}, "both", id="two places"),
+        pytest.param({"redis_url": "127.0.0.1:6379"}, "--redis.url: not the address of a Redis", id="no Redis scheme"),
+        pytest.param(
+            {"redis_url": "redis://:pw@host/0"},
+            "--redis.url: not the address of a Redis",
+            id="a password in the open",
+        ),
+        pytest.param(
+            {"redis_url": "redis://host/0", "state": Path("x")},
+            "--regression.state and --redis.url exclude each other",
+            id="two places",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, object], message: str) -> None:

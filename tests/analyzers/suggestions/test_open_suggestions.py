@@ -24,7 +24,7 @@ from jelmon.events import (
 )
 from jelmon.service import tasks
 from jelmon.service.registry import Instruments
-from jelmon_analyzers.bottleneck.gauges import Watch
+from jelmon_analyzers.bottleneck.gauges import BottleneckGauges
 from jelmon_analyzers.bottleneck.replay.levers import Lever, gain_of
 from jelmon_analyzers.suggestions.open_suggestions import GONE_SECONDS, Book
 from jelmon_analyzers.suggestions.service import Desk
@@ -51,13 +51,13 @@ def test_a_suggestion_is_opened_once_and_closed_when_it_has_long_not_fitted() ->
     """A cycle without the finding does not close it yet."""
     book = _book()
 
-    assert [one.strategy for one in book.see([BOTTLENECK], 0)] == ["add_worker", "speed_up", "more_room", "throttle"]
-    assert book.see([BOTTLENECK], 15) == []
-    assert book.see([], 30) == []
+    assert [one.strategy for one in book.update([BOTTLENECK], 0)] == ["add_worker", "speed_up", "more_room", "throttle"]
+    assert book.update([BOTTLENECK], 15) == []
+    assert book.update([], 30) == []
     assert book.open[0].expected_seconds == 7.5
     assert book.open[3].expected_seconds is None
 
-    closed = book.see([], 15 + GONE_SECONDS)
+    closed = book.update([], 15 + GONE_SECONDS)
 
     assert len(closed) == 4
     assert {one.closed_at for one in closed} == {15 + GONE_SECONDS}
@@ -67,13 +67,15 @@ def test_a_suggestion_is_opened_once_and_closed_when_it_has_long_not_fitted() ->
 def test_an_applied_suggestion_is_measured_before_and_a_window_after() -> None:
     """By the action that was carried out; one that failed changes nothing."""
     book = _book()
-    book.see([BOTTLENECK], 0)
+    book.update([BOTTLENECK], 0)
 
-    assert book.take(_action("scale_up", 100, Outcome.FAILURE)) == []
-    assert [(one.strategy, one.before_seconds) for one in book.take(_action("scale_up", 100))] == [("add_worker", 99.0)]
-    assert book.see([], 200) == []
+    assert book.observe(_action("scale_up", 100, Outcome.FAILURE)) == []
+    assert [(one.strategy, one.before_seconds) for one in book.observe(_action("scale_up", 100))] == [
+        ("add_worker", 99.0)
+    ]
+    assert book.update([], 200) == []
 
-    measured = [one for one in book.see([], 1000) if one.applied_at is not None]
+    measured = [one for one in book.update([], 1000) if one.applied_at is not None]
 
     assert [(one.strategy, one.before_seconds, one.after_seconds) for one in measured] == [("add_worker", 99.0, 90.0)]
 
@@ -81,11 +83,11 @@ def test_an_applied_suggestion_is_measured_before_and_a_window_after() -> None:
 def test_more_workers_in_a_declaration_are_the_suggestion_applied() -> None:
     """Somebody did it by hand and said so."""
     book = _book()
-    book.take(_declared(2, 0))
-    book.see([BOTTLENECK], 10)
+    book.observe(_declared(2, 0))
+    book.update([BOTTLENECK], 10)
 
-    assert book.take(_declared(2, 20)) == []
-    assert [one.strategy for one in book.take(_declared(3, 30))] == ["add_worker"]
+    assert book.observe(_declared(2, 20)) == []
+    assert [one.strategy for one in book.observe(_declared(3, 30))] == ["add_worker"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -98,12 +100,12 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_recommendations_are_written_once_and_brought_up_to_date(store_url: str) -> None:
     """In both databases; the same row, with its outcome later."""
     book = _book()
-    opened = book.see([BOTTLENECK], 1000.0)
+    opened = book.update([BOTTLENECK], 1000.0)
     store = open_suggestion_store(store_url)
     await store.save(opened)
     await store.save(opened)
-    await store.save(book.take(_action("scale_up", 1100)))
-    await store.save(book.see([], 2500))
+    await store.save(book.observe(_action("scale_up", 1100)))
+    await store.save(book.update([], 2500))
     rows = await store.read()
     added = next(row for row in rows if row["strategy"] == "add_worker")
 
@@ -116,16 +118,16 @@ async def test_recommendations_are_written_once_and_brought_up_to_date(store_url
 async def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
     """And a URL that is none."""
     with pytest.raises(SourceError, match="the table of recommendations in "):
-        await open_suggestion_store(f"sqlite:///{tmp_path / 'no' / 'such.db'}").save(_book().see([BOTTLENECK], 0))
+        await open_suggestion_store(f"sqlite:///{tmp_path / 'no' / 'such.db'}").save(_book().update([BOTTLENECK], 0))
     with pytest.raises(ConfigError, match="not the URL of a database"):
         open_suggestion_store("mysql://x")
 
 
-def _overloaded(watch: Watch, *, until: float) -> None:
+def _overloaded(watch: BottleneckGauges, *, until: float) -> None:
     """A stage of two workers to which a card comes every 2 s and takes 5 s."""
     stages = (StageDeclaration(stage="deploy", workers=2),)
     data = PipelineDeclaredData(pipeline="demo", stages=stages)
-    watch.take(make(PipelineDeclared, data, source="/t", time=datetime.fromtimestamp(0, UTC)))
+    watch.observe(make(PipelineDeclared, data, source="/t", time=datetime.fromtimestamp(0, UTC)))
     free = [0.0, 0.0]
     told: list[tuple[float, int, Event]] = []
     for number, arrival in enumerate(np.arange(1.0, until, 2.0)):
@@ -145,13 +147,13 @@ def _overloaded(watch: Watch, *, until: float) -> None:
                 case _:
                     told.append((time, order, one.stage_finished("deploy", last=True, time=when)))
     for _, _, event in sorted(told, key=lambda part: part[:2]):
-        watch.take(event)
+        watch.observe(event)
 
 
 async def test_the_desk_turns_a_verdict_into_written_advice_with_its_gain(tmp_path: Path) -> None:
     """From events to the gauge, the row, and the seconds that one more worker would save."""
     instruments = Instruments(Service.ANALYZER)
-    watch = Watch(instruments, window_seconds=900)
+    watch = BottleneckGauges(instruments, window_seconds=900)
     store = open_suggestion_store(f"sqlite:///{tmp_path / 'r.db'}")
     desk = Desk(watch, instruments, load(), window_seconds=900, store=store)
     _overloaded(watch, until=900.0)
@@ -177,14 +179,14 @@ async def test_the_desk_turns_a_verdict_into_written_advice_with_its_gain(tmp_pa
 def test_a_stuck_stage_is_advised_upon_before_it_has_been_so_for_half_a_window() -> None:
     """Thirty cards ran through; then three wait, and nothing has moved for three minutes of fifteen."""
     instruments = Instruments(Service.ANALYZER)
-    watch = Watch(instruments, window_seconds=900)
+    watch = BottleneckGauges(instruments, window_seconds=900)
     desk = Desk(watch, instruments, load(), window_seconds=900)
     for number in range(33):
         one, begin = Card(f"c{number}", pipeline="demo"), 20.0 * number
-        watch.take(one.stage_queued("deploy", time=datetime.fromtimestamp(begin, UTC)))
+        watch.observe(one.stage_queued("deploy", time=datetime.fromtimestamp(begin, UTC)))
         if number < 30:
-            watch.take(one.stage_started("deploy", time=datetime.fromtimestamp(begin, UTC)))
-            watch.take(one.stage_finished("deploy", last=True, time=datetime.fromtimestamp(begin + 5, UTC)))
+            watch.observe(one.stage_started("deploy", time=datetime.fromtimestamp(begin, UTC)))
+            watch.observe(one.stage_finished("deploy", last=True, time=datetime.fromtimestamp(begin + 5, UTC)))
     watch.export(840.0)
     desk.cycle(840.0)
 
@@ -200,7 +202,7 @@ async def test_what_cannot_be_written_is_written_later(tmp_path: Path, monkeypat
     store = open_suggestion_store(f"sqlite:///{folder / 'r.db'}")
     instruments = Instruments(Service.ANALYZER)
     desk = Desk(
-        Watch(instruments, window_seconds=900),
+        BottleneckGauges(instruments, window_seconds=900),
         instruments,
         load(),
         window_seconds=900,

@@ -15,7 +15,7 @@ from jelmon.demo import launch
 from jelmon.demo.processes import Processes
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.attribution import Attribution, Driver
-from jelmon_analyzers.bottleneck.gauges import Watch
+from jelmon_analyzers.bottleneck.gauges import BottleneckGauges
 from jelmon_analyzers.exports import Exports
 from jelmon_analyzers.suggestions import drivers
 from jelmon_analyzers.suggestions.regressions import Regressions
@@ -105,7 +105,7 @@ async def test_regressions_of_another_process_are_asked_of_prometheus(
 def test_each_regression_is_a_suggestion_of_its_own_with_its_words() -> None:
     """Two signals of one pipeline do not hide each other, and one that fell is not said to have risen."""
     book = _book()
-    opened = book.see(FOUND, 0)
+    opened = book.update(FOUND, 0)
 
     assert [(one.strategy, one.about, one.action, one.expected_seconds) for one in opened] == [
         ("look_at_change", "cards_per_hour", None, None),
@@ -137,7 +137,7 @@ def test_drivers_of_slow_cards_are_advised_upon_if_they_surely_count() -> None:
         ("", "tests", "unit tests"),
         ("", "retries", "retries"),
     ]
-    assert [(one.strategy, one.stage) for one in _book().see(drivers.findings(found), 0)] == [
+    assert [(one.strategy, one.stage) for one in _book().update(drivers.findings(found), 0)] == [
         ("shorten_wait", "deploy"),
         ("split_tests", ""),
     ]
@@ -146,7 +146,7 @@ def test_drivers_of_slow_cards_are_advised_upon_if_they_surely_count() -> None:
 def test_the_desk_takes_what_others_find_and_tells_the_gain(tmp_path: Path) -> None:
     """The number that stand open, by strategy."""
     instruments = Instruments(Service.ANALYZER)
-    watch = Watch(instruments, window_seconds=900)
+    watch = BottleneckGauges(instruments, window_seconds=900)
     desk = Desk(watch, instruments, load(), window_seconds=900, others=[lambda: FOUND])
     desk.cycle(1.0)
 
@@ -184,9 +184,9 @@ async def test_results_survive_a_restart(kind: str, tmp_path: Path, request: pyt
     url = f"sqlite:///{tmp_path / 'r.db'}" if kind == "sqlite" else str(request.getfixturevalue("postgres_dsn"))
     book, now = _book(), time.time()
     store = open_suggestion_store(url)
-    await store.save(book.see([BOTTLENECK], now))
-    await store.save(book.take(_action("scale_up", now + 10)))
-    await store.save(book.see([], now + 1000))
+    await store.save(book.update([BOTTLENECK], now))
+    await store.save(book.observe(_action("scale_up", now + 10)))
+    await store.save(book.update([], now + 1000))
     (measured,) = await store.measured()
 
     assert (measured.strategy, measured.pipeline) == ("add_worker", "demo")

@@ -148,7 +148,7 @@ def test_the_wrong_shape_is_refused_with_what_to_do() -> None:
     """One series and many series are two functions."""
     with pytest.raises(ValueError, match="use detect_many"):
         detect(np.zeros((3, 3)))
-    with pytest.raises(ValueError, match="one series a row"):
+    with pytest.raises(ValueError, match="one series per row"):
         detect_many(np.zeros(3))
 
 

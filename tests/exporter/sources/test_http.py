@@ -240,17 +240,17 @@ REFUSED: dict[str, tuple[Any, str, str, str, str]] = {
         "unknown event type 'jelmore.card.startet'",
         "did you mean 'jelmore.card.started'?",
     ),
-    "no JSON": (b"{", "malformed", "", "event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
+    "no JSON": (b"{", "malformed", "", "the event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
     "no UTF-8": (
         json.dumps(event()).encode().replace(b"card-1", b"\xff"),
         "malformed",
         "",
-        "event is not JSON: ",
+        "the event is not JSON: ",
         "send one CloudEvents 1.0 JSON object",
     ),
-    "no object": (b"3", "invalid", "", "event is not a CloudEvent: ", "send one CloudEvents 1.0 JSON object"),
-    "nothing": (b"", "malformed", "", "event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
-    "too deep": (b'{"a":' * 5000, "malformed", "", "event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
+    "no object": (b"3", "invalid", "", "not a CloudEvent: ", "send one CloudEvents 1.0 JSON object"),
+    "nothing": (b"", "malformed", "", "the event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
+    "too deep": (b'{"a":' * 5000, "malformed", "", "the event is not JSON: ", "send one CloudEvents 1.0 JSON object"),
 }
 
 
@@ -287,11 +287,11 @@ async def test_the_rest_of_a_batch_is_stored(endpoint: Endpoint, stream: Any) ->
 @pytest.mark.parametrize(
     ("body", "status", "error"),
     [
-        (event(padding="x" * MAX_EVENT_BYTES), 413, "is larger than 65536"),
-        ([event(number) for number in range(101)], 413, "batch of 101 events, allowed are 1 to 100"),
+        (event(padding="x" * MAX_EVENT_BYTES), 413, "exceeds 65536 bytes"),
+        ([event(number) for number in range(101)], 413, "the batch has 101 events; 1 to 100 are allowed"),
         (b"[" + b" " * MAX_BODY_BYTES, 413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
         (b" " * (9 * 1024 * 1024), 413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
-        ([], 400, "batch of 0 events, allowed are 1 to 100"),
+        ([], 400, "the batch has 0 events; 1 to 100 are allowed"),
         (b"[{}", 400, "batch is not JSON: "),
     ],
     ids=[

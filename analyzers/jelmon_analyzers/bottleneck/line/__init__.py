@@ -1,0 +1,1 @@
+"""The state of one pipeline, rebuilt from its events: stages, cards, workers, queue capacities."""

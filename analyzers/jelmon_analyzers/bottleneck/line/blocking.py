@@ -1,45 +1,49 @@
-"""Who holds whom up: cards that are finished in a stage and stay there, since the next one has no room for them."""
+"""Blocked cards: finished in a stage and kept there, because the next stage has no room for them."""
 
-from jelmon_analyzers.bottleneck.line.stage import Tally
+from jelmon_analyzers.bottleneck.line.stage import Stage
 
 
-class Holding:
-    """Counts held-up cards by stage and holder, and keeps at each stage which one is to blame in the end."""
+class BlockedCards:
+    """Counts blocked cards by stage and blocking stage, and keeps the blamed stage of each stage up to date."""
 
-    def __init__(self, tallies: list[Tally]) -> None:
-        self._tallies = tallies
-        self._held_for: dict[int, dict[int | None, int]] = {}
+    def __init__(self, stages: list[Stage]) -> None:
+        self._stages = stages
+        self._blockers: dict[int, dict[int | None, int]] = {}
+        """Stage -> the stage that blocks its cards (None: unknown) -> number of cards."""
 
-    def count(self, stage: int, target: int | None, change: int, now: float) -> None:
-        """Count a card of ``stage`` that ``target`` holds up (1) or lets in (-1), and find out anew whom to blame."""
-        for other in {stage, *self._held_for}:
-            self._tallies[other].advance(now)
-        self._tallies[stage].b += change
-        if target is not None:
-            wanted = self._tallies[target]
-            wanted.advance(now)
-            if not (wanted.q or wanted.wanted):
-                wanted.waiting_since = now
-            wanted.wanted += change
-            if change < 0:
-                wanted.wanted_until = now
-        targets = self._held_for.setdefault(stage, {})
-        targets[target] = targets.get(target, 0) + change
-        if targets[target] <= 0:
-            del targets[target]
-        if not targets:
-            del self._held_for[stage]
-            self._tallies[stage].root = stage
-        for other in self._held_for:
-            self._tallies[other].root = self._root(other)
+    def count(self, stage: int, blocker: int | None, change: int, now: float) -> None:
+        """Count one more (1) or one less (-1) card of ``stage`` that is blocked by ``blocker``."""
+        for other in {stage, *self._blockers}:
+            self._stages[other].advance(now)
+        self._stages[stage].blocked += change
+        if blocker is not None:
+            self._count_upstream(self._stages[blocker], change, now)
+        blockers = self._blockers.setdefault(stage, {})
+        blockers[blocker] = blockers.get(blocker, 0) + change
+        if blockers[blocker] <= 0:
+            del blockers[blocker]
+        if not blockers:
+            del self._blockers[stage]
+            self._stages[stage].blamed_stage = stage
+        for other in self._blockers:
+            self._stages[other].blamed_stage = self._end_of_chain(other)
 
-    def _root(self, stage: int) -> int:
+    @staticmethod
+    def _count_upstream(blocker: Stage, change: int, now: float) -> None:
+        blocker.advance(now)
+        if not blocker.is_demanded:
+            blocker.waiting_since = now
+        blocker.blocked_upstream += change
+        if change < 0:
+            blocker.last_unblocked_upstream = now
+
+    def _end_of_chain(self, stage: int) -> int:
         seen = {stage}
-        while stage in self._held_for:
-            targets = self._held_for[stage]
-            target = max(targets, key=lambda one: targets[one])
-            if target is None or target in seen:
+        while stage in self._blockers:
+            blockers = self._blockers[stage]
+            blocker = max(blockers, key=blockers.__getitem__)
+            if blocker is None or blocker in seen:
                 break
-            stage = target
+            stage = blocker
             seen.add(stage)
         return stage

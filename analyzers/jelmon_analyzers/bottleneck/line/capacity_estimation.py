@@ -1,129 +1,135 @@
-"""How much room a stage has to queue, learnt from times alone, where nobody declares it or says who is held up.
+"""The queue capacity of a stage, estimated from times alone, if it is not declared and no event reports blocking.
 
-A card that is held up keeps its worker. So when it is let in, late, that worker takes the next card in the same moment;
-where ``queued`` merely comes late, the worker went on when it had finished. And cards come late only while the stage is
-full, and at once while it is not. All of this must hold in nearly every case before a stage is said to have a limit.
+A blocked card keeps its worker, so when it is let in late, its worker takes the next card at the same moment; where
+only the ``queued`` event is late, the worker went on when it had finished. And cards are late only while the stage is
+full, and immediate while it is not. Both must hold in nearly every case before a stage is taken to have a limit.
 """
 
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon_analyzers.bottleneck.line.stage import Tally
+from jelmon_analyzers.bottleneck.line.stage import Stage
 
-AT_ONCE_SECONDS = 0.05
+SIMULTANEOUS_SECONDS = 0.05
 REMEMBERED = 60
-LEAST_HELD = 10
-LEAST_AT_ONCE = 5
-"""Without cards that come at once, all may come late for reasons of their own."""
-SURE = 0.9
+LEAST_BLOCKED = 10
+LEAST_IMMEDIATE = 5
+"""Without cards that arrive immediately, all may be late for other reasons."""
+LEAST_AGREEMENT = 0.9
 _MOST_OPEN = 50
 
 
 @dataclass(slots=True, eq=False)
-class Passage:
-    """A card between two stages: when it finished the one, and how full the other was then."""
+class Transfer:
+    """A card between two stages: when it finished the first, and how full the second was then."""
 
     stage: int
     target: int
     finished: float
-    cards: int
-    waiting: int
-    went_on: bool = False
-    """The stage took another card at once."""
+    cards_at_target: int
+    waiting_at_target: int
+    worker_went_on: bool = False
+    """The worker took another card at once."""
     last_start: float = float("-inf")
-    came: float | None = None
+    arrived: float | None = None
 
 
-class _Seen(NamedTuple):
+class _Observation(NamedTuple):
     cards: int  # at the target when the card was ready to go there
     waiting: int
     late: bool
-    kept: bool  # it came late, and its worker went on just then
+    blocked: bool  # it was late, and its worker went on just when it arrived
 
 
-class Rooms:
-    """Follows cards from stage to stage; ``learnt`` is the queue capacity of the stages that have one."""
+class CapacityEstimator:
+    """Follows cards from stage to stage; ``estimates`` is the queue capacity of the stages that have a limit."""
 
-    def __init__(self, tallies: list[Tally]) -> None:
-        self._tallies = tallies
-        self._between: dict[int, deque[Passage]] = {}
-        self._seen: dict[int, deque[_Seen]] = {}
-        self._at_once: Counter[int] = Counter()
-        self._held: set[int] = set()
-        """Stages for which a card was ever held up, as far as can be told."""
-        self.learnt: dict[int, int] = {}
+    def __init__(self, stages: list[Stage]) -> None:
+        self._stages = stages
+        self._transfers: dict[int, deque[Transfer]] = {}
+        self._observations: dict[int, deque[_Observation]] = {}
+        self._immediate: Counter[int] = Counter()
+        self._blocking: set[int] = set()
+        """Stages that ever seemed to block a card."""
+        self.estimates: dict[int, int] = {}
 
-    def finished(self, stage: int, target: int, time: float) -> Passage:
-        """A card is done at ``stage`` and on its way to ``target``."""
-        tally = self._tallies[target]
-        nowhere = self._between.get(target)
-        cards = tally.q + tally.v + tally.b
-        if nowhere and not tally.b:
-            cards += sum(1 for one in nowhere if one.came is None)
-        passage = Passage(stage, target, time, cards, tally.q)
-        self._between.setdefault(stage, deque(maxlen=_MOST_OPEN)).append(passage)
-        return passage
+    def departed(self, stage: int, target: int, time: float) -> Transfer:
+        """Record a card that finished ``stage`` and goes to ``target``."""
+        state = self._stages[target]
+        departed = self._transfers.get(target)
+        cards = state.waiting + state.in_service + state.blocked
+        if departed and not state.blocked:
+            cards += sum(1 for transfer in departed if transfer.arrived is None)
+        transfer = Transfer(stage, target, time, cards, state.waiting)
+        self._transfers.setdefault(stage, deque(maxlen=_MOST_OPEN)).append(transfer)
+        return transfer
 
     def started(self, stage: int, time: float) -> None:
-        """A worker of ``stage`` takes a card: it was let go by one of those that left."""
-        between = self._between.get(stage)
-        if not between:
+        """Record that a worker of ``stage`` starts a card: a card that left had released it."""
+        transfers = self._transfers.get(stage)
+        if not transfers:
             return
-        fresh = False  # one start shows one worker only
-        for passage in list(between):
-            if passage.came is not None:
-                between.remove(passage)
-                kept = not fresh and time - passage.came <= AT_ONCE_SECONDS
-                fresh = fresh or kept
-                self._note(passage, late=True, kept=kept, known=kept or passage.went_on)
-            elif not fresh and not passage.went_on and time - passage.finished <= AT_ONCE_SECONDS:
-                passage.went_on = fresh = True
+        matched = False  # one start accounts for one worker only
+        for transfer in list(transfers):
+            if transfer.arrived is not None:
+                transfers.remove(transfer)
+                blocked = not matched and time - transfer.arrived <= SIMULTANEOUS_SECONDS
+                matched = matched or blocked
+                if blocked or transfer.worker_went_on:
+                    self._observe(transfer, late=True, blocked=blocked)
+            elif not matched and not transfer.worker_went_on and time - transfer.finished <= SIMULTANEOUS_SECONDS:
+                transfer.worker_went_on = matched = True
             else:
-                passage.last_start = time
+                transfer.last_start = time
 
-    def came(self, passage: Passage, stage: int, time: float) -> None:
-        """The card of a passage came to a stage."""
-        between = self._between[passage.stage]
-        if passage not in between:
+    def arrived(self, transfer: Transfer, stage: int, time: float) -> None:
+        """Record that the card of a transfer arrived at a stage.
+
+        An arrival with no card for the worker to go on with says nothing, unless a start follows.
+        """
+        transfers = self._transfers[transfer.stage]
+        if transfer not in transfers:
             return
-        if stage != passage.target:
-            between.remove(passage)
-        elif time - passage.finished <= AT_ONCE_SECONDS:
-            between.remove(passage)
-            self._at_once[stage] += 1
-            self._note(passage, late=False, kept=False, known=True)
-        elif passage.went_on or time - passage.last_start <= AT_ONCE_SECONDS:
-            between.remove(passage)
-            self._note(passage, late=True, kept=not passage.went_on, known=True)
+        if stage != transfer.target:
+            transfers.remove(transfer)
+        elif time - transfer.finished <= SIMULTANEOUS_SECONDS:
+            transfers.remove(transfer)
+            self._immediate[stage] += 1
+            self._observe(transfer, late=False, blocked=False)
+        elif transfer.worker_went_on or time - transfer.last_start <= SIMULTANEOUS_SECONDS:
+            transfers.remove(transfer)
+            self._observe(transfer, late=True, blocked=not transfer.worker_went_on)
         else:
-            passage.came = time
+            transfer.arrived = time
 
-    def forget(self, passage: Passage) -> None:
-        """The card of a passage left the line."""
-        between = self._between[passage.stage]
-        if passage in between:
-            between.remove(passage)
+    def forget(self, transfer: Transfer) -> None:
+        """Drop the transfer of a card that left the line."""
+        transfers = self._transfers[transfer.stage]
+        if transfer in transfers:
+            transfers.remove(transfer)
 
-    def _note(self, passage: Passage, *, late: bool, kept: bool, known: bool) -> None:
-        """Remember it, unless nothing can be told from it: no card was there for the worker to go on with."""
-        if not known:
+    def _observe(self, transfer: Transfer, *, late: bool, blocked: bool) -> None:
+        target = transfer.target
+        observations = self._observations.setdefault(target, deque(maxlen=REMEMBERED))
+        observations.append(_Observation(transfer.cards_at_target, transfer.waiting_at_target, late, blocked))
+        if blocked:
+            self._blocking.add(target)
+        elif target not in self._blocking:  # most stages have no limit: nothing to estimate
             return
-        target = passage.target
-        seen = self._seen.setdefault(target, deque(maxlen=REMEMBERED))
-        seen.append(_Seen(passage.cards, passage.waiting, late, kept))
-        if kept:
-            self._held.add(target)
-        elif target not in self._held:  # most stages have no limit: nothing to work out
-            return
-        held = [one for one in seen if one.kept]
-        if len(held) < LEAST_HELD or self._at_once[target] < LEAST_AT_ONCE:
-            self.learnt.pop(target, None)
-            return
-        (full, _), *_ = Counter(one.cards for one in held).most_common(1)
-        as_expected = sum(one.kept == (one.cards >= full) and one.late == one.kept for one in seen)
-        if as_expected >= SURE * len(seen):
-            (room, _), *_ = Counter(one.waiting for one in held).most_common(1)
-            self.learnt[target] = room
+        estimate = self._estimate(target, observations)
+        if estimate is None:
+            self.estimates.pop(target, None)
         else:
-            self.learnt.pop(target, None)
+            self.estimates[target] = estimate
+
+    def _estimate(self, target: int, observations: deque[_Observation]) -> int | None:
+        blocked = [seen for seen in observations if seen.blocked]
+        if len(blocked) < LEAST_BLOCKED or self._immediate[target] < LEAST_IMMEDIATE:
+            return None
+        (full, _), *_ = Counter(seen.cards for seen in blocked).most_common(1)
+        as_expected = sum(seen.blocked == (seen.cards >= full) and seen.late == seen.blocked for seen in observations)
+        if as_expected < LEAST_AGREEMENT * len(observations):
+            return None
+        (capacity, _), *_ = Counter(seen.waiting for seen in blocked).most_common(1)
+        return capacity

@@ -1,8 +1,8 @@
-"""Stages that share workers whom nobody names: while cards wait for one though it has a worker free, the other is busy.
+"""Stages that share unnamed workers: while cards wait for one although it has a free worker, the other is busy.
 
-Where workers have names `sharing` knows. Without names a stage seems to have a free worker and not to take the cards
-that wait. If in nearly all of that time the two stages together have as many cards in service as either can have, and
-this holds for both, then they have the same workers.
+`worker_sharing` handles named workers. Without names, a stage seems to leave a worker idle while cards wait. If in
+nearly all of that time two stages together have as many cards in service as either can have, and this holds for both,
+they share their workers.
 """
 
 import itertools
@@ -11,47 +11,47 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon_analyzers.bottleneck.line.stage import Tally
+from jelmon_analyzers.bottleneck.line.stage import Stage
 
-SURE = 0.95
+LEAST_AGREEMENT = 0.95
 LEAST_SHARE = 0.02
-"""Share of the time that a stage must have waited so, with `LEAST_SPANS` or more."""
+"""Least share of the time with idle spans, and `LEAST_SPANS` their least number."""
 LEAST_SPANS = 10
 MOST_STAGES = 12
-"""If more stages than this wait so, it is something else."""
+"""If more stages than this have idle spans, the cause is another."""
 Array = NDArray[np.float64]
 
 
-def partners(tallies: Sequence[Tally], begin: float, now: float) -> dict[int, set[int]]:
-    """Stage -> the stages with the same workers; only of stages that have some."""
-    waits: dict[int, Array] = {}
-    for number, tally in enumerate(tallies):
-        spans = np.array([(max(since, begin), until) for since, until in tally.idle_spans if until > begin])
+def infer_sharing(stages: Sequence[Stage], begin: float, now: float) -> dict[int, set[int]]:
+    """Return stage -> the stages with the same workers, for stages that have any."""
+    idle: dict[int, Array] = {}
+    for index, stage in enumerate(stages):
+        spans = np.array([(max(since, begin), until) for since, until in stage.idle_spans if until > begin])
         if len(spans) >= LEAST_SPANS and (spans[:, 1] - spans[:, 0]).sum() >= LEAST_SHARE * (now - begin):
-            waits[number] = spans
-    if not 2 <= len(waits) <= MOST_STAGES:
+            idle[index] = spans
+    if not 2 <= len(idle) <= MOST_STAGES:
         return {}
     runs = {
-        number: np.array([(run.started, run.finished) for run in tallies[number].runs if run.finished > begin])
-        for number in waits
+        index: np.array([(run.started, run.finished) for run in stages[index].runs if run.finished > begin])
+        for index in idle
     }
-    found: dict[int, set[int]] = {}
-    for one, other in itertools.combinations(waits, 2):
-        if not len(runs[one]) or not len(runs[other]):
+    sharing: dict[int, set[int]] = {}
+    for first, second in itertools.combinations(idle, 2):
+        if not len(runs[first]) or not len(runs[second]):
             continue
-        served = np.concatenate([runs[one], runs[other]])
-        workers = max(tallies[one].workers, tallies[other].workers)
-        if all(_share_busy(waits[stage], served, workers) >= SURE for stage in (one, other)):
-            found.setdefault(one, set()).add(other)
-            found.setdefault(other, set()).add(one)
-    return found
+        served = np.concatenate([runs[first], runs[second]])
+        workers = max(stages[first].workers, stages[second].workers)
+        if all(_busy_share(idle[stage], served, workers) >= LEAST_AGREEMENT for stage in (first, second)):
+            sharing.setdefault(first, set()).add(second)
+            sharing.setdefault(second, set()).add(first)
+    return sharing
 
 
-def _share_busy(waits: Array, served: Array, workers: int) -> float:
-    """Share of the time of some spans in which at least so many cards were in service."""
-    times = np.concatenate([served[:, 0], served[:, 1], waits[:, 0], waits[:, 1]])
-    change = np.repeat([1, -1, 0, 0], [len(served), len(served), len(waits), len(waits)])
-    inside = np.repeat([0, 0, 1, -1], [len(served), len(served), len(waits), len(waits)])
+def _busy_share(idle: Array, served: Array, workers: int) -> float:
+    """Return the share of the time in the idle spans (n, 2) in which at least ``workers`` cards were in service."""
+    times = np.concatenate([served[:, 0], served[:, 1], idle[:, 0], idle[:, 1]])
+    change = np.repeat([1, -1, 0, 0], [len(served), len(served), len(idle), len(idle)])
+    inside = np.repeat([0, 0, 1, -1], [len(served), len(served), len(idle), len(idle)])
     order = np.argsort(times, kind="stable")
     lengths = np.diff(times[order])
     counts, within = np.cumsum(change[order])[:-1], np.cumsum(inside[order])[:-1] > 0

@@ -1,32 +1,34 @@
-"""The stages of one pipeline as its events tell them: who waits where, who is served, who is held up by whom.
+"""The state of one pipeline as its events report it: which cards wait, are in service, or are blocked, and where.
 
-Nothing is guessed about being held up: a card is held up if its ``finished`` says so, or if the stage it goes to has a
-declared queue that is full. Between ``finished`` and a late or missing ``queued`` a card is nowhere.
+A card is blocked only if its ``finished`` event says so, or if the next stage has a limited queue that is full. Between
+``finished`` and a late or missing ``queued`` it is at no stage.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jelmon import events as e
 from jelmon.events import Event
-from jelmon_analyzers.bottleneck.line.blocking import Holding
-from jelmon_analyzers.bottleneck.line.capacity_estimation import Rooms
-from jelmon_analyzers.bottleneck.line.cards import Journey, Phase, Visit
-from jelmon_analyzers.bottleneck.line.stage import ARRIVALS, FINISHES, STARTS, Run, Tally
-from jelmon_analyzers.bottleneck.line.worker_sharing import Sharing
+from jelmon_analyzers.bottleneck.line.blocking import BlockedCards
+from jelmon_analyzers.bottleneck.line.buckets import ARRIVALS, FINISHES, STARTS
+from jelmon_analyzers.bottleneck.line.cards import CardProgress, Phase, Visit
+from jelmon_analyzers.bottleneck.line.stage import Run
+from jelmon_analyzers.bottleneck.line.topology import Topology
 
 FORGET_SECONDS = 86400.0
-"""A card that is not heard of for so long is given up."""
-
-OUTSIDE_SECONDS = 1.0
-"""A card that takes longer from its arrival to its first stage stood outside."""
-LEAST_ADMISSIONS = 10
-LEAST_RUNS = 20
-"""Runs of a stage after which it is taken for the last one, if no card went on."""
+"""A card without events for this long is dropped."""
 
 
-class Line:
+class _InferredBlock(NamedTuple):
+    """A card taken to be blocked because the next queue is full; no event reports when it is let in."""
+
+    card: CardProgress
+    stage: int
+    visit: Visit
+
+
+class Line(Topology):
     """One pipeline: stages by index, cards by id. Times are seconds; a late event counts from the newest time on."""
 
     def __init__(
@@ -36,39 +38,15 @@ class Line:
         workers: Mapping[str, int] | None = None,
         capacities: Mapping[str, int] | None = None,
     ) -> None:
-        self.window_seconds = window_seconds
-        self._workers_given = dict(workers or {})
-        self._capacities_given = dict(capacities or {})
-        self.clock = float("-inf")
+        super().__init__(window_seconds=window_seconds, workers=workers, capacities=capacities)
         self.began: float | None = None
-        self.index: dict[str, int] = {}
-        self.tallies: list[Tally] = []
-        self.sharing = Sharing(self.tallies, window_seconds=window_seconds)
-        self.capacities: dict[int, int] = {}
-        self.capacities_seen: dict[int, int] = {}
-        """The longest queue while a card was told to be held up for the stage."""
-        self._rooms = Rooms(self.tallies)
-        self.order: tuple[str, ...] = ()
-        self.declared_at = float("-inf")
-        self.journeys: dict[str, Journey] = {}
-        self.ways: dict[int, dict[int, int]] = {}
-        """Stage -> next stage -> how many cards went so."""
-        self.ends: dict[int, int] = {}
-        """Stage -> how many cards ended there."""
-        self.arrivals: deque[float] = deque()
-        self.departures: deque[float] = deque()
-        """When cards came to the line and when they left it, in the last window and a little more."""
-        self.entries: dict[int, int] = {}
-        """First stage -> how many cards began there."""
-        self._ends_told = False
-        """Somebody says when cards leave; else they leave by finishing a stage after which none goes on."""
-        self.inside = 0
-        self._admissions: deque[tuple[float, int]] = deque(maxlen=200)
-        """When cards that stood outside were let in, and how many were inside then."""
+        self.cards: dict[str, CardProgress] = {}
         self.changes = 0
-        """Grows with every event that was used; a reader can tell whether anything is new."""
-        self._holding = Holding(self.tallies)
-        self._presumed: dict[int, deque[tuple[Journey, int, Visit]]] = {}
+        """Grows with every event that was used, so that a reader can detect new ones."""
+        self._exits_reported = False
+        """Events report when cards end; otherwise cards end by finishing the last stage."""
+        self._blocked = BlockedCards(self.stages)
+        self._inferred_blocks: dict[int, deque[_InferredBlock]] = {}
         self._swept = float("-inf")
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             e.CardQueued: self._card_queued,
@@ -77,323 +55,265 @@ class Line:
             e.StageStarted: self._stage_started,
             e.StageFinished: self._stage_finished,
             e.StageRetried: self._stage_retried,
-            e.PipelineDeclared: self._declared,
+            e.PipelineDeclared: self.declare,
         }
 
-    # --- reading ---
-
     def advance(self, now: float) -> float:
-        """Let time pass for every stage; returns the time it is then, which never goes back."""
+        """Let time pass for every stage; returns the resulting time, which never goes back."""
         self.clock = max(self.clock, now)
-        for tally in self.tallies:
-            tally.advance(self.clock)
+        for stage in self.stages:
+            stage.advance(self.clock)
         if self.clock - self._swept > self.window_seconds:
             self._sweep()
         return self.clock
 
     def observe(self, event: Event, time: float) -> None:
-        """Take one event of that time in; those that tell nothing about stages are passed over."""
+        """Apply one event; those that say nothing about stages are ignored."""
         handler = self._handlers.get(type(event))
         if handler is None:
             return
         if time > self.clock:
             self.clock = time
-        if self.began is None and handler != self._declared:  # a declaration may be much older than what is read
+        # a declaration may be much older than the events that are read
+        if self.began is None and not isinstance(event, e.PipelineDeclared):
             self.began = time
         self.changes += 1
         handler(event, time)
 
-    def capacity(self, stage: int) -> int | None:
-        """How many cards may wait for the stage: as declared, else as seen when it held others up; None: no limit."""
-        declared = self.capacities.get(stage)
-        return declared if declared is not None else self.capacities_seen.get(stage, self._rooms.learnt.get(stage))
-
-    def next_of(self, stage: int) -> int | None:
-        """Where cards go from a stage: as most of them went, else as declared."""
-        ways = self.ways.get(stage)
-        if ways:
-            return max(ways, key=lambda target: (ways[target], -target))
-        name = self.tallies[stage].name
-        if name in self.order:
-            place = self.order.index(name) + 1
-            return self.stage(self.order[place]) if place < len(self.order) else None
-        return None
-
-    def stage(self, name: str) -> int:
-        """The index of a stage, which exists from now on."""
-        index = self.index.get(name)
-        if index is None:
-            index = self.index[name] = len(self.tallies)
-            tally = Tally(name, index, window_seconds=self.window_seconds, at=self.clock)
-            tally.workers_declared = self._workers_given.get(name)
-            self.tallies.append(tally)
-            if name in self._capacities_given:
-                self.capacities[index] = self._capacities_given[name]
-        return index
-
-    def wip_limit(self, since: float) -> int | None:
-        """The most cards let inside while others stood outside with room in the first stage; None if none stood."""
-        if any(self.capacity(stage) is not None for stage in self.entries):
-            return None
-        seen = [inside for time, inside in self._admissions if time >= since]
-        return max(seen) if len(seen) >= LEAST_ADMISSIONS else None
-
     # --- events ---
 
-    def _declared(self, event: e.PipelineDeclared, time: float) -> None:
-        if time < self.declared_at:
-            return
-        self.declared_at = time
-        self.capacities.clear()
-        self.order = tuple(part.stage for part in event.data.stages)
-        for part in event.data.stages:
-            stage = self.stage(part.stage)
-            self.tallies[stage].advance(self.clock)
-            self.tallies[stage].workers_declared = part.workers or self._workers_given.get(part.stage)
-            capacity = (
-                part.queue_capacity if part.queue_capacity is not None else self._capacities_given.get(part.stage)
-            )
-            if capacity is not None:
-                self.capacities[stage] = capacity
-
     def _card_queued(self, event: e.CardQueued, time: float) -> None:
-        journey = self._journey(event.subject, time)
-        if journey.arrived is None and not journey.open and journey.ended is None:
-            journey.arrived = time
+        card = self._card(event.subject, time)
+        if card.arrived is None and not card.open and card.ended is None:
+            card.arrived = time
 
     def _card_finished(self, event: e.CardFinished, time: float) -> None:
-        journey = self._journey(event.subject, time)
-        for stage in list(journey.open):
-            self._leave(journey, stage, journey.open[stage], finished=False)
-        self._ends_told = True
-        self._end(journey, time)
+        card = self._card(event.subject, time)
+        self._exits_reported = True
+        self._end(card, time)
 
     def _stage_queued(self, event: e.StageQueued, time: float) -> None:
         data = event.data
-        stage = self.stage(data.stage)
-        journey = self._journey(event.subject, time)
-        visit = journey.open.get(stage)
-        if visit is not None and visit.phase is not Phase.HELD:
+        index = self.stage(data.stage)
+        card = self._card(event.subject, time)
+        visit = card.open.get(index)
+        if visit is not None and visit.phase is not Phase.BLOCKED:
             if visit.attempt == data.attempt and visit.queued is None:
                 visit.queued = time  # it comes after its ``started``
             if data.attempt <= visit.attempt:
                 return
-            self._leave(journey, stage, visit, finished=False)
-        elif journey.is_past(stage, data.attempt, time):
+            self._leave(card, index, visit, finished=False)
+        elif card.is_past(index, data.attempt, time):
             return
-        self._enter(journey, stage, time)
+        self._enter(card, index, time)
         visit = Visit(data.attempt, Phase.WAITING, time)
         visit.queued = time
-        journey.open[stage] = visit
-        tally = self.tallies[stage]
-        tally.advance(self.clock)
-        if not (tally.q or tally.wanted):
-            tally.waiting_since = self.clock
-        tally.q += 1
-        tally.bucket.sums[ARRIVALS] += 1
-        tally.arrival_times.append(time)
+        card.open[index] = visit
+        stage = self.stages[index]
+        stage.advance(self.clock)
+        if not stage.is_demanded:
+            stage.waiting_since = self.clock
+        stage.waiting += 1
+        stage.bucket.sums[ARRIVALS] += 1
+        stage.arrival_times.append(time)
 
     def _stage_started(self, event: e.StageStarted, time: float) -> None:
         data = event.data
-        stage = self.stage(data.stage)
-        journey = self._journey(event.subject, time)
-        visit = journey.open.get(stage)
-        tally = self.tallies[stage]
-        tally.advance(self.clock)
-        if visit is not None and visit.phase is not Phase.HELD and data.attempt == visit.attempt:
-            if visit.phase is Phase.SERVED:
+        index = self.stage(data.stage)
+        card = self._card(event.subject, time)
+        stage = self.stages[index]
+        stage.advance(self.clock)
+        visit = card.open.get(index)
+        if visit is not None and visit.phase is not Phase.BLOCKED and data.attempt == visit.attempt:
+            if visit.phase is Phase.IN_SERVICE:
                 return
-            self._dequeue(stage)
+            self._dequeue(index)
         else:
-            if visit is not None and visit.phase is not Phase.HELD:
+            if visit is not None and visit.phase is not Phase.BLOCKED:
                 if data.attempt < visit.attempt:
                     return
-                self._leave(journey, stage, visit, finished=False)
-            elif journey.is_past(stage, data.attempt, time):
+                self._leave(card, index, visit, finished=False)
+            elif card.is_past(index, data.attempt, time):
                 return
-            self._enter(journey, stage, time)
-            visit = journey.open[stage] = Visit(data.attempt, Phase.SERVED, time)
-            tally.bucket.sums[ARRIVALS] += 1
-            tally.arrival_times.append(time)
-        visit.phase = Phase.SERVED
+            self._enter(card, index, time)
+            visit = card.open[index] = Visit(data.attempt, Phase.IN_SERVICE, time)
+            stage.bucket.sums[ARRIVALS] += 1
+            stage.arrival_times.append(time)
+        visit.phase = Phase.IN_SERVICE
         visit.since = visit.started = time
-        self._rooms.started(stage, time)
-        visit.saturated = tally.saturated
-        tally.v += 1
-        tally.last_start = self.clock
-        tally.bucket.sums[STARTS] += 1
+        self.capacity_estimator.started(index, time)
+        visit.saturated_before = stage.saturated_seconds
+        stage.in_service += 1
+        stage.last_start = self.clock
+        stage.bucket.sums[STARTS] += 1
         if data.worker is not None:
-            visit.shared = self.sharing.occupy(data.worker, stage, self.clock)
+            visit.missed_by = self.sharing.occupy(data.worker, index, self.clock)
 
     def _stage_finished(self, event: e.StageFinished, time: float) -> None:
         data = event.data
-        stage = self.stage(data.stage)
-        journey = self._journey(event.subject, time)
-        visit = journey.open.get(stage)
-        if visit is not None and (visit.attempt != data.attempt or visit.phase is Phase.HELD):
+        index = self.stage(data.stage)
+        card = self._card(event.subject, time)
+        visit = card.open.get(index)
+        if visit is not None and (visit.attempt != data.attempt or visit.phase is Phase.BLOCKED):
             return
-        if visit is None and journey.is_past(stage, data.attempt, time):
+        if visit is None and card.is_past(index, data.attempt, time):
             return
-        tally = self.tallies[stage]
-        tally.advance(self.clock)
-        tally.bucket.sums[FINISHES] += 1
-        tally.last_finish = self.clock
-        target = self.stage(data.next_stage) if data.next_stage is not None else self.next_of(stage)
-        held = not data.last and (data.held_up or self._finds_no_room(event, target))
-        if target is not None and not data.last and not data.held_up and self._must_learn_room_of(target):
-            journey.passage = self._rooms.finished(stage, target, time)
+        stage = self.stages[index]
+        stage.advance(self.clock)
+        stage.bucket.sums[FINISHES] += 1
+        stage.last_finish = self.clock
+        following = self.stage(data.next_stage) if data.next_stage is not None else self.routing.following(index)
+        blocked = self._is_blocked(event, following)
+        if following is not None and not (data.last or data.held_up) and self.needs_capacity_estimate(following):
+            card.transfer = self.capacity_estimator.departed(index, following, time)
         if visit is not None and visit.started is not None:
-            tally.runs.append(Run(visit.queued, visit.started, time, event.subject, data.attempt, held))
-            if visit.phase is Phase.SERVED:
-                tally.settle_run(
-                    self.clock - visit.started,
-                    saturated=tally.saturated - visit.saturated,
-                    held=held,
-                    has_room=self.capacity(stage) != 0,
-                    next_has_room=target is None or self.capacity(target) != 0,
-                )
-        journey.closed[stage] = (time, data.attempt)
-        if held:
-            self._hold(journey, stage, data.attempt, target, told=data.held_up)
+            stage.runs.append(Run(visit.queued, visit.started, time, event.subject, data.attempt, blocked))
+            if visit.phase is Phase.IN_SERVICE:
+                self._correct_saturation(index, visit, visit.started, following, blocked=blocked)
+        card.closed[index] = (time, data.attempt)
+        if blocked:
+            self._block(card, index, data.attempt, following, reported=data.held_up)
         elif visit is not None:
-            self._leave(journey, stage, visit, finished=True)
-        journey.left = stage
+            self._leave(card, index, visit, finished=True)
+        card.last_finished = index
         if data.last:
-            self._ends_told = True
-            self.ends[stage] = self.ends.get(stage, 0) + 1
-            self._end(journey, time)
-        elif not self._ends_told and event.data.outcome is e.Outcome.SUCCESS and self._is_last(stage):
-            self.departures.append(time)
+            self._exits_reported = True
+            self.routing.count_exit(index)
+            self._end(card, time)
+        elif not self._exits_reported and data.outcome is e.Outcome.SUCCESS and self._is_last(index):
+            self.work_in_process.departures.append(time)
 
     def _stage_retried(self, event: e.StageRetried, time: float) -> None:
-        journey = self._journey(event.subject, time)
-        stage = self.stage(event.data.stage)
-        visit = journey.open.get(stage)
+        card = self._card(event.subject, time)
+        index = self.stage(event.data.stage)
+        visit = card.open.get(index)
         if visit is not None and visit.attempt < event.data.attempt and visit.since <= time:
-            self._leave(journey, stage, visit, finished=False)
+            self._leave(card, index, visit, finished=False)
+
+    def _correct_saturation(
+        self, index: int, visit: Visit, started: float, following: int | None, *, blocked: bool
+    ) -> None:
+        stage = self.stages[index]
+        stage.correct_saturation(
+            self.clock - started,
+            saturated=stage.saturated_seconds - visit.saturated_before,
+            blocked=blocked,
+            has_buffer=self.capacity(index) != 0,
+            next_has_buffer=following is None or self.capacity(following) != 0,
+        )
+
+    def _is_last(self, index: int) -> bool:
+        return self.routing.is_last(index, runs=len(self.stages[index].runs))
 
     # --- cards ---
 
-    def _journey(self, card: str, time: float) -> Journey:
-        journey = self.journeys.get(card)
-        if journey is None:
-            journey = self.journeys[card] = Journey(time)
-            self.arrivals.append(time)
-        elif time > journey.seen:
-            if journey.ended is not None and time > journey.ended:
-                journey.begin_anew()
-                self.arrivals.append(time)
-            journey.seen = time
-        return journey
+    def _card(self, card_id: str, time: float) -> CardProgress:
+        card = self.cards.get(card_id)
+        if card is None:
+            card = self.cards[card_id] = CardProgress(time)
+            self.work_in_process.arrivals.append(time)
+        elif time > card.seen:
+            if card.ended is not None and time > card.ended:
+                card.restart()
+                self.work_in_process.arrivals.append(time)
+            card.seen = time
+        return card
 
-    def _enter(self, journey: Journey, stage: int, time: float) -> None:
-        """The card comes to a stage: what held it up does not any more, and the way it took is learnt."""
-        for other, visit in list(journey.open.items()):
-            if visit.phase is Phase.HELD:
-                self._leave(journey, other, visit, finished=True)
-        if not journey.entered:
-            journey.entered = True
-            self.entries[stage] = self.entries.get(stage, 0) + 1
-            self.inside += 1
-            if journey.arrived is not None and time - journey.arrived > OUTSIDE_SECONDS:
-                self._admissions.append((time, self.inside))
-        if journey.passage is not None:
-            self._rooms.came(journey.passage, stage, time)
-            journey.passage = None
-        if journey.left is not None and journey.left != stage:
-            ways = self.ways.setdefault(journey.left, {})
-            ways[stage] = ways.get(stage, 0) + 1
-        journey.left = None
+    def _enter(self, card: CardProgress, index: int, time: float) -> None:
+        """Move the card to a stage: nothing blocks it any more, and the route it took is learnt."""
+        for other, visit in list(card.open.items()):
+            if visit.phase is Phase.BLOCKED:
+                self._leave(card, other, visit, finished=True)
+        if not card.entered:
+            card.entered = True
+            self.work_in_process.enter(index, time, arrived=card.arrived)
+        if card.transfer is not None:
+            self.capacity_estimator.arrived(card.transfer, index, time)
+            card.transfer = None
+        if card.last_finished is not None and card.last_finished != index:
+            self.routing.count_transition(card.last_finished, index)
+        card.last_finished = None
 
-    def _leave(self, journey: Journey, stage: int, visit: Visit, *, finished: bool) -> None:
-        """The visit is over; ``finished`` if an event of its own told so."""
-        tally = self.tallies[stage]
-        tally.advance(self.clock)
+    def _leave(self, card: CardProgress, index: int, visit: Visit, *, finished: bool) -> None:
+        """Close the visit; ``finished``: an event of its own reported its end."""
+        stage = self.stages[index]
+        stage.advance(self.clock)
         if visit.phase is Phase.WAITING:
-            self._dequeue(stage)
-        elif visit.phase is Phase.SERVED:
-            tally.v -= 1
+            self._dequeue(index)
+        elif visit.phase is Phase.IN_SERVICE:
+            stage.in_service -= 1
         else:
-            self._holding.count(stage, visit.target, -1, self.clock)
-        if visit.shared:
-            self.sharing.release(visit.shared, stage, self.clock)
-        del journey.open[stage]
-        if visit.phase is not Phase.WAITING and self._presumed.get(stage) and self.capacity(stage) == 0:
-            self._let_in(stage)
+            self._blocked.count(index, visit.blocker, -1, self.clock)
+        if visit.missed_by:
+            self.sharing.release(visit.missed_by, index, self.clock)
+        del card.open[index]
+        if visit.phase is not Phase.WAITING and self._inferred_blocks.get(index) and self.capacity(index) == 0:
+            self._unblock_next(index)
         if not finished:
-            journey.closed[stage] = (max(journey.seen, visit.since), visit.attempt)
+            card.closed[index] = (max(card.seen, visit.since), visit.attempt)
 
-    def _end(self, journey: Journey, time: float) -> None:
-        for stage in list(journey.open):
-            self._leave(journey, stage, journey.open[stage], finished=False)
-        if journey.ended is None:
-            self.departures.append(time)
-            self.inside -= journey.entered
-        if journey.passage is not None:
-            self._rooms.forget(journey.passage)
-            journey.passage = None
-        journey.ended = max(time, journey.seen)
-        journey.closed.clear()  # everything up to the end is past
-        journey.left = None
+    def _end(self, card: CardProgress, time: float) -> None:
+        for index in list(card.open):
+            self._leave(card, index, card.open[index], finished=False)
+        if card.ended is None:
+            self.work_in_process.leave(time, entered=card.entered)
+        if card.transfer is not None:
+            self.capacity_estimator.forget(card.transfer)
+            card.transfer = None
+        card.ended = max(time, card.seen)
+        card.closed.clear()  # everything up to the end is past
+        card.last_finished = None
 
     def _sweep(self) -> None:
-        """Forget cards that ended a while ago, or are not heard of any more."""
+        """Drop cards that ended a while ago or have no events any more."""
         self._swept = self.clock
         self.sharing.forget(self.clock)
-        for times in (self.arrivals, self.departures):
-            while times and times[0] < self.clock - 2 * self.window_seconds:
-                times.popleft()
-        for card, journey in list(self.journeys.items()):
-            age = self.clock - journey.seen
+        self.work_in_process.forget(self.clock - 2 * self.window_seconds)
+        for card_id, card in list(self.cards.items()):
+            age = self.clock - card.seen
             if age > FORGET_SECONDS:
-                self._end(journey, self.clock)
-                del self.journeys[card]
-            elif not journey.open and age > 2 * self.window_seconds:
-                del self.journeys[card]
+                self._end(card, self.clock)
+                del self.cards[card_id]
+            elif not card.open and age > 2 * self.window_seconds:
+                del self.cards[card_id]
 
-    def _is_last(self, stage: int) -> bool:
-        """Whether no card goes on from there, as far as is known."""
-        if self.order:
-            return self.next_of(stage) is None
-        return stage not in self.ways and len(self.tallies[stage].runs) >= LEAST_RUNS
+    # --- blocking ---
 
-    # --- held up ---
-
-    def _must_learn_room_of(self, stage: int) -> bool:
-        """Whether nobody declares its queue capacity or says which cards it holds up."""
-        return stage not in self.capacities and stage not in self.capacities_seen
-
-    def _finds_no_room(self, event: e.StageFinished, target: int | None) -> bool:
-        if target is None or event.data.outcome is not e.Outcome.SUCCESS:
+    def _is_blocked(self, event: e.StageFinished, following: int | None) -> bool:
+        data = event.data
+        if data.last:
             return False
-        room = self.capacities.get(target, self._rooms.learnt.get(target))
-        return room is not None and self.tallies[target].is_full(room)
+        if data.held_up:
+            return True
+        return following is not None and data.outcome is e.Outcome.SUCCESS and self.is_full(following)
 
-    def _hold(self, journey: Journey, stage: int, attempt: int, target: int | None, *, told: bool) -> None:
-        """The card stays in a stage that it finished, until its next event."""
-        if told and target is not None and target not in self.capacities:
-            self.capacities_seen[target] = max(self.capacities_seen.get(target, 0), self.tallies[target].q)
-        visit = journey.open.get(stage)
+    def _block(self, card: CardProgress, index: int, attempt: int, blocker: int | None, *, reported: bool) -> None:
+        """Keep the card in the stage that it finished, until its next event."""
+        if reported and blocker is not None and blocker not in self.declared_capacities:
+            self.observed_capacities[blocker] = max(
+                self.observed_capacities.get(blocker, 0), self.stages[blocker].waiting
+            )
+        visit = card.open.get(index)
         if visit is None:
-            visit = journey.open[stage] = Visit(attempt, Phase.HELD, self.clock)
-        elif visit.phase is Phase.SERVED:
-            self.tallies[stage].v -= 1
+            visit = card.open[index] = Visit(attempt, Phase.BLOCKED, self.clock)
+        elif visit.phase is Phase.IN_SERVICE:
+            self.stages[index].in_service -= 1
         else:
-            self._dequeue(stage)
-        visit.phase, visit.target, visit.since = Phase.HELD, target, self.clock
-        self._holding.count(stage, target, 1, self.clock)
-        if not told and target is not None:
-            self._presumed.setdefault(target, deque()).append((journey, stage, visit))
+            self._dequeue(index)
+        visit.phase, visit.blocker, visit.since = Phase.BLOCKED, blocker, self.clock
+        self._blocked.count(index, blocker, 1, self.clock)
+        if not reported and blocker is not None:
+            self._inferred_blocks.setdefault(blocker, deque()).append(_InferredBlock(card, index, visit))
 
-    def _dequeue(self, stage: int) -> None:
-        self.tallies[stage].q -= 1
-        self._let_in(stage)
+    def _dequeue(self, index: int) -> None:
+        self.stages[index].waiting -= 1
+        self._unblock_next(index)
 
-    def _let_in(self, stage: int) -> None:
-        """There is room for a card that we only took to be held up, since nobody told."""
-        presumed = self._presumed.get(stage)
-        while presumed:
-            journey, other, visit = presumed.popleft()
-            if journey.open.get(other) is visit:
-                self._leave(journey, other, visit, finished=True)
+    def _unblock_next(self, index: int) -> None:
+        """Let in the next card that was only inferred to be blocked by this stage."""
+        blocks = self._inferred_blocks.get(index)
+        while blocks:
+            block = blocks.popleft()
+            if block.card.open.get(block.stage) is block.visit:
+                self._leave(block.card, block.stage, block.visit, finished=True)
                 return

@@ -1,257 +1,203 @@
-"""What happens at one stage, as step functions of time summed into buckets, so that a window is a sum of buckets.
+"""What happens at one stage, as step functions of time summed into buckets.
 
-A stage is described by three counts that change at events: cards waiting (``q``), in service (``v``) and finished but
-held up by the next stage (``b``). Between two changes everything grows linearly, so a stage is brought up to date only
-when it changes or is asked.
+A stage has three counts that change at events: cards waiting, in service, and blocked (finished, but the next stage has
+no room). Between two changes every sum grows linearly, so a stage is brought up to date only when it changes or is
+read.
 """
 
 from collections import deque
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from jelmon_analyzers.bottleneck.line.buckets import (
+    BLOCKED,
+    BUCKETS_PER_WINDOW,
+    BUSY,
+    CONTENDED,
+    LOCAL_LOSS,
+    SATURATED,
+    UNAVAILABLE,
+    WAITING,
+    Bucket,
+    WindowSums,
+    sum_window,
+)
+from jelmon_analyzers.bottleneck.line.worker_estimation import FADE, WorkerEstimate
 
-BUCKETS_PER_WINDOW = 60
 MAX_RUNS = 2000
-"""Runs of a stage that are remembered one by one, for what is estimated from durations."""
-
-# --- what a bucket sums: seconds, card-seconds, counts ---
-(SATURATED, WAITING, BUSY, HELD, OWN_LOSS, CONTENDED, UNAVAILABLE, ARRIVALS, STARTS, FINISHES) = range(10)
-FIELDS = 10
-
-_SHARE, _SHARE_WAITING = 0.01, 0.05
-"""A number in service counts if it, or more, lasted for this share of the time in which any card was in service."""
-_FADE = 1 - 1 / (8 * BUCKETS_PER_WINDOW)
-"""With each bucket: what was seen eight windows ago counts a third."""
+"""Runs remembered one by one, for what is estimated from durations."""
 
 
 class Run(NamedTuple):
-    """One finished run: when its card was queued (if that was told), started and finished."""
+    """One finished run: when its card was queued (if known), started and finished, in seconds since the epoch."""
 
     queued: float | None
     started: float
     finished: float
     card: str
     attempt: int
-    held: bool
-    """It was held up after its end."""
+    blocked: bool
+    """The card was blocked when the run ended."""
 
 
-class Bucket:
-    """The sums of one span of time."""
-
-    __slots__ = ("blame", "number", "passed_on", "sums")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.sums = [0.0] * FIELDS
-        self.passed_on: dict[int, float] = {}
-        """Card-seconds lost here because of another stage further on, which holds this one up."""
-        self.blame: dict[int, float] = {}
-        """Card-seconds of waiting here while a worker that also serves this stage served another."""
-
-
-class Sums(NamedTuple):
-    """A window of one stage, added up."""
-
-    sums: NDArray[np.float64]
-    passed_on: dict[int, float]
-    blame: dict[int, float]
-    queue_by_bucket: NDArray[np.float64]
-    """Mean number waiting, oldest bucket first; only buckets that are whole."""
-
-
-class Tally:
+class Stage:
     """One stage: its counts now, and the buckets of the last window."""
 
     __slots__ = (
+        "_bucket_end",
         "_bucket_seconds",
-        "_end",
-        "_kept",
-        "_lengths",
-        "_lengths_waiting",
+        "_buckets_kept",
         "_past",
+        "_worker_estimate",
         "arrival_times",
-        "b",
+        "blamed_stage",
+        "blocked",
+        "blocked_upstream",
         "bucket",
-        "elsewhere",
         "idle_spans",
+        "in_service",
         "last_finish",
         "last_start",
+        "last_unblocked_upstream",
         "name",
-        "q",
-        "root",
         "runs",
-        "saturated",
-        "since",
-        "v",
+        "saturated_seconds",
+        "updated_at",
+        "waiting",
         "waiting_since",
-        "wanted",
-        "wanted_until",
         "workers_declared",
-        "workers_seen",
+        "workers_elsewhere",
     )
 
     def __init__(self, name: str, index: int, *, window_seconds: float, at: float) -> None:
         self.name = name
-        self.root = index
-        """The stage to blame for what is lost here: this one, or the one at the end of the chain that holds it up."""
-        self.q = self.v = self.b = 0
-        self.wanted = 0
-        """Cards that are held up in other stages because this one has no room: they wait for it too."""
-        self.saturated = 0.0
-        """Seconds in which cards waited and nothing was held up, ever."""
-        self.wanted_until = float("-inf")
-        """When a card that was held up for this stage was last let in."""
-        self.since = at
+        self.waiting = self.in_service = self.blocked = 0
+        self.blocked_upstream = 0
+        """Cards blocked in other stages because this one has no room: they wait for it too."""
+        self.last_unblocked_upstream = float("-inf")
+        self.blamed_stage = index
+        """The stage that causes what is lost here: this one, or the last in the chain of stages that block it."""
+        self.saturated_seconds = 0.0
+        """Total time with cards waiting and none blocked."""
+        self.updated_at = at
         self.waiting_since = at
         self.last_start = self.last_finish = float("-inf")
         self.workers_declared: int | None = None
-        self.workers_seen = 0
-        self._lengths: list[float] = []
-        self._lengths_waiting: list[float] = []
-        """Number in service -> for how long; in all, and while cards waited (then every worker is busy)."""
-        self.elsewhere: dict[int, int] = {}
-        """Other stage -> how many workers that also serve this one it has now."""
+        self._worker_estimate = WorkerEstimate()
+        self.workers_elsewhere: dict[int, int] = {}
+        """Other stage -> how many workers shared with this one it occupies now."""
         self.runs: deque[Run] = deque(maxlen=MAX_RUNS)
         self.arrival_times: deque[float] = deque(maxlen=MAX_RUNS)
         self.idle_spans: deque[list[float]] = deque(maxlen=MAX_RUNS)
-        """Spans in which cards waited and a worker was free, but took none: begin and end."""
+        """Begin and end of the spans in which cards waited although a worker was free."""
         self._bucket_seconds = window_seconds / BUCKETS_PER_WINDOW
-        self._kept = BUCKETS_PER_WINDOW + 1
+        self._buckets_kept = BUCKETS_PER_WINDOW + 1
         self._past: deque[Bucket] = deque()
         self.bucket = Bucket(int(at // self._bucket_seconds))
-        self._end = (self.bucket.number + 1) * self._bucket_seconds
+        self._bucket_end = (self.bucket.number + 1) * self._bucket_seconds
 
     @property
     def workers(self) -> int:
-        """How many cards it can serve at once: as declared, else as seen."""
-        return self.workers_declared or self.workers_seen or self.v
+        """How many cards it can serve at once: as declared, else as estimated."""
+        return self.workers_declared or self._worker_estimate.workers or self.in_service
 
-    def is_full(self, room: int) -> bool:
-        """Whether a queue of that capacity has no room; one that was ever longer has another capacity than that."""
-        return self.q == room and (room > 0 or self.v + self.b >= self.workers > 0)
+    @property
+    def is_demanded(self) -> bool:
+        """Whether cards wait for it, in its queue or blocked upstream."""
+        return bool(self.waiting or self.blocked_upstream)
 
-    def learn_workers(self, *, fade: float = 1.0) -> None:
-        """Find anew how many workers there seem to be: the most in service, but for moments.
+    def is_full(self, capacity: int) -> bool:
+        """Return whether a queue of that capacity is full; a queue that is longer has another capacity."""
+        return self.waiting == capacity and (capacity > 0 or self.in_service + self.blocked >= self.workers > 0)
 
-        When one card ends and the next one starts, clocks that differ show both in service for a moment.
+    def correct_saturation(
+        self, seconds: float, *, saturated: float, blocked: bool, has_buffer: bool, next_has_buffer: bool
+    ) -> None:
+        """Count a run that ends now as saturated in whole or not at all, if stages have no buffer between them.
+
+        Without a buffer, the card that needs a stage next is still in service one stage upstream. So a run counts in
+        whole if a card is blocked for the stage when it ends, and does not count if its own card is blocked then
+        because the next stage has no buffer: finishing earlier would not have helped.
+
+        ``seconds`` is the length of the run, ``saturated`` what was already counted in it. Parallel workers share it.
         """
-        shares = [(self._lengths_waiting, _SHARE_WAITING), (self._lengths, _SHARE)]
-        self.workers_seen = max(_most(lengths, share) for lengths, share in shares)
-        for lengths, _ in shares:
-            lengths[:] = [length * fade for length in lengths]
-
-    def settle_run(self, seconds: float, *, saturated: float, held: bool, has_room: bool, next_has_room: bool) -> None:
-        """A run ends. In a line without room to queue it counts as saturated as a whole, or not at all.
-
-        Where nobody can queue for a stage, whoever needs it next is still being served one stage before: a run after
-        whose end a card is held up for the stage was waited for, all of it. And a run after whose end its own card
-        is held up, as the next stage has no room for any, was waited for by nobody: earlier would not have helped.
-        ``saturated`` is what was counted during the run. Workers side by side share the time.
-        """
-        if held and not next_has_room:
-            self.bucket.sums[SATURATED] -= saturated / max(1, self.v + self.b)
-        # events of one moment come in any order: whoever was let in just now was held up until the end of the run
-        elif not held and not has_room and (self.q or self.wanted or self.wanted_until == self.since):
-            self.bucket.sums[SATURATED] += max(0.0, seconds - saturated) / max(1, self.v + self.b)
+        if blocked and not next_has_buffer:
+            self.bucket.sums[SATURATED] -= saturated / max(1, self.in_service + self.blocked)
+        # events of the same moment come in any order: a card let in just now was blocked until the run ended
+        elif not blocked and not has_buffer and (self.is_demanded or self.last_unblocked_upstream == self.updated_at):
+            self.bucket.sums[SATURATED] += max(0.0, seconds - saturated) / max(1, self.in_service + self.blocked)
 
     def advance(self, time: float) -> None:
         """Let time pass to ``time`` with the counts as they are."""
-        if time <= self.since:
+        if time <= self.updated_at:
             return
-        while time > self._end:
-            self._grow(self._end - self.since)
-            self.since = self._end
+        while time > self._bucket_end:
+            self._accumulate(self._bucket_end - self.updated_at)
+            self.updated_at = self._bucket_end
             self._next_bucket(time)
-        self._grow(time - self.since)
-        self.since = time
+        self._accumulate(time - self.updated_at)
+        self.updated_at = time
 
-    def _grow(self, seconds: float) -> None:
-        q, v, b = self.q, self.v, self.b
+    def _accumulate(self, seconds: float) -> None:
+        waiting, in_service, blocked = self.waiting, self.in_service, self.blocked
         bucket = self.bucket
         sums = bucket.sums
-        if v:
-            sums[BUSY] += seconds * v
-            lengths = self._lengths
-            if v >= len(lengths):
-                more = [0.0] * (v + 1 - len(lengths))
-                lengths += more
-                self._lengths_waiting += more
-            lengths[v] += seconds
-            if q and not b:
-                self._lengths_waiting[v] += seconds
-        if b:
-            sums[HELD] += seconds * b
-            loss = seconds * (q + b)
-            if q:
-                sums[WAITING] += seconds * q
-            bucket.passed_on[self.root] = bucket.passed_on.get(self.root, 0.0) + loss
-        elif q or self.wanted:
-            loss = seconds * q
-            self.saturated += seconds
+        if in_service:
+            sums[BUSY] += seconds * in_service
+            self._worker_estimate.add(in_service, seconds, queued=bool(waiting and not blocked))
+        if blocked:
+            sums[BLOCKED] += seconds * blocked
+            loss = seconds * (waiting + blocked)
+            if waiting:
+                sums[WAITING] += seconds * waiting
+            losses = bucket.loss_by_blocker
+            losses[self.blamed_stage] = losses.get(self.blamed_stage, 0.0) + loss
+        elif waiting or self.blocked_upstream:
+            loss = seconds * waiting
+            self.saturated_seconds += seconds
             sums[SATURATED] += seconds
             sums[WAITING] += loss
-            sums[OWN_LOSS] += loss
-            if self.elsewhere:
-                sums[CONTENDED] += loss
-                total = sum(self.elsewhere.values())
-                blame = bucket.blame
-                for stage, workers in self.elsewhere.items():
-                    blame[stage] = blame.get(stage, 0.0) + loss * workers / total
-            elif v < self.workers:
+            sums[LOCAL_LOSS] += loss
+            if self.workers_elsewhere:
+                self._count_contention(loss)
+            elif in_service < self.workers:
                 sums[UNAVAILABLE] += loss
-                spans = self.idle_spans
-                if spans and spans[-1][1] >= self.since:
-                    spans[-1][1] = self.since + seconds
-                else:
-                    spans.append([self.since, self.since + seconds])
+                self._extend_idle_span(seconds)
+
+    def _count_contention(self, loss: float) -> None:
+        bucket = self.bucket
+        bucket.sums[CONTENDED] += loss
+        total = sum(self.workers_elsewhere.values())
+        losses = bucket.loss_by_competitor
+        for stage, workers in self.workers_elsewhere.items():
+            losses[stage] = losses.get(stage, 0.0) + loss * workers / total
+
+    def _extend_idle_span(self, seconds: float) -> None:
+        spans = self.idle_spans
+        if spans and spans[-1][1] >= self.updated_at:
+            spans[-1][1] = self.updated_at + seconds
+        else:
+            spans.append([self.updated_at, self.updated_at + seconds])
 
     def _next_bucket(self, time: float) -> None:
         self._past.append(self.bucket)
-        self.learn_workers(fade=_FADE)
+        self._worker_estimate.update(fade=FADE)
         number = self.bucket.number + 1
-        # after a long silence only the last window matters: nothing was at the stage, or the same cards all along
-        first = int(time // self._bucket_seconds) - self._kept
-        if number < first and not (self.q or self.v or self.b):
+        # after a long silence only the last window matters, unless cards stayed at the stage all along
+        first = int(time // self._bucket_seconds) - self._buckets_kept
+        if number < first and not (self.waiting or self.in_service or self.blocked):
             number = first
-            self.since = number * self._bucket_seconds
+            self.updated_at = number * self._bucket_seconds
         self.bucket = Bucket(number)
-        self._end = (number + 1) * self._bucket_seconds
-        while self._past and self._past[0].number < number - self._kept:
+        self._bucket_end = (number + 1) * self._bucket_seconds
+        while self._past and self._past[0].number < number - self._buckets_kept:
             self._past.popleft()
 
-    def window(self, now: float, seconds: float) -> Sums:
-        """The sums of the last ``seconds`` before ``now``; of the bucket that the window cuts, the share inside."""
+    def window(self, now: float, seconds: float) -> WindowSums:
+        """Return the sums of the last ``seconds`` before ``now``."""
         self.advance(now)
-        self.learn_workers()
+        self._worker_estimate.update()
         begin = now - seconds
         width = self._bucket_seconds
         buckets = [bucket for bucket in self._past if (bucket.number + 1) * width > begin]
         buckets.append(self.bucket)
-        table = np.array([bucket.sums for bucket in buckets])
-        shares = np.ones(len(buckets))
-        oldest = buckets[0]
-        if oldest.number * width < begin:
-            covered = min((oldest.number + 1) * width, now) - oldest.number * width
-            shares[0] = (min((oldest.number + 1) * width, now) - begin) / covered
-        passed_on: dict[int, float] = {}
-        blame: dict[int, float] = {}
-        for bucket, share in zip(buckets, shares, strict=True):
-            for stage, loss in bucket.passed_on.items():
-                passed_on[stage] = passed_on.get(stage, 0.0) + loss * float(share)
-            for stage, loss in bucket.blame.items():
-                blame[stage] = blame.get(stage, 0.0) + loss * float(share)
-        first = 1 if oldest.number * width < begin else 0
-        return Sums(shares @ table, passed_on, blame, table[first:-1, WAITING] / width)
-
-
-def _most(lengths: list[float], share: float) -> int:
-    """The largest number that was reached for at least that share of the time."""
-    least = share * sum(lengths)
-    reached = 0.0
-    for number in range(len(lengths) - 1, 0, -1):
-        reached += lengths[number]
-        if reached > least:
-            return number
-    return 0
+        return sum_window(buckets, width=width, begin=begin, now=now)

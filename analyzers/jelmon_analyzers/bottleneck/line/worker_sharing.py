@@ -1,59 +1,59 @@
-"""Workers that serve several stages: while one is at one stage, it is missing at the others."""
+"""Workers that serve several stages: while one works for one stage, the others miss it."""
 
-from jelmon_analyzers.bottleneck.line.stage import Tally
+from jelmon_analyzers.bottleneck.line.stage import Stage
 
 
-class Sharing:
-    """Who serves what, learnt from the names of workers, and counted at the stages that miss them.
+class WorkerSharing:
+    """Which workers serve which stages, learnt from their names and counted at the stages that miss them.
 
-    ``unnamed`` is what whoever judges the line found of workers without names: stage -> stages with the same workers.
+    ``inferred`` holds what `inferred_sharing` finds about unnamed workers: stage -> stages with the same workers.
     """
 
-    def __init__(self, tallies: list[Tally], *, window_seconds: float) -> None:
-        self._tallies = tallies
+    def __init__(self, stages: list[Stage], *, window_seconds: float) -> None:
+        self._stages = stages
         self._window_seconds = window_seconds
-        self._serves: dict[str, dict[int, float]] = {}
-        """Worker -> stage -> when it was last taken on there."""
-        self.unnamed: dict[int, set[int]] = {}
+        self._served: dict[str, dict[int, float]] = {}
+        """Worker -> stage -> when it last started a card there."""
+        self.inferred: dict[int, set[int]] = {}
 
     def occupy(self, worker: str, stage: int, now: float) -> tuple[int, ...]:
-        """The worker is taken on by a stage; returns the stages that miss it until `release`."""
-        serves = self._serves.setdefault(worker, {})
-        serves[stage] = now
-        if len(serves) == 1:
+        """Record that a stage occupies the worker; returns the stages that miss it until `release`."""
+        served = self._served.setdefault(worker, {})
+        served[stage] = now
+        if len(served) == 1:
             return ()
-        missing = tuple(other for other, last in serves.items() if other != stage and last >= self._recent(now))
-        for other in missing:
-            tally = self._tallies[other]
-            tally.advance(now)
-            tally.elsewhere[stage] = tally.elsewhere.get(stage, 0) + 1
-        return missing
+        missed_by = tuple(other for other, last in served.items() if other != stage and last >= self._recent(now))
+        for other in missed_by:
+            state = self._stages[other]
+            state.advance(now)
+            state.workers_elsewhere[stage] = state.workers_elsewhere.get(stage, 0) + 1
+        return missed_by
 
-    def release(self, missing: tuple[int, ...], stage: int, now: float) -> None:
-        """The stage lets the worker go."""
-        for other in missing:
-            tally = self._tallies[other]
-            tally.advance(now)
-            tally.elsewhere[stage] -= 1
-            if not tally.elsewhere[stage]:
-                del tally.elsewhere[stage]
+    def release(self, missed_by: tuple[int, ...], stage: int, now: float) -> None:
+        """Record that the stage releases the worker."""
+        for other in missed_by:
+            state = self._stages[other]
+            state.advance(now)
+            state.workers_elsewhere[stage] -= 1
+            if not state.workers_elsewhere[stage]:
+                del state.workers_elsewhere[stage]
 
-    def with_whom(self, stage: int, now: float) -> set[int]:
-        """The other stages that workers of this one have served lately."""
+    def partners(self, stage: int, now: float) -> set[int]:
+        """Return the other stages that workers of this one served in the last two windows."""
         recent = self._recent(now)
-        return self.unnamed.get(stage, set()) | {
+        return self.inferred.get(stage, set()) | {
             other
-            for serves in self._serves.values()
-            if len(serves) > 1 and serves.get(stage, float("-inf")) >= recent
-            for other, last in serves.items()
+            for served in self._served.values()
+            if len(served) > 1 and served.get(stage, float("-inf")) >= recent
+            for other, last in served.items()
             if other != stage and last >= recent
         }
 
     def forget(self, now: float) -> None:
-        """Drop workers that were long not seen: names may be made up for each job."""
+        """Drop workers not seen for two windows: each job may have a worker name of its own."""
         recent = self._recent(now)
-        for worker in [worker for worker, serves in self._serves.items() if max(serves.values()) < recent]:
-            del self._serves[worker]
+        for worker in [worker for worker, served in self._served.items() if max(served.values()) < recent]:
+            del self._served[worker]
 
     def _recent(self, now: float) -> float:
         return now - 2 * self._window_seconds

@@ -1,177 +1,151 @@
-"""What was recorded of a line, put in the form that `replay` runs: the plan of the line, and the trips of its cards."""
+"""What each recorded card did since the begin of the replay, and will probably still do."""
 
-import bisect
 import itertools
 import random
+from typing import NamedTuple
 
-from jelmon_analyzers.bottleneck.line.cards import Phase
+from jelmon_analyzers.bottleneck.line.cards import CardProgress, Phase, Visit
 from jelmon_analyzers.bottleneck.line.line import Line
-from jelmon_analyzers.bottleneck.line.stage import MAX_RUNS, Run, Tally
-from jelmon_analyzers.bottleneck.replay.replay import Plan, Trip
-
-_PAUSE_SECONDS = 2.0
-_INSTANT = 1e-6
+from jelmon_analyzers.bottleneck.line.stage import Run
+from jelmon_analyzers.bottleneck.replay.model import CardTrace, LineModel, Position
 
 
-def reaches_back_to(line: Line, begin: float) -> float:
-    """The earliest time from ``begin`` on since when every run is remembered."""
-    full = [tally.runs[0].finished for tally in line.tallies if len(tally.runs) == MAX_RUNS]
-    return max([begin, *full])
+class _RecordedVisit(NamedTuple):
+    """A visit with the times of its events; those still to come are estimated."""
+
+    stage: int
+    queued: float
+    started: float
+    finished: float
+    service_time: float
+    blocked: bool
+
+    @classmethod
+    def of(cls, stage: int, run: Run) -> "_RecordedVisit":
+        queued = run.queued if run.queued is not None else run.started
+        return cls(stage, queued, run.started, run.finished, max(0.0, run.finished - run.started), run.blocked)
 
 
-def pools_of(line: Line) -> list[int]:
-    """The group of workers of each stage: stages whose workers serve each other are one."""
-    pools = list(range(len(line.tallies)))
-    for stage in range(len(pools)):
-        for other in line.sharing.with_whom(stage, line.clock):
-            low, high = sorted((pools[stage], pools[other]))
-            pools = [low if pool == high else pool for pool in pools]
-    return pools
-
-
-def pauses_of(tally: Tally, begin: float) -> list[tuple[float, float]]:
-    """When the stage took nothing although a worker was free and a card waited, for longer than it takes to notice.
-
-    A pause may have begun before the first card felt it: it reaches back to the last start, which shows that there was
-    none yet.
-    """
-    runs = tally.runs
-    usual = sum(run.finished - run.started for run in runs) / len(runs) if runs else 0.0
-    least = max(_PAUSE_SECONDS, usual)
-    found = []
-    starts: list[float] | None = None
-    for since, until in tally.idle_spans:
-        if until > begin and until - since > least:
-            starts = sorted(run.started for run in runs) if starts is None else starts
-            place = bisect.bisect_left(starts, since)
-            found.append((starts[place - 1] + _INSTANT if place else since, until))
-    return found
-
-
-def plan_of(line: Line, begin: float) -> Plan:
-    named = pools_of(line)
-    numbers = {pool: number for number, pool in enumerate(dict.fromkeys(named))}
-    pools = [numbers[pool] for pool in named]
-    workers = [0] * len(numbers)
-    for stage, tally in enumerate(line.tallies):
-        # stages of one pool declare the same workers, each
-        workers[pools[stage]] = max(workers[pools[stage]], tally.workers, 1)
-    return Plan(
-        workers=workers,
-        pools=pools,
-        capacities=[line.capacity(stage) for stage in range(len(line.tallies))],
-        pauses=[
-            [] if stage in line.sharing.unnamed else pauses_of(tally, begin) for stage, tally in enumerate(line.tallies)
-        ],
-        wip_limit=line.wip_limit(begin),
-    )
-
-
-def trips_of(line: Line, plan: Plan, begin: float, now: float) -> list[Trip]:
-    """What every card did since ``begin``, did not yet do, and will probably do."""
-    visits: dict[str, list[tuple[int, Run]]] = {}
-    for stage, tally in enumerate(line.tallies):
-        for run in tally.runs:
-            if run.finished >= begin or run.held:
-                visits.setdefault(run.card, []).append((stage, run))
-    chance = random.Random(1)
-    works = [[max(0.0, run.finished - run.started) for run in tally.runs] or [0.0] for tally in line.tallies]
-    trips = []
+def traces_of(line: Line, model: LineModel, begin: float, now: float) -> list[CardTrace]:
+    """Return the traces of all cards in the line between ``begin`` and ``now``, by arrival; same input, same traces."""
+    runs: dict[str, list[tuple[int, Run]]] = {}
+    for index, stage in enumerate(line.stages):
+        for run in stage.runs:
+            if run.finished >= begin or run.blocked:
+                runs.setdefault(run.card, []).append((index, run))
     present = {
-        card
-        for card, journey in line.journeys.items()
-        if journey.open or (journey.arrived is not None and not journey.entered and journey.ended is None)
+        card_id
+        for card_id, card in line.cards.items()
+        if card.open or (card.arrived is not None and not card.entered and card.ended is None)
     }
-    for card in sorted(visits.keys() | present):
-        trip = _trip(
-            line, plan, card, sorted(visits.get(card, []), key=lambda part: part[1].started), begin, now, works, chance
+    tracer = _Tracer(line, model, begin, now)
+    traces = []
+    for card_id in sorted(runs.keys() | present):
+        visits = sorted(runs.get(card_id, []), key=lambda visit: visit[1].started)
+        trace = tracer.trace(line.cards.get(card_id), [_RecordedVisit.of(index, run) for index, run in visits])
+        if trace is not None:
+            traces.append(trace)
+    traces.sort(key=lambda trace: trace.arrival)
+    return traces
+
+
+class _Tracer:
+    def __init__(self, line: Line, model: LineModel, begin: float, now: float) -> None:
+        self._line = line
+        self._model = model
+        self._begin = begin
+        self._now = now
+        self._random = random.Random(1)
+        self._service_times = [
+            [max(0.0, run.finished - run.started) for run in stage.runs] or [0.0] for stage in line.stages
+        ]
+
+    def trace(self, card: CardProgress | None, visits: list[_RecordedVisit]) -> CardTrace | None:
+        """Return the trace of one card; None if all of it was over before the begin."""
+        last = visits[-1].stage if visits else None
+        if card is not None:
+            for stage, visit in card.open.items():
+                if visit.phase is not Phase.BLOCKED:
+                    visits.append(self._open_visit(stage, visit))
+                    last = stage
+        self._drop_past(visits)
+        is_open = card is not None and bool(card.open)
+        if not visits:
+            return self._trace_from_outside(card) if card is not None and not is_open else None
+        if len(visits) == 1 and visits[0].finished < self._begin and not is_open:
+            return None
+        ahead = self._route_from(last) if card is not None and card.ended is None and last is not None else []
+        return self._trace_of_visits(card, visits, ahead)
+
+    def _open_visit(self, stage: int, visit: Visit) -> _RecordedVisit:
+        """Complete a visit that is not over with a recorded service time."""
+        queued = visit.queued if visit.queued is not None else visit.since
+        recorded = self._service_times[stage]
+        if visit.phase is Phase.WAITING:
+            return _RecordedVisit(stage, queued, self._now, self._now, self._random.choice(recorded), False)
+        started = visit.started if visit.started is not None else visit.since
+        elapsed = self._now - started
+        longer = [seconds for seconds in recorded if seconds > elapsed]
+        service_time = self._random.choice(longer) if longer else elapsed + self._random.choice(recorded)
+        return _RecordedVisit(stage, queued, started, started + service_time, service_time, False)
+
+    def _drop_past(self, visits: list[_RecordedVisit]) -> None:
+        """Drop what was over before the begin, except a visit whose card was still blocked then."""
+        begin = self._begin
+        while len(visits) > 1 and visits[0].finished < begin:
+            if visits[0].blocked and visits[1].queued > begin:
+                break
+            visits.pop(0)
+
+    def _trace_from_outside(self, card: CardProgress) -> CardTrace | None:
+        """Return the probable trace of a card that arrived and waits outside."""
+        entries = self._line.work_in_process.entries
+        if card.arrived is None or not entries:
+            return None
+        entry = max(entries, key=entries.__getitem__)
+        stages = [entry, *self._route_from(entry)]
+        return CardTrace(card.arrived, stages, [self._sample(stage) for stage in stages], [0.0] * len(stages))
+
+    def _trace_of_visits(
+        self, card: CardProgress | None, visits: list[_RecordedVisit], ahead: list[int]
+    ) -> CardTrace | None:
+        first = visits[0]
+        position = self._position_at_begin(first)
+        if position is Position.BLOCKED and len(visits) + len(ahead) < 2:
+            return None
+        service_times = [visit.service_time for visit in visits]
+        if position is Position.IN_SERVICE:
+            service_times[0] = first.finished - self._begin
+        service_times += [self._sample(stage) for stage in ahead]
+        transfer_times = [0.0]
+        for before, after in itertools.pairwise(visits):
+            transfer_times.append(0.0 if before.blocked else max(0.0, after.queued - before.finished))
+        transfer_times += [0.0] * len(ahead)
+        return CardTrace(
+            first.queued if position is Position.WAITING else self._arrival(card, first),
+            [*(visit.stage for visit in visits), *ahead],
+            service_times,
+            transfer_times,
+            position,
         )
-        if trip is not None:
-            trips.append(trip)
-    trips.sort(key=lambda trip: trip.comes)
-    return trips
 
+    def _position_at_begin(self, first: _RecordedVisit) -> Position:
+        if first.finished < self._begin:
+            return Position.BLOCKED
+        if first.started < self._begin:
+            return Position.IN_SERVICE
+        return Position.WAITING if first.queued < self._begin else Position.OUTSIDE
 
-def _trip(
-    line: Line,
-    plan: Plan,
-    card: str,
-    visits: list[tuple[int, Run]],
-    begin: float,
-    now: float,
-    works: list[list[float]],
-    chance: random.Random,
-) -> Trip | None:
-    journey = line.journeys.get(card)
-    steps: list[tuple[int, float, float, float, float, bool]] = [  # stage, queued, started, finished, work, held
-        (
-            stage,
-            run.queued if run.queued is not None else run.started,
-            run.started,
-            run.finished,
-            max(0.0, run.finished - run.started),
-            run.held,
-        )
-        for stage, run in visits
-    ]
-    last: int | None = steps[-1][0] if steps else None
-    if journey is not None:
-        for stage, visit in journey.open.items():
-            if visit.phase is Phase.HELD:
-                continue
-            queued = visit.queued if visit.queued is not None else visit.since
-            if visit.phase is Phase.SERVED:
-                started = visit.started if visit.started is not None else visit.since
-                longer = [work for work in works[stage] if work > now - started]
-                work = chance.choice(longer) if longer else now - started + chance.choice(works[stage])
-                steps.append((stage, queued, started, started + work, work, False))
-            else:
-                steps.append((stage, queued, now, now, chance.choice(works[stage]), False))
-            last = stage
-    # what is over before the beginning is no part, but for the last one if it was held up into it
-    while len(steps) > 1 and steps[0][3] < begin and not (steps[0][5] and steps[1][1] > begin):
-        steps.pop(0)
-    if not steps and journey is not None and journey.arrived is not None and line.entries and not journey.open:
-        entry = max(line.entries, key=lambda stage: line.entries[stage])
-        stages = [entry, *_ahead(line, entry, chance)]
-        return Trip(journey.arrived, stages, [chance.choice(works[stage]) for stage in stages], [0.0] * len(stages))
-    if not steps or (len(steps) == 1 and steps[0][3] < begin and not (journey is not None and journey.open)):
-        return None
-    stages = [step[0] for step in steps]
-    ahead = _ahead(line, last, chance) if journey is not None and journey.ended is None and last is not None else []
-    first = steps[0]
-    place, comes = "outside", first[1]
-    stands_outside = plan.wip_limit is not None or plan.capacities[first[0]] is not None
-    if stands_outside and journey is not None and journey.arrived is not None and stages[0] in line.entries:
-        comes = min(journey.arrived, comes)
-    total = [step[4] for step in steps]
-    if first[3] < begin:
-        place = "held"
-    elif first[2] < begin:
-        place, total[0] = "served", first[3] - begin
-    elif first[1] < begin:
-        place, comes = "waiting", first[1]
-    ways = [0.0]
-    for before, after in itertools.pairwise(steps):
-        ways.append(0.0 if before[5] else max(0.0, after[1] - before[3]))
-    for stage in ahead:
-        stages.append(stage)
-        total.append(chance.choice(works[stage]))
-        ways.append(0.0)
-    if place == "held" and len(stages) < 2:
-        return None
-    return Trip(comes, stages, total, ways, place)
+    def _arrival(self, card: CardProgress | None, first: _RecordedVisit) -> float:
+        """Return when the card came to the line, which is before its first queue if that has a limit."""
+        waits_outside = self._model.wip_limit is not None or self._model.capacities[first.stage] is not None
+        is_entry = first.stage in self._line.work_in_process.entries
+        if waits_outside and is_entry and card is not None and card.arrived is not None:
+            return min(card.arrived, first.queued)
+        return first.queued
 
+    def _route_from(self, stage: int) -> list[int]:
+        return self._line.routing.sample(stage, self._random, most=len(self._line.stages))
 
-def _ahead(line: Line, stage: int, chance: random.Random) -> list[int]:
-    """Where a card that is at ``stage`` will go from there, as others did."""
-    way: list[int] = []
-    while len(way) < len(line.tallies):
-        choices = dict(line.ways.get(stage, {}))
-        ends = line.ends.get(stage, 0)
-        total = sum(choices.values()) + ends
-        if not total or chance.random() * total < ends:
-            break
-        stage = chance.choices(list(choices), list(choices.values()))[0]
-        way.append(stage)
-    return way
+    def _sample(self, stage: int) -> float:
+        return self._random.choice(self._service_times[stage])

@@ -1,24 +1,24 @@
-"""When a stage becomes a bottleneck and when it no longer is, with hysteresis, so that a figure at the limit is one."""
+"""When a stage starts and stops being a bottleneck, with hysteresis, so that a score near the limit is one episode."""
 
 from dataclasses import dataclass
 
 ENTER = 50.0
 LEAVE = 40.0
 LEAVE_SECONDS = 120.0
-"""It must stay below for so long: a short breath does not end an episode."""
+"""The severity must stay below `LEAVE` this long; a short dip does not end an episode."""
 
 
 @dataclass(slots=True)
 class Episodes:
-    """The episodes of one stage. Without a verdict nothing changes."""
+    """The episodes of one stage. Without a severity nothing changes."""
 
     count: int = 0
     since: float | None = None
-    """When the present episode began; None outside of one."""
+    """When the current episode began; None outside of one."""
     _below: float | None = None
 
-    def see(self, severity: float | None, now: float) -> bool:
-        """Take a verdict; True if an episode begins with it."""
+    def update(self, severity: float | None, now: float) -> bool:
+        """Apply the newest severity; returns whether an episode begins."""
         if severity is None:
             return False
         if self.since is None:

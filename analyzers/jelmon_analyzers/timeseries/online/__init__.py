@@ -1,1 +1,1 @@
-"""The online detector, part by part: how time is cut, what is usual, how far it strays, what is an event."""
+"""The online detector: judges many series as their values arrive, one value per series and step."""

@@ -1,313 +1,300 @@
-"""The online detector: is the level of a series no longer what it was, by how much, and is that severe.
+"""The online detector: has the level of a series changed, by how much, and is the change severe.
 
 The method and how its false-alarm rate was measured: docs/analyzers/regression.md.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from jelmon_analyzers.timeseries.noise import GAUSSIAN
 from jelmon_analyzers.timeseries.online import storage
-from jelmon_analyzers.timeseries.online.baseline.domain import UNKNOWN, Domain
-from jelmon_analyzers.timeseries.online.baseline.season import Season, median
-from jelmon_analyzers.timeseries.online.baseline.spread import Spread
+from jelmon_analyzers.timeseries.online.baseline.baseline import Baseline
 from jelmon_analyzers.timeseries.online.changes import estimates
 from jelmon_analyzers.timeseries.online.changes.announced import AnnouncedChanges
+from jelmon_analyzers.timeseries.online.evidence.comparison import Comparator
+from jelmon_analyzers.timeseries.online.evidence.coverage import Coverage
 from jelmon_analyzers.timeseries.online.evidence.novelty import LEAST_SLOT, Novelty
-from jelmon_analyzers.timeseries.online.evidence.scales import DAYS, Scales
+from jelmon_analyzers.timeseries.online.evidence.scales import Scales
 from jelmon_analyzers.timeseries.online.evidence.windows import Windows
+from jelmon_analyzers.timeseries.online.state import Array, Part
+from jelmon_analyzers.timeseries.online.time_grid.clock import Clock
 from jelmon_analyzers.timeseries.online.time_grid.layout import DAY, Layout
+from jelmon_analyzers.timeseries.online.time_grid.slot_means import SlotMeans
 from jelmon_analyzers.timeseries.online.time_grid.zone import UTC, Zone
+from jelmon_analyzers.timeseries.online.verdicts import Verdict, Verdicts
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LIMITS = {5: 6.2, 15: 5.2, 30: 5.0, 60: 4.8, 120: 4.6, 240: 4.4}
-"""Minutes of a window -> how many of its own scales its mean must stray from its reference."""
-LEAST_DIFFERENCE = 0.06
-CLIP = 4.0
-_COARSE = 2.0
-"""With long slots, in which few values make a mean, the limits are so much wider; what is new is then `Novelty`'s."""
-_LEAST_CLIP = 0.02
-_FEW_DAYS = 0.5
-_READY_DAYS = 3
-_LEAST_REFERENCE = 0.3
-_SCARCE = 0.9
-_LEAST_EXPECTED = 1.2
-_LEAST_FILLED = 0.4
-_RECENT_MINUTES = 480
-_KEPT_A_DAY = 288
 _WORSE = ("up", "down", "both")
-
-
-class Verdicts(NamedTuple):
-    """One slot's answer for every series. Where there is no verdict, the score is 0 and the others are NaN or false."""
-
-    score: Floats
-    """Evidence that the level changed, in parts of the alarm threshold; 1 once per change."""
-    change: Floats
-    """Level now against the level before: 0.1 is 10 % more."""
-    lower: Floats
-    upper: Floats
-    severe: Flags
-
-
-class Verdict(NamedTuple):
-    """`Verdicts` for one series."""
-
-    score: float
-    change: float
-    lower: float
-    upper: float
-    severe: bool
+_RECENT_MINUTES = 480
+_LEAST_NEW_VALUES = 3
+_SMALL_DIFFERENCE = 1e-4
 
 
 class OnlineDetector:
-    """Watches many series that share one clock; feed it one value per series and step, in order, NaN for missing.
+    """Judge many series that share one clock, one value per series and step.
 
-    ``worse`` says which direction alarms: ``up``, ``down`` or ``both``. Time of day and weekend are those of ``zone``,
-    a name of the IANA database. Verdicts begin after three days.
+    ``series`` is their number, ``step`` the seconds between values, ``start`` the Unix time of the first value.
+    ``worse`` is the direction that alarms: ``up``, ``down`` or ``both``. Time of day and weekends are those of
+    ``zone``, a name of the IANA database. Verdicts begin after three days of values.
+
+    Raises:
+        ValueError: an argument is out of range, or there is no such zone.
     """
 
     threshold = 1.0
-
-    ARRAYS = ("total", "count", "filled", "seen", "noise", "noises", "kept", "first", "need", "ready", "evidence")
+    """The score from which a series alarms."""
 
     def __init__(self, series: int, step: float, start: float, *, worse: str = "both", zone: str = UTC) -> None:
         if series < 1:
             raise ValueError(f"series must be at least 1, got {series}")
         if worse not in _WORSE:
             raise ValueError(f"worse must be one of {', '.join(_WORSE)}, got {worse!r}")
+        self.series, self.worse = series, worse
         self.layout = layout = Layout(float(step), float(start))
-        self.series, self.worse, self.zone = series, worse, Zone(zone)
-        self.offset = self.zone.offset(layout.start)
-        """Seconds by which local time is ahead of UTC."""
-        windows = np.array(layout.windows)
-        coarse = layout.slot >= LEAST_SLOT
-        limits = np.interp(windows * layout.slot / 60, list(LIMITS), list(LIMITS.values()))[:, None]
-        self._references = np.array(layout.references)[:, None]
-        self._limits = limits * (_COARSE if coarse else 1.0)
-        self.domain = Domain(series)
-        self.season = Season(layout, series)
-        self.spread = Spread(layout, series)
-        self.past = Windows(series, layout.windows, layout.references, layout.day)
-        """Residuals of more than a day, spikes held."""
-        self.now = Windows(series, (1,), (1,), max(2, min(layout.day, layout.slots(_RECENT_MINUTES))))
+        self.clock = Clock(layout, Zone(zone))
+        self.baseline = Baseline(layout, series)
+        self._slot_means = SlotMeans(series)
+        self._past = Windows(series, layout.windows, layout.references, layout.day)
+        """Residuals of more than a day, with spikes held."""
+        self._now = Windows(series, (1,), (1,), max(2, min(layout.day, layout.slots(_RECENT_MINUTES))))
         """Residuals of the last hours as they were."""
-        self.scales = Scales(series, layout.windows, layout.day, records=coarse)
-        self.announced = AnnouncedChanges(layout, series, quiet=layout.day if coarse else 0)
-        self.novelty = Novelty(layout, series) if coarse else None
-        self.tick = self.slot = self.day = 0
-        self.total, self.count = np.zeros(series), np.zeros(series)
-        self.filled, self.seen = np.zeros(series), np.zeros(series)
-        self.noise = np.full(series, np.nan)
-        """Scale of single slots around their level."""
-        self.noises = np.full((DAYS, series), np.nan)
-        self._kept_gap = max(1, layout.day // _KEPT_A_DAY)
-        self.kept = np.full((-(-layout.day // self._kept_gap), series), np.nan, dtype=np.float32)
-        self.first = np.full(self.kept.shape, np.nan)
-        self.need = np.full((len(windows), series), np.inf)
-        self.ready = np.zeros(series, dtype=bool)
-        """Whether there is enough history for a verdict."""
-        self.evidence = np.zeros(series)
-        """The score as it would be if nothing had been announced."""
-        nothing = np.full(series, np.nan)
-        self._verdicts = Verdicts(np.zeros(series), nothing, nothing, nothing, np.zeros(series, dtype=bool))
+        long_slots = layout.slot >= LEAST_SLOT
+        self._scales = Scales(series, layout.windows, layout.day, records_only=long_slots)
+        self._coverage = Coverage(layout, series)
+        self._comparator = Comparator(layout, series, long_slots=long_slots)
+        self._novelty = Novelty(layout, series) if long_slots else None
+        self._announced = AnnouncedChanges(layout, series, quiet=layout.day if long_slots else 0)
+        unknown = np.full(series, np.nan)
+        self._verdicts = Verdicts(np.zeros(series), unknown, unknown, unknown, np.zeros(series, dtype=bool))
 
     def update(self, value: float) -> Verdict:
-        """`update_many` for a detector of one series."""
+        """Judge the next value of a detector of one series; see `update_many`."""
         score, change, lower, upper, severe = self.update_many([value])
         return Verdict(float(score[0]), float(change[0]), float(lower[0]), float(upper[0]), bool(severe[0]))
 
     def update_many(self, values: ArrayLike) -> Verdicts:
-        """Take in the next value of every series and judge.
+        """Add the next value of every series and return the verdicts.
 
-        With steps below a minute the verdict is that of the last whole minute.
+        ``values`` has one element per series, in order; NaN and infinite values count as missing. With steps below a
+        minute the verdicts are those of the last whole minute.
+
+        Raises:
+            ValueError: the shape is wrong.
         """
         raw = np.asarray(values, dtype=np.float64)
         if raw.shape != (self.series,):
             raise ValueError(f"expected {self.series} values, one per series, got shape {raw.shape}")
         raw = np.where(np.isfinite(raw), raw, np.nan)
-        if self.layout.ticks > 1:
-            own = self.domain.apply(raw)
-            self.total += np.nan_to_num(own)
-            self.count += np.isfinite(own)
-            self.tick += 1
-            if self.tick % self.layout.ticks:
-                return self._verdicts
-            with np.errstate(invalid="ignore"):
-                own = self.total / self.count
-            self.total[:] = self.count[:] = 0
-        else:
-            self.tick += 1
-            own = self.domain.apply(raw)
-        self._verdicts = self._judge(own, self.novelty.score(raw) if self.novelty is not None else None)
-        self.slot += 1
-        if self.slot == self.layout.day:
+        slot_values = self.baseline.domain.apply(raw)
+        several = self.layout.ticks > 1
+        if several:
+            self._slot_means.add(slot_values)
+        if not self.clock.next_tick():
+            return self._verdicts
+        if several:
+            slot_values = self._slot_means.finish()
+        self._verdicts = self._judge(slot_values, self._novelty.score(raw) if self._novelty is not None else None)
+        if self.clock.next_slot():
             self._next_day()
         return self._verdicts
 
     @property
+    def zone(self) -> str:
+        """Name of the time zone."""
+        return self.clock.zone.name
+
+    @property
     def time(self) -> float:
         """Unix time at which the next value is due."""
-        return self.layout.start + self.tick * self.layout.step
+        return self.clock.time
+
+    @property
+    def ready(self) -> Flags:
+        """Whether each series has enough history for a verdict."""
+        return self._coverage.ready
+
+    @property
+    def evidence(self) -> Floats:
+        """Score that each series would have if no change had been announced before."""
+        return self._comparator.evidence
+
+    @property
+    def announced(self) -> Flags:
+        """Whether each series is in an announced change."""
+        return self._announced.active
 
     @property
     def changed_at(self) -> Floats:
-        """Unix time of the onset of each announced change, NaN for series that are as usual."""
-        when = self.time - self.announced.onset * self.layout.slot
-        return np.where(self.announced.active, when, np.nan)
+        """Unix time of the onset of each announced change; NaN for the other series."""
+        when = self.time - self._announced.onset * self.layout.slot
+        return np.where(self.announced, when, np.nan)
 
     def usual(self) -> tuple[Floats, Floats, Floats]:
-        """The usual value of the last slot and the range that holds 95 % of slots, in the unit of each series."""
-        level, count = self.past.level()
-        middle = self.season.at(max(0, self.slot - 1)) + np.where(count > 0, level, 0.0)
-        half = estimates.INTERVAL * self.noise * self.spread.at(max(0, self.slot - 1))
-        none = ~self.ready
-        low, centre, high = (self.domain.invert(middle + part) for part in (-half, 0.0, half))
-        return np.where(none, np.nan, centre), np.where(none, np.nan, low), np.where(none, np.nan, high)
+        """Return the usual value of the last slot and the ends of the range that holds 95 % of slots.
+
+        Each has one element per series, in its unit; NaN where a series is not ready.
+        """
+        slot = self.clock.last_slot
+        level, count = self._past.level()
+        middle = self.baseline.season.at(slot) + np.where(count > 0, level, 0.0)
+        half = estimates.INTERVAL * self.baseline.noise * self.baseline.spread.at(slot)
+        low, centre, high = (self.baseline.domain.invert(middle + part) for part in (-half, 0.0, half))
+        return (
+            np.where(self.ready, centre, np.nan),
+            np.where(self.ready, low, np.nan),
+            np.where(self.ready, high, np.nan),
+        )
+
+    def residuals(self, series: int, slots: int) -> Floats:
+        """Return up to this many last residuals of a series, without the shape of the day, in its domain.
+
+        They are in order of time, NaN for missing, with spikes held.
+        """
+        return self._past.last(min(self._past.length, slots), np.array([series]))[:, 0]
+
+    def unit(self, series: int, value: float) -> float:
+        """Return how much a series changes, in its unit, per 1 in its domain around a value."""
+        domain = self.baseline.domain
+        inside = domain.apply(np.full(self.series, value))
+        difference = domain.invert(inside + _SMALL_DIFFERENCE) - domain.invert(inside - _SMALL_DIFFERENCE)
+        return float(difference[series]) / (2 * _SMALL_DIFFERENCE)
 
     def save(self) -> bytes:
-        """Everything it has learnt."""
-        return storage.save(self)
+        """Return everything that was learnt, for `load`."""
+        head = {
+            "series": self.series,
+            "step": self.layout.step,
+            "start": self.layout.start,
+            "worse": self.worse,
+            "zone": self.zone,
+            "counters": {
+                f"{prefix}{name}".rstrip("."): value
+                for prefix, part in self._parts()
+                for name, value in part.counters().items()
+            },
+        }
+        return storage.pack(head, self.arrays())
 
     @classmethod
     def load(cls, state: bytes) -> "OnlineDetector":
-        """A detector that goes on where a saved one stood.
+        """Return a detector that continues where a saved one stopped.
 
         Raises:
-            ValueError: not the state of such a detector, or of another version.
+            ValueError: the bytes are not the state of a detector, or of another version.
         """
-        return storage.load(cls, state)
+        with storage.unpack(state) as (head, arrays):
+            detector = cls(head["series"], head["step"], head["start"], worse=head["worse"], zone=head["zone"])
+            for prefix, part in detector._parts():
+                part.load(arrays, prefix)
+                part.set_counters({name: head["counters"][f"{prefix}{name}".rstrip(".")] for name in part.counters()})
+        return detector
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays of everything that was learnt, by name."""
+        return {f"{prefix}{name}": array for prefix, part in self._parts() for name, array in part.arrays().items()}
 
     def rearranged(self, places: Sequence[int | None]) -> "OnlineDetector":
-        """A detector whose series are these series of this one, in this order; None is a series that begins now."""
-        return storage.rearranged(self, places)
+        """Return a detector with other series: ``places`` gives for each its index in this one, None for a new one."""
+        new = type(self)(len(places), self.layout.step, self.layout.start, worse=self.worse, zone=self.zone)
+        into = np.array([index for index, place in enumerate(places) if place is not None], dtype=np.intp)
+        columns = np.array([place for place in places if place is not None], dtype=np.intp)
+        for (_, theirs), (_, part) in zip(self._parts(), new._parts(), strict=True):
+            part.copy_series(theirs, columns=columns, into=into)
+            part.set_counters(theirs.counters())
+        return new
 
-    def _judge(self, own: Floats, novelty: Floats | None) -> Verdicts:
-        layout, slot = self.layout, self.slot
-        self._set_clock()
-        if slot % self._kept_gap == 0:
-            self.first[slot // self._kept_gap] = own
-        self.season.add(self.day, slot, own)
-        self.seen += np.isfinite(own)
-        residual = own - self.season.at(slot)
-        if self.season.borrowed[slot // layout.per_block]:
-            residual = np.full_like(residual, np.nan)
-        level, known = self.past.level()
-        level = np.where(known > 0, level, 0.0)
-        factor = self.spread.at(slot)
-        hold = np.maximum(CLIP * np.where(np.isfinite(self.noise), self.noise, 1.0) * factor, _LEAST_CLIP)
-        strays = np.clip(residual - level, -hold, hold)
-        self.past.push(level + strays)
-        self.spread.add(self.day, slot, np.where(self.announced.active, np.nan, np.abs(strays)))
-        self.now.push(residual)
-        if slot % self._kept_gap == 0:
-            self.kept[slot // self._kept_gap] = (residual - level) / factor
+    def _parts(self) -> list[tuple[str, Part]]:
+        """Return every part with state, and the prefix of its names in saved state."""
+        parts: list[tuple[str, Part]] = [
+            ("", self.clock),
+            ("", self._slot_means),
+            ("", self._coverage),
+            ("", self._comparator),
+            ("", self.baseline.sample),
+            ("domain.", self.baseline.domain),
+            ("season.", self.baseline.season),
+            ("spread.", self.baseline.spread),
+            ("past.", self._past),
+            ("now.", self._now),
+            ("scales.", self._scales),
+            ("events.", self._announced),
+        ]
+        if self._novelty is not None:
+            parts.append(("novelty.", self._novelty))
+        return parts
 
-        difference, evidence, compared = self._compare()
-        strongest = evidence.argmax(axis=0)
-        top = np.take_along_axis(evidence, strongest[None], axis=0)[0]
-        new = np.zeros(self.series, dtype=bool)
+    def _judge(self, values: Floats, novelty: Floats | None) -> Verdicts:
+        baseline, announced = self.baseline, self._announced
+        blocks = self.clock.follow_zone()
+        if blocks:
+            baseline.change_clock(self.clock.day, blocks)
+        day, slot = self.clock.day, self.clock.slot
+        self._coverage.add(values)
+        residuals = baseline.residuals(day, slot, values)
+        factor = baseline.spread.at(slot)
+        hold = baseline.limits(factor)
+        self._push(residuals, factor, hold)
+
+        difference, compared = self._comparator.compare(
+            self._past, self._scales, self._coverage, factors=baseline.spread.over(slot), worse=self.worse
+        )
         if novelty is not None:
-            novelty = np.where(self.tick * layout.step >= DAY, novelty, 0.0)
-            new = novelty >= 1
-            top = np.maximum(top, novelty)
-        self.evidence = top
-        up = np.take_along_axis(difference, strongest[None], axis=0)[0] > 0
-        was_active = self.announced.active.copy()
-        score = self.announced.judge(top, strongest, new, up, self.past, self.now)
-        self.scales.sample(self.day, slot, np.where(was_active | self.announced.active, np.nan, difference))
+            novelty = np.where(self.clock.tick * self.layout.step >= DAY, novelty, 0.0)
+        strongest = self._comparator.strongest(difference, compared, novelty)
+        was_active = announced.active.copy()
+        score = announced.judge(self.evidence, strongest, self._past, self._now)
+        self._scales.sample(day, slot, np.where(was_active | announced.active, np.nan, difference))
 
         with np.errstate(invalid="ignore"):
-            size, half, reference = estimates.size(layout, self.announced, self.now, compared, hold)
+            size, half, reference = estimates.size(self.layout, announced, self._now, compared, hold)
             severe = self.ready & estimates.severe(
-                layout, self.announced, self.now, compared, reference, noise=self.noise * factor, worse=self.worse
+                self.layout,
+                announced,
+                self._now,
+                compared,
+                reference,
+                noise=baseline.noise * factor,
+                worse=self.worse,
             )
         size = np.where(self.ready, size, np.nan)
-        usual = self.season.at(slot) + reference
-        change, lower, upper = (self.domain.ratio(usual, size + part) for part in (0.0, -half, half))
-        for series in self.announced.confirmed():
+        usual = baseline.season.at(slot) + reference
+        change, lower, upper = (baseline.domain.ratio(usual, size + part) for part in (0.0, -half, half))
+        for series in announced.confirmed():
             self._accept(int(series))
         return Verdicts(score, change, lower, upper, severe)
 
-    def _set_clock(self) -> None:
-        """When local time jumps, what was learnt of times of day moves with it."""
-        layout = self.layout
-        offset = self.zone.offset(layout.start + layout.slot * (self.day * layout.day + self.slot))
-        if offset == self.offset:
-            return
-        blocks = round((offset - self.offset) / (layout.slot * layout.per_block))
-        self.offset = offset
-        if layout.seasonal and blocks:
-            self.season.turn(self.day, blocks)
-            self.spread.turn(self.day, blocks)
-
-    def _compare(self) -> tuple[Floats, Floats, estimates.Comparison]:
-        """Differences fit for comparison with their scales, the evidence in them, and the plain comparison."""
-        layout = self.layout
-        plain, counts, reference_counts, reference = self.past.compare()
-        enough = (counts >= self.need) & (reference_counts >= _LEAST_REFERENCE * self.filled * self._references)
-        plain = np.where(enough & (reference_counts >= 5), plain, np.nan)
-        expected = np.maximum(self.filled * np.array(layout.windows)[:, None], 1.0)
-        # means of fewer values than usual stray further
-        share = np.sqrt(np.minimum(1.0, counts / expected))
-        over = self.spread.over(self.slot)
-        difference = plain * share / over
-        scale = self.scales.scale
-        few = 1 + _FEW_DAYS * (1 / np.maximum(self.scales.days, 1) - 1 / DAYS)
-        limit = self._limits * scale * few
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rise = difference / np.fmax(limit, self.scales.peak[0])
-            fall = -difference / np.fmax(limit, self.scales.peak[1])
-            sides = {"up": rise, "down": fall, "both": np.fmax(rise, fall)}[self.worse]
-            evidence = np.where(np.abs(difference) * over <= LEAST_DIFFERENCE, np.minimum(sides, 0.5), sides)
-            spread = scale * over / np.maximum(share, 0.3)
-        evidence = np.where(np.isfinite(evidence) & self.ready, np.maximum(evidence, 0.0), 0.0)
-        peak = self.scales.peak[:, min(1, len(layout.windows) - 1)] * over[min(1, len(layout.windows) - 1)]
-        return difference, evidence, estimates.Comparison(plain, spread, reference, evidence, peak)
+    def _push(self, residuals: Floats, factor: Floats, hold: Floats) -> None:
+        """Add the residuals of a slot to the windows and to the measures of noise."""
+        day, slot = self.clock.day, self.clock.slot
+        level, known = self._past.level()
+        level = np.where(known > 0, level, 0.0)
+        strays = np.clip(residuals - level, -hold, hold)
+        self._past.push(level + strays)
+        self._now.push(residuals)
+        self.baseline.spread.add(day, slot, np.where(self.announced, np.nan, np.abs(strays)))
+        self.baseline.sample.add_residuals(slot, (residuals - level) / factor)
 
     def _accept(self, series: int) -> None:
-        """Take the level since the onset for the usual one: the past moves to it, the shape of the day stays."""
-        layout, events = self.layout, self.announced
-        events.close(series)
-        slots = int(min(events.onset[series], self.now.length - 1))
-        since = self.now.last(slots, np.array([series]))[:, 0]
-        before = self.past.compare()[3][-1, series]
-        if np.isfinite(since).sum() < 3 or not np.isfinite(before):
+        """Make the level since the onset the usual one: the past moves to it, the shape of the day stays."""
+        self._announced.close(series)
+        slots = int(min(self._announced.onset[series], self._now.length - 1))
+        since = self._now.last(slots, np.array([series]))[:, 0]
+        before = self._past.compare()[3][-1, series]
+        if np.isfinite(since).sum() < _LEAST_NEW_VALUES or not np.isfinite(before):
             return
         difference = float(np.nanmedian(since) - before)
-        hold = max(CLIP * float(np.nan_to_num(self.noise[series])), _LEAST_CLIP)
-        self.past.replace_last(series, before + np.clip(since - difference - before, -hold, hold))
-        self.now.replace_last(series, since - difference)
-        self.season.shift(np.array([series]), np.array([difference]))
-        # blocks of today that were filled since the onset had the new level already
-        first, last = max(0, self.slot - slots) // layout.per_block, self.slot // layout.per_block
-        self.season.history[self.day % len(self.season.history), first : last + 1, series] -= np.float32(difference)
+        held = self.baseline.clip(series, since - difference - before)
+        self._past.replace_last(series, before + held)
+        self._now.replace_last(series, since - difference)
+        self.baseline.shift(series, difference, day=self.clock.day, slot=self.clock.slot, slots=slots)
 
     def _next_day(self) -> None:
-        layout = self.layout
-        share = self.seen / layout.day
-        self.filled = np.where(self.filled == 0, share, 0.7 * self.filled + 0.3 * share)
-        self.seen[:] = 0
-        if (self.domain.kind == UNKNOWN).any():
-            chosen = self.domain.choose(self.first)
-            past = self.season.history
-            past[..., chosen] = self.domain.apply(past.astype(np.float64))[..., chosen]
-        self.day, self.slot = self.day + 1, 0
-        self.noises[(self.day - 1) % DAYS] = GAUSSIAN * median(np.abs(self.kept - median(self.kept)))
-        self.noise = median(self.noises)
-        self.kept[:] = np.nan
-        self.season.next_day(self.day, self.offset)
-        self.spread.next_day(self.day, self.offset)
-        self.scales.next_day(self.day)
-        self.past.resum(slice(None))
-        windows = np.array(layout.windows)[:, None]
-        expected = self.filled * windows
-        several = np.maximum(2, np.ceil(_LEAST_FILLED * expected))
-        self.need = np.where((expected >= _LEAST_EXPECTED) & (windows > 1), several, np.inf)
-        self.need = np.where((windows == 1) & (self.filled > _SCARCE), 1.0, self.need)
-        self.ready = np.isfinite(self.scales.scale).any(axis=0) & (self.scales.days > 0) & (self.day >= _READY_DAYS)
+        day = self.clock.day
+        self.baseline.next_day(day, self.clock.offset)
+        self._scales.next_day(day)
+        self._coverage.next_day(day, self._scales)
+        # sums of a day of additions and subtractions carry rounding errors
+        self._past.resum(slice(None))

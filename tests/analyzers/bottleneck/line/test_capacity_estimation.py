@@ -92,7 +92,7 @@ def test_the_slow_stage_is_the_most_severe_however_little_room_there_is(room: in
     assert max(severity, key=severity.__getitem__) == "third"
     assert severity["third"] > 60
     assert severity["first"] < severity["third"] - 10
-    assert report["second"].mean_held_up > 0.2
+    assert report["second"].mean_blocked > 0.2
     assert report["third"].queue_capacity == room
     assert report["third"].capacity_declared == (how == "declared")
 
@@ -120,7 +120,7 @@ def test_a_queued_that_comes_late_is_not_taken_for_being_held_up(
     analyzer = _fed(Blocked(None).events(seen=seen))
 
     assert {report.queue_capacity for report in analyzer.report(at(SECONDS)).values()} == {None}
-    assert {report.mean_held_up for report in analyzer.report(at(SECONDS)).values()} == {0.0}
+    assert {report.mean_blocked for report in analyzer.report(at(SECONDS)).values()} == {0.0}
 
 
 def test_room_that_was_learnt_is_forgotten_when_it_no_longer_holds() -> None:

@@ -8,7 +8,8 @@ from tests.analyzers.bottleneck.conftest import Served, at, card, events_of, ser
 
 from jelmon.events import Event
 from jelmon_analyzers.bottleneck import BottleneckAnalyzer
-from jelmon_analyzers.bottleneck.replay.replay import Plan, Trip, replay
+from jelmon_analyzers.bottleneck.replay.model import CardTrace, LineModel
+from jelmon_analyzers.bottleneck.replay.replay import replay
 
 
 def _flow_time(served: list[Served], begin: float, end: float) -> float:
@@ -89,10 +90,10 @@ def test_throughput_gains_only_where_a_stage_limits_a_saturated_line() -> None:
 # --- the replay itself ---
 
 
-def _trips(arrivals: np.ndarray, *works: np.ndarray) -> list[Trip]:
+def _traces(arrivals: np.ndarray, *works: np.ndarray) -> list[CardTrace]:
     stages = list(range(len(works)))
     return [
-        Trip(float(arrival), stages, [float(work[number]) for work in works], [0.0] * len(works))
+        CardTrace(float(arrival), stages, [float(work[number]) for work in works], [0.0] * len(works))
         for number, arrival in enumerate(arrivals)
     ]
 
@@ -104,10 +105,10 @@ def test_the_replay_of_one_queue_is_the_queue() -> None:
     works = random.exponential(5.0, 500)
     served = serve(arrivals, works, 3)
     end = 800.0
-    plan = Plan(workers=[3], pools=[0], capacities=[None], pauses=[[]])
-    result = replay(plan, _trips(arrivals, works), begin=0.0, end=end, speeds=[1.0])
+    model = LineModel(workers=[3], pools=[0], capacities=[None], pauses=[[]])
+    result = replay(model, _traces(arrivals, works), begin=0.0, end=end, speeds=[1.0])
 
-    assert result.left == sum(one.finished <= end for one in served)
+    assert result.departures == sum(one.finished <= end for one in served)
     assert result.card_seconds == pytest.approx(
         sum(max(0.0, min(one.finished, end) - min(one.queued, end)) for one in served)
     )
@@ -127,27 +128,27 @@ def test_blocking_after_service_against_the_recursion_of_a_line_with_finite_queu
         leaves.append(max(begin + first[number], room))
         starts.append(max(leaves[-1], ends[-1] if ends else 0.0))
         ends.append(starts[-1] + second[number])
-    plan = Plan(workers=[1, 1], pools=[0, 1], capacities=[None, 2], pauses=[[], []])
-    result = replay(plan, _trips(arrivals, first, second), begin=0.0, end=1000.0, speeds=[1.0, 1.0])
+    model = LineModel(workers=[1, 1], pools=[0, 1], capacities=[None, 2], pauses=[[], []])
+    result = replay(model, _traces(arrivals, first, second), begin=0.0, end=1000.0, speeds=[1.0, 1.0])
 
-    assert result.left == sum(end <= 1000 for end in ends)
+    assert result.departures == sum(end <= 1000 for end in ends)
 
 
 def test_a_shared_worker_serves_one_stage_at_a_time() -> None:
     """Two stages, one worker: the work of both adds up."""
-    plan = Plan(workers=[1], pools=[0, 0], capacities=[None, None], pauses=[[], []])
-    trips = _trips(np.zeros(10), np.full(10, 2.0), np.full(10, 3.0))
+    model = LineModel(workers=[1], pools=[0, 0], capacities=[None, None], pauses=[[], []])
+    traces = _traces(np.zeros(10), np.full(10, 2.0), np.full(10, 3.0))
 
-    assert replay(plan, trips, begin=0, end=49.9, speeds=[1, 1]).left == 9
-    assert replay(plan, trips, begin=0, end=50.1, speeds=[1, 1]).left == 10
-    assert replay(plan, trips, begin=0, end=44.1, speeds=[1, 0.8]).left == 10
+    assert replay(model, traces, begin=0, end=49.9, speeds=[1, 1]).departures == 9
+    assert replay(model, traces, begin=0, end=50.1, speeds=[1, 1]).departures == 10
+    assert replay(model, traces, begin=0, end=44.1, speeds=[1, 0.8]).departures == 10
 
 
 def test_a_pause_and_a_limit_on_work_in_process_keep_cards_waiting() -> None:
     """Nothing starts during the pause; with one card inside at a time the stages never overlap."""
-    trips = _trips(np.zeros(4), np.full(4, 2.0), np.full(4, 3.0))
-    plan = Plan(workers=[1, 1], pools=[0, 1], capacities=[None, None], pauses=[[], []])
+    traces = _traces(np.zeros(4), np.full(4, 2.0), np.full(4, 3.0))
+    model = LineModel(workers=[1, 1], pools=[0, 1], capacities=[None, None], pauses=[[], []])
 
-    assert replay(plan, trips, begin=0, end=14.1, speeds=[1, 1]).left == 4
-    assert replay(replace(plan, wip_limit=1), trips, begin=0, end=14.9, speeds=[1, 1]).left == 2
-    assert replay(replace(plan, pauses=[[(0.0, 10.0)], []]), trips, begin=0, end=14.9, speeds=[1, 1]).left == 0
+    assert replay(model, traces, begin=0, end=14.1, speeds=[1, 1]).departures == 4
+    assert replay(replace(model, wip_limit=1), traces, begin=0, end=14.9, speeds=[1, 1]).departures == 2
+    assert replay(replace(model, pauses=[[(0.0, 10.0)], []]), traces, begin=0, end=14.9, speeds=[1, 1]).departures == 0

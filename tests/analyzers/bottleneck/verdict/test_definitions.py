@@ -139,7 +139,7 @@ def test_loss_before_a_full_queue_is_blamed_on_the_stage_that_is_full() -> None:
     assert report["b"].impact > 4 * report["a"].impact
     assert report["b"].cascade is not None
     assert report["b"].cascade > 90
-    assert report["a"].mean_held_up > 0.7
+    assert report["a"].mean_blocked > 0.7
     assert (analyzer.bottleneck(at(330)) or report["a"]).stage == "b"
 
 
@@ -173,7 +173,7 @@ def test_a_late_queued_event_is_not_taken_for_being_held_up() -> None:
     analyzer.observe_many(event for event in _two_stages(told=False) if event.time <= at(330))
     report = analyzer.report(at(330))
 
-    assert report["a"].mean_held_up == 0
+    assert report["a"].mean_blocked == 0
     assert report["a"].severity is not None
     assert report["a"].severity > 95
 
@@ -186,4 +186,4 @@ def test_a_declared_queue_that_is_full_holds_up_without_being_told() -> None:
     found.observe_many(event for event in _two_stages(told=False) if event.time <= at(330))
 
     assert told.severity(at(330)) == pytest.approx(found.severity(at(330)), abs=2)
-    assert told.report(at(330))["a"].mean_held_up == pytest.approx(found.report(at(330))["a"].mean_held_up, abs=0.05)
+    assert told.report(at(330))["a"].mean_blocked == pytest.approx(found.report(at(330))["a"].mean_blocked, abs=0.05)

@@ -13,7 +13,7 @@ from jelmon.errors import ConfigError
 from jelmon.events import Event, Outcome, PipelineDeclared, PipelineDeclaredData, StageDeclaration, make
 from jelmon.service.registry import Instruments
 from jelmon_analyzers.bottleneck import BottleneckAnalyzer, Cause, State
-from jelmon_analyzers.bottleneck.gauges import Watch
+from jelmon_analyzers.bottleneck.gauges import BottleneckGauges
 
 
 def _fed(events: list[Event], **options: object) -> BottleneckAnalyzer:
@@ -56,7 +56,7 @@ def test_where_no_card_waited_there_is_no_verdict_and_no_0() -> None:
     """A hundred cards went through, one after the other. That costs no health."""
     served = serve(np.arange(0, 900.0, 9), np.full(100, 4.0), 1)
     analyzer = _fed([event for event in events_of(served) if event.time <= at(890)])
-    watch = Watch(Instruments(Service.ANALYZER), window_seconds=900)
+    watch = BottleneckGauges(Instruments(Service.ANALYZER), window_seconds=900)
     watch.analyzers["tested"] = analyzer
 
     assert analyzer.severity(at(890)) == {}
@@ -178,7 +178,7 @@ def test_a_shared_worker_makes_contention() -> None:
         assert ratio > 0.8, stage
     assert analyzer.report(at(590))["a"].cause is Cause.CONTENTION
     assert analyzer.cascade(at(590))["a"] > 80
-    assert analyzer.line.sharing.with_whom(analyzer.line.index["a"], analyzer.line.clock) == {analyzer.line.index["b"]}
+    assert analyzer.line.sharing.partners(analyzer.line.index["a"], analyzer.line.clock) == {analyzer.line.index["b"]}
 
 
 @pytest.mark.parametrize("worker", [pytest.param("w", id="named"), pytest.param(None, id="without a name")])
@@ -238,7 +238,7 @@ def test_a_stage_that_pauses_does_not_share_its_workers_with_one_that_is_busy() 
     analyzer = _fed(sorted((event for event in events if event.time <= at(1080)), key=_time))
 
     assert analyzer.report(at(1080))["b"].cause is Cause.UNAVAILABILITY
-    assert analyzer.line.sharing.unnamed == {}
+    assert analyzer.line.sharing.inferred == {}
 
 
 # --- events twice, late, never ---
@@ -266,7 +266,7 @@ def test_a_queued_that_comes_after_its_started_does_not_wait_for_ever() -> None:
     report = analyzer.report(at(30))["only"]
 
     assert (report.waiting, report.in_service) == (0, 1)
-    assert analyzer.line.journeys["card-1"].open[0].queued == at(10).timestamp()
+    assert analyzer.line.cards["card-1"].open[0].queued == at(10).timestamp()
 
 
 def test_the_end_of_a_card_ends_everything_it_did() -> None:
@@ -281,7 +281,7 @@ def test_the_end_of_a_card_ends_everything_it_did() -> None:
         ]
     )
 
-    assert {(part.waiting, part.in_service, part.held_up) for part in analyzer.report(at(9)).values()} == {(0, 0, 0)}
+    assert {(part.waiting, part.in_service, part.blocked) for part in analyzer.report(at(9)).values()} == {(0, 0, 0)}
 
 
 def test_a_retry_is_another_visit(queue: Callable[..., list[Served]]) -> None:
@@ -311,12 +311,12 @@ def test_counts_never_fall_below_nothing_whatever_order_events_come_in(queue: Ca
     analyzer = BottleneckAnalyzer(patience_seconds=0)
     for event in events:
         analyzer.observe(event)
-        tally = analyzer.line.tallies[0]
-        assert min(tally.q, tally.v, tally.b) >= 0
+        stage = analyzer.line.stages[0]
+        assert min(stage.waiting, stage.in_service, stage.blocked) >= 0
     for number in range(len(served)):
         analyzer.observe(card(number).finished(Outcome.SUCCESS, time=at(9000)))
 
-    assert (tally.q, tally.v, tally.b) == (0, 0, 0)
+    assert (stage.waiting, stage.in_service, stage.blocked) == (0, 0, 0)
 
 
 def test_a_card_may_come_back_to_a_stage() -> None:
@@ -352,7 +352,7 @@ def test_cards_whose_end_is_never_told_leave_by_the_last_stage_and_are_forgotten
     assert analyzer.gain(at(until))["b"] == pytest.approx(0.2, abs=0.02)
     assert analyzer.severity(at(until)) == {}
     assert {report.reason for report in analyzer.report(at(until)).values()} == {"nothing waited"}
-    assert len(analyzer.line.journeys) < 1500
+    assert len(analyzer.line.cards) < 1500
 
 
 # --- declarations, pipelines ---

@@ -11,13 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from jelmon_analyzers import OnlineDetector
+from jelmon_analyzers.timeseries.nan_statistics import median
+from jelmon_analyzers.timeseries.online.baseline.day_ring import move_blocks
 from jelmon_analyzers.timeseries.online.baseline.domain import Domain
-from jelmon_analyzers.timeseries.online.baseline.season import Season, median
+from jelmon_analyzers.timeseries.online.baseline.season import Season
 from jelmon_analyzers.timeseries.online.baseline.spread import Spread
 from jelmon_analyzers.timeseries.online.evidence.scales import Scales
 from jelmon_analyzers.timeseries.online.evidence.windows import Windows
 from jelmon_analyzers.timeseries.online.time_grid.layout import Layout
-from jelmon_analyzers.timeseries.online.time_grid.zone import Zone, moved
+from jelmon_analyzers.timeseries.online.time_grid.zone import Zone
 
 Floats = NDArray[np.float64]
 MONDAY = 1_700_438_400.0
@@ -146,7 +148,7 @@ def test_usual_days_and_spikes_raise_nothing(trained: OnlineDetector) -> None:
     detector = copy.deepcopy(trained)
     told = feed(detector, week(6)[5 * DAY : 5 * DAY + 300])
 
-    assert detector.season.borrowed.all(), "Saturday: no weekend was seen yet"
+    assert detector.baseline.season.borrowed.all(), "Saturday: no weekend was seen yet"
     assert not (told["score"] >= detector.threshold).any()
 
 
@@ -226,7 +228,7 @@ def test_state_survives(on_sunday: OnlineDetector) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"no", b"PK\x03\x04 no archive"])
 def test_damaged_state_is_refused(damage: bytes) -> None:
-    """So that the service can start anew instead of with nonsense."""
+    """The service then relearns from history."""
     with pytest.raises(ValueError, match="not the state of a detector"):
         OnlineDetector.load(damage)
 
@@ -325,7 +327,7 @@ def test_a_series_that_grows_is_usual_on_saturday_as_on_friday() -> None:
 )
 def test_the_heavier_the_tail_the_rarer_peaks_are_far(draw: Callable[..., Floats], least: float, most: float) -> None:
     """What is reached once in 350 days, in parts of the usual peak of a day."""
-    scales = Scales(60, (15,), DAY, records=False)
+    scales = Scales(60, (15,), DAY, records_only=False)
     random = np.random.default_rng(5)
     for day in range(6):
         values = np.convolve(draw(random, DAY + 4), np.ones(5) / 5, "valid")
@@ -339,7 +341,7 @@ def test_the_heavier_the_tail_the_rarer_peaks_are_far(draw: Callable[..., Floats
 
 def test_a_long_window_has_no_heavier_tail_than_a_short_one() -> None:
     """A few dozen means of four hours do not tell a tail: one large one must not hide a change for a week."""
-    scales = Scales(2, (5, 15, 240), DAY, records=False)
+    scales = Scales(2, (5, 15, 240), DAY, records_only=False)
     random = np.random.default_rng(8)
     for day in range(6):
         for slot in range(DAY):
@@ -359,7 +361,7 @@ def test_a_long_window_has_no_heavier_tail_than_a_short_one() -> None:
 
 def test_the_scale_is_known_better_than_by_a_median() -> None:
     """Of Gaussian values it is the standard deviation, and it scatters less; outliers are held."""
-    scales = Scales(300, (240,), DAY, records=False)
+    scales = Scales(300, (240,), DAY, records_only=False)
     random = np.random.default_rng(9)
     samples = random.normal(size=scales.samples[0].shape)
     scales.samples[0][:] = samples
@@ -406,7 +408,7 @@ def test_days_follow_the_clock_of_their_zone() -> None:
 
     assert np.mean(apart["local"]) < 0.4 < np.mean(apart["utc"])
     again = OnlineDetector.load(local.save())
-    assert (again.zone.name, again.offset) == ("Europe/Berlin", 7200)
+    assert (again.zone, again.clock.offset) == ("Europe/Berlin", 7200)
 
 
 @pytest.mark.parametrize("blocks", [4, -4])
@@ -416,7 +418,7 @@ def test_what_was_learnt_moves_with_the_clock(blocks: int) -> None:
     line = np.concatenate([days[3:], days[:3]]).ravel()  # oldest first
     expected = [line[at + blocks] if 0 <= at + blocks < len(line) else np.nan for at in range(len(line))]
 
-    moved(days, newest, blocks)
+    move_blocks(days, newest, blocks)
 
     np.testing.assert_array_equal(np.concatenate([days[3:], days[:3]]).ravel(), expected)
 

@@ -1,11 +1,13 @@
 """The domain in which a series is compared with itself: logarithms where changes are ratios.
 
-Positive series go to the log domain; series with zeros to log(1 + x / c), which is linear near zero and logarithmic far
-above it; series with negative values stay linear, in units of their usual size.
+Positive series use logarithms. Series with zeros use log(1 + x / c), which is linear near zero and logarithmic far
+above it. Series with negative values stay linear, in units of their usual size.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+
+from jelmon_analyzers.timeseries.online.state import Array, Part
 
 Floats = NDArray[np.float64]
 
@@ -15,17 +17,26 @@ _FEW_ZEROS = 0.003
 _FLAT = 4.0
 
 
-class Domain:
-    """One domain per series, chosen once from its first day."""
-
-    ARRAYS = ("kind", "unit")
+class Domain(Part):
+    """The domain of each series, chosen once from its first day."""
 
     def __init__(self, series: int) -> None:
         self.kind = np.full(series, UNKNOWN, dtype=np.int8)
         self.unit = np.ones(series)
 
+    def arrays(self) -> dict[str, Array]:
+        return {"kind": self.kind, "unit": self.unit}
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a series has no domain yet."""
+        return bool((self.kind == UNKNOWN).any())
+
     def choose(self, day: Floats) -> NDArray[np.bool_]:
-        """Choose for series not chosen yet, from raw values (time by series). Returns which were chosen now."""
+        """Choose the domain of series that have none, from raw values (time by series).
+
+        Return which series got their domain now.
+        """
         valid = np.isfinite(day)
         chosen: NDArray[np.bool_] = (self.kind == UNKNOWN) & (valid.sum(axis=0) >= min(_LEAST_VALUES, len(day)))
         for index in np.flatnonzero(chosen):
@@ -40,15 +51,15 @@ class Domain:
         return chosen
 
     def apply(self, values: Floats) -> Floats:
-        """Raw values (the last axis is series) in their domains; those of unknown domain as they are."""
+        """Return raw values (the last axis is the series) in their domains; unchanged where the domain is unknown."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            # a zero among positive values is held at half of the least that was ever seen: finite, and far off
+            # a zero among positive values counts as half the least value of the first day: finite, and far off
             logs = np.log(np.where(self.kind == LOG, np.maximum(values, self.unit), 1.0))
             shifted = (1 + _FLAT) * np.log1p(np.maximum(values, 0.0) / self.unit)
         return np.choose(self.kind, [logs, shifted, values / self.unit, values])
 
     def invert(self, values: Floats) -> Floats:
-        """Back to the unit of the series."""
+        """Return values of the domains in the units of the series."""
         with np.errstate(over="ignore"):
             return np.choose(
                 self.kind,
@@ -61,7 +72,7 @@ class Domain:
             )
 
     def ratio(self, level: Floats, difference: Floats) -> Floats:
-        """Change of the raw level that a difference in the domain means, as a share of the level; NaN if that is 0."""
+        """Return the relative change of the raw level that a difference in the domain means; NaN if the level is 0."""
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             before = self.invert(level)
             change = (self.invert(level + difference) - before) / np.abs(before)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 MINUTE = 60.0
 DAY = 86400.0
 WEEK_DAYS = 7
+SCALE_DAYS = 6
+"""Days over which scales of noise are measured."""
 WINDOW_MINUTES = (5, 15, 30, 60, 120, 240)
 _BLOCK_MINUTES = 15
 _LEAST_REFERENCE_MINUTES = 360
@@ -18,7 +20,14 @@ _LEAST_DAY_SLOTS = 24
 
 @dataclass(frozen=True)
 class Layout:
-    """The grid of one detector. A slot is a minute, or the step if that is longer; a day begins when the data do."""
+    """The time grid of a detector.
+
+    A slot is a minute, or the step if that is longer. A day begins at the time of day at which the data begin. ``step``
+    is in seconds, ``start`` a Unix time.
+
+    Raises:
+        ValueError: the step is not positive or above a week, or the start is not finite.
+    """
 
     step: float
     start: float
@@ -37,7 +46,7 @@ class Layout:
 
     @cached_property
     def day(self) -> int:
-        """Slots in a day; at least 24, so that there is something to compare with when slots are long."""
+        """Slots in a day; at least 24, so that long slots have something to compare with."""
         return max(round(DAY / self.slot), _LEAST_DAY_SLOTS)
 
     @cached_property
@@ -47,7 +56,7 @@ class Layout:
 
     @cached_property
     def per_block(self) -> int:
-        """Slots in a block, the grain of the time of day."""
+        """Slots in a block, the resolution of the time of day."""
         return max(1, round(_BLOCK_MINUTES * MINUTE / self.slot))
 
     @cached_property
@@ -62,21 +71,22 @@ class Layout:
 
     @cached_property
     def references(self) -> tuple[int, ...]:
-        """How many slots before each window it is compared with: a near reference follows a level that wanders.
+        """Length in slots of the reference before each window.
 
-        Twelve times the window, so that the reference adds little noise of its own; six hours to a day.
+        Twelve times the window, so that the reference adds little noise; at least six hours and at most a day. A short
+        reference follows a level that wanders.
         """
         least = min(self.slots(_LEAST_REFERENCE_MINUTES), self.day)
         return tuple(min(max(_REFERENCE_WINDOWS * window, least), self.day) for window in self.windows)
 
     def slots(self, minutes: float) -> int:
-        """This many minutes in slots, at least one."""
+        """Return the number of slots in this many minutes, at least 1."""
         return max(1, round(minutes * MINUTE / self.slot))
 
     def classes(self, day: int, offset: float) -> NDArray[np.int8]:
-        """Weekday class of each block of a day: 0 Monday to Friday, 1 Saturday and Sunday.
+        """Return the weekday class of each block of a day: 0 for Monday to Friday, 1 for Saturday and Sunday.
 
-        Of local time, which is ``offset`` seconds ahead of UTC.
+        Weekdays are those of local time, which is ``offset`` seconds ahead of UTC.
         """
         times = offset + self.start + self.slot * (day * self.day + np.arange(self.blocks) * self.per_block)
         weekday = (np.floor(times / DAY).astype(np.int64) + 3) % WEEK_DAYS

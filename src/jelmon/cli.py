@@ -40,7 +40,7 @@ COMMANDS = {
     "analyzer": Command(
         "jelmon_analyzers.command", "analyzers", "say what got worse, what limits the pipeline and how well it is"
     ),
-    "analyze": Command("jelmon_analyzers.analyze", "analyzers", "find the change points of a CSV file"),
+    "analyze": Command("jelmon_analyzers.analyze.command", "analyzers", "find the change points of a CSV file"),
     "init": Command("jelmon.tools.starter.command", "generators", "write a starter project for `jelmon generate`"),
     "generate": Command(
         "jelmon_generators.commands.generate",

@@ -1,18 +1,12 @@
-"""Batch change points, against an exhaustive version of the definition and against series with known answers."""
+"""Change points of whole series with known answers."""
 
-import itertools
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jelmon_analyzers import detect, detect_many
-from jelmon_analyzers.timeseries import segmentation as fast
-from jelmon_analyzers.timeseries.ranks import best_split, threshold
 
 Floats = NDArray[np.float64]
 
@@ -23,53 +17,6 @@ def noisy(length: int, *, seed: int, scale: float = 1.0, correlation: float = 0.
     for index in range(1, length):
         draw[index] += correlation * draw[index - 1]
     return draw
-
-
-def squared_error(values: Floats, start: int, end: int, slope_penalty: float) -> float:
-    """The definition: the better of a level and a line, each fitted by least squares."""
-    part = values[start:end]
-    if len(part) < fast.LEAST_LEVEL:
-        return math.inf
-    level = float(((part - part.mean()) ** 2).sum())
-    if len(part) < fast.LEAST_LINE:
-        return level
-    time = np.arange(len(part))
-    line = float(((part - np.polyval(np.polyfit(time, part, 1), time)) ** 2).sum())
-    return min(level, line + slope_penalty)
-
-
-def cost(values: Floats, points: tuple[int, ...] | list[int], penalty: float, slope_penalty: float) -> float:
-    bounds = [0, *points, len(values)]
-    spans = itertools.pairwise(bounds)
-    return sum(squared_error(values, a, b, slope_penalty) for a, b in spans) + penalty * len(points)
-
-
-def cheapest(values: Floats, penalty: float, slope_penalty: float) -> float:
-    """The least cost over every possible set of boundaries."""
-    inner = range(fast.LEAST_LEVEL, len(values) - fast.LEAST_LEVEL + 1)
-    every = (points for count in range(5) for points in itertools.combinations(inner, count))
-    return min(cost(values, points, penalty, slope_penalty) for points in every)
-
-
-@given(st.lists(st.floats(-5, 5), min_size=7, max_size=13), st.floats(0.5, 8), st.floats(0.5, 8))
-def test_segments_cost_no_more_than_any_others(values: list[float], penalty: float, slope_penalty: float) -> None:
-    """Dynamic programming over running sums finds what trying out every set of boundaries finds."""
-    row = np.array(values)
-    [points] = fast.segment(row[None, :], penalty=penalty, slope_penalty=slope_penalty)
-
-    assert cost(row, points, penalty, slope_penalty) == pytest.approx(
-        cheapest(row, penalty, slope_penalty), abs=1e-6, rel=1e-6
-    )
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_long_series_is_cut_to_the_value_though_the_grid_is_coarse(seed: int) -> None:
-    """Candidates are few in a long series; boundaries are exact all the same."""
-    values = noisy(3000, seed=seed)
-    values[701:] += 6
-    values[1933:1950] -= 9
-
-    assert detect(values) == [701, 1933, 1950]
 
 
 @pytest.mark.parametrize(
@@ -150,30 +97,3 @@ def test_the_wrong_shape_is_refused_with_what_to_do() -> None:
         detect(np.zeros((3, 3)))
     with pytest.raises(ValueError, match="one series per row"):
         detect_many(np.zeros(3))
-
-
-def test_the_best_split_is_the_largest_of_all_sums_of_scores() -> None:
-    """The vectorised rank check equals the definition of van der Waerden's test, split by split."""
-    values = noisy(40, seed=5)
-    values[25:] += 1.5
-
-    def z(index: int) -> float:
-        scores = [NormalDist().inv_cdf((1 + sum(other < one for other in values)) / 41) for one in values]
-        spread = sum(score**2 for score in scores) / 39
-        return abs(sum(scores[:index])) / math.sqrt(spread * index * (40 - index) / 40)
-
-    slow = max((z(index), index) for index in range(5, 36))
-
-    split = best_split(values)
-
-    assert split.first == slow[1]
-    assert split.z == pytest.approx(slow[0])
-
-
-def test_the_rank_threshold_is_exceeded_by_one_in_twenty() -> None:
-    """Ranks know no distribution, so one simulation holds for every series of independent values."""
-    generator = np.random.default_rng(8)
-    for count in (15, 30, 150):
-        exceeded = np.mean([best_split(generator.random(count)).z > threshold(count) for _ in range(1500)])
-
-        assert 0.025 < exceeded < 0.07

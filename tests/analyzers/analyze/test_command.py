@@ -55,10 +55,10 @@ def test_counters_are_looked_at_by_their_increase(jelmon: Jelmon) -> None:
     ("content", "arguments", "message"),
     [
         pytest.param("a\n", (), "no rows", id="a header only"),
-        pytest.param("a,b\n1\n", (), "row 2 has 1 cells, the header 2", id="a short row"),
+        pytest.param("a,b\n1\n", (), "row 2 has 1 cells, the header has 2", id="a short row"),
         pytest.param("a\nx\n", (), "no column of numbers", id="no numbers"),
         pytest.param("a\n1\n", ("--column", "b"), "no column 'b'", id="no such column"),
-        pytest.param("a,b\nx,1\n", ("--column", "a"), "no numbers", id="a column of words"),
+        pytest.param("a,b\nx,1\n", ("--column", "a"), "has cells that are not numbers", id="a column of words"),
     ],
 )
 def test_bad_files_are_refused_with_what_is_wrong(

@@ -1,4 +1,4 @@
-# `make help` lists the targets. PYTHON=python3.12 chooses the interpreter; SECONDS=180 ends the demo by itself.
+# `make help` lists the targets. PYTHON=python3.12 selects the interpreter; SECONDS=180 ends the demo by itself.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -7,9 +7,9 @@ INSTALLED := .venv/installed
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-# pip would rather fail than take a version that nobody tried: constraints.txt pins them all
+# constraints.txt pins every version: pip fails rather than install one that was not tested
 $(INSTALLED): pyproject.toml constraints.txt deploy/venv.sh
 	@echo "setting up .venv (a minute, once)"
 	@test -x $(BIN)/pip || PYTHON=$(PYTHON) deploy/venv.sh .venv
@@ -20,23 +20,24 @@ $(INSTALLED): pyproject.toml constraints.txt deploy/venv.sh
 setup: $(INSTALLED) ## Make the virtual environment with everything in it
 
 .PHONY: demo
-demo: $(INSTALLED) ## Run the whole line here and watch it (SECONDS=180: end by itself)
+demo: $(INSTALLED) ## Run everything on this machine and watch it (SECONDS=180: end by itself)
 	@$(BIN)/jelmon demo $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: test
-test: check ## Set up what is missing, then lint, types, imports, drift and all tests
-	@$(BIN)/pytest -n 6 --dist worksteal
+test: check ## Set up what is missing, then run every check and all tests
+	@$(BIN)/pytest -n 6 --dist worksteal -m "not quiet"
+	@$(BIN)/pytest -m quiet
 
 .PHONY: check
-check: lint types imports drift ## Everything that `test` checks but the tests
+check: lint types imports drift ## Lint, types, imports and drift, without tests
 
 .PHONY: lint
-lint: $(INSTALLED) ## Style and common faults
+lint: $(INSTALLED) ## Style and common mistakes
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "run: make fmt"; exit 1; }
 
 .PHONY: types
-types: $(INSTALLED) ## Static types, strict
+types: $(INSTALLED) ## Strict static types
 	@$(BIN)/mypy
 
 .PHONY: imports
@@ -57,7 +58,7 @@ fmt: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: e2e
-e2e: $(INSTALLED) ## Only the tests over the whole line
+e2e: $(INSTALLED) ## Only the end-to-end tests
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: golden
@@ -65,10 +66,10 @@ golden: $(INSTALLED) ## Rewrite the golden files of the tests
 	@$(BIN)/pytest -q tests/generators --golden
 
 .PHONY: bench
-bench: $(INSTALLED) ## Speed, each beside the obvious alternative in the same run
+bench: $(INSTALLED) ## Every benchmark, each against the obvious alternative
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-bench-%: $(INSTALLED) ## One of them: bench-exporter, bench-client, bench-compiler, ...
+bench-%: $(INSTALLED) ## One benchmark: bench-exporter, bench-client, bench-compiler, ...
 	@$(BIN)/python benchmarks/bench_$*.py
 
 .PHONY: coverage
@@ -77,5 +78,12 @@ coverage: $(INSTALLED) ## Tests with branch coverage
 	@$(BIN)/coverage report --skip-covered
 
 .PHONY: clean
-clean: ## Remove the virtual environment and what tools left
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage src/*.egg-info
+clean: ## Remove the virtual environment, builds and caches
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis .coverage *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: wheel
+wheel: $(INSTALLED) ## Build the source distribution and the wheel in dist/
+	@rm -rf build dist && mkdir dist
+	@$(BIN)/python -c 'from setuptools import build_meta as b; print(b.build_sdist("dist")); print(b.build_wheel("dist"))'
+	@rm -rf build

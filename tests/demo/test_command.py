@@ -14,9 +14,9 @@ Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--seconds", "soon"), "argument --seconds: 'soon' is no duration"),
-        (("--seconds", "nan"), "argument --seconds: 'nan' is no duration"),
-        (("--seconds", "0"), "argument --seconds: 0 is not a number of seconds above 0"),
+        (("--seconds", "soon"), "argument --seconds: 'soon' is not a duration"),
+        (("--seconds", "nan"), "argument --seconds: 'nan' is not a duration"),
+        (("--seconds", "0"), "argument --seconds: 0 must be more than 0 seconds"),
         (("--stall-at", "-1"), "argument --stall-at"),
         (("--root", "/nonexistent"), "/nonexistent has no rules/ and deploy/prometheus/prometheus.yml"),
     ],

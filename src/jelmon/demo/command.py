@@ -1,4 +1,4 @@
-"""``jelmon demo``."""
+"""``jelmon demo``: arguments."""
 
 import argparse
 import sys
@@ -14,20 +14,25 @@ from jelmon.installation import shipped
 
 EXAMPLES = """examples:
   jelmon demo                      watch a simulated pipeline until Ctrl-C
-  jelmon demo --seconds 180        end by itself; exit code 0 if the stall alert went the whole way
-  jelmon demo --keep               keep data and logs for a look afterwards
+  jelmon demo --seconds 180        end by itself; exit code 0 if the stall alert reached the alert history
+  jelmon demo --keep               keep data and logs
 
-Servers that are missing are fetched into a cache folder; nothing is installed and everything listens on loopback only.
+Missing servers are fetched into a cache folder. Nothing is installed, and everything listens on loopback only.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.epilog = EXAMPLES
     parser.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="end after this many seconds, or 3m (default: Ctrl-C ends)"
+        "--seconds", type=_seconds, metavar="N", help="stop after this many seconds, or 3m (default: run until Ctrl-C)"
     )
     parser.add_argument(
-        "--stall-at", type=_seconds, metavar="N", default=100, help="when the pipeline stalls (default: after 100 s)"
+        "--stall-at",
+        type=_seconds,
+        metavar="N",
+        default=100,
+        help="stall the pipeline after this many seconds (default: 100)",
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     parser.add_argument(
@@ -45,16 +50,16 @@ def run(args: argparse.Namespace) -> int:
         )
     return run_demo(
         DemoSettings(root=root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep),
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()),  # lines of a log are not folded
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()),  # do not wrap lines of a log
     )
 
 
 def _seconds(text: str) -> float:
-    """``90`` or ``1h30m``."""
+    """Return the seconds of ``90`` or ``1h30m``."""
     try:
         value = float(text) if text.replace(".", "", 1).isdecimal() else parse_duration(text, name="value")
     except ConfigError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write seconds, or 30s, 5m, 1h30m") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write seconds, or 30s, 5m, 1h30m") from error
     if not 0 < value < 1e7:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text} must be more than 0 seconds")
     return value

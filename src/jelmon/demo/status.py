@@ -1,4 +1,4 @@
-"""What the terminal shows while the stack runs."""
+"""What the terminal shows while the demo runs."""
 
 import time
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The figures of one moment, as Prometheus has them."""
+    """What Prometheus knows at one moment."""
 
     cards_per_hour: float | None = None
     finished: float | None = None
@@ -43,7 +43,7 @@ class Snapshot:
 
 
 def take_snapshot(addresses: Addresses) -> Snapshot:
-    """Ask Prometheus; what it cannot answer stays None."""
+    """Query Prometheus; what it does not know is None."""
     try:
         return _snapshot(addresses)
     except NO_ANSWER as error:
@@ -104,7 +104,7 @@ def _snapshot(addresses: Addresses) -> Snapshot:
 
 
 def _limits(addresses: Addresses, where: str) -> list[str]:
-    """The stage that limits the pipeline, how much, why, and what a faster one would gain."""
+    """Return the stage that limits the pipeline, how much, why, and what a speed-up would gain."""
 
     def by_stage(metric: str) -> dict[str | None, float]:
         return {
@@ -121,14 +121,13 @@ def _limits(addresses: Addresses, where: str) -> list[str]:
 
 
 def _saving(seconds: float | None) -> str:
-    return "" if seconds is None else f"; 20 % faster it would save {seconds:.1f} s a card"
+    return "" if seconds is None else f"; 20 % faster would save {seconds:.1f} s per card"
 
 
 def _changes(addresses: Addresses, where: str) -> list[str]:
-    """The largest changes, those of work before those of waiting, which follows from it.
+    """Return the largest changes: run times before queue times, which follow from them.
 
-    Of series with a baseline those whose interval excludes 0; of younger ones what looks like a change by half or more,
-    and is called no more than that.
+    A series with a baseline counts if its interval excludes 0; a younger one if it seems to change by half or more.
     """
 
     def by_series(part: str) -> dict[tuple[str, str], float]:
@@ -157,7 +156,7 @@ def _changes(addresses: Addresses, where: str) -> list[str]:
 
 
 def _health(addresses: Addresses, where: str) -> list[str]:
-    """The score, and the parts that cost the most."""
+    """Return the score and the components that cost the most points."""
     score = query(addresses.prometheus, f"max(jelmore_health_score{where})")
     lost = query(addresses.prometheus, f"topk(3, max by (component) (jelmore_health_points_lost{where}) >= 1)")
     parts = ", ".join(f"{labels['component']} -{value:.0f}" for labels, value in lost)
@@ -165,19 +164,19 @@ def _health(addresses: Addresses, where: str) -> list[str]:
 
 
 def number(value: float | None, form: str = ",.0f", unit: str = "") -> str:
-    """The figure, or a dash: no data is not 0."""
+    """Return the value as text, or a dash: no data is not 0."""
     return "-" if value is None or value != value else f"{value:{form}}{unit}"
 
 
 def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
-    """What changes on the screen: 24 lines, as many as an ordinary terminal has."""
+    """Return what changes on the screen: 24 lines, which fit an ordinary terminal."""
     elapsed = int(time.monotonic() - started)
     head = Text.assemble(
         ("jelmon demo", "bold"),
         f"   {elapsed // 60}:{elapsed % 60:02d}   ",
         (f"{number(snapshot.cards_per_hour)} cards/h", "bold cyan"),
         f"   finished {number(snapshot.finished)}   in progress {number(snapshot.in_progress)}"
-        f"   waiting {number(snapshot.waiting)}   last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}",
+        f"   queued {number(snapshot.waiting)}   last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}",
     )
     parts: list[RenderableType] = [
         head,
@@ -195,7 +194,7 @@ def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
 
 def _stages(snapshot: Snapshot) -> Table:
     table = Table("stage", box=None, pad_edge=False)
-    for column in ("waiting", "running", "finished", "severity", "run p50", "run p95"):
+    for column in ("queued", "running", "finished", "severity", "run p50", "run p95"):
         table.add_column(column, justify="right")
     for row in snapshot.stages:
         table.add_row(
@@ -216,19 +215,19 @@ def _alerts(snapshot: Snapshot) -> Text:
     text = Text("alerts  ", style="bold")
     shown = [alert for alert in snapshot.alerts if alert[0] != "Watchdog"]
     if not shown:
-        text.append("none fires", style="not bold green")
+        text.append("none firing", style="not bold green")
     for name, severity, state in shown:
         text.append(f"{name} ({severity}, {state})  ", style=f"not bold {_SEVERITY_STYLE.get(severity, '')}")
     return text
 
 
 def _verdicts(snapshot: Snapshot) -> Text:
-    verdicts = snapshot.verdicts or ["no verdict yet: too little has happened"]
+    verdicts = snapshot.verdicts or ["no verdict yet: not enough events"]
     return Text.assemble(("analyzers\n", "bold"), *(f"  {verdict}\n" for verdict in verdicts))
 
 
 def _steps(proof: Proof) -> Text:
-    text = Text("the way of the stall alert\n", style="bold")
+    text = Text("path of the stall alert\n", style="bold")
     for step in proof.steps:
         seen = step.seen_at is not None
         text.append(f"  {'✔' if seen else '·'} {step.name}", style="not bold green" if seen else "not bold dim")
@@ -239,13 +238,13 @@ def _steps(proof: Proof) -> Text:
 
 
 def where_to_look(addresses: Addresses) -> Text:
-    """The addresses to open in a browser, and those to send to."""
-    places = (
-        ("NATS", addresses.nats, "for events: jelmon emit --nats.url"),
-        ("exporter", f"{addresses.exporter}/", "landing page; /metrics for the figures"),
-        ("analyzers", f"{addresses.analyzer}/", "landing page; /metrics for their verdicts"),
+    """Return the addresses to open in a browser or to send events to."""
+    rows = (
+        ("NATS", addresses.nats, "send events: jelmon emit --nats.url"),
+        ("exporter", f"{addresses.exporter}/", "landing page; /metrics"),
+        ("analyzers", f"{addresses.analyzer}/", "landing page; /metrics"),
         ("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts"),
-        ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "what it holds"),
+        ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "active alerts"),
         ("responder", f"{addresses.responder}/alerts", "alert history"),
     )
-    return Text("\n".join(f"{name:<13} {address:<40} {text}" for name, address, text in places))
+    return Text("\n".join(f"{name:<13} {address:<40} {text}" for name, address, text in rows))

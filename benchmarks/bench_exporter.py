@@ -251,7 +251,7 @@ def bench_metrics() -> None:
     table, view = SeriesTable(), View()
     histograms = [table.cell(c.STAGE_RUN_TIME, "main", f"s-{number}", "success") for number in range(400)]
     counters = [table.cell(c.STAGE_RUNS_STARTED, "main", f"s-{number}") for number in range(1200)]
-    view.update(0, table.take())
+    view.update(0, table.drain())
     lines = render(view, Format.TEXT_0_0_4).count("\n")
     registry = CollectorRegistry()
     theirs = Counter("x", "X.", ["pipeline", "stage"], registry=registry)
@@ -271,7 +271,7 @@ def bench_metrics() -> None:
             histogram.observe(5_000_000)
         for counter in counters:
             counter.add()
-        view.update(0, table.take())
+        view.update(0, table.drain())
         render(view, Format.TEXT_0_0_4).encode()
 
     say(f"/metrics at {lines} lines, 95th percentile")
@@ -299,7 +299,7 @@ def bench_memory() -> None:
         for step in steps:
             events = [step(f"card-{number}", START) for number in range(first, first + 100)]
             tracker.apply([e.parse(e.encode(event)) for event in events])
-        ledger.take()
+        drain(ledger)
     ledger.horizon.known.clear()
     ledger.horizon.take(1e12)
     gc.collect()
@@ -322,8 +322,9 @@ def bench_memory() -> None:
 def _ledger() -> Any:
     """One partition's, with its share of ids."""
     from jelmon.nats.subjects import PARTITIONS
-    from jelmon_exporter.counting.ledger import Ledger, Limits
-    from jelmon_exporter.counting.pipeline_series import Admission
+    from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.limits import Limits
+    from jelmon_exporter.counting.admission import Admission
 
     return Ledger(limits=Limits().share(PARTITIONS), admission=Admission(1_000_000))
 
@@ -350,7 +351,7 @@ def bench_steps(count: int) -> None:
                 at.append(time.process_time())
                 tracker.apply(events)
                 at.append(time.process_time())
-                changes = ledger.take()
+                changes = drain(ledger)
                 at.append(time.process_time())
                 store._arguments(claim, position, changes, whole=False)
                 at.append(time.process_time())
@@ -424,11 +425,11 @@ class Growing:
         names = [f"s-{number}" for number in range(stages)]
         for name in names:
             self.ledger.pipeline("main").stage(name)
-        self.ledger.take()
+        self.drain(ledger)
         self._names = names[:: stages // busy][:busy]
         for _ in range(63):
             self.ledger.horizon.admit([str(uuid.uuid4()) for _ in range(1000)])
-            self.ledger.take()
+            self.drain(ledger)
 
     def fill(self, cards: int) -> range:
         """New cards start their first stage. Returns their numbers."""
@@ -463,7 +464,7 @@ class Growing:
     def _apply(self, payloads: list[bytes]) -> None:
         for begin in range(0, len(payloads), 250):
             self._tracker.apply(e.parse_all(payloads[begin : begin + 250]))
-        self._store._arguments(self._claim, self._position, self.ledger.take(), whole=False)
+        self._store._arguments(self._claim, self._position, self.drain(ledger), whole=False)
 
 
 def main() -> None:

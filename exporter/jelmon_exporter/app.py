@@ -17,8 +17,8 @@ from jelmon.nats.subjects import PARTITIONS
 from jelmon.service import web
 from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon_exporter.collectors.system import SystemCollector
-from jelmon_exporter.counting.partition import Workshop
-from jelmon_exporter.counting.pipeline_series import Admission
+from jelmon_exporter.counting.admission import Admission
+from jelmon_exporter.counting.context import CountingContext
 from jelmon_exporter.inputs import OtherSources
 from jelmon_exporter.reloading import PATH as RELOAD_PATH
 from jelmon_exporter.reloading import Files, Reloader
@@ -84,7 +84,7 @@ class Exporter:
             else None
         )
         self._own_view = View()  # what is shown while another shows the figures
-        shop = Workshop(
+        shop = CountingContext(
             store=self.store,
             view=self.view,
             own=self.own,
@@ -122,7 +122,7 @@ class Exporter:
         self._counting: asyncio.Task[None] | None = None
 
     def _sources(
-        self, settings: ExporterSettings, shop: Workshop
+        self, settings: ExporterSettings, shop: CountingContext
     ) -> tuple[JetStreamSource | LocalSource, Forwarding | LocalSource]:
         """Where events to count come from, and who takes those that come over HTTP."""
         if settings.nats is None:
@@ -212,7 +212,7 @@ class Exporter:
 
     def _shown(self) -> View:
         """What to show now: the figures, or while another replica shows them only what is our own."""
-        changes = self.own.take()
+        changes = self.own.drain()
         self.view.update("own", changes)
         if self.leadership is None:
             return self.view

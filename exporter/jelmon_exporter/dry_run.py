@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jelmon import events
 from jelmon.errors import ConfigError, EventError
+from jelmon_exporter.counting.admission import Admission
 from jelmon_exporter.counting.ledger import Ledger
-from jelmon_exporter.counting.pipeline_series import Admission
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.serving.exposition import Format, render
 from jelmon_exporter.serving.view import View
@@ -33,7 +33,7 @@ def dry_run(path: Path, settings: ExporterSettings, view: View) -> tuple[str, li
         for event in parts:
             ledger.now = max(ledger.now, event.time.timestamp())
         tracker.apply(parts)
-    changes = ledger.take()
+    changes = drain(ledger)
     view.update("dry run", changes.series)
     view.declare("dry run", changes.declared)
     return render(view, Format.TEXT_0_0_4), faults

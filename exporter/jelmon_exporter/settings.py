@@ -12,7 +12,7 @@ from jelmon.config.settings import ListenAddress
 from jelmon.config.urls import check_redis_url
 from jelmon.errors import ConfigError
 from jelmon.nats.connection import NatsSettings
-from jelmon_exporter.counting.ledger import Limits
+from jelmon_exporter.counting.limits import Limits
 
 DEFAULT_ADDRESS = ListenAddress("127.0.0.1", 9746)
 WITHOUT_NATS = "none"

@@ -20,8 +20,9 @@ from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.nats.connection import NatsSettings
 from jelmon_exporter.app import Exporter
-from jelmon_exporter.counting.ledger import Ledger, Limits
-from jelmon_exporter.counting.pipeline_series import Admission
+from jelmon_exporter.counting.admission import Admission
+from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.limits import Limits
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import ExporterSettings
@@ -103,7 +104,7 @@ class Books:
         return self.view
 
     def commit(self) -> None:
-        changes = self.ledger.take()
+        changes = self.drain(ledger)
         self.view.update(0, changes.series)
         self.view.declare(0, changes.declared)
         self.view.exemplify(changes.exemplars)

@@ -102,4 +102,4 @@ async def test_a_probe_that_ends_too_late_brings_nothing_back() -> None:
 
     assert {labels[0] for _, labels in table.cells} == {"new"}
     assert prober.results == {}
-    assert table.take()[c.TARGET_UP.name, ("old",)] is None
+    assert table.drain()[c.TARGET_UP.name, ("old",)] is None

@@ -1,19 +1,19 @@
-"""Who may use the event loop's one thread: batches one at a time, and none while a scrape is answered.
+"""Shares the event loop between counting and scrapes: one batch at a time, and none while a scrape is answered.
 
-Counting a batch takes some milliseconds. When sixteen partitions are behind, their batches would all be counted in one
-round of the event loop, and a scrape, which needs several rounds, would wait for as many times sixteen batches.
+Counting a batch takes some milliseconds. When sixteen partitions lag behind, all their batches would be counted in one
+iteration of the event loop, and a scrape, which takes several iterations, would wait for sixteen batches each time.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-PATIENCE_SECONDS = 0.1
-"""How long a batch steps back: scrapes without end must not stop the counting."""
+MAX_DELAY_SECONDS = 0.1
+"""How long a batch waits for scrapes: a continuous stream of them must not stop the counting."""
 
 
-class Turns:
-    """One for each process."""
+class Scheduler:
+    """One per process."""
 
     def __init__(self) -> None:
         self._counting = asyncio.Lock()
@@ -23,17 +23,17 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def batch(self) -> AsyncIterator[None]:
-        """Count a batch inside, without awaiting anything; then the loop looks at its sockets before the next."""
+        """Enclose the counting of a batch, which must not await; afterwards the loop polls its sockets once."""
         async with self._counting:
             if self._scrapes:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._quiet.wait(), PATIENCE_SECONDS)
+                    await asyncio.wait_for(self._quiet.wait(), MAX_DELAY_SECONDS)
             yield
             await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def scrape(self) -> Iterator[None]:
-        """Answer a scrape inside."""
+        """Enclose the answering of a scrape."""
         self._scrapes += 1
         self._quiet.clear()
         try:

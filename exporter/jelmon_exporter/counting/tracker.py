@@ -1,4 +1,4 @@
-"""Turns an event into changes of a ledger: no parsing, no I/O, no clock of its own."""
+"""Applies events to a ledger: no parsing, no I/O, no clock. `HANDLERS` is the table of what each event does."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jelmon import events as e
-from jelmon_exporter.counting.handlers import cards, operations
+from jelmon_exporter.counting.handlers import cards, operations, quality, sessions, stages
 from jelmon_exporter.counting.ledger import Ledger
 
 _END = datetime.max.replace(tzinfo=UTC).timestamp() - 1.0
 
 AHEAD_SECONDS = 900
-"""How far a producer's clock may be ahead of the stream's. Times beyond count as this far: a single event of a distant
-year would otherwise be the newest activity for ever, and its durations would spoil their sums."""
+"""How far a producer's clock may be ahead of the stream's. A later time is cut to this: otherwise one event with a date
+far in the future would remain the newest activity, and its durations would spoil their sums."""
 
 Handler = Callable[[Ledger, Any, datetime], bool]
 
@@ -21,22 +21,22 @@ HANDLERS: dict[type[e.Envelope], Handler] = {
     e.CardQueued: cards.card_queued,
     e.CardStarted: cards.card_started,
     e.CardFinished: cards.card_finished,
-    e.StageQueued: cards.stage_queued,
-    e.StageStarted: cards.stage_started,
-    e.StageFinished: cards.stage_finished,
-    e.StageRetried: cards.stage_retried,
-    e.GateEvaluated: operations.gate_evaluated,
-    e.TestFinished: operations.finished_test,
-    e.ScanFinished: operations.scan_finished,
-    e.SessionStarted: operations.session_started,
-    e.SessionFinished: operations.session_finished,
+    e.StageQueued: stages.stage_queued,
+    e.StageStarted: stages.stage_started,
+    e.StageFinished: stages.stage_finished,
+    e.StageRetried: stages.stage_retried,
+    e.GateEvaluated: quality.gate_evaluated,
+    e.TestFinished: quality.finished_test,
+    e.ScanFinished: quality.scan_finished,
+    e.SessionStarted: sessions.session_started,
+    e.SessionFinished: sessions.session_finished,
     e.CallFinished: operations.call_finished,
     e.ActionRequested: operations.action_requested,
     e.ActionFinished: operations.action_finished,
     e.WorkRecorded: operations.work_recorded,
     e.PipelineDeclared: operations.pipeline_declared,
 }
-"""What each kind of event does. A new kind is a line here."""
+"""The handler of each kind of event. A new kind is a row here."""
 
 
 class Tracker:
@@ -46,10 +46,10 @@ class Tracker:
         self.ledger = ledger
 
     def apply(self, events: Collection[e.Event]) -> None:
-        """Count each event, once: a known id, and a step that is known already, count as duplicates."""
+        """Count each event once: ids in the deduplication window, and repeated steps, count as duplicates."""
         ledger, handlers = self.ledger, HANDLERS
-        if not ledger.horizon.admit([event.id for event in events]):
-            events = self._unknown(events)
+        if not ledger.deduplication.admit([event.id for event in events]):
+            events = self._without_duplicates(events)
         latest = datetime.fromtimestamp(min(ledger.now + AHEAD_SECONDS, _END), UTC)
         for event in events:
             time = event.time
@@ -62,11 +62,11 @@ class Tracker:
         for kind, number in Counter(map(type, events)).items():
             ledger.applied[kind].add(number)
 
-    def _unknown(self, events: Collection[e.Event]) -> list[e.Event]:
-        """The events whose ids are not known; they are known from now on."""
+    def _without_duplicates(self, events: Collection[e.Event]) -> list[e.Event]:
+        """Return the events with new ids, which are known from now on; count the others as duplicates."""
         unknown = []
         for event in events:
-            if self.ledger.horizon.admit([event.id]):
+            if self.ledger.deduplication.admit([event.id]):
                 unknown.append(event)
             else:
                 self.ledger.duplicate.add()

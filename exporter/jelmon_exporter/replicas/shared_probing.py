@@ -70,7 +70,7 @@ class SharedProbes:
 
     async def _keep(self) -> None:
         while True:
-            self._pending.update(self._table.take())
+            self._pending.update(self._table.drain())
             if self._pending:
                 await self._show()
             await asyncio.sleep(COMMIT_SECONDS)

@@ -195,7 +195,7 @@ class SeriesTable:
         cell.dirty = True  # so that nobody who does so all the same brings it back
         self._dropped.append(key)
 
-    def take(self, now: float = 0.0) -> dict[Key, Value]:
+    def drain(self, now: float = 0.0) -> dict[Key, Value]:
         """What changed since the last call, with None for what was dropped. ``now`` is noted in the cells."""
         changes: dict[Key, Value] = dict.fromkeys(self._dropped)
         self._dropped.clear()
@@ -207,7 +207,7 @@ class SeriesTable:
         self._changed.clear()
         return changes
 
-    def take_exemplars(self, keys: Iterable[Key]) -> dict[Key, dict[int, Exemplar]]:
+    def drain_exemplars(self, keys: Iterable[Key]) -> dict[Key, dict[int, Exemplar]]:
         """The exemplars of these series since the last call; call it with what `take` returned."""
         found: dict[Key, dict[int, Exemplar]] = {}
         for key in keys:
@@ -227,11 +227,11 @@ class SeriesTable:
             assert not isinstance(value, tuple)
             self.cell(metric, *labels).value = value
 
-    def settle(self, keys: Iterable[Key], now: float) -> None:
+    def mark_committed(self, keys: Iterable[Key], now: float) -> None:
         """Take these series as committed: they are not dirty until they change again."""
-        settled = set(keys)
+        committed = set(keys)
         for cell in self._changed:
-            cell.dirty = cell.key not in settled
+            cell.dirty = cell.key not in committed
             cell.changed_at = now
         self._changed[:] = [cell for cell in self._changed if cell.dirty]
 

@@ -1,4 +1,4 @@
-"""Events that came over HTTP, published to the stream; and the connection that this takes."""
+"""Publishes events that arrive over HTTP to the stream, over a connection of its own."""
 
 import asyncio
 import contextlib
@@ -10,16 +10,19 @@ from jelmon.client import Published, Publisher
 from jelmon.errors import EventError, JelmonError, SourceError
 from jelmon.nats.connection import NatsSettings
 from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.sources.source import Source
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
-_WATCH_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
-class Forwarding:
-    """Publishes while there is a connection, which `run` keeps."""
+class Forwarding(Source):
+    """An `EventSink` over NATS. It publishes while it is connected; `run` maintains the connection."""
+
+    name = "forwarding"
 
     def __init__(self, settings: NatsSettings, table: SeriesTable, *, patience: float = PATIENCE_SECONDS) -> None:
         self._settings = settings
@@ -34,7 +37,7 @@ class Forwarding:
         return self._up.value == 1
 
     async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
-        """Store encoded events in the stream, those of a partition together; tell the fate of each.
+        """Store encoded events in the stream, those of a partition together; return the result of each.
 
         Raises:
             SourceError: there is no connection.
@@ -42,7 +45,7 @@ class Forwarding:
         if self._publisher is None:
             raise SourceError(
                 "the exporter has no connection to NATS",
-                hint="send all of it again; to count events without NATS start the exporter with --nats.url none",
+                hint="send the whole request again; to count events without NATS start the exporter with --nats.url none",
             )
         return await self._publisher.publish_each(payloads)
 
@@ -56,15 +59,15 @@ class Forwarding:
             try:
                 await publisher.connect()
                 attempt, self._publisher = 0, publisher
-                while not publisher.closed:  # a lost connection comes back by itself, one that is closed does not
+                while not publisher.closed:  # a lost connection is restored by nats-py, a closed one is not
                     self._up.set(1 if publisher.connected else 0)
-                    await asyncio.sleep(_WATCH_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
             except JelmonError as error:
                 logger.debug("no connection for events over HTTP", extra={"error": error.message})
             finally:
                 self._publisher = None
                 self._up.set(0)
-                with contextlib.suppress(Exception):  # closing what is broken already
+                with contextlib.suppress(Exception):  # the connection may be broken already
                     await publisher.close()
             await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
             attempt += 1

@@ -1,8 +1,8 @@
 """``POST /api/v1/events``: CloudEvents over HTTP, for producers without NATS.
 
-Takes the three content modes of the CloudEvents HTTP binding (structured, batched, binary), and answers after the
-events are stored: in the stream (`forwarding`), or where there is none in the exporter's own state (`local`). What is
-answered with 202 is stored; everything may be sent again under the same ids, and is not counted twice.
+Accepts the three content modes of the CloudEvents HTTP binding (structured, batched, binary), and answers once the
+events are stored: in the stream (`forwarding`) or, without NATS, in the exporter's state (`local`). Status 202 means
+stored. Any request may be repeated with the same ids; nothing is counted twice.
 """
 
 import re
@@ -19,6 +19,7 @@ from jelmon.errors import EventError, JelmonError, Rejection, SourceError
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, split
 from jelmon.service.web import at_most
 from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.sources.source import Source
 
 PATH = "/api/v1/events"
 ONE = "application/cloudevents+json"
@@ -33,30 +34,32 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 _encode = msgspec.json.Encoder().encode
 
 
-class Keeper(Protocol):
-    """Where events that came over HTTP are stored."""
+class EventSink(Protocol):
+    """Stores events that arrive over HTTP."""
 
     @property
     def up(self) -> bool:
         """Whether events can be stored."""
 
     async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
-        """Store encoded events; tell the fate of each. The sequence is 0 where there is no stream.
+        """Store encoded events; return the result of each. Without a stream the sequence is 0.
 
         Raises:
-            SourceError: nothing can be stored for now.
+            SourceError: nothing can be stored at the moment.
         """
 
 
-class HttpSource:
-    """The endpoint. While nothing can be stored the answer is 503."""
+class HttpSource(Source):
+    """The endpoint. It answers 503 while nothing can be stored."""
 
-    def __init__(self, keeper: Keeper, table: SeriesTable) -> None:
-        self._keeper = keeper
+    name = "events over HTTP"
+
+    def __init__(self, sink: EventSink, table: SeriesTable) -> None:
+        self._sink = sink
         self._counted = {result: table.cell(c.HTTP_EVENTS, result) for result in c.HTTP_EVENTS.closed["result"]}
 
     def routes(self) -> list[http.RouteDef]:
-        """What to add to the server."""
+        """Return the endpoint's route."""
         return [http.post(PATH, at_most(_AT_ONCE, self._post))]
 
     async def _post(self, request: http.Request) -> http.Response:
@@ -68,34 +71,34 @@ class HttpSource:
         except _MediaTypeError as error:
             return _problem(415, error, {"Accept-Post": f"{ONE}, {BATCH}, {JSON}"})
         try:
-            fates = await self._keeper.publish_each(payloads)
+            outcomes = await self._sink.publish_each(payloads)
         except SourceError as error:
             self._counted["failed"].add(len(payloads))
             return _unavailable(error)
-        return self._answer(payloads, fates)
+        return self._answer(payloads, outcomes)
 
-    def _answer(self, payloads: list[bytes], fates: list[Published | EventError | SourceError]) -> http.Response:
-        results = [_result(*one) for one in zip(range(len(payloads)), payloads, fates, strict=True)]
+    def _answer(self, payloads: list[bytes], outcomes: list[Published | EventError | SourceError]) -> http.Response:
+        results = [_result(*row) for row in zip(range(len(payloads)), payloads, outcomes, strict=True)]
         for result in results:
             self._counted[result["status"]].add()
-        accepted = sum(isinstance(fate, Published) for fate in fates)
+        accepted = sum(isinstance(outcome, Published) for outcome in outcomes)
         body: dict[str, Any] = {"accepted": accepted, "results": results}
-        failed = [fate for fate in fates if isinstance(fate, SourceError)]
-        refused = [fate for fate in fates if isinstance(fate, EventError)]
+        failed = [outcome for outcome in outcomes if isinstance(outcome, SourceError)]
+        refused = [outcome for outcome in outcomes if isinstance(outcome, EventError)]
         if failed:
-            body = {"error": failed[0].message, "hint": "send all of it again: nothing is stored twice"} | body
+            body = {"error": failed[0].message, "hint": "send the whole request again: nothing is stored twice"} | body
             return _json(503, body, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-        if len(fates) == 1 and refused:
+        if len(outcomes) == 1 and refused:
             oversized = refused[0].reason is Rejection.OVERSIZED
             return _json(413 if oversized else 400, {"error": refused[0].message, "hint": refused[0].hint} | body)
         if refused:
-            hint = "mend those with status 'refused' and send them; the others are stored"
-            return _json(400, {"error": f"{len(refused)} of {len(fates)} events were refused", "hint": hint} | body)
+            hint = "correct those with status 'refused' and send them again; the others are stored"
+            return _json(400, {"error": f"{len(refused)} of {len(outcomes)} events were refused", "hint": hint} | body)
         return _json(202, body)
 
 
 class _MediaTypeError(JelmonError):
-    """The body is of a kind that we do not read."""
+    """The body has an unsupported media type."""
 
 
 class _Identified(msgspec.Struct):
@@ -119,74 +122,74 @@ def _too_large() -> EventError:
 
 
 def _payloads(request: http.Request, body: bytes) -> list[bytes]:
-    """The events of a request, unparsed.
+    """Return the events of a request, unparsed.
 
     Raises:
-        EventError: there are none, or too many, or the batch is no JSON.
-        _MediaTypeError: the content type is none of ours.
+        EventError: there are none or too many, or the batch is not JSON.
+        _MediaTypeError: the content type is not supported.
     """
     kind = request.content_type if "Content-Type" in request.headers else ""
     charset = (request.charset or "utf-8").lower()
     if charset not in ("utf-8", "us-ascii"):
-        raise _MediaTypeError(f"charset {charset} is not read", hint="send UTF-8")
+        raise _MediaTypeError(f"charset {charset} is not supported", hint="send UTF-8")
     is_batch = body[:64].lstrip()[:1] == b"["
     if kind == JSON and any(_ATTRIBUTES.fullmatch(name.lower()) for name in request.headers):
         return [_from_binary(request, body)]
     match kind:
         case "application/cloudevents+json" if is_batch:
             raise EventError(
-                f"a batch came as {ONE}", reason=Rejection.MALFORMED, hint=f"send it with Content-Type: {BATCH}"
+                f"a batch was sent as {ONE}", reason=Rejection.MALFORMED, hint=f"send it with Content-Type: {BATCH}"
             )
         case "application/cloudevents-batch+json" if not is_batch:
             raise EventError(
-                f"what came as {BATCH} is no JSON array",
+                f"the body sent as {BATCH} is not a JSON array",
                 reason=Rejection.MALFORMED,
                 hint=f"send [event, event], or one event with Content-Type: {ONE}",
             )
         case "application/cloudevents+json" | "application/cloudevents-batch+json" | "application/json":
             return split(body)
     raise _MediaTypeError(
-        f"Content-Type {kind!r} is not read" if kind else "there is no Content-Type",
+        f"Content-Type {kind!r} is not supported" if kind else "there is no Content-Type",
         hint=f"send {ONE} for one event, {BATCH} for several",
     )
 
 
 def _from_binary(request: http.Request, body: bytes) -> bytes:
-    """One event whose attributes stand in ``ce-`` headers and whose data is the body."""
+    """Return the event with its attributes in ``ce-`` headers and the body as data."""
     event: dict[str, Any] = {}
     for name, value in request.headers.items():
-        found = _ATTRIBUTES.fullmatch(name.lower())
-        if found:
-            event[found[1]] = unquote(value)
+        attribute = _ATTRIBUTES.fullmatch(name.lower())
+        if attribute:
+            event[attribute[1]] = unquote(value)
     if "data" in event:
-        raise EventError("ce-data is no attribute", reason=Rejection.INVALID, hint="the body is the data")
+        raise EventError("ce-data is not an attribute", reason=Rejection.INVALID, hint="the body is the data")
     event["data"] = msgspec.Raw(body.strip() or b"null")
     return _encode(event)
 
 
-def _result(index: int, payload: bytes, fate: Published | EventError | SourceError) -> dict[str, Any]:
+def _result(index: int, payload: bytes, outcome: Published | EventError | SourceError) -> dict[str, Any]:
     result: dict[str, Any] = {"index": index, "id": _id(payload)}
-    match fate:
+    match outcome:
         case Published():
-            place = {"sequence": fate.sequence} if fate.sequence else {}
-            return result | {"status": "duplicate" if fate.duplicate else "stored"} | place
+            position = {"sequence": outcome.sequence} if outcome.sequence else {}
+            return result | {"status": "duplicate" if outcome.duplicate else "stored"} | position
         case EventError():
-            refusal = {"status": "refused", "reason": fate.reason, "field": field_of(fate)}
-            return result | refusal | {"error": fate.message, "hint": fate.hint}
-    return result | {"status": "failed", "error": fate.message, "hint": fate.hint}
+            refusal = {"status": "refused", "reason": outcome.reason, "field": field_of(outcome)}
+            return result | refusal | {"error": outcome.message, "hint": outcome.hint}
+    return result | {"status": "failed", "error": outcome.message, "hint": outcome.hint}
 
 
 def _id(payload: bytes) -> str | None:
-    """The event's id, if it has one: so that a producer finds its event again."""
+    """Return the event's id, if it has one, so that the producer recognizes its event."""
     try:
-        found = msgspec.json.decode(payload, type=_Identified).id
+        event_id = msgspec.json.decode(payload, type=_Identified).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return found[:256] if isinstance(found, str) else None
+    return event_id[:256] if isinstance(event_id, str) else None
 
 
 def field_of(error: EventError) -> str:
-    """Which field is at fault, as ``data.stage``; empty when it is the event as a whole."""
+    """Return the field at fault, such as ``data.stage``; empty if the event as a whole is."""
     if error.reason is Rejection.UNKNOWN_TYPE:
         return "type"
     if error.reason is not Rejection.INVALID:

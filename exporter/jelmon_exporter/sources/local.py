@@ -1,7 +1,7 @@
-"""Events counted without NATS: what comes over HTTP goes straight into the state, and is answered when it is kept.
+"""Counts events without NATS: what arrives over HTTP goes straight into the state, and is answered when committed.
 
-There is no stream that could be read again, so the state is all there is: values, cards and the ids of events are
-committed together, and a post is answered after that. Who gets no answer sends again; the ids tell what was counted.
+There is no stream to read again, so the state is the only copy: values, cards and event ids are committed together, and
+a request is answered after that. A client without an answer repeats its request; the ids prevent double counting.
 """
 
 import asyncio
@@ -14,40 +14,43 @@ from jelmon.client import Published
 from jelmon.errors import EventError, SourceError
 from jelmon.events import Event, parse
 from jelmon.nats.subjects import partition_of, subject_of
-from jelmon_exporter.counting.partition import Counting, Workshop
+from jelmon_exporter.counting.context import CountingContext
 from jelmon_exporter.replicas.mirror import Mirror
+from jelmon_exporter.sources.source import Source
 from jelmon_exporter.state.store import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
-"""How long a post waits for its commit; then its sender is told to come again."""
+"""How long a request waits for its commit before it is answered with 503."""
 CHECK_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
-class _Post:
-    """The good events of one request, and whether each was known before, once they are kept."""
+class _Request:
+    """The readable events of one request and, once committed, whether each was known before."""
 
     events: list[Event]
     known: "asyncio.Future[list[bool]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class LocalSource:
-    """Counts all partitions by itself; posts that come during a commit are committed together by the next one."""
+class LocalSource(Source):
+    """Counts all partitions; requests that arrive during a commit are committed together by the next one."""
 
-    def __init__(self, shop: Workshop, mirror: Mirror) -> None:
-        self._shop = shop
+    name = "events"
+
+    def __init__(self, context: CountingContext, mirror: Mirror) -> None:
+        self._context = context
         self._mirror = mirror
-        self._countings: list[Counting] = []
-        self._posts: list[_Post] = []
+        self._counters: list[Counting] = []
+        self._requests: list[_Request] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self._checked = 0.0
-        self._up = shop.own.cell(c.SOURCE_UP, "http")
+        self._up = context.process_series.cell(c.SOURCE_UP, "http")
         self._up.set(0)
-        self._last_event = shop.own.cell(c.LAST_EVENT)
+        self._last_event = context.process_series.cell(c.LAST_EVENT)
         self.trouble = "the state is not loaded yet"
 
     @property
@@ -56,97 +59,97 @@ class LocalSource:
         return self._up.value == 1
 
     async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
-        """Count encoded events; tell the fate of each when those that are good are committed.
+        """Count encoded events; return the result of each once the readable ones are committed.
 
         Raises:
-            SourceError: we begin or end just now, or the state cannot be written.
+            SourceError: the exporter is starting or stopping, or the state cannot be written.
         """
         if not self.up:
-            raise SourceError(f"no events are taken: {self.trouble}", hint="send all of it again")
+            raise SourceError(f"no events are accepted: {self.trouble}", hint="send the whole request again")
         read: list[Event | EventError] = []
         for payload in payloads:
             try:
                 read.append(parse(payload))
             except EventError as error:
                 read.append(error)
-        post = _Post([one for one in read if not isinstance(one, EventError)])
-        self._posts.append(post)
+        request = _Request([event for event in read if not isinstance(event, EventError)])
+        self._requests.append(request)
         self._wake.set()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                known = iter(await post.known)
+                known = iter(await request.known)
         except TimeoutError as error:
-            raise SourceError("the state cannot be written for now", hint="send all of it again") from error
-        return [one if isinstance(one, EventError) else Published(0, next(known)) for one in read]
+            raise SourceError("the state cannot be written at the moment", hint="send the whole request again") from error
+        return [event if isinstance(event, EventError) else Published(0, next(known)) for event in read]
 
     async def run(self) -> None:
-        """Count until `stop`; then commit what was taken, and return."""
-        if self._shop.store.name == "memory":
-            logger.warning("state in memory and no NATS: a restart forgets all counts; --state.path keeps them")
+        """Count until `stop`; then commit what was accepted, and return."""
+        if self._context.store.name == "memory":
+            logger.warning("state in memory and no NATS: a restart loses all counts; --state.path keeps them")
         try:
-            self._countings = [await self._begin(partition) for partition in range(self._shop.partitions)]
+            self._counters = [await self._start(partition) for partition in range(self._context.partitions)]
             self._up.set(1)
             self.trouble = ""
-            while not self._stopping or self._posts:
+            while not self._stopping or self._requests:
                 await self._round()
         finally:
             self._up.set(0)
-            self.trouble = "the exporter ends"
-            for post in self._posts:
-                if not post.known.done():
-                    post.known.set_exception(SourceError("the exporter ended", hint="send all of it again"))
-            for counting in self._countings:
-                counting.end()
+            self.trouble = "the exporter is stopping"
+            for request in self._requests:
+                if not request.known.done():
+                    request.known.set_exception(SourceError("the exporter stopped", hint="send the whole request again"))
+            for counter in self._counters:
+                counter.close()
 
     def stop(self) -> None:
-        """End `run` after what was taken."""
+        """End `run` once what was accepted is committed."""
         self._stopping = True
         self._up.set(0)
-        self.trouble = "the exporter ends"
+        self.trouble = "the exporter is stopping"
         self._wake.set()
 
-    async def _begin(self, partition: int) -> Counting:
-        self._mirror.own(partition)
+    async def _start(self, partition: int) -> PartitionCounter:
+        self._mirror.exclude(partition)
         while True:
             try:
-                claim = await self._shop.store.acquire(partition)
+                claim = await self._context.store.acquire(partition)
                 if claim is not None:
                     break
             except StoreUnavailableError as error:
                 self.trouble = error.message
             await asyncio.sleep(_RETRY_SECONDS)
-        counting = Counting(partition, self._shop, claim)
-        await counting.begin()
-        counting.expect(0)
-        self._shop.own.cell(c.PARTITION_OWNED, str(partition)).set(1)
-        return counting
+        counter = PartitionCounter(partition, self._context, claim)
+        await counter.start()
+        counter.set_backlog(0)
+        self._context.process_series.cell(c.PARTITION_OWNED, str(partition)).set(1)
+        return counter
 
     async def _round(self) -> None:
-        """Wait for posts, and commit those that are there; from time to time note everywhere that time passes."""
+        """Wait for requests and commit them together; every `CHECK_SECONDS` let time pass in all partitions."""
         try:
             async with asyncio.timeout_at(self._checked + CHECK_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
             self._checked = asyncio.get_running_loop().time()
-            for counting in self._countings:
-                counting.count([], self._shop.clock())
-            await self._commit(self._countings)
+            for counter in self._counters:
+                counter.count([], self._context.clock())
+            await self._commit(self._counters)
             return
         self._wake.clear()
-        posts, self._posts = [post for post in self._posts if not post.known.done()], []
-        touched: dict[int, Counting] = {}
-        known = [[self._count(event, touched) for event in post.events] for post in posts]
+        requests, self._requests = [request for request in self._requests if not request.known.done()], []
+        touched: dict[int, PartitionCounter] = {}
+        known = [[self._count(event, touched) for event in request.events] for request in requests]
         await self._commit(touched.values())
-        self._last_event.set(self._shop.clock())
-        for post, found in zip(posts, known, strict=True):
-            if not post.known.done():  # else its sender was told to come again
-                post.known.set_result(found)
+        self._last_event.set(self._context.clock())
+        for request, results in zip(requests, known, strict=True):
+            if not request.known.done():  # else it was answered with 503
+                request.known.set_result(results)
 
-    def _count(self, event: Event, touched: dict[int, Counting]) -> bool:
-        """Count one event; returns whether it was known before."""
+    def _count(self, event: Event, touched: dict[int, PartitionCounter]) -> bool:
+        """Count one event; return whether it was known before."""
         partition = partition_of(subject_of(event).rpartition(".")[2])
-        counting = touched[partition] = self._countings[partition]
-        return counting.count([event], self._shop.clock()) == 0
+        counter = touched[partition] = self._counters[partition]
+        return counter.count([event], self._context.clock()) == 0
 
-    async def _commit(self, countings: Iterable[Counting]) -> None:
-        await asyncio.gather(*(counting.commit() for counting in countings))
+    async def _commit(self, counters: Iterable[PartitionCounter]) -> None:
+        await asyncio.gather(*(counter.commit() for counter in counters))

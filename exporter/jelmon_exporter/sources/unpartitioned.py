@@ -1,8 +1,8 @@
-"""Events that were stored without a partition: each is copied into its partition, where it is counted.
+"""Copies events that were stored without a partition into their partition, where they are counted.
 
-They come from producers that know of no partitions, through a NATS that cannot add one (`jelmon.nats.partitions`). The
-copy's message id follows from the place of the original, so that one that is made twice is stored once; after NATS'
-duplicate window the event's own id tells.
+They come from producers that name no partition, through a NATS that cannot add one (`jelmon.nats.partitions`). The
+copy's message id derives from the sequence of the original, so that a repeated copy is stored once; after NATS's
+duplicate window, the id of the event prevents double counting.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 API_SECONDS = 15.0
 FETCH_SECONDS = 1.0
 COPY_SECONDS = 5.0
-"""How long a copy may take to be stored; less than until its original is delivered again."""
+"""How long a copy may take to be stored; shorter than the time until its original is redelivered."""
 _RETRY_SECONDS = 1.0
 _TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
 class Unpartitioned:
-    """Copies, for as long as such events may come. One is enough; several do no harm."""
+    """Copies as long as such events may arrive. One instance is enough; several do no harm."""
 
-    def __init__(self, client: Client, own: SeriesTable) -> None:
+    def __init__(self, client: Client, table: SeriesTable) -> None:
         self._client = client
-        self._lag = own.cell(c.CONSUMER_LAG, "none")
+        self._lag = table.cell(c.CONSUMER_LAG, "none")
 
     async def expected(self) -> bool:
-        """Whether there are such events, or may be."""
+        """Return whether there are, or may be, such events."""
         try:
             return await partitions.waiting(self._context) is not None
         except _TROUBLE:  # then they cannot be ruled out
@@ -49,7 +49,7 @@ class Unpartitioned:
         return self._client.jetstream(timeout=API_SECONDS)
 
     async def run(self) -> None:
-        """Copy until there is nothing more and the stream puts partitions in by itself."""
+        """Copy until none are left and the stream adds partitions itself."""
         troubled = False
         while True:
             try:
@@ -57,12 +57,12 @@ class Unpartitioned:
                 return
             except (*_TROUBLE, SourceError) as error:
                 if not troubled:
-                    logger.warning("events without a partition wait: %s", str(error) or type(error).__name__)
+                    logger.warning("events without a partition are delayed: %s", str(error) or type(error).__name__)
                 troubled = True
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def forget(self) -> None:
-        """Somebody else does it now."""
+        """Stop exposing the lag: another replica copies now."""
         self._lag.set(None)
 
     async def _copy_all(self) -> None:
@@ -79,26 +79,26 @@ class Unpartitioned:
                 await asyncio.gather(*(self._copy(context, message) for message in messages))
                 for message in messages:
                     await message.ack()
-                if not messages and await self._over(context):
+                if not messages and await self._finished(context):
                     self.forget()
                     return
         finally:
             await subscription.unsubscribe()
 
-    async def _over(self, context: JetStreamContext) -> bool:
-        """Whether no such events come any more, as the server is a newer one now, and none are left."""
+    async def _finished(self, context: JetStreamContext) -> bool:
+        """Return whether no such events are left and none can arrive, because the server was upgraded."""
         left = await partitions.waiting(context)
         self._lag.set(left)
         if not partitions.possible_by_stream(self._client):
             if left is None:
-                raise SourceError("the stream was made anew")
+                raise SourceError("the stream was recreated")
             return False
         await partitions.ensure_partitions(self._client)
         if left or not partitions.by_stream((await context.stream_info(STREAM)).config):
             return False
         if left is not None:
             await context.delete_consumer(STREAM, partitions.CONSUMER)
-        logger.info("the stream puts events into partitions from now on")
+        logger.info("the stream now adds partitions itself")
         return True
 
     async def _copy(self, context: JetStreamContext, message: Msg) -> None:

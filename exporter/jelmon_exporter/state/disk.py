@@ -189,10 +189,10 @@ class DiskStore:
         if changes.ids:
             batch = encode((position.time, changes.ids))
             database.execute("INSERT INTO ids (partition, batch) VALUES (?, ?)", (partition, batch))
-        if changes.forgotten:
+        if changes.expired_batches:
             database.execute(
                 "DELETE FROM ids WHERE number IN (SELECT number FROM ids WHERE partition = ? ORDER BY number LIMIT ?)",
-                (partition, changes.forgotten),
+                (partition, changes.expired_batches),
             )
         database.execute(
             "UPDATE partitions SET version = ?, sequence = ?, stream = ?, time = ? WHERE partition = ?",

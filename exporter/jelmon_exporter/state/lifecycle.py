@@ -1,7 +1,7 @@
-"""The life of a card, of a stage run or of a session: queued, started, finished. Pure; times are those of events.
+"""The lifecycle of a card, a stage run or a session: queued, started, finished. Pure; times are event times.
 
-Events of one life may come twice, late or out of order, and the same life can begin anew (a card that returns to a
-stage with the same attempt). `place` says which of these an event is, from times alone.
+Events may be repeated, late or out of order, and a lifecycle can start again (a card that returns to a stage with the
+same attempt). `classify` says which of these an event is, from times alone.
 """
 
 from datetime import datetime
@@ -11,25 +11,25 @@ import msgspec
 
 
 class Step(Enum):
-    """What an event says about a life."""
+    """What an event reports."""
 
     QUEUED = 0
     STARTED = 1
     FINISHED = 2
 
 
-class Place(Enum):
-    """Where an event belongs in the life that is known so far."""
+class EventOrder(Enum):
+    """How an event relates to the lifecycle that is known so far."""
 
-    NEW = 0  # it opens a life, or the next one after a life that is over
-    NEXT = 1  # it carries the life on
-    MISSING = 2  # it comes late and fills a gap: durations get known, the present does not change
-    STALE = 3  # it belongs to an earlier life that is no longer known
-    REPEATED = 4  # it says again what is known
+    NEW = 0  # opens a lifecycle, after one that is over if there was one
+    NEXT = 1  # continues the lifecycle
+    BACKFILL = 2  # late, fills a gap: durations become known, the current state does not change
+    STALE = 3  # belongs to an earlier lifecycle that is no longer known
+    DUPLICATE = 4  # repeats what is known
 
 
-class Life(msgspec.Struct, gc=False, array_like=True):
-    """When something was queued, started and finished, as far as is known. ``live``: the gauges count it."""
+class Lifecycle(msgspec.Struct, gc=False, array_like=True):
+    """Times of queueing, start and finish, as far as known. ``live``: counted in the gauges."""
 
     queued: datetime | None = None
     started: datetime | None = None
@@ -38,37 +38,39 @@ class Life(msgspec.Struct, gc=False, array_like=True):
     live: bool = False
 
 
-def place(life: Life, step: Step, time: datetime) -> Place:
-    """Where an event at ``time`` belongs in ``life``, in which at least one step is known."""
+def classify(life: Lifecycle, step: Step, time: datetime) -> EventOrder:
+    """Return how an event at ``time`` relates to ``life``, of which at least one step is known."""
     if step is Step.STARTED:
-        return _place_started(life, time)
+        return _classify_start(life, time)
     if step is Step.FINISHED:
-        return _place_finished(life, time)
-    return _place_queued(life, time)
+        return _classify_finish(life, time)
+    return _classify_queueing(life, time)
 
 
-def _place_queued(life: Life, time: datetime) -> Place:
+def _classify_queueing(life: Lifecycle, time: datetime) -> EventOrder:
     queued, started, finished = life.queued, life.started, life.finished
     begun = started if started is not None else finished
     if queued is None:
-        return Place.MISSING if begun is not None and time <= begun else Place.NEW
+        return EventOrder.BACKFILL if begun is not None and time <= begun else EventOrder.NEW
     if begun is None:
-        return Place.REPEATED if time == queued else Place.NEW if time > queued else Place.STALE
+        return EventOrder.DUPLICATE if time == queued else EventOrder.NEW if time > queued else EventOrder.STALE
     if time > begun or (finished is not None and queued == started == finished == time):
-        return Place.NEW  # also after a life of no length: many logs hold several at the same instant
-    return Place.REPEATED if time == queued else Place.STALE
+        return EventOrder.NEW  # also after a lifecycle of length 0: many logs have several at the same instant
+    return EventOrder.DUPLICATE if time == queued else EventOrder.STALE
 
 
-def _place_started(life: Life, time: datetime) -> Place:
+def _classify_start(life: Lifecycle, time: datetime) -> EventOrder:
     started, finished = life.started, life.finished
     if started is None:
         if finished is None:
-            return Place.NEXT
-        return Place.MISSING if time <= finished else Place.NEW
-    return Place.NEW if time > started else Place.REPEATED if time == started else Place.STALE
+            return EventOrder.NEXT
+        return EventOrder.BACKFILL if time <= finished else EventOrder.NEW
+    return EventOrder.NEW if time > started else EventOrder.DUPLICATE if time == started else EventOrder.STALE
 
 
-def _place_finished(life: Life, time: datetime) -> Place:
+def _classify_finish(life: Lifecycle, time: datetime) -> EventOrder:
     if life.finished is None:
-        return Place.NEXT
-    return Place.NEW if time > life.finished else Place.REPEATED if time == life.finished else Place.STALE
+        return EventOrder.NEXT
+    if time > life.finished:
+        return EventOrder.NEW
+    return EventOrder.DUPLICATE if time == life.finished else EventOrder.STALE

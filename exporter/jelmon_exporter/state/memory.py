@@ -72,7 +72,7 @@ class MemoryStore:
         kept.declared.update(changes.declared)
         if changes.ids:
             kept.ids.append((position.time, changes.ids))
-        for _ in range(min(changes.forgotten, len(kept.ids))):
+        for _ in range(min(changes.expired_batches, len(kept.ids))):
             kept.ids.popleft()
 
     async def close(self) -> None:

@@ -1,13 +1,12 @@
 """What a partition's owner keeps besides series: cards and sessions in flight, declarations, ids seen lately."""
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import msgspec
 
 from jelmon.events import PipelineDeclaredData
 from jelmon_exporter.series.cells import Exemplar, Key, Value
-from jelmon_exporter.state.lifecycle import Life
+from jelmon_exporter.state.lifecycle import Lifecycle
 
 RunKey = str | tuple[str, int]
 """A run of a card: its stage if it is the first attempt, which nearly all are; else stage and attempt."""
@@ -23,18 +22,18 @@ def attempt_of(key: RunKey) -> int:
     return 1 if isinstance(key, str) else key[1]
 
 
-class Card(Life, gc=False, array_like=True, tag="card"):
+class Card(Lifecycle, gc=False, array_like=True, tag="card"):
     """A card in flight, or finished a short while ago so that late events still find it."""
 
     pipeline: str = ""
     id: str = ""
     touched: float = 0.0  # when the newest of its events arrived, seconds
-    runs: dict[RunKey, Life] = msgspec.field(default_factory=dict)
+    runs: dict[RunKey, Lifecycle] = msgspec.field(default_factory=dict)
     held: dict[str, str] | None = None  # stage -> the next one, which has no room
     left: str = ""  # the stage it left without saying where to
 
 
-class Session(Life, gc=False, array_like=True, tag="session"):
+class Session(Lifecycle, gc=False, array_like=True, tag="session"):
     """A session that is open, or ended a short while ago."""
 
     kind: str = ""
@@ -69,8 +68,13 @@ def card_key(pipeline: str, card: str) -> str:
 
 
 def session_key(session: str) -> str:
-    """Under which name a session is stored."""
+    """Return the key of a stored session."""
     return f"s{session}"
+
+
+def entry_key(entry: Card | Session) -> str:
+    """Return the key of a stored card or session."""
+    return card_key(entry.pipeline, entry.id) if isinstance(entry, Card) else session_key(entry.id)
 
 
 @dataclass(slots=True)
@@ -82,10 +86,10 @@ class Changes:
     declared: dict[str, Declaration] = field(default_factory=dict)  # by pipeline
     ids: list[str] = field(default_factory=list)  # seen in this batch
     exemplars: dict[Key, dict[int, Exemplar]] = field(default_factory=dict)  # shown by the owner, kept by nobody
-    forgotten: int = 0  # how many batches of ids, from the oldest, are beyond the horizon
+    expired_batches: int = 0  # how many batches of ids, from the oldest, left the deduplication window
 
     def __bool__(self) -> bool:
-        return bool(self.series or self.entries or self.declared or self.ids or self.forgotten)
+        return bool(self.series or self.entries or self.declared or self.ids or self.expired_batches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,49 +111,3 @@ class Snapshot:
     entries: dict[str, bytes] = field(default_factory=dict)
     declared: dict[str, Declaration] = field(default_factory=dict)
     ids: list[tuple[float, list[str]]] = field(default_factory=list)  # oldest first, with the time of each batch
-
-
-class Horizon:
-    """The ids seen lately, to tell duplicates: those of the last ``seconds``, at most ``limit`` of them."""
-
-    def __init__(self, *, seconds: float, limit: int) -> None:
-        self._seconds = seconds
-        self._limit = limit
-        self._batches: deque[tuple[float, list[str]]] = deque()
-        self.fresh: list[str] = []  # those of the batch under way; whoever adds here adds to `known`, too
-        self.known: set[str] = set()
-
-    def admit(self, ids: list[str]) -> bool:
-        """Remember ids if all of them are new; otherwise remember none of them."""
-        new = set(ids)
-        if len(new) < len(ids) or not new.isdisjoint(self.known):
-            return False
-        self.known |= new
-        self.fresh += ids
-        return True
-
-    def restore(self, batches: list[tuple[float, list[str]]]) -> None:
-        """Put back what was taken."""
-        self._batches.extend(batches)
-        for _, ids in batches:
-            self.known.update(ids)
-
-    def collapse(self, now: float) -> list[str]:
-        """All ids, which are one batch from now on."""
-        ids = list(self.known)
-        self.fresh = []
-        self._batches = deque([(now, ids)] if ids else [])
-        return ids
-
-    def take(self, now: float) -> tuple[list[str], int]:
-        """The ids of the batch that ends now, and how many old batches are forgotten."""
-        ids, forgotten = self.fresh, 0
-        if ids:
-            self._batches.append((now, ids))
-            self.fresh = []
-        while self._batches and (self._batches[0][0] < now - self._seconds or len(self.known) > self._limit):
-            if self._batches[0][1] is ids:
-                break
-            self.known.difference_update(self._batches.popleft()[1])
-            forgotten += 1
-        return ids, forgotten

@@ -185,7 +185,7 @@ class RedisStore:
             position.stream,
             position.time,
             int(whole),
-            changes.forgotten,
+            changes.expired_batches,
             encode((position.time, changes.ids)) if changes.ids else b"",
             len(series_set) // 2,
             len(series_gone),

@@ -1,4 +1,4 @@
-"""The stream of events that could not be read: look at them, send them again, or drop them."""
+"""The stream of dead letters, which holds events that could not be read: park, list, replay or drop them."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 
-from jelmon.errors import SourceError
-from jelmon.nats.streams import stream_error
-from jelmon.nats.subjects import DEAD_LETTER_STREAM
+from jelmon.errors import EventError, SourceError
+from jelmon.nats.connection import stream_trouble
+from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM
 
 REASON = "Jelmon-Reason"
 MESSAGE = "Jelmon-Message"
@@ -21,7 +21,7 @@ _TROUBLE = (nats.js.errors.APIError, nats.errors.Error, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One parked event. ``number`` is its place in the stream of dead letters, ``sequence`` where it came from."""
+    """One parked event. ``number`` is its sequence in the stream of dead letters, ``sequence`` that of its message."""
 
     number: int
     reason: str
@@ -32,8 +32,34 @@ class DeadLetter:
     time: datetime | None
 
 
+async def park(
+    context: JetStreamContext,
+    dead_letter_subject: str,
+    payload: bytes,
+    *,
+    error: EventError,
+    sequence: int,
+    index: int | None,
+    subject: str,
+) -> None:
+    """Publish an event that cannot be read, with its origin in headers. The message id makes a repetition harmless.
+
+    Raises:
+        nats.errors.Error, nats.js.errors.Error, TimeoutError: it is not stored.
+    """
+    origin = f"{sequence}" if index is None else f"{sequence}-{index}"
+    headers = {
+        "Nats-Msg-Id": f"{STREAM}-{origin}",
+        REASON: error.reason.value,
+        MESSAGE: " ".join(error.message.split())[:512].encode("ascii", "replace").decode(),
+        SEQUENCE: str(sequence),
+        SUBJECT: subject,
+    }
+    await context.publish(dead_letter_subject, payload, headers=headers)
+
+
 async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ()) -> AsyncIterator[DeadLetter]:
-    """The parked events with these numbers, or all, oldest first.
+    """Yield the parked events with these numbers, or all, oldest first.
 
     Raises:
         SourceError: the stream does not answer, or has no such number.
@@ -43,7 +69,7 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
     except nats.js.errors.NotFoundError:
         return
     except _TROUBLE as error:
-        raise stream_error(error, DEAD_LETTER_STREAM) from error
+        raise stream_trouble(error, DEAD_LETTER_STREAM) from error
     number = min(numbers, default=state.first_seq)
     wanted = sorted(numbers) if numbers else range(number, state.last_seq + 1)
     for number in wanted:
@@ -56,7 +82,7 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
                 ) from error
             continue
         except _TROUBLE as error:
-            raise stream_error(error, DEAD_LETTER_STREAM) from error
+            raise stream_trouble(error, DEAD_LETTER_STREAM) from error
         headers = found.headers or {}
         yield DeadLetter(
             number=number,
@@ -70,30 +96,30 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
 
 
 async def replay(context: JetStreamContext, letter: DeadLetter) -> None:
-    """Send a parked event again, and drop it once it is stored. What still cannot be read is parked again.
+    """Publish a parked event again, and drop it once it is stored. If it still cannot be read, it is parked again.
 
     Raises:
-        SourceError: it is not stored, or does not say where it came from.
+        SourceError: it is not stored, or its original subject is unknown.
     """
     if not letter.subject:
         raise SourceError(
-            f"dead letter {letter.number} does not say on which subject it came",
-            hint="send the event again from its producer, then `jelmon dlq drop`",
+            f"dead letter {letter.number} has no original subject",
+            hint="publish the event again from its producer, then `jelmon dlq drop` this one",
         )
     try:
-        # the id makes a repetition of this command harmless, but is another than that of the message refused before
+        # an id of its own: it makes a repeated command harmless, and differs from that of the message refused before
         await context.publish(
             letter.subject,
             letter.payload,
             headers={"Nats-Msg-Id": f"{DEAD_LETTER_STREAM}-{letter.number}"},
         )
     except _TROUBLE as error:
-        raise stream_error(error) from error
+        raise stream_trouble(error) from error
     await drop(context, letter)
 
 
 async def drop(context: JetStreamContext, letter: DeadLetter) -> None:
-    """Remove a parked event for good.
+    """Remove a parked event permanently.
 
     Raises:
         SourceError: the stream does not answer.
@@ -101,4 +127,4 @@ async def drop(context: JetStreamContext, letter: DeadLetter) -> None:
     try:
         await context.delete_msg(DEAD_LETTER_STREAM, letter.number)
     except _TROUBLE as error:
-        raise stream_error(error, DEAD_LETTER_STREAM) from error
+        raise stream_trouble(error, DEAD_LETTER_STREAM) from error

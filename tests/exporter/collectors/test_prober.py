@@ -337,7 +337,7 @@ async def test_a_secret_that_went_away_is_secret(tmp_path: Path) -> None:
 
 
 def series(table: SeriesTable) -> dict[str, Any]:
-    return {f"{name} {' '.join(labels)}": value for (name, labels), value in table.take().items()}
+    return {f"{name} {' '.join(labels)}": value for (name, labels), value in table.drain().items()}
 
 
 async def test_results_become_series(caplog: pytest.LogCaptureFixture) -> None:

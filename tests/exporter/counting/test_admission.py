@@ -6,7 +6,7 @@ from typing import Any
 
 from jelmon import catalogue as c
 from jelmon import events as e
-from jelmon_exporter.counting.pipeline_series import Admission
+from jelmon_exporter.counting.admission import Admission
 
 DAY = 86400.0
 
@@ -69,7 +69,9 @@ def test_series_of_targets_and_gates_go_too(say: Any, books: Callable[..., Any])
 
 def test_an_hour_of_new_names_every_second_leaves_memory_flat(say: Any, books: Callable[..., Any]) -> None:
     """Each second brings a pipeline, a stage, a gate, a target, a session kind and a card that never existed before."""
-    one = books(label_values=20, idle_seconds=900.0, horizon_ids=1000, afterlife_seconds=60.0, retention_seconds=900.0)
+    one = books(
+        label_values=20, idle_seconds=900.0, deduplication_ids=1000, finished_seconds=60.0, retention_seconds=900.0
+    )
 
     def second(number: int) -> None:
         gate = e.GateEvaluatedData(pipeline="main", gate=f"gate-{number}", verdict=e.Verdict.PASSED)

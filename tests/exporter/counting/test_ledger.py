@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jelmon import catalogue as c
-from jelmon_exporter.counting.ledger import Ledger, Limits
-from jelmon_exporter.counting.pipeline_series import Admission
+from jelmon_exporter.counting.admission import Admission
+from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.limits import Limits
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.state.model import Changes, Position, Snapshot
 
@@ -52,7 +53,7 @@ def test_a_successor_goes_on_as_if_nothing_had_happened(say: Any, books: Callabl
     for event in before:
         first._tracker.apply([event])
     second = books()
-    second.ledger = restored(first.ledger.take())
+    second.ledger = restored(first.drain(ledger))
     second._tracker = Tracker(second.ledger)
     second.view.update(0, {key: cell.snapshot() for key, cell in second.ledger.table.cells.items()})
     second.apply(*after)
@@ -70,28 +71,28 @@ def test_only_what_changed_is_committed(say: Any, books: Callable[..., Any]) -> 
     one = books()
     one.apply(say.card_started("a", at=0), say.started("b", "build", at=1))
     one._tracker.apply([say.finished("b", "build", at=5)])
-    changes = one.ledger.take()
+    changes = one.drain(ledger)
 
     assert list(changes.entries) == ["c4:main:b"]
     assert (c.CARDS_STARTED.name, ("main",)) not in changes.series
     assert changes.series[c.STAGE_RUNS_FINISHED.name, ("main", "build", "success")] == 1
-    assert not one.ledger.take()
+    assert not one.drain(ledger)
 
 
 def test_what_was_restored_is_not_written_again(say: Any, books: Callable[..., Any]) -> None:
     one = books()
     one._tracker.apply([say.card_started("a", at=0)])
-    ledger = restored(one.ledger.take())
+    ledger = restored(one.drain(ledger))
 
-    assert not ledger.take()
+    assert not drain(ledger)
 
 
 def test_the_whole_is_all_that_was_ever_committed(say: Any, books: Callable[..., Any]) -> None:
     one = books()
     one._tracker.apply([say.card_started("a", at=0)])
-    first = one.ledger.take()
+    first = one.drain(ledger)
     one._tracker.apply([say.started("b", "build", at=1)])
-    second = one.ledger.take()
+    second = one.drain(ledger)
     whole = one.ledger.whole()
 
     assert whole.series == {

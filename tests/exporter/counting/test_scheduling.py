@@ -4,11 +4,11 @@ import asyncio
 import time
 
 from jelmon_exporter.counting import scheduling
-from jelmon_exporter.counting.scheduling import Turns
+from jelmon_exporter.counting.scheduling import Scheduler
 
 
 async def test_the_loop_goes_round_between_two_batches() -> None:
-    turn, rounds = Turns(), 0
+    turn, rounds = Scheduler(), 0
     counted_in: list[int] = []
 
     async def count_rounds() -> None:
@@ -29,7 +29,7 @@ async def test_the_loop_goes_round_between_two_batches() -> None:
 
 
 async def test_no_batch_is_counted_while_a_scrape_is_answered() -> None:
-    turn = Turns()
+    turn = Scheduler()
     order: list[str] = []
 
     async def partition() -> None:
@@ -50,7 +50,7 @@ async def test_no_batch_is_counted_while_a_scrape_is_answered() -> None:
 
 
 async def test_scrapes_without_end_do_not_stop_the_counting() -> None:
-    turn = Turns()
+    turn = Scheduler()
 
     async def partition() -> None:
         async with turn.batch():

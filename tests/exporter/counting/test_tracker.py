@@ -192,7 +192,7 @@ def test_the_same_step_under_another_id_counts_once(say: Any, books: Making) -> 
 
 def test_ids_are_forgotten_after_the_horizon(say: Any, books: Making) -> None:
     """Then the card itself still refuses the repetition; a thing without a life of its own counts again."""
-    one = books(horizon_seconds=600.0)
+    one = books(deduplication_seconds=600.0)
     gate = say.event(
         e.GateEvaluated, e.GateEvaluatedData(pipeline="main", gate="coverage", verdict=e.Verdict.PASSED), "a", 0, "g"
     )
@@ -284,7 +284,7 @@ def test_a_card_without_events_is_given_up_after_the_retention(say: Any, books: 
 
 def test_finished_cards_are_forgotten(say: Any, books: Making) -> None:
     """Memory does not grow with the number of cards that went through."""
-    one = books(afterlife_entries=10)
+    one = books(finished_entries=10)
     for number in range(100):
         one.apply(say.card_started(f"card-{number}", at=number), say.card_finished(f"card-{number}", at=number + 1))
 

@@ -75,7 +75,9 @@ async def test_changes_overwrite_and_remove(store: StateStore) -> None:
     claim = await take(store)
     first = Changes(series={COUNTER: 1, HISTOGRAM: (1, (1,))}, entries={"a": b"1", "b": b"2"}, ids=["one"])
     await store.commit(0, claim=claim, position=position(1), changes=first)
-    second = Changes(series={COUNTER: 2, HISTOGRAM: None}, entries={"a": None, "b": b"3"}, ids=["two"], forgotten=1)
+    second = Changes(
+        series={COUNTER: 2, HISTOGRAM: None}, entries={"a": None, "b": b"3"}, ids=["two"], expired_batches=1
+    )
     await store.commit(0, claim=claim, position=position(2), changes=second)
     loaded = await store.load(0)
 

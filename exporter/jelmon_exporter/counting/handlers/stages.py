@@ -1,0 +1,218 @@
+"""Events of stage runs. Each handler returns False if the event only repeats what is known.
+
+The most frequent case comes first, written without calls; see `cards`.
+"""
+
+from datetime import datetime
+
+from jelmon.events import StageFinished, StageQueued, StageRetried, StageStarted
+from jelmon_exporter.counting.handlers.cards import new_card
+from jelmon_exporter.counting.ledger import Ledger
+from jelmon_exporter.counting.pipeline_series import NEVER, PipelineSeries, StageSeries
+from jelmon_exporter.state.lifecycle import EventOrder, Lifecycle, Step, classify
+from jelmon_exporter.state.model import Card, RunKey, attempt_of, stage_of
+
+
+def stage_queued(ledger: Ledger, event: StageQueued, time: datetime) -> bool:
+    data = event.data
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
+    if not stage.busy:
+        ledger.mark_busy(pipeline, stage)
+    card = pipeline.cards.get(event.subject) or new_card(pipeline, event.subject)
+    key = data.stage if data.attempt == 1 else (data.stage, data.attempt)
+    life = card.runs.get(key)
+    if life is not None:
+        order = _order(ledger, pipeline, card, life, Step.QUEUED, time)
+        if order is EventOrder.DUPLICATE:
+            return False
+        if order is EventOrder.STALE:
+            return True
+        if order is EventOrder.BACKFILL:
+            life.queued = time
+            if life.started is not None:
+                stage.waits.append(life.started - time)
+            return True
+        if life.live:
+            ledger.close_run(pipeline, data.stage, life)
+    life = _new_run(ledger, pipeline, stage, card, key, time)
+    life.queued = time
+    if life.live:
+        stage.waiting_delta += 1
+        stage.waiting_items.fresh.append(life)
+    return True
+
+
+def stage_started(ledger: Ledger, event: StageStarted, time: datetime) -> bool:
+    data = event.data
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
+    if not stage.busy:
+        ledger.mark_busy(pipeline, stage)
+    card = pipeline.cards.get(event.subject) or new_card(pipeline, event.subject)
+    key = data.stage if data.attempt == 1 else (data.stage, data.attempt)
+    life = card.runs.get(key)
+    if life is not None and life.started is None and life.finished is None:
+        pipeline.changed[event.subject] = card
+        if life.queued is not None:
+            if event.traceparent is None:
+                stage.waits.append(time - life.queued)
+            else:
+                ledger.observe(stage.wait, life.queued, time, event)
+        if life.live:
+            stage.waiting_delta -= 1
+    elif life is not None:
+        order = _order(ledger, pipeline, card, life, Step.STARTED, time)
+        if order is not EventOrder.NEW:
+            return order is not EventOrder.DUPLICATE and _count_late_start(pipeline, stage, life, order, time)
+        if life.live:
+            ledger.close_run(pipeline, data.stage, life)
+        life = None
+    if life is None:
+        life = _new_run(ledger, pipeline, stage, card, key, time)
+    life.started = time
+    if life.live:
+        stage.running_delta += 1
+        stage.running_items.fresh.append(life)
+    stage.started_delta += 1
+    if time > pipeline.latest:
+        pipeline.latest = time
+    return True
+
+
+def _count_late_start(
+    pipeline: PipelineSeries, stage: StageSeries, life: Lifecycle, order: EventOrder, time: datetime
+) -> bool:
+    """Count a start that arrived late; if its run is still known, the durations that it completes."""
+    if order is EventOrder.BACKFILL:
+        life.started = time
+        if life.queued is not None:
+            stage.waits.append(time - life.queued)
+        if life.finished is not None and life.outcome is not None:
+            stage.ended[life.outcome].durations.append(life.finished - time)
+    stage.started_delta += 1
+    pipeline.record_activity(time)
+    return True
+
+
+def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool:
+    data = event.data
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
+    if not stage.busy:
+        ledger.mark_busy(pipeline, stage)
+    card = pipeline.cards.get(event.subject) or new_card(pipeline, event.subject)
+    key = data.stage if data.attempt == 1 else (data.stage, data.attempt)
+    life = card.runs.get(key)
+    outcome = data.outcome
+    ended = stage.ended[outcome]
+    if life is not None and life.finished is None:
+        pipeline.changed[event.subject] = card
+        if life.started is not None:
+            if event.traceparent is None:
+                ended.durations.append(time - life.started)
+            else:
+                ledger.observe(stage.duration(outcome), life.started, time, event)
+        if life.live:
+            if life.started is not None:
+                stage.running_delta -= 1
+            else:
+                stage.waiting_delta -= 1
+            life.live = False
+    elif life is not None:
+        order = _order(ledger, pipeline, card, life, Step.FINISHED, time)
+        if order is not EventOrder.NEW:
+            return order is not EventOrder.DUPLICATE and _count_stale_end(pipeline, stage, outcome, time)
+        life = None
+    if life is None:
+        life = card.runs[key] = Lifecycle()
+        pipeline.changed[event.subject] = card
+    life.finished, life.outcome = time, outcome
+    ended.count += 1
+    if time > pipeline.latest:
+        pipeline.latest = time
+    if data.next_stage is None and not data.held_up:
+        card.left = "" if data.last else stage.name or data.stage
+    else:
+        _leave(pipeline, card, stage, event)
+    return True
+
+
+def _count_stale_end(pipeline: PipelineSeries, stage: StageSeries, outcome: str, time: datetime) -> bool:
+    stage.ended[outcome].count += 1
+    pipeline.record_activity(time)
+    return True
+
+
+def stage_retried(ledger: Ledger, event: StageRetried, time: datetime) -> bool:
+    data = event.data
+    pipeline = ledger.pipelines.get(data.pipeline) or ledger.pipeline(data.pipeline)
+    stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
+    if not stage.busy:
+        ledger.mark_busy(pipeline, stage)
+    stage.retries.add()
+    pipeline.record_activity(time)
+    card = pipeline.cards.get(event.subject)
+    if card is not None:  # an attempt that is to be repeated no longer runs, reported as finished or not
+        for key, life in card.runs.items():
+            if stage_of(key) == data.stage and attempt_of(key) < data.attempt and life.live and _latest(life) <= time:
+                ledger.close_run(pipeline, data.stage, life)
+                pipeline.changed[card.id] = card
+    return True
+
+
+def _latest(life: Lifecycle) -> datetime:
+    return max(life.queued or NEVER, life.started or NEVER)
+
+
+def _order(
+    ledger: Ledger, pipeline: PipelineSeries, card: Card, life: Lifecycle, step: Step, time: datetime
+) -> EventOrder:
+    """Classify an event of a run; mark its card as changed, and count a late event."""
+    order = classify(life, step, time)
+    if order is EventOrder.BACKFILL or order is EventOrder.STALE:
+        ledger.late.add()
+    if order is not EventOrder.DUPLICATE:
+        pipeline.changed[card.id] = card
+    return order
+
+
+def _new_run(
+    ledger: Ledger, pipeline: PipelineSeries, stage: StageSeries, card: Card, key: RunKey, time: datetime
+) -> Lifecycle:
+    """Begin a run. It counts in the gauges unless its card is finished; it ends the card's stay in the stage before."""
+    pipeline.changed[card.id] = card
+    first_attempt = isinstance(key, str)
+    if first_attempt:
+        key = stage.name or key  # one string for all cards
+    life = card.runs[key] = Lifecycle(live=card.finished is None)
+    if card.finished is not None and time < card.finished:
+        ledger.late.add()
+    left = card.left
+    if left and first_attempt:
+        from_stage = pipeline.stages.get(left) or pipeline.stage(left)
+        transitions = from_stage.transitions.get(stage.name)
+        if transitions is not None:
+            transitions.add()
+        else:
+            pipeline.count_transition(from_stage, stage_of(key))
+        card.left = ""
+    if card.held:
+        for held, next_stage in list(card.held.items()):
+            if next_stage in ("", stage_of(key)):
+                del card.held[held]
+                pipeline.stage(held).held_up.add(-1)
+    return life
+
+
+def _leave(pipeline: PipelineSeries, card: Card, stage: StageSeries, event: StageFinished) -> None:
+    """Record that the card leaves a stage: for the stage that the event names, else for that of its next run."""
+    data = event.data
+    if data.next_stage is not None:
+        pipeline.count_transition(stage, data.next_stage)
+        card.left = ""
+    else:
+        card.left = "" if data.last else stage.name or data.stage
+    if data.held_up and card.finished is None and (card.held is None or data.stage not in card.held):
+        card.held = {**(card.held or {}), data.stage: data.next_stage or ""}
+        stage.held_up.add()

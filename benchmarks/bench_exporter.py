@@ -139,7 +139,7 @@ async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any
     while counted() < count:
         await asyncio.sleep(0.1)
     result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "counted": counted()}
-    result["commits"] = sum(exporter.own.cell(c.CHECKPOINT_TIME).counts)
+    result["commits"] = sum(exporter.process_series.cell(c.CHECKPOINT_TIME).counts)
     await exporter.stop()
     return result
 
@@ -288,6 +288,7 @@ def bench_memory() -> None:
     """Bytes of a card in flight and of a series, as Python counts them."""
     import tracemalloc
 
+    from jelmon_exporter.counting.changes import drain
     from jelmon_exporter.counting.tracker import Tracker
 
     ledger = _ledger()
@@ -300,8 +301,8 @@ def bench_memory() -> None:
             events = [step(f"card-{number}", START) for number in range(first, first + 100)]
             tracker.apply([e.parse(e.encode(event)) for event in events])
         drain(ledger)
-    ledger.horizon.known.clear()
-    ledger.horizon.take(1e12)
+    ledger.deduplication._known.clear()
+    ledger.deduplication.drain(1e12)
     gc.collect()
     each = (tracemalloc.get_traced_memory()[0] - before) / cards
     before = tracemalloc.get_traced_memory()[0]
@@ -322,15 +323,16 @@ def bench_memory() -> None:
 def _ledger() -> Any:
     """One partition's, with its share of ids."""
     from jelmon.nats.subjects import PARTITIONS
-    from jelmon_exporter.counting.ledger import Ledger
-from jelmon_exporter.counting.limits import Limits
     from jelmon_exporter.counting.admission import Admission
+    from jelmon_exporter.counting.ledger import Ledger
+    from jelmon_exporter.counting.limits import Limits
 
     return Ledger(limits=Limits().share(PARTITIONS), admission=Admission(1_000_000))
 
 
 def bench_steps(count: int) -> None:
     """What the steps cost that need no server; the rest of the whole path is reading sockets and awaiting Redis."""
+    from jelmon_exporter.counting.changes import drain
     from jelmon_exporter.counting.tracker import Tracker
     from jelmon_exporter.serving.view import View
     from jelmon_exporter.state.model import Position
@@ -412,6 +414,7 @@ class Growing:
     """One partition, and cards that go through it."""
 
     def __init__(self, stages: int, busy: int) -> None:
+        from jelmon_exporter.counting.changes import drain
         from jelmon_exporter.counting.tracker import Tracker
         from jelmon_exporter.state.model import Position
         from jelmon_exporter.state.redis import RedisStore
@@ -425,11 +428,11 @@ class Growing:
         names = [f"s-{number}" for number in range(stages)]
         for name in names:
             self.ledger.pipeline("main").stage(name)
-        self.drain(ledger)
+        drain(self.ledger)
         self._names = names[:: stages // busy][:busy]
         for _ in range(63):
-            self.ledger.horizon.admit([str(uuid.uuid4()) for _ in range(1000)])
-            self.drain(ledger)
+            self.ledger.deduplication.admit([str(uuid.uuid4()) for _ in range(1000)])
+            drain(self.ledger)
 
     def fill(self, cards: int) -> range:
         """New cards start their first stage. Returns their numbers."""
@@ -462,9 +465,11 @@ class Growing:
         return e.encode(e.make(kind, made, source="/bench", subject=f"card-{number}", time=moment))
 
     def _apply(self, payloads: list[bytes]) -> None:
+        from jelmon_exporter.counting.changes import drain
+
         for begin in range(0, len(payloads), 250):
             self._tracker.apply(e.parse_all(payloads[begin : begin + 250]))
-        self._store._arguments(self._claim, self._position, self.drain(ledger), whole=False)
+        self._store._arguments(self._claim, self._position, drain(self.ledger), whole=False)
 
 
 def main() -> None:

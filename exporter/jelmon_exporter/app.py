@@ -1,4 +1,4 @@
-"""The exporter as a whole: sources, state, `/metrics` and health. Tests start it just as production does."""
+"""The exporter as a whole: sources, state, `/metrics` and health. Tests start it as production does."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,9 @@ from jelmon import __version__
 from jelmon import catalogue as c
 from jelmon.nats.subjects import PARTITIONS
 from jelmon.service import web
-from jelmon.service.lifecycle import BackgroundTasks, every
-from jelmon_exporter.collectors.system import SystemCollector
+from jelmon.service.lifecycle import BackgroundTasks
 from jelmon_exporter.counting.admission import Admission
 from jelmon_exporter.counting.context import CountingContext
-from jelmon_exporter.inputs import OtherSources
 from jelmon_exporter.reloading import PATH as RELOAD_PATH
 from jelmon_exporter.reloading import Files, Reloader
 from jelmon_exporter.replicas.leadership import Leadership
@@ -28,15 +26,14 @@ from jelmon_exporter.replicas.shared_probing import PART as PROBES_PART
 from jelmon_exporter.replicas.shared_probing import probing
 from jelmon_exporter.replicas.singleton import PROBES
 from jelmon_exporter.series.cells import SeriesTable
-from jelmon_exporter.serving.compression import Zipper
+from jelmon_exporter.serving.compression import PageCompressor
 from jelmon_exporter.serving.exposition import Format, accepts_gzip, choose_format, pieces
 from jelmon_exporter.serving.overview import overview
 from jelmon_exporter.serving.realtime import RealtimeFigures
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import ExporterSettings
-from jelmon_exporter.sources.forwarding import Forwarding
 from jelmon_exporter.sources.jetstream import JetStreamSource
-from jelmon_exporter.sources.local import LocalSource
+from jelmon_exporter.sources.table import SourceContext, open_event_source, open_sources
 from jelmon_exporter.state.disk import DiskStore
 from jelmon_exporter.state.memory import MemoryStore
 from jelmon_exporter.state.redis import RedisStore
@@ -47,18 +44,18 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 4.0
 MAX_SCRAPES = 8
 REFRESH_SECONDS = 0.5
-"""How long a scrape waits for the state store; then it gets what was known before."""
+"""How long a scrape waits for the state store before it gets the values known so far."""
 
 
 def open_store(settings: ExporterSettings) -> StateStore:
-    """The state store that the settings ask for."""
+    """Return the state store that the settings ask for."""
     if settings.redis_url is not None:
         return RedisStore(settings.redis_url, password=settings.redis_password, prefix=settings.redis_prefix)
     return DiskStore(settings.state_path, sole=settings.nats is None) if settings.state_path else MemoryStore()
 
 
 class Exporter:
-    """One exporter. `start`, then `stop`; in between it serves, whatever happens to NATS or Redis."""
+    """One exporter. Between `start` and `stop` it serves, whatever happens to NATS or Redis."""
 
     def __init__(
         self,
@@ -67,97 +64,89 @@ class Exporter:
         store: StateStore | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Read the files that the settings name. ``store`` replaces the one that the settings ask for.
+        """Read the files that the settings name. ``store`` replaces the one from the settings.
 
         Raises:
-            ConfigError, DefinitionError: a file is wrong.
+            ConfigError, DefinitionError: a file is invalid.
         """
         self._settings = settings
         self._clock = clock
-        self.own = SeriesTable()
-        resets = self.own.cell(c.EXPORTER_RESETS, "rollback")
+        self.process_series = SeriesTable()
+        resets = self.process_series.cell(c.EXPORTER_RESETS, "rollback")
         self.view = View(PARTITIONS, on_reset=resets.add)
         self.store = store or open_store(settings)
         self.leadership = (
-            Leadership(settings.nats, self.view, self.own.cell(c.EXPORTER_RESETS, "takeover"))
+            Leadership(settings.nats, self.view, self.process_series.cell(c.EXPORTER_RESETS, "takeover"))
             if settings.nats is not None and isinstance(self.store, DiskStore)
             else None
         )
-        self._own_view = View()  # what is shown while another shows the figures
-        shop = CountingContext(
+        self._process_view = View()  # exposed while another replica exposes what was counted
+        counting = CountingContext(
             store=self.store,
             view=self.view,
-            own=self.own,
+            process_series=self.process_series,
             limits=settings.limits,
             admission=Admission(settings.label_limit),
             partitions=PARTITIONS,
             clock=clock,
             leadership=self.leadership,
         )
-        self.turns = shop.turns
-        store_up = self.own.cell(c.STATE_STORE_UP)
-        self.mirror = Mirror(self.store, self.view, PARTITIONS, up=store_up, besides={PROBES: PROBES_PART})
-        self.source, keeper = self._sources(settings, shop)
+        self._scheduler = counting.scheduler
+        store_up = self.process_series.cell(c.STATE_STORE_UP)
+        self.mirror = Mirror(self.store, self.view, PARTITIONS, up=store_up, extra_parts={PROBES: PROBES_PART})
+        self.source, self.sink = open_event_source(settings, counting, self.mirror)
         self.realtime = RealtimeFigures(self.store, self.view, clock) if isinstance(self.store, RedisStore) else None
-        self.system = SystemCollector(self.own, settings.host)
-        prober, turns = probing(self.store, self.leadership, self.own, self.view, self.mirror)
-        self.others = OtherSources(settings, self.own, prober, turns, keeper)
-        self.own.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
-        self.own.cell(c.STATE_STORE_UP).set(1)
+        self.prober, singleton = probing(self.store, self.leadership, self.process_series, self.view, self.mirror)
+        self.sources = open_sources(
+            SourceContext(
+                settings=settings,
+                counting=counting,
+                prober=self.prober,
+                probing=singleton,
+                events=self.source,
+                sink=self.sink,
+            )
+        )
+        self.process_series.cell(c.EXPORTER_INFO, __version__, self.store.name).set(1)
+        self.process_series.cell(c.STATE_STORE_UP).set(1)
         self._use(Files.read(settings))
-        self.reloader = Reloader(settings, self.own, self._use, clock=clock)
+        self.reloader = Reloader(settings, self.process_series, self._use, clock=clock)
         self._process = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._process)
         config = web.WebConfig.load(settings.web_config_file) if settings.web_config_file else None
         self.server = web.Server("exporter", checks=self.checks, config=config)
         self.server.app.router.add_get(settings.telemetry_path, self._metrics)
-        self.server.app.add_routes(self.others.routes())
+        self.server.app.add_routes(route for source in self.sources for route in source.routes())
         self.server.app.router.add_post(RELOAD_PATH, self.reloader.answer)
         links = [web.Link(settings.telemetry_path, "Metrics"), web.Link("/health", "Health")]
         self.server.app.router.add_get("/", web.landing_page("jelmon exporter", links, self.checks, self._overview))
-        self._zippers = {form: Zipper() for form in Format}
+        self._compressors = {form: PageCompressor() for form in Format}
         self._scrapes = 0
         self.background = BackgroundTasks()
         self._counting: asyncio.Task[None] | None = None
 
-    def _sources(
-        self, settings: ExporterSettings, shop: CountingContext
-    ) -> tuple[JetStreamSource | LocalSource, Forwarding | LocalSource]:
-        """Where events to count come from, and who takes those that come over HTTP."""
-        if settings.nats is None:
-            local = LocalSource(shop, self.mirror)
-            return local, local
-        stream = JetStreamSource(
-            settings.nats,
-            shop,
-            self.mirror,
-            replica=settings.replica,
-            batch=settings.batch_messages,
-            batch_seconds=settings.batch_seconds,
-        )
-        return stream, Forwarding(settings.nats, self.own)
-
     def _use(self, files: Files) -> None:
         self.view.redeclare("file", files.pipelines)
-        self.others.prober.probe_these(files.targets)
+        self.prober.set_targets(files.targets)
 
     @property
     def url(self) -> str:
-        """Where it listens, after `start`."""
+        """The URL that it listens on, after `start`."""
         return self.server.url
 
     async def start(self) -> None:
-        """Listen and begin to count.
+        """Listen and start counting.
 
         Raises:
-            ConfigError: the port is taken.
+            ConfigError: the port is in use.
         """
         await self.server.start(self._settings.listen_address)
         start = self.background.start
-        self._counting = start(self.source.run(), name="events")
-        start(every(self._settings.collection_interval, self._collect), name="collectors")
-        start(self.others.run(), name="other sources")
+        for source in self.sources:
+            task = start(source.run(), name=source.name)
+            if source is self.source:
+                self._counting = task
         start(self.mirror.run(), name="mirror")
         if self.realtime is not None:
             start(self.realtime.run(), name="real-time figures")
@@ -179,8 +168,8 @@ class Exporter:
             await self.store.close()
 
     def checks(self) -> Mapping[str, web.Check]:
-        """What the exporter depends on. It is ready when events come in and all that was counted is known."""
-        store_up = self.own.cell(c.STATE_STORE_UP).value == 1
+        """Return the state of each dependency. Ready: events come in, and everything counted so far is loaded."""
+        store_up = self.process_series.cell(c.STATE_STORE_UP).value == 1
         warm = self.view.complete and (self.realtime is None or self.realtime.warm)
         checks = {
             "events": web.Check(self.source.up, self.source.trouble),
@@ -191,44 +180,35 @@ class Exporter:
         return checks
 
     def notes(self) -> list[str]:
-        """What a person who checks the configuration should know."""
-        return [*(f"warning: {warning}" for warning in self.server.warnings), *self.others.notes()]
-
-    async def _collect(self) -> None:
-        """Run the system collector once; a failure is exported and logged."""
-        up = self.own.cell(c.COLLECTOR_UP, self.system.name)
-        started = time.perf_counter()
-        try:
-            self.system.collect()
-            up.set(1)
-        except OSError as error:
-            if up.value != 0:
-                logger.error("collector failed", extra={"collector": self.system.name, "error": str(error)})
-            up.set(0)
-        self.own.cell(c.COLLECTOR_TIME, self.system.name).set(time.perf_counter() - started)
-        self.own.cell(c.COLLECTED).set(self._clock())
+        """Return lines for ``--check-config``."""
+        return [
+            *(f"warning: {warning}" for warning in self.server.warnings),
+            *(note for source in self.sources for note in source.notes()),
+        ]
 
     # --- pages ---
 
-    def _shown(self) -> View:
-        """What to show now: the figures, or while another replica shows them only what is our own."""
-        changes = self.own.drain()
-        self.view.update("own", changes)
+    def _exposed(self) -> View:
+        """Return what to expose now: everything, or only this process's series while another replica leads."""
+        changes = self.process_series.drain()
+        self.view.update("process", changes)
         if self.leadership is None:
             return self.view
-        self._own_view.update("own", {key: value for key, value in changes.items() if key[0] != c.PARTITION_OWNED.name})
-        return self.view if self.leadership.shows else self._own_view
+        self._process_view.update(
+            "process", {key: value for key, value in changes.items() if key[0] != c.PARTITION_OWNED.name}
+        )
+        return self.view if self.leadership.exposes else self._process_view
 
     def _overview(self) -> str:
-        return overview(self._shown(), self.others.prober.results, now=self._clock())
+        return overview(self._exposed(), self.prober.results, now=self._clock())
 
     def _page(self, form: Format) -> list[str]:
-        """The page at ``/metrics``, in pieces."""
-        self.view.settle()
+        """Return the page at ``/metrics``, in pieces."""
+        self.view.accept_decreases()
         encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
         return [
-            *pieces(self._shown(), form),
-            self.others.custom.render(openmetrics=form is Format.OPENMETRICS),
+            *pieces(self._exposed(), form),
+            *(source.render(openmetrics=form is Format.OPENMETRICS) for source in self.sources),
             bytes(encode(self._process)).decode(),
         ]
 
@@ -237,7 +217,7 @@ class Exporter:
             return http.Response(status=503, text="too many scrapes at once\n", headers={"Retry-After": "1"})
         self._scrapes += 1
         try:
-            with self.turns.scrape():
+            with self._scheduler.scrape():
                 return await self._answer(request)
         finally:
             self._scrapes -= 1
@@ -250,5 +230,5 @@ class Exporter:
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
-            return http.Response(body=self._zippers[form].zip(page), headers=headers)
+            return http.Response(body=self._compressors[form].compress(page), headers=headers)
         return http.Response(body="".join(page).encode(), headers=headers)

@@ -7,6 +7,7 @@ from pathlib import Path
 from jelmon import events
 from jelmon.errors import ConfigError, EventError
 from jelmon_exporter.counting.admission import Admission
+from jelmon_exporter.counting.changes import drain
 from jelmon_exporter.counting.ledger import Ledger
 from jelmon_exporter.counting.tracker import Tracker
 from jelmon_exporter.serving.exposition import Format, render

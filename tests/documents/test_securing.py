@@ -111,7 +111,7 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
     card = Card("card-1", pipeline="main", source="/test")
     await exporter.start()
     try:
-        await until(lambda: exporter.source.up and exporter.others.keeper.up)
+        await until(lambda: exporter.source.up and exporter.sink.up)
         async with Publisher(settings=settings_of(nats_with_users, "producer")) as producer:
             await producer.publish(card.started())
         event = {
@@ -150,7 +150,7 @@ async def test_they_are_enough_for_state_on_local_disk(nats_with_users: str, tmp
     try:
         leadership = exporter.leadership
         assert leadership is not None
-        await until(lambda: leadership.shows)
+        await until(lambda: leadership.exposes)
     finally:
         await exporter.stop()
 

@@ -21,6 +21,7 @@ from jelmon.demo.processes import Processes, free_port
 from jelmon.nats.connection import NatsSettings
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.counting.admission import Admission
+from jelmon_exporter.counting.changes import drain
 from jelmon_exporter.counting.ledger import Ledger
 from jelmon_exporter.counting.limits import Limits
 from jelmon_exporter.counting.tracker import Tracker
@@ -104,7 +105,7 @@ class Books:
         return self.view
 
     def commit(self) -> None:
-        changes = self.drain(ledger)
+        changes = drain(self.ledger)
         self.view.update(0, changes.series)
         self.view.declare(0, changes.declared)
         self.view.exemplify(changes.exemplars)

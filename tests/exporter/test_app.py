@@ -234,7 +234,7 @@ async def test_without_redis_it_says_so_at_once(
         exporter.mirror._read = float("-inf")  # as if some time had passed
         await exporter.mirror.refresh()
 
-        assert exporter.own.cell(c.STATE_STORE_UP).value == 0
+        assert exporter.process_series.cell(c.STATE_STORE_UP).value == 0
         assert not exporter.checks()["state"].ok
     told = [message for message in caplog.messages if f"127.0.0.1:{port}" in message]
 

@@ -24,7 +24,7 @@ from jelmon.demo.processes import free_port
 from jelmon.nats.subjects import STREAM, subject_of
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.serving.view import View
-from jelmon_exporter.sources import jetstream
+from jelmon_exporter.sources import partition_consumer
 from jelmon_exporter.state.redis import RedisStore
 from jelmon_exporter.state.store import StoreUnavailableError
 
@@ -272,8 +272,8 @@ async def test_stream_purged_while_events_waited(
     servers: Any, exporting: Exporting, until: Until, say: Any, monkeypatch: pytest.MonkeyPatch, stands_still: bool
 ) -> None:
     """Counted and lost are all there were: exactly, or when nobody looked for long and more came meanwhile, nearly."""
-    monkeypatch.setattr(jetstream, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(jetstream, "_LONG_SECONDS", 0.2 if stands_still else 1000.0)
+    monkeypatch.setattr(partition_consumer, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(partition_consumer, "_PAUSED_SECONDS", 0.2 if stands_still else 1000.0)
     client = await nats.connect(servers.nats_url)
     store = Gated(servers.redis_url)
 
@@ -338,7 +338,7 @@ async def test_redis_restarted(servers: Any, exporting: Exporting, cards: Any, u
         await until(lambda: finished(exporter) == 300)
         await servers.end("redis-server")
         await publish(servers.nats_url, cards(300, 600))
-        await until(lambda: exporter.own.cell(c.STATE_STORE_UP).value == 0)
+        await until(lambda: exporter.process_series.cell(c.STATE_STORE_UP).value == 0)
         async with aiohttp.ClientSession() as session, session.get(f"{exporter.url}/metrics") as response:
             text = await response.text()
 
@@ -359,7 +359,7 @@ async def test_it_stops_in_time_when_redis_is_gone(
         await ready(exporter, until)
         await servers.end("redis-server")
         await publish(servers.nats_url, cards(0, 300))
-        await until(lambda: exporter.own.cell(c.STATE_STORE_UP).value == 0)
+        await until(lambda: exporter.process_series.cell(c.STATE_STORE_UP).value == 0)
         started = time.monotonic()
     took = time.monotonic() - started
 
@@ -523,4 +523,4 @@ async def test_three_replicas_show_the_same_and_one_may_die(
 
 
 def _owned(exporter: Exporter) -> int:
-    return sum(exporter.own.cell(c.PARTITION_OWNED, str(number)).value == 1 for number in range(16))
+    return sum(exporter.process_series.cell(c.PARTITION_OWNED, str(number)).value == 1 for number in range(16))

@@ -39,11 +39,11 @@ async def test_a_request_has_the_files_read_again_if_that_is_enabled(
             page = (await asyncio.to_thread(requests.get, f"{exporter.url}/metrics", timeout=10)).text
             return answer.status_code, answer.text + page
 
-        await until(lambda: set(exporter.others.prober.results) == {"old", "kept"})
+        await until(lambda: set(exporter.prober.results) == {"old", "kept"})
         probed.write_text(targets("kept", "new"), encoding="utf-8")
         declared.write_text("pipelines: [{pipeline: second, stages: [], card_target_seconds: 7}]\n", encoding="utf-8")
         good = await reload()
-        await until(lambda: set(exporter.others.prober.results) == {"kept", "new"})
+        await until(lambda: set(exporter.prober.results) == {"kept", "new"})
         after = await reload()
         probed.write_text(targets("bad", url="ftp://x"), encoding="utf-8")
         declared.write_text("pipelines: []\n", encoding="utf-8")
@@ -97,7 +97,7 @@ async def test_a_probe_that_ends_too_late_brings_nothing_back() -> None:
     old, new = Target(name="old", url="http://a"), Target(name="new", url="http://b")
     prober = Prober([old], table)
     prober.record(old, Result(seconds=0.1))
-    prober.probe_these([new])
+    prober.set_targets([new])
     prober.record(old, Result(seconds=0.1))
 
     assert {labels[0] for _, labels in table.cells} == {"new"}

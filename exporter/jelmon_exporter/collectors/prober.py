@@ -105,9 +105,9 @@ class Prober:
         self._resolver = _Resolver()
         self.results: dict[str, Result] = {}
         """The newest result of each target."""
-        self.probe_these(targets)
+        self.set_targets(targets)
 
-    def probe_these(self, targets: Sequence[Target]) -> None:
+    def set_targets(self, targets: Sequence[Target]) -> None:
         """Probe these from now on. What was known of others is dropped."""
         gone = {real(target.name) for target in self._targets} - {real(target.name) for target in targets}
         for name, labels in [key for key in self._table.cells if key[0] in _METRICS and key[1][0] in gone]:

@@ -1,6 +1,6 @@
 """The working state of one partition: its series, cards, sessions and ids, and what changed since the last commit.
 
-`restore` fills it from stored state, `changes` drains what a commit has to write, `expiry` drops what is no longer needed.
+`restore` fills it from stored state, `changes` drains what a commit writes, `expiry` drops old entries.
 """
 
 from collections import deque

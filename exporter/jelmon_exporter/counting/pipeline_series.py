@@ -33,7 +33,7 @@ class StageSeries(Accumulator):
     )
 
     def __init__(self, table: SeriesTable, pipeline: str, stage: str, name: str) -> None:
-        """Look up the cells. ``name`` is the producers' name; empty for the stage that stands for all above the limit."""
+        """Look up the cells. ``name`` is the producers' name; empty for the stage of all names above the limit."""
         super().__init__(
             queued=None,
             started=table.cell(c.STAGE_RUNS_STARTED, pipeline, stage),

@@ -1,7 +1,7 @@
-"""Of exporters that each keep a state of their own, one shows what it counted; the others count along and are ready.
+"""Leadership among exporters with separate states: the leader exposes what it counted, the others stand by.
 
-Each counts every event, from its own position, so the next to lead has nothing to make good. It shows the figures when
-it has counted all that stood in the stream as it took over: at least what the one before had shown.
+Each of them counts every event from its own position. A new leader exposes its counts once it has counted everything
+that was in the stream when it became leader, which is at least what its predecessor had exposed.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ from jelmon_exporter.state.model import Position
 logger = logging.getLogger(__name__)
 
 NAME = "exporter"
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
-class Counted(Protocol):
-    """What is asked of the source of events."""
+class Progress(Protocol):
+    """How far the source of events has counted."""
 
     def positions(self) -> Mapping[int, Position]:
-        """How far each partition is counted."""
+        """Return how far each partition is counted."""
 
     async def last(self) -> int | None:
-        """The sequence of the last message in the stream; None while we cannot know."""
+        """Return the sequence of the last message in the stream; None while unknown."""
 
     async def has_counted(self, last: int) -> bool:
-        """Whether everything up to this sequence is counted."""
+        """Return whether everything up to this sequence is counted."""
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What a leader tells the next one: how many events it applied, and how far each partition of a stream."""
+    """A leader's note to its successor: how many events it applied, and how far it counted each partition."""
 
     applied: int = 0
     stream: str = ""
@@ -50,40 +50,46 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Leadership:
-    """Whether it is our turn to show the figures, and to do what one replica does for all."""
+    """Elects the replica that exposes what was counted and does the work of a `Singleton`."""
 
     seconds = 1.0
-    """How often to ask whose turn it is."""
+    """How often to check who leads."""
 
     def __init__(self, settings: NatsSettings, view: View, resets: Cell) -> None:
         self._view = view
         self._resets = resets
-        self._counted: Counted | None = None
+        self._progress: Progress | None = None
         self._positions: Mapping[int, Position] = {}
-        self._shown = False
+        self._exposed = False
         self.lease = Lease(settings, NAME, note=self._note)
 
     @property
-    def shows(self) -> bool:
-        """Whether we show what was counted."""
-        return self._shown and self.lease.ours
+    def exposes(self) -> bool:
+        """Whether this replica exposes what was counted."""
+        return self._exposed and self.lease.ours
 
     def state(self) -> tuple[bool, str]:
-        """Whether we are of use, as the one that shows the figures or as one that stands by; and in words."""
+        """Return whether this replica is healthy, as leader or standby, and a description."""
         if self.lease.ours:
-            return self._shown, "shows the figures" if self._shown else "takes over: counts what is left to count"
+            return (
+                self._exposed,
+                "exposes the counts" if self._exposed else "becoming leader: counting the rest of the stream",
+            )
         known = self.lease.known
-        return known, "stands by: another shows the figures" if known else "NATS does not say who shows the figures"
+        return (
+            known,
+            "standby: another replica exposes the counts" if known else "NATS does not say which replica leads",
+        )
 
-    async def ours(self) -> bool:
-        """Whether we do what one replica does for all: as its leader, or because nobody can say who leads."""
+    async def elected(self) -> bool:
+        """Return whether this replica leads, or nobody can say which one does."""
         return self.lease.ours or not self.lease.known
 
     async def release(self) -> None:
-        """The lease ends with `run`."""
+        """Do nothing: the lease ends with `run`."""
 
     def was_parked(self, partition: int, sequence: int, stream: str) -> bool:
-        """Whether the leader, or the one before us, has dealt with a message that cannot be read."""
+        """Return whether the leader, or our predecessor, has already parked a message that cannot be read."""
         note = self._predecessor()
         return stream == note.stream and sequence <= note.counted.get(partition, 0)
 
@@ -94,8 +100,8 @@ class Leadership:
             return Note()
 
     def _note(self) -> Note:
-        if self._counted is not None:
-            self._positions = self._counted.positions() or self._positions  # when we stop there are none any more
+        if self._progress is not None:
+            self._positions = self._progress.positions() or self._positions  # none are left while stopping
         positions = self._positions
         streams = {position.stream for position in positions.values()} or {""}
         counted = {partition: position.sequence for partition, position in positions.items()}
@@ -105,39 +111,39 @@ class Leadership:
         values = map(self._view.merged, self._view.families[c.EVENTS_APPLIED.name].values())
         return round(sum(value for value in values if isinstance(value, int | float)))
 
-    async def run(self, counted: Counted) -> None:
-        """Lead, or wait for it, until cancelled."""
-        self._counted = counted
+    async def run(self, progress: Progress) -> None:
+        """Lead or stand by until cancelled."""
+        self._progress = progress
         leasing = asyncio.create_task(self.lease.run(), name="lease")
         try:
             while not leasing.done():
                 if not self.lease.ours:
-                    self._shown = False
-                elif not self._shown:
-                    await self._take_over(counted)
-                await asyncio.sleep(_LOOK_SECONDS)
+                    self._exposed = False
+                elif not self._exposed:
+                    await self._take_over(progress)
+                await asyncio.sleep(_POLL_SECONDS)
             leasing.result()
         finally:
             await end(leasing)
 
-    async def _take_over(self, counted: Counted) -> None:
-        """Catch up with the stream as it is now."""
+    async def _take_over(self, progress: Progress) -> None:
+        """Count what is in the stream now, then start exposing."""
         predecessor = self._predecessor()
         try:
-            last = await counted.last()
-            while last is None or not self._view.complete or not await counted.has_counted(last):
-                await asyncio.sleep(_LOOK_SECONDS)
+            last = await progress.last()
+            while last is None or not self._view.complete or not await progress.has_counted(last):
+                await asyncio.sleep(_POLL_SECONDS)
                 if not self.lease.ours:
                     return
-                last = await counted.last() if last is None else last
+                last = await progress.last() if last is None else last
         except _TROUBLE as error:
-            logger.debug("taking over waits", extra={"error": str(error) or type(error).__name__})
+            logger.debug("becoming leader is delayed", extra={"error": str(error) or type(error).__name__})
             return
         if self._applied() < predecessor.applied:
             logger.error(
-                "fewer events are known here than where the figures were shown before: counters begin again lower",
-                extra={"here": self._applied(), "there": predecessor.applied},
+                "this replica has counted fewer events than its predecessor: counters restart at lower values",
+                extra={"here": self._applied(), "predecessor": predecessor.applied},
             )
             self._resets.add()
-        self._shown = True
-        logger.info("this replica shows the figures", extra={"epoch": self.lease.epoch})
+        self._exposed = True
+        logger.info("this replica exposes the counts", extra={"epoch": self.lease.epoch})

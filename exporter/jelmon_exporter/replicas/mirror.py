@@ -1,4 +1,4 @@
-"""What other replicas committed, brought into our view: changes only, and never more often than needed."""
+"""Brings what other replicas committed into the view: only changes, and no more often than needed."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ BACKGROUND_SECONDS = 5.0
 
 
 class Mirror:
-    """Reads the partitions that we do not own."""
+    """Reads the partitions that this replica does not own."""
 
     def __init__(
         self,
@@ -25,56 +25,59 @@ class Mirror:
         partitions: int,
         *,
         up: Cell,
-        besides: Mapping[int, Part] | None = None,
+        extra_parts: Mapping[int, Part] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``up`` is the gauge of the store: a store that cannot be read is told before anything is counted.
+        """Prepare to read ``partitions``, and ``extra_parts``: other slots of the store with their names in the view.
 
-        ``besides`` are slots of the store that are no partitions, and their names in the view.
+        ``up`` is the gauge of the store: one that cannot be read is reported before anything is counted.
         """
         self._store = store
         self._up = up
         self._view = view
-        self._besides = besides or {}
-        self._parts: dict[int, Part] = {**{one: one for one in range(partitions)}, **self._besides}
+        self._extra_parts = extra_parts or {}
+        self._parts: dict[int, Part] = {
+            **{partition: partition for partition in range(partitions)},
+            **self._extra_parts,
+        }
         self._clock = clock
-        self._owned: set[int] = set()
+        self._excluded: set[int] = set()
         self._seen: dict[int, Seen] = {}
         self._read = float("-inf")
         self._lock = asyncio.Lock()
 
-    def own(self, partition: int) -> None:
-        """We count this partition ourselves from now on: its commits reach the view directly."""
-        self._owned.add(partition)
+    def exclude(self, partition: int) -> None:
+        """Stop reading a partition: it is counted here, and its commits reach the view directly."""
+        self._excluded.add(partition)
         self._seen.pop(partition, None)
 
-    def disown(self, partition: int) -> None:
-        """Somebody else counts this partition from now on."""
-        self._owned.discard(partition)
+    def include(self, partition: int) -> None:
+        """Read a partition again: another replica counts it."""
+        self._excluded.discard(partition)
         self._seen.pop(partition, None)
 
     async def refresh(self) -> None:
-        """Read what is new, unless that was done a moment ago. A store that does not answer changes nothing."""
+        """Read changes, unless that was done within `LEAST_SECONDS`. If the store does not answer, nothing changes."""
         if not self._store.shared:
             return
         async with self._lock:
             if self._clock() < self._read + LEAST_SECONDS:
                 return
             try:
-                await asyncio.gather(*(self._refresh(one) for one in self._parts if one not in self._owned))
-                if not self._owned - self._besides.keys():  # who owns a partition knows whether writing works
+                await asyncio.gather(*(self._refresh(part) for part in self._parts if part not in self._excluded))
+                if not self._excluded - self._extra_parts.keys():  # an owner knows whether writing works
                     self._up.set(1)
             except StoreUnavailableError as error:
                 if self._up.value != 0:
-                    logger.error("%s; trying again until it answers", error)
+                    logger.error("%s; retrying until it answers", error)
                 self._up.set(0)
             self._read = self._clock()
 
     async def _refresh(self, partition: int) -> None:
-        found = await self._store.changes_since(partition, self._seen.get(partition))
-        if found is None or partition in self._owned:  # it may have become ours while we waited
+        changes = await self._store.changes_since(partition, self._seen.get(partition))
+        if changes is None or partition in self._excluded:  # the owner may have changed meanwhile
             return
-        seen, snapshot, everything = found
+        seen, snapshot, everything = changes
         self._seen[partition] = seen
         if everything:
             self._view.replace(self._parts[partition], snapshot.series)

@@ -1,7 +1,7 @@
-"""Who probes, and where the results go: with a shared store one replica probes and commits, and all show the same.
+"""Probing by one of several replicas: with a shared store one of them probes and commits, and all expose the results.
 
-Results live in the store as a partition's series do, under a lease and fenced. So the next to probe goes on with the
-counters of the one before, and no target is missing from any replica while it begins.
+Results are stored like a partition's series, under a fenced lease. The next replica to probe continues the counters of
+its predecessor, and no target is missing on any replica meanwhile.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from jelmon import catalogue as c
 from jelmon.service.tasks import all_of
 from jelmon_exporter.collectors.prober import Prober
 from jelmon_exporter.replicas.mirror import Mirror
-from jelmon_exporter.replicas.singleton import PROBES, Singleton, StoreTurn, Turn, turn_at
+from jelmon_exporter.replicas.singleton import PROBES, Election, Singleton, StoreElection, election_for
 from jelmon_exporter.series.cells import Key, SeriesTable, Value, real
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.state.model import Changes, Position
@@ -28,92 +28,97 @@ COMMIT_SECONDS = 1.0
 
 
 def probing(
-    store: StateStore, leadership: Turn | None, own: SeriesTable, view: View, mirror: Mirror
+    store: StateStore, leadership: Election | None, table: SeriesTable, view: View, mirror: Mirror
 ) -> tuple[Prober, Singleton]:
-    """What probes, and what lets it work when it is our turn."""
-    turn = turn_at(store, PROBES, leadership)
-    if isinstance(turn, StoreTurn):
-        shared = SharedProbes(turn, store, view, mirror)
-        return shared.prober, Singleton(turn, shared.run, shared.stopped)
-    prober = Prober((), own)
-    return prober, Singleton(turn, prober.run, prober.forget)
+    """Return the prober, and the singleton that runs it on the elected replica. ``table`` is for unshared results."""
+    election = election_for(store, PROBES, leadership)
+    if isinstance(election, StoreElection):
+        shared = SharedProbes(election, store, view, mirror)
+        return shared.prober, Singleton(election, shared.run, shared.stopped)
+    prober = Prober((), table)
+    return prober, Singleton(election, prober.run, prober.forget)
 
 
 class SharedProbes:
-    """Probes while it is our turn, and commits what it finds."""
+    """Probes while elected, and commits the results."""
 
     def __init__(
-        self, turn: StoreTurn, store: StateStore, view: View, mirror: Mirror, clock: Callable[[], float] = time.time
+        self,
+        election: StoreElection,
+        store: StateStore,
+        view: View,
+        mirror: Mirror,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._turn = turn
+        self._election = election
         self._store = store
         self._view = view
         self._mirror = mirror
         self._clock = clock
         self._table = SeriesTable()
-        self._claim: Claim | None = None  # the one under which the stored results were taken up
+        self._claim: Claim | None = None  # the claim under which the stored results were loaded
         self._position = Position()
         self._pending: dict[Key, Value] = {}
         self.prober = Prober((), self._table)
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        self._mirror.own(PROBES)
-        self._take_up(self._view.contribution(PART))  # all that we know while nobody can be asked
-        await all_of(asyncio.create_task(self.prober.run()), asyncio.create_task(self._keep()))
+        self._mirror.exclude(PROBES)
+        self._merge(self._view.contribution(PART))  # all that is known while the store does not answer
+        await all_of(asyncio.create_task(self.prober.run()), asyncio.create_task(self._publish()))
 
     def stopped(self) -> None:
-        """Somebody else probes from now on."""
+        """Discard local results: another replica probes now."""
         self._claim, self._pending = None, {}
         self.prober.forget()
-        self._mirror.disown(PROBES)
+        self._mirror.include(PROBES)
 
-    async def _keep(self) -> None:
+    async def _publish(self) -> None:
         while True:
             self._pending.update(self._table.drain())
             if self._pending:
-                await self._show()
+                await self._publish_pending()
             await asyncio.sleep(COMMIT_SECONDS)
 
-    async def _show(self) -> None:
-        """Commit what is new, then show it; while the store is away it is shown all the same."""
+    async def _publish_pending(self) -> None:
+        """Commit pending results, then expose them; while the store does not answer, only expose them."""
         try:
-            if self._turn.claim is not None:
-                await self._commit(self._turn.claim)
+            if self._election.claim is not None:
+                await self._commit(self._election.claim)
         except FencedError:
-            return  # it is no longer our turn, which we are told in a moment
+            return  # another replica was elected; `Singleton` stops this one in a moment
         except StoreUnavailableError as error:
-            logger.debug("results of probes are not stored", extra={"error": error.message})
+            logger.debug("probe results are not stored", extra={"error": error.message})
             self._view.update(PART, self._pending)
             return
         self._view.update(PART, self._pending)
-        if self._turn.claim is not None:
+        if self._election.claim is not None:
             self._pending = {}
 
     async def _commit(self, claim: Claim) -> None:
         if claim != self._claim:
-            await self._take_over(claim)
+            await self._load(claim)
         position = replace(self._position, version=self._position.version + 1, time=self._clock())
         changes = Changes(series=dict(self._pending))
         try:
             await self._store.commit(PROBES, claim=claim, position=position, changes=changes)
         except FellBackError:
-            changes = Changes(series=self._everything())
+            changes = Changes(series=self._snapshot())
             await self._store.commit(PROBES, claim=claim, position=position, changes=changes, whole=True)
         self._position = position
 
-    def _everything(self) -> dict[Key, Value]:
+    def _snapshot(self) -> dict[Key, Value]:
         return {key: cell.snapshot() for key, cell in self._table.cells.items()}
 
-    async def _take_over(self, claim: Claim) -> None:
-        """Go on with the results of the one before, but for what we found out since."""
+    async def _load(self, claim: Claim) -> None:
+        """Continue the predecessor's results, except where newer ones are known here."""
         snapshot = await self._store.load(PROBES)
-        gone = self._take_up(snapshot.series)
-        self._pending.update(gone | self._everything())
+        gone = self._merge(snapshot.series)
+        self._pending.update(gone | self._snapshot())
         self._position, self._claim = snapshot.position, claim
 
-    def _take_up(self, series: Mapping[Key, Value]) -> dict[Key, Value]:
-        """Go on with these values where they know more than we; returns what belongs to no target of ours, as gone."""
+    def _merge(self, series: Mapping[Key, Value]) -> dict[Key, Value]:
+        """Continue from these values where they have counted more; return those of unknown targets, as removed."""
         names = {real(name) for name in self.prober.names}
         gone: dict[Key, Value] = {}
         for (name, labels), value in series.items():
@@ -122,13 +127,13 @@ class SharedProbes:
                 gone[name, labels] = None
                 continue
             cell = self._table.cells.get((name, labels))
-            if cell is None or _knows_more(metric, value, cell.snapshot()):
+            if cell is None or _counted_more(metric, value, cell.snapshot()):
                 self._table.restore(metric, labels, value)
         return gone
 
 
-def _knows_more(metric: c.Metric, value: Value, own: Value) -> bool:
-    """Whether a value counted more than our own, or is a gauge that we have not."""
-    if isinstance(value, tuple) and isinstance(own, tuple):
-        return sum(value[1]) > sum(own[1])
-    return own is None if isinstance(metric, c.Gauge) else (value or 0) > (own or 0)  # type: ignore[operator]
+def _counted_more(metric: c.Metric, value: Value, local: Value) -> bool:
+    """Return whether ``value`` has counted more than ``local``, or is a gauge that is absent here."""
+    if isinstance(value, tuple) and isinstance(local, tuple):
+        return sum(value[1]) > sum(local[1])
+    return local is None if isinstance(metric, c.Gauge) else (value or 0) > (local or 0)  # type: ignore[operator]

@@ -1,7 +1,7 @@
-"""gzip for a page that is asked for again and again: pieces that did not change are not compressed again.
+"""gzip for a page that is requested repeatedly: unchanged pieces are not compressed again.
 
-A deflate stream that ends in a full flush stands on whole bytes and refers to nothing before it (RFC 1951, 3.2.4), so
-the streams of several pieces, one after another, are one stream. The page is one ordinary gzip member (RFC 1952).
+A deflate stream that ends in a full flush ends on a byte boundary and is independent of what precedes it (RFC 1951,
+3.2.4), so the concatenated streams of several pieces are one stream. The page is one gzip member (RFC 1952).
 """
 
 import struct
@@ -13,24 +13,24 @@ _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # deflate, no time, fastest
 _END = b"\x03\x00"  # the last block, which is empty
 
 
-class Zipper:
-    """Zips the versions of one page."""
+class PageCompressor:
+    """Compresses the versions of one page."""
 
     def __init__(self) -> None:
-        self._zipped: dict[str, bytes] = {}  # the pieces of the last version; a string knows its hash already
+        self._compressed: dict[str, bytes] = {}  # pieces of the last version; strings cache their hash
 
-    def zip(self, pieces: Iterable[str]) -> bytes:
-        """The pieces as one gzip file."""
-        before, self._zipped = self._zipped, {}
-        found: list[bytes] = [_HEAD]
+    def compress(self, pieces: Iterable[str]) -> bytes:
+        """Return the pieces as one gzip member."""
+        before, self._compressed = self._compressed, {}
+        parts: list[bytes] = [_HEAD]
         page: list[str] = []
         for piece in pieces:
-            zipped = self._zipped[piece] = before.get(piece) or _deflate(piece.encode())
-            found.append(zipped)
+            compressed = self._compressed[piece] = before.get(piece) or _deflate(piece.encode())
+            parts.append(compressed)
             page.append(piece)
         data = "".join(page).encode()
-        found += (_END, struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF))
-        return b"".join(found)
+        parts += (_END, struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF))
+        return b"".join(parts)
 
 
 def _deflate(data: bytes) -> bytes:

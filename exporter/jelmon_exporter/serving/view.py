@@ -106,7 +106,7 @@ class View:
         While a partition is not ``known`` (it counts again what an earlier process had counted) nothing is shown.
 
         A counter that is lower than before is not shown: a store that fell back is caught up with in a moment. See
-        `settle`.
+        `accept_decreases`.
         """
         if self._awaited and isinstance(part, int):
             self._held_back.setdefault(part, {}).update(series)
@@ -174,7 +174,7 @@ class View:
         if not lower:
             del self._lower[part], self._lower_since[part]
 
-    def settle(self) -> None:
+    def accept_decreases(self) -> None:
         """Accept, and count, what did not rise again within `HOLD_SECONDS`."""
         for part, since in list(self._lower_since.items()):
             if self._clock() >= since + HOLD_SECONDS:

@@ -45,7 +45,7 @@ class Forwarding(Source):
         if self._publisher is None:
             raise SourceError(
                 "the exporter has no connection to NATS",
-                hint="send the whole request again; to count events without NATS start the exporter with --nats.url none",
+                hint="send the whole request again; to count without NATS, start the exporter with --nats.url none",
             )
         return await self._publisher.publish_each(payloads)
 

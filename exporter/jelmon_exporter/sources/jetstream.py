@@ -190,7 +190,7 @@ class JetStreamSource(Source):
             self._mirror.include(partition)
 
     def _consumer_name(self, partition: int) -> str:
-        """Return the name of the durable consumer. Replicas with separate states each count everything, with their own."""
+        """Return the name of the durable consumer; replicas with separate states each have their own."""
         return f"jelmon-{partition}" if self._context.store.shared else f"jelmon-{self._replica}-{partition}"
 
     def _report_interrupted(self, partition: int, error: BaseException, attempt: int) -> None:

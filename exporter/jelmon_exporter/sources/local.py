@@ -15,6 +15,7 @@ from jelmon.errors import EventError, SourceError
 from jelmon.events import Event, parse
 from jelmon.nats.subjects import partition_of, subject_of
 from jelmon_exporter.counting.context import CountingContext
+from jelmon_exporter.counting.partition import PartitionCounter
 from jelmon_exporter.replicas.mirror import Mirror
 from jelmon_exporter.sources.source import Source
 from jelmon_exporter.state.store import StoreUnavailableError
@@ -43,7 +44,7 @@ class LocalSource(Source):
     def __init__(self, context: CountingContext, mirror: Mirror) -> None:
         self._context = context
         self._mirror = mirror
-        self._counters: list[Counting] = []
+        self._counters: list[PartitionCounter] = []
         self._requests: list[_Request] = []
         self._wake = asyncio.Event()
         self._stopping = False
@@ -79,7 +80,9 @@ class LocalSource(Source):
             async with asyncio.timeout(ANSWER_SECONDS):
                 known = iter(await request.known)
         except TimeoutError as error:
-            raise SourceError("the state cannot be written at the moment", hint="send the whole request again") from error
+            raise SourceError(
+                "the state cannot be written at the moment", hint="send the whole request again"
+            ) from error
         return [event if isinstance(event, EventError) else Published(0, next(known)) for event in read]
 
     async def run(self) -> None:
@@ -97,7 +100,9 @@ class LocalSource(Source):
             self.trouble = "the exporter is stopping"
             for request in self._requests:
                 if not request.known.done():
-                    request.known.set_exception(SourceError("the exporter stopped", hint="send the whole request again"))
+                    request.known.set_exception(
+                        SourceError("the exporter stopped", hint="send the whole request again")
+                    )
             for counter in self._counters:
                 counter.close()
 

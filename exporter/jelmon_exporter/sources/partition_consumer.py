@@ -141,9 +141,7 @@ class PartitionConsumer:
         partition, leadership = self.counter.partition, self._context.leadership
         context = self._client.jetstream()
         for event in unreadable:
-            if leadership is None or not leadership.was_parked(
-                partition, event.sequence, self.counter.position.stream
-            ):
+            if leadership is None or not leadership.was_parked(partition, event.sequence, self.counter.position.stream):
                 await dead_letters.park(
                     context,
                     dead_letter_subject(partition),

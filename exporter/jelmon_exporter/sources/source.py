@@ -1,5 +1,6 @@
 """The protocol of every source. `table` lists the sources that the exporter runs."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -7,21 +8,21 @@ from aiohttp import web as http
 
 
 class Source(Protocol):
-    """One way in which facts reach the exporter. Subclass it and override what the source has."""
+    """One way in which facts reach the exporter. A source subclasses this and overrides what it has."""
 
-    @property
-    def name(self) -> str:
-        """The name of its task."""
+    name: str
+    """The name of its task."""
 
     async def run(self) -> None:
-        """Work until cancelled, or until `stop` if the source has one."""
+        """Work until cancelled. A source that only answers requests has nothing to do here."""
+        await asyncio.Event().wait()
 
     def routes(self) -> Sequence[http.RouteDef]:
         """Return the HTTP routes that it answers."""
         return ()
 
     def render(self, *, openmetrics: bool) -> str:  # noqa: ARG002
-        """Return samples in the text format that are not in the catalogue."""
+        """Return samples that are not in the catalogue, in the text format."""
         return ""
 
     def notes(self) -> Sequence[str]:

@@ -1,12 +1,15 @@
-"""Messages straight from the socket to their consumer: no queue, no task and no header parsing in between.
+"""An optional accelerator: messages go straight from the socket to their consumer, without queue, task or headers.
 
-nats-py spends 5 to 10 us on each message that it queues for a callback; a loop over the bytes that arrived spends 1.5.
-TLS, authentication, reconnecting and everything else stay nats-py's. What this relies on inside nats-py is written down
-in `trouble`, checked at start, and tested; with another nats-py the exporter takes the slower way by itself.
+nats-py spends 5 to 10 us on each message that it queues for a callback; a loop over the received bytes spends 1.5. TLS,
+authentication, reconnecting and everything else remain nats-py's. The accelerator depends on internals of nats-py, so
+`incompatibility` checks the version (`SUPPORTED`) and those internals. With any other nats-py, `new_client` returns the
+ordinary client, and `jelmon.nats.consumer` reads through an ordinary subscription: slower, with the same result.
 """
 
 import inspect
+import logging
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import nats.aio.client
@@ -14,12 +17,17 @@ from nats.aio.client import Client
 from nats.protocol import parser
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
+logger = logging.getLogger(__name__)
+
+SUPPORTED = ((2, 10), (2, 16))
+"""Oldest and newest minor version of nats-py that the accelerator was tested with."""
+
 Deliver = Callable[[bytes, bytes, bytes, bytes], None]
-"""Takes subject, reply subject, payload and raw headers of a message. Must not raise and must not block."""
+"""Receives subject, reply subject, payload and raw headers of a message. Must not raise and must not block."""
 
 
 class DirectParser(Parser):  # type: ignore[misc, unused-ignore] # nats-py is typed in part
-    """nats-py's parser, with a shorter way for messages of subscriptions that want them directly."""
+    """nats-py's parser, with a shortcut for messages of direct subscriptions."""
 
     def __init__(self, client: "DirectClient") -> None:
         super().__init__(client)
@@ -30,13 +38,13 @@ class DirectParser(Parser):  # type: ignore[misc, unused-ignore] # nats-py is ty
             data = bytes(self.buf) + data if self.buf else data
             done = self._deliver(data)
             self.buf = bytearray(data[done:])
-            if not self.buf or self._cut(self.buf):
+            if not self.buf or self._is_partial(self.buf):
                 return
             data = b""
         await super().parse(data)
 
     def _deliver(self, data: bytes) -> int:
-        """Hand over complete messages for us at the beginning of the data; returns how many bytes they took."""
+        """Deliver the complete direct messages at the start of the data; return their length in bytes."""
         direct, find, end, at = self._direct, data.find, len(data), 0
         while True:
             line_end = find(b"\r\n", at)
@@ -57,8 +65,8 @@ class DirectParser(Parser):  # type: ignore[misc, unused-ignore] # nats-py is ty
             deliver(words[1], reply, data[payload:stop], data[start:payload])
             at = stop + 2
 
-    def _cut(self, data: bytearray) -> bool:
-        """Whether the data is the beginning of a message for us, the rest of which is still to come."""
+    def _is_partial(self, data: bytearray) -> bool:
+        """Return whether the data is the beginning of a direct message whose rest has not arrived."""
         line_end = data.find(b"\r\n")
         words = bytes(data[: line_end if line_end >= 0 else None]).split()
         if words[:1] not in ([b"MSG"], [b"HMSG"]):
@@ -67,7 +75,7 @@ class DirectParser(Parser):  # type: ignore[misc, unused-ignore] # nats-py is ty
 
 
 class DirectClient(Client):  # type: ignore[misc, unused-ignore]
-    """A NATS client some of whose subscriptions get their messages directly."""
+    """A NATS client with direct subscriptions besides ordinary ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +83,7 @@ class DirectClient(Client):  # type: ignore[misc, unused-ignore]
         self._ps = DirectParser(self)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        """Where nats-py's own parser puts a message, when it was at work in the middle of one."""
+        """Receive a message from nats-py's parser, if that was in the middle of one."""
         deliver = self.direct.get(b"%d" % sid)
         if deliver is None:
             await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type, unused-ignore]
@@ -83,7 +91,7 @@ class DirectClient(Client):  # type: ignore[misc, unused-ignore]
             deliver(bytes(subject), bytes(reply), data, headers or b"")
 
     async def subscribe_directly(self, subject: str, deliver: Deliver) -> Any:
-        """Subscribe; returns nats-py's subscription, to unsubscribe from."""
+        """Subscribe; return nats-py's subscription."""
 
         async def unused(_: Any) -> None:
             pass
@@ -92,25 +100,41 @@ class DirectClient(Client):  # type: ignore[misc, unused-ignore]
         self.direct[b"%d" % subscription._id] = deliver
         return subscription
 
+    def unsubscribe_directly(self, subscription: Any) -> None:
+        """Stop direct delivery; the subscription itself remains."""
+        self.direct.pop(b"%d" % subscription._id, None)
 
-def trouble() -> str:
-    """Why this nats-py cannot be used directly; empty if it can."""
+
+def incompatibility() -> str:
+    """Return why the accelerator cannot be used with this nats-py; empty if it can."""
+    try:
+        installed = version("nats-py")
+    except PackageNotFoundError:
+        return "the version of nats-py is unknown"
+    minor = tuple(int(part) for part in installed.split(".")[:2] if part.isdigit())
+    oldest, newest = SUPPORTED
+    if not oldest <= minor <= newest:
+        return f"nats-py {installed} is not one of {oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
     expected: list[tuple[Any, str, list[str]]] = [
         (Parser, "parse", ["self", "data"]),
         (Client, "_process_msg", ["self", "sid", "subject", "reply", "data", "headers"]),
     ]
     for owner, name, parameters in expected:
-        found = getattr(owner, name, None)
-        if found is None or list(inspect.signature(found).parameters) != parameters:
-            return f"{owner.__name__}.{name} is not what it was in nats-py 2.16"
+        method = getattr(owner, name, None)
+        if method is None or list(inspect.signature(method).parameters) != parameters:
+            return f"{owner.__name__}.{name} differs from that of nats-py 2.16"
     source = inspect.getsource(nats.aio.client)
     if "self._ps.parse(" not in source or not hasattr(parser, "AWAITING_MSG_PAYLOAD"):
-        return "the client does not use its parser as in nats-py 2.16"
+        return "the client does not use its parser as nats-py 2.16 does"
     if not isinstance(getattr(Client(), "_ps", None), Parser):
         return "the client has no parser of its own"
     return ""
 
 
 def new_client() -> Client:
-    """The client for the exporter: a direct one where nats-py allows it."""
-    return Client() if trouble() else DirectClient()
+    """Return a client with direct subscriptions if this nats-py supports them, else an ordinary one."""
+    trouble = incompatibility()
+    if trouble:
+        logger.info("messages are read through ordinary subscriptions", extra={"reason": trouble})
+        return Client()
+    return DirectClient()

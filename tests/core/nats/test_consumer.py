@@ -1,4 +1,4 @@
-"""The short way from the socket: what it relies on in nats-py, and that no cut of the bytes changes anything."""
+"""The pull consumer over both kinds of client, and what the accelerator relies on in nats-py."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -11,15 +11,16 @@ from nats.aio.client import Client
 
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
-from jelmon.nats.consumer import BATCH_BYTES, FlowError, Pull, slices
-from jelmon.nats.consumer_direct import DirectClient, new_client, trouble
+from jelmon.nats import consumer_direct
+from jelmon.nats.consumer import BATCH_BYTES, ConsumerError, PullConsumer, slices
+from jelmon.nats.consumer_direct import DirectClient, incompatibility, new_client
 
 REPLY = b"$JS.ACK.JELMORE.jelmon-3.%d.%d.%d.1767225600000000000.%d"
 
 
 def test_this_nats_py_can_be_used_directly() -> None:
-    """If this fails after an upgrade of nats-py the exporter still works, more slowly: mend direct.py."""
-    assert trouble() == ""
+    """If this fails after an upgrade of nats-py, services still work, more slowly: adapt consumer_direct.py."""
+    assert incompatibility() == ""
     assert isinstance(new_client(), DirectClient)
 
 
@@ -29,7 +30,15 @@ def test_another_nats_py_is_used_the_ordinary_way(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("nats.protocol.parser.Parser.parse", parse)
 
-    assert "Parser.parse is not what it was" in trouble()
+    assert incompatibility() == "Parser.parse differs from that of nats-py 2.16"
+    assert type(new_client()) is Client
+
+
+@pytest.mark.parametrize("version", ["2.9.1", "2.17.0", "3.0.0", "x"])
+def test_an_untested_version_of_nats_py_is_used_the_ordinary_way(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(consumer_direct, "version", lambda _: version)
+
+    assert incompatibility() == f"nats-py {version} is not one of 2.10 to 2.16"
     assert type(new_client()) is Client
 
 
@@ -84,18 +93,18 @@ async def test_no_cut_of_the_bytes_changes_what_is_delivered(size: int) -> None:
     assert client.pings == 3
 
 
-def flow(sequence: int = 0) -> Pull:
+def flow(sequence: int = 0) -> PullConsumer:
     """A pull without a server; tests deliver to it."""
-    return Pull(DirectClient(), "JELMORE", "jelmon-3", batch=100, sequence=sequence)
+    return PullConsumer(DirectClient(), "JELMORE", "jelmon-3", batch=100, sequence=sequence)
 
 
-def deliver(pull: Pull, *messages: tuple[int, int, int]) -> None:
+def deliver(pull: PullConsumer, *messages: tuple[int, int, int]) -> None:
     """Deliver messages: number of deliveries, stream sequence, consumer sequence."""
     for deliveries, sequence, delivered in messages:
         pull._deliver(b"s", REPLY % (deliveries, sequence, delivered, 0), b"%d" % sequence, b"")
 
 
-async def payloads(pull: Pull) -> Any:
+async def payloads(pull: PullConsumer) -> Any:
     batch = await pull.next_batch(100, seconds=0.0, patience=0.0)
     return None if batch is None else [int(payload) for payload, _, _ in batch.messages]
 
@@ -112,7 +121,7 @@ async def test_a_gap_in_the_consumer_s_numbers_is_noticed() -> None:
     """A client that drops messages must never be covered up by a later acknowledgement."""
     pull = flow()
     deliver(pull, (1, 10, 1), (1, 26, 3))
-    with pytest.raises(FlowError, match="did not arrive"):
+    with pytest.raises(ConsumerError, match="did not arrive"):
         await payloads(pull)
 
 
@@ -134,7 +143,7 @@ async def test_redeliveries_are_left_out() -> None:
 async def test_what_the_server_ends_with_an_error_is_told() -> None:
     pull = flow()
     pull._deliver(b"inbox", b"", b"", b"NATS/1.0 409 Consumer Deleted\r\n\r\n")
-    with pytest.raises(FlowError, match="409 Consumer Deleted"):
+    with pytest.raises(ConsumerError, match="409 Consumer Deleted"):
         await payloads(pull)
 
 
@@ -157,7 +166,7 @@ async def test_both_ways_deliver_the_same(own_nats_url: str, client: type[Client
     await context.add_consumer("ALL", durable_name="c", ack_policy="all", max_ack_pending=-1)
     consumer = client()
     await consumer.connect(own_nats_url)
-    pull = Pull(consumer, "ALL", "c", batch=64, sequence=0)
+    pull = PullConsumer(consumer, "ALL", "c", batch=64, sequence=0)
     await pull.open()
     seen: list[int] = []
     async with asyncio.timeout(30):
@@ -172,7 +181,7 @@ async def test_both_ways_deliver_the_same(own_nats_url: str, client: type[Client
     assert seen == list(range(500))
 
 
-async def test_a_batch_has_no_more_messages_than_are_wanted() -> None:
+async def test_a_batch_has_no_more_messages_than_are_requested() -> None:
     pull = flow()
     deliver(pull, *((1, number, number) for number in range(1, 6)))
     first, second = [await pull.next_batch(3, seconds=0.0, patience=0.0) for _ in range(2)]

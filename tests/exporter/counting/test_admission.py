@@ -106,14 +106,14 @@ def test_an_hour_of_new_names_every_second_leaves_memory_flat(say: Any, books: C
 def test_a_label_value_has_room_again_when_its_last_holder_lets_go() -> None:
     admission = Admission(1)
 
-    assert admission.label(("kind",), "a", holder=1) == "a"
-    assert admission.label(("kind",), "a", holder=2) == "a"
-    assert admission.label(("kind",), "b", holder=2) == "other"
+    assert admission.admit(("kind",), "a", holder=1) == "a"
+    assert admission.admit(("kind",), "a", holder=2) == "a"
+    assert admission.admit(("kind",), "b", holder=2) == "other"
 
-    admission.dismiss(("kind",), "a", holder=1)
+    admission.release(("kind",), "a", holder=1)
 
-    assert admission.label(("kind",), "b", holder=2) == "other"
+    assert admission.admit(("kind",), "b", holder=2) == "other"
 
-    admission.leave(2)
+    admission.release_all(2)
 
-    assert admission.label(("kind",), "b", holder=2) == "b"
+    assert admission.admit(("kind",), "b", holder=2) == "b"

@@ -8,6 +8,7 @@ import pytest
 
 from jelmon import catalogue as c
 from jelmon import events as e
+from jelmon_exporter.counting.changes import drain_all
 from jelmon_exporter.counting.tracker import HANDLERS
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.state.model import Card, decode_entry
@@ -265,7 +266,7 @@ def test_a_clock_that_stands_at_zero_does_no_harm(say: Any, books: Making) -> No
 
     assert totals(view, c.CARD_WAIT) == (3000, 3000 * (START - zero).total_seconds())
 
-    stored = one.ledger.whole().entries["c4:main:card-0"]
+    stored = drain_all(one.ledger).entries["c4:main:card-0"]
     assert stored is not None
     card = decode_entry(stored)
     assert isinstance(card, Card)

@@ -130,7 +130,7 @@ async def test_what_cannot_be_read_is_parked_once_by_all_replicas(
 
     try:
         async with exporting(nats_url=own_nats_url, state_path=tmp_path / "a") as first:
-            await until(lambda: first.leadership.shows)
+            await until(lambda: first.leadership.exposes)
             for number in range(20):
                 await context.publish(f"jelmore.events.card.{number}", b"no JSON")
             await until(lambda: parked(first) == 20)
@@ -156,7 +156,7 @@ async def test_a_successor_that_knows_less_counts_a_reset(
     client = await nats.connect(own_nats_url)
     try:
         async with exporting(nats_url=own_nats_url, state_path=tmp_path / "a") as first:
-            await until(lambda: first.leadership.shows)
+            await until(lambda: first.leadership.exposes)
             async with Publisher(own_nats_url) as publisher:
                 await publisher.publish_many(cards(0, 100))
             await until(lambda: first.view.value(c.CARDS_FINISHED, "main", "success") == 100)
@@ -165,13 +165,13 @@ async def test_a_successor_that_knows_less_counts_a_reset(
                 await publisher.publish_many(cards(100, 110))
             await until(lambda: first.view.value(c.CARDS_FINISHED, "main", "success") == 110)
         async with exporting(nats_url=own_nats_url, state_path=tmp_path / "b") as second:
-            await until(lambda: second.leadership.shows)
+            await until(lambda: second.leadership.exposes)
 
-            assert second.own.cell(c.EXPORTER_RESETS, "takeover").value == 1
+            assert second.process_series.cell(c.EXPORTER_RESETS, "takeover").value == 1
             assert second.view.value(c.CARDS_FINISHED, "main", "success") == 10
         async with exporting(nats_url=own_nats_url, state_path=tmp_path / "a") as first:
-            await until(lambda: first.leadership.shows)
+            await until(lambda: first.leadership.exposes)
 
-            assert first.own.cell(c.EXPORTER_RESETS, "takeover").value == 0
+            assert first.process_series.cell(c.EXPORTER_RESETS, "takeover").value == 0
     finally:
         await client.close()

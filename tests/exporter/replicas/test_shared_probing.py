@@ -10,8 +10,8 @@ import pytest
 
 from jelmon import catalogue as c
 from jelmon_exporter.replicas.mirror import Mirror
-from jelmon_exporter.replicas.shared_probing import PART, SharedProbes, _knows_more
-from jelmon_exporter.replicas.singleton import PROBES, StoreTurn
+from jelmon_exporter.replicas.shared_probing import PART, SharedProbes, _counted_more
+from jelmon_exporter.replicas.singleton import PROBES, StoreElection
 from jelmon_exporter.series.cells import SeriesTable
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.state.memory import MemoryStore
@@ -47,10 +47,10 @@ async def test_all_show_what_one_found_and_another_goes_on_with_it(
         async with exporting(**settings, targets_file=targets_file) as second:
             for one in (second, observer):
                 await until(lambda one=one: one.view.value(c.TARGET_UP, "redis") == 1 and probes(one) >= 2)
-            assert second.others.prober.results == {}
+            assert second.prober.results == {}
             stopping = asyncio.create_task(first.stop())
             shown = []
-            while not second.others.prober.results:
+            while not second.prober.results:
                 await second.mirror.refresh()
                 shown.append((second.view.value(c.TARGET_UP, "redis"), probes(second)))
                 await asyncio.sleep(0.05)
@@ -77,12 +77,12 @@ async def test_while_the_store_is_away_everybody_goes_on_from_what_was_known(
         before = min(probes(one), probes(two))
         await until(lambda: probes(one) > before + 1 and probes(two) > before + 1, seconds=60)
         await servers.start_redis()
-        await until(lambda: bool(one.others.prober.results) != bool(two.others.prober.results), seconds=60)
+        await until(lambda: bool(one.prober.results) != bool(two.prober.results), seconds=60)
         most = max(probes(one), probes(two))
         await until(lambda: probes(one) > most and probes(two) > most, seconds=60)
 
     for exporter in (one, two):
-        assert exporter.own.cell(c.EXPORTER_RESETS, "rollback").value == 0
+        assert exporter.process_series.cell(c.EXPORTER_RESETS, "rollback").value == 0
 
 
 async def test_results_of_targets_that_are_gone_are_removed_from_the_store(redis_url: str, until: Until) -> None:
@@ -92,12 +92,12 @@ async def test_results_of_targets_that_are_gone_are_removed_from_the_store(redis
     stale = {(c.TARGET_UP.name, ("old",)): 1.0, (c.PROBE_FAILURES.name, ("old", "timeout")): 3.0}
     position = Position(version=1)
     await store.commit(PROBES, claim=claim, position=position, changes=Changes(series=dict(stale)))
-    turn = StoreTurn(store, PROBES)
+    turn = StoreElection(store, PROBES)
     turn.claim = claim
     shared = SharedProbes(turn, store, view, mirror=None)  # type: ignore[arg-type] # nothing is mirrored here
     view.update(PART, dict(stale))
     shared._pending = {(c.TARGET_UP.name, ("none",)): None}
-    await shared._show()
+    await shared._publish_pending()
 
     assert (await store.load(PROBES)).series == {}
     assert view.contribution(PART) == {}
@@ -107,7 +107,7 @@ async def test_results_of_targets_that_are_gone_are_removed_from_the_store(redis
 
 async def test_what_was_not_stored_is_not_shown_when_it_is_our_turn_again() -> None:
     view, mirror = View(), Mirror(MemoryStore(), View(), 0, up=SeriesTable().cell(c.STATE_STORE_UP))
-    shared = SharedProbes(StoreTurn(MemoryStore(), PROBES), MemoryStore(), view, mirror)
+    shared = SharedProbes(StoreElection(MemoryStore(), PROBES), MemoryStore(), view, mirror)
     shared._pending = {(c.PROBE_FAILURES.name, ("redis", "timeout")): 1.0}
     shared.stopped()
 
@@ -126,4 +126,4 @@ async def test_what_was_not_stored_is_not_shown_when_it_is_our_turn_again() -> N
     ],
 )
 def test_the_larger_count_and_the_newer_gauge_stay(metric: c.Metric, stored: Any, own: Any, taken: bool) -> None:
-    assert _knows_more(metric, stored, own) is taken
+    assert _counted_more(metric, stored, own) is taken

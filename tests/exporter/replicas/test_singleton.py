@@ -15,7 +15,7 @@ from jelmon.demo.processes import Processes, free_port
 from jelmon.service.tasks import end
 from jelmon_exporter.collectors.prober import Prober, Result
 from jelmon_exporter.collectors.targets import Target
-from jelmon_exporter.replicas.singleton import PROBES, Singleton, StoreTurn, turn_at
+from jelmon_exporter.replicas.singleton import PROBES, Singleton, StoreElection, election_for
 from jelmon_exporter.series.cells import SeriesTable
 from jelmon_exporter.state.memory import MemoryStore
 from jelmon_exporter.state.redis import RedisStore
@@ -29,7 +29,7 @@ class Replica:
 
     def __init__(self, store: StateStore) -> None:
         self.begun = self.stopped = 0
-        self.singleton = Singleton(turn_at(store, PROBES, None), self._work, self._stop)
+        self.singleton = Singleton(election_for(store, PROBES, None), self._work, self._stop)
 
     async def _work(self) -> None:
         self.begun += 1
@@ -110,7 +110,7 @@ async def test_a_fault_in_the_work_is_not_hidden(redis_url: str) -> None:
 
     store = RedisStore(redis_url, renew_seconds=0.1)
     with pytest.raises(RuntimeError, match="a fault of ours"):
-        await Singleton(StoreTurn(store, PROBES), broken, lambda: None).run()
+        await Singleton(StoreElection(store, PROBES), broken, lambda: None).run()
     await store.close()
 
 

@@ -21,7 +21,7 @@ class Scene:
         self.resets += 1
 
     def shown(self) -> tuple[object, object, object]:
-        self.view.settle()
+        self.view.accept_decreases()
         return tuple(self.view.value(c.BY_NAME[name], *labels) for name, labels in (COUNTER, GAUGE, HISTOGRAM))  # type: ignore[return-value]
 
 

@@ -274,7 +274,7 @@ async def test_the_rest_of_a_batch_is_stored(endpoint: Endpoint, stream: Any) ->
 
     assert status == 400
     assert (body["error"], body["accepted"]) == ("2 of 4 events were refused", 2)
-    assert body["hint"] == "mend those with status 'refused' and send them; the others are stored"
+    assert body["hint"] == "correct those with status 'refused' and send them again; the others are stored"
     assert [(one["index"], one["id"], one["status"], one.get("field")) for one in body["results"]] == [
         (0, "e1", "stored", None),
         (1, "e2", "refused", "data.pipeline"),
@@ -316,8 +316,8 @@ async def test_sizes_have_limits(endpoint: Endpoint, stream: Any, body: Any, sta
     ("kind", "error"),
     [
         ("", "there is no Content-Type"),
-        ("text/plain", "Content-Type 'text/plain' is not read"),
-        (f"{JSON}; charset=latin-1", "charset latin-1 is not read"),
+        ("text/plain", "Content-Type 'text/plain' is not supported"),
+        (f"{JSON}; charset=latin-1", "charset latin-1 is not supported"),
     ],
 )
 async def test_other_content_is_not_read(endpoint: Endpoint, kind: str, error: str) -> None:
@@ -333,16 +333,16 @@ async def test_content_that_is_not_what_its_type_says(endpoint: Endpoint) -> Non
 
     assert (one[0], one[1]["error"], one[1]["hint"]) == (
         400,
-        f"a batch came as {ONE}",
+        f"a batch was sent as {ONE}",
         f"send it with Content-Type: {BATCH}",
     )
-    assert (batch[0], batch[1]["error"]) == (400, f"what came as {BATCH} is no JSON array")
+    assert (batch[0], batch[1]["error"]) == (400, f"the body sent as {BATCH} is not a JSON array")
 
 
 async def test_headers_cannot_smuggle_data(endpoint: Endpoint) -> None:
     status, answer, _ = await endpoint.post({"pipeline": "main"}, JSON, ce_data="x", ce_id="1")
 
-    assert (status, answer["error"]) == (400, "ce-data is no attribute")
+    assert (status, answer["error"]) == (400, "ce-data is not an attribute")
 
 
 # --- when NATS is away ---
@@ -376,7 +376,7 @@ async def test_a_lost_connection_is_told_and_comes_back(
 
     assert (away[0], away[2]["Retry-After"], away[1]["accepted"]) == (503, "5", 0)
     assert [one["status"] for one in away[1]["results"]] == ["failed", "refused", "failed"]
-    assert away[1]["hint"] == "send all of it again: nothing is stored twice"
+    assert away[1]["hint"] == "send the whole request again: nothing is stored twice"
     assert (back[0], back[1]["accepted"]) == (202, 2)
 
 

@@ -197,7 +197,7 @@ async def test_without_nats_posts_at_the_same_time_share_commits(
     """A disk that takes its time is waited for by all of them together; each is answered for its own events."""
     events = cards(0, 300)
     async with running(exporting, until, state_path=tmp_path / "state") as exporter:
-        commits = exporter.own.cell(c.CHECKPOINT_TIME)
+        commits = exporter.process_series.cell(c.CHECKPOINT_TIME)
         before = sum(commits.counts)
         answers = await asyncio.gather(*(post(exporter, events[at : at + 20]) for at in range(0, 600, 20)))
         made = sum(commits.counts) - before
@@ -235,7 +235,7 @@ async def test_without_nats_what_cannot_be_kept_is_not_accepted(
         counted = figures(exporter.view)
 
     assert [status for status, _ in refused] == [503, 503]
-    assert refused[0][1]["hint"] == "send all of it again"
+    assert refused[0][1]["hint"] == "send the whole request again"
     assert shown is None
     assert (again[0], counted) == (202, (5, 5, 0, 5, 7.5))
 

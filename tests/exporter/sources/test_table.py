@@ -37,10 +37,10 @@ async def test_an_event_over_http_is_counted_and_shown(
     targets = tmp_path / "targets.yaml"
     targets.write_text(f"targets:\n  - {{name: broker, url: '{own_nats_url.replace('nats', 'tcp')}'}}\n", "utf-8")
     async with exporting(nats_url=own_nats_url, targets_file=targets) as exporter:
-        await until(lambda: exporter.source.up and exporter.others.keeper.up)
+        await until(lambda: exporter.source.up and exporter.sink.up)
         sent = [await asyncio.to_thread(requests.post, f"{exporter.url}{PATH}", json=EVENT, timeout=10) for _ in "ab"]
         await until(lambda: exporter.view.value(c.CARDS_STARTED, "<main>") == 1)
-        await until(lambda: exporter.others.prober.results)
+        await until(lambda: exporter.prober.results)
         metrics = (await asyncio.to_thread(requests.get, f"{exporter.url}/metrics", timeout=10)).text
         page = (await asyncio.to_thread(requests.get, exporter.url, timeout=10)).text
 
@@ -63,7 +63,7 @@ async def test_batches_over_http_count_each_event_once(
     kind = {"Content-Type": "application/cloudevents-batch+json"}
     client = await nats.connect(own_nats_url)
     async with exporting(nats_url=own_nats_url) as exporter:
-        await until(lambda: exporter.source.up and exporter.others.keeper.up)
+        await until(lambda: exporter.source.up and exporter.sink.up)
         sent = []
         for batch in (events[:100], events[50:], events[:100]):
             body = encode_batch(batch)

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from jelmon import catalogue as c
 from jelmon.errors import SourceError
-from jelmon.nats import connection
+from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.consumer import ConsumerError
 from jelmon.nats.consumer_direct import new_client
@@ -195,7 +195,7 @@ class JetStreamSource(Source):
 
     def _report_interrupted(self, partition: int, error: BaseException, attempt: int) -> None:
         self._blocked.add(partition)
-        trouble = connection.stream_trouble(error) if isinstance(error, NATS_ERRORS) else error
+        trouble = streams.stream_error(error) if isinstance(error, NATS_ERRORS) else error
         message = getattr(trouble, "message", str(trouble))
         self._up.set(0)
         if attempt >= 1 and message != self.trouble:  # a single failure is an election or a restart
@@ -249,6 +249,6 @@ async def prepare(client: Client) -> None:
         SourceError: they cannot be created.
     """
     context = client.jetstream(timeout=API_SECONDS)
-    await connection.ensure_stream(context)
-    await connection.ensure_stream(context, connection.dead_letter_stream())
+    await streams.ensure_stream(context)
+    await streams.ensure_stream(context, streams.dead_letter_stream())
     await ensure_partitions(client)

@@ -9,7 +9,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 
 from jelmon.errors import EventError, SourceError
-from jelmon.nats.connection import stream_trouble
+from jelmon.nats.streams import stream_error
 from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM
 
 REASON = "Jelmon-Reason"
@@ -69,7 +69,7 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
     except nats.js.errors.NotFoundError:
         return
     except _TROUBLE as error:
-        raise stream_trouble(error, DEAD_LETTER_STREAM) from error
+        raise stream_error(error, DEAD_LETTER_STREAM) from error
     number = min(numbers, default=state.first_seq)
     wanted = sorted(numbers) if numbers else range(number, state.last_seq + 1)
     for number in wanted:
@@ -82,7 +82,7 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
                 ) from error
             continue
         except _TROUBLE as error:
-            raise stream_trouble(error, DEAD_LETTER_STREAM) from error
+            raise stream_error(error, DEAD_LETTER_STREAM) from error
         headers = found.headers or {}
         yield DeadLetter(
             number=number,
@@ -114,7 +114,7 @@ async def replay(context: JetStreamContext, letter: DeadLetter) -> None:
             headers={"Nats-Msg-Id": f"{DEAD_LETTER_STREAM}-{letter.number}"},
         )
     except _TROUBLE as error:
-        raise stream_trouble(error) from error
+        raise stream_error(error) from error
     await drop(context, letter)
 
 
@@ -127,4 +127,4 @@ async def drop(context: JetStreamContext, letter: DeadLetter) -> None:
     try:
         await context.delete_msg(DEAD_LETTER_STREAM, letter.number)
     except _TROUBLE as error:
-        raise stream_trouble(error, DEAD_LETTER_STREAM) from error
+        raise stream_error(error, DEAD_LETTER_STREAM) from error

@@ -106,7 +106,10 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
     life = card.runs.get(key)
     outcome = data.outcome
     ended = stage.ended[outcome]
-    if life is not None and life.finished is None:
+    if life is None:
+        life = card.runs[key] = Lifecycle()
+        pipeline.changed[event.subject] = card
+    elif life.finished is None:
         pipeline.changed[event.subject] = card
         if life.started is not None:
             if event.traceparent is None:
@@ -119,14 +122,11 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
             else:
                 stage.waiting_delta -= 1
             life.live = False
-    elif life is not None:
+    else:
         order = _order(ledger, pipeline, card, life, Step.FINISHED, time)
         if order is not EventOrder.NEW:
             return order is not EventOrder.DUPLICATE and _count_stale_end(pipeline, stage, outcome, time)
-        life = None
-    if life is None:
         life = card.runs[key] = Lifecycle()
-        pipeline.changed[event.subject] = card
     life.finished, life.outcome = time, outcome
     ended.count += 1
     if time > pipeline.latest:

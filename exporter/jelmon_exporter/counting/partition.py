@@ -1,6 +1,5 @@
 """Counts one partition: applies batches, commits them, and exposes only what is committed."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Collection
@@ -9,6 +8,7 @@ from dataclasses import replace
 from jelmon import catalogue as c
 from jelmon.events import Event
 from jelmon.nats.consumer_messages import Message
+from jelmon.service.backoff import Backoff
 from jelmon_exporter.counting.changes import drain, drain_all
 from jelmon_exporter.counting.context import CountingContext
 from jelmon_exporter.counting.decoding import UnreadableEvent, decode
@@ -19,8 +19,6 @@ from jelmon_exporter.state.model import Position
 from jelmon_exporter.state.store import Claim, FellBackError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
-
-_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class PartitionCounter:
@@ -33,7 +31,7 @@ class PartitionCounter:
         self._commit_time = context.process_series.cell(c.CHECKPOINT_TIME)
         self._commit_success = context.process_series.cell(c.CHECKPOINT_SUCCESS)
         self._store_up = context.process_series.cell(c.STATE_STORE_UP)
-        self._retry = 0
+        self._backoff = Backoff(0.1, 2.0)
         self._uncommitted = False
         self._lost_to = 0  # up to this sequence, losses are recorded
         self._lost_committed = 0
@@ -192,7 +190,7 @@ class PartitionCounter:
             except FellBackError as error:
                 logger.warning("%s: writing the whole state again", error.message)
                 changes, whole = drain_all(self.ledger), True
-        self._retry = 0
+        self._backoff.reset()
         self._uncommitted = False
         self.position = position
         self._lost_committed = self._lost_to
@@ -208,5 +206,4 @@ class PartitionCounter:
         if self._store_up.value != 0:
             logger.error("%s; counting is paused, the last committed values are still exposed", error.message)
         self._store_up.set(0)
-        await asyncio.sleep(_RETRY_SECONDS[min(self._retry, len(_RETRY_SECONDS) - 1)])
-        self._retry += 1
+        await self._backoff.wait()

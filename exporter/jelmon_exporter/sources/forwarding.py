@@ -9,6 +9,7 @@ from jelmon import catalogue as c
 from jelmon.client import Published, Publisher
 from jelmon.errors import EventError, JelmonError, SourceError
 from jelmon.nats.connection import NatsSettings
+from jelmon.service.backoff import Backoff
 from jelmon_exporter.series.cells import SeriesTable
 from jelmon_exporter.sources.source import Source
 
@@ -16,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.5
-_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
 class Forwarding(Source):
@@ -51,14 +51,15 @@ class Forwarding(Source):
 
     async def run(self) -> None:
         """Connect, and stay connected until cancelled."""
-        attempt = 0
+        backoff = Backoff(0.5, 5.0)
         while True:
             publisher = Publisher(
                 settings=self._settings, name="jelmon-exporter-http", patience=self._patience, connect_patience=2.0
             )
             try:
                 await publisher.connect()
-                attempt, self._publisher = 0, publisher
+                backoff.reset()
+                self._publisher = publisher
                 while not publisher.closed:  # a lost connection is restored by nats-py, a closed one is not
                     self._up.set(1 if publisher.connected else 0)
                     await asyncio.sleep(_POLL_SECONDS)
@@ -69,5 +70,4 @@ class Forwarding(Source):
                 self._up.set(0)
                 with contextlib.suppress(Exception):  # the connection may be broken already
                     await publisher.close()
-            await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
-            attempt += 1
+            await backoff.wait()

@@ -6,7 +6,6 @@ The position that counts is the one committed with the state; acknowledgements o
 import asyncio
 import contextlib
 import logging
-import random
 import time
 
 from nats.aio.client import Client
@@ -19,6 +18,7 @@ from jelmon.nats.consumer import ConsumerError
 from jelmon.nats.consumer_direct import new_client
 from jelmon.nats.partitions import ensure_partitions
 from jelmon.nats.subjects import STREAM
+from jelmon.service.backoff import Backoff
 from jelmon.service.tasks import end
 from jelmon_exporter.counting.context import CountingContext
 from jelmon_exporter.counting.partition import PartitionCounter
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 DISCONNECTED_SECONDS = 10.0
 """After this long without NATS a replica leaves its partitions to others."""
-_BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class JetStreamSource(Source):
@@ -75,7 +76,7 @@ class JetStreamSource(Source):
 
     async def run(self) -> None:
         """Consume until `stop`; then commit what was received, and return."""
-        attempt = 0
+        backoff = _backoff()
         while not self._stopping.is_set():
             try:
                 client = await connection.connect(
@@ -87,11 +88,10 @@ class JetStreamSource(Source):
                     max_outstanding_pings=2,
                 )
             except SourceError as error:
-                self._report_down(error, attempt)
-                await self._pause(attempt)
-                attempt += 1
+                self._report_down(error, first=not backoff.failures)
+                await backoff.wait(self._stopping)
                 continue
-            attempt = 0
+            backoff.reset()
             self._client = client
             try:
                 await self._consume(client)
@@ -106,27 +106,21 @@ class JetStreamSource(Source):
         for consumer in self._consumers.values():
             consumer.wake()
 
-    def _report_down(self, error: SourceError, attempt: int) -> None:
+    def _report_down(self, error: SourceError, *, first: bool) -> None:
         self._up.set(0)
         self.trouble = error.message
-        if attempt == 0:
+        if first:
             logger.error("%s; retrying until it answers", error)
 
-    async def _pause(self, attempt: int, stop: asyncio.Event | None = None) -> None:
-        seconds = _BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)] * random.uniform(0.8, 1.2)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for((stop or self._stopping).wait(), seconds)
-
     async def _consume(self, client: Client) -> None:
-        attempt = 0
+        backoff = _backoff()
         while not self._stopping.is_set():
             try:
                 await prepare(client)
                 break
             except SourceError as error:
-                self._report_down(error, attempt)
-                await self._pause(attempt)
-                attempt += 1
+                self._report_down(error, first=not backoff.failures)
+                await backoff.wait(self._stopping)
         connected, rounds = time.monotonic(), 0
 
         def able() -> bool:
@@ -170,15 +164,14 @@ class JetStreamSource(Source):
         try:
             await counter.start()
             owned.set(1)
-            attempt = 0
+            backoff = _backoff()
             while not holding.stop.is_set():
                 try:
                     await consumer.consume(holding.stop, on_open=lambda: self._unblock(partition))
-                    attempt = 0
+                    backoff.reset()
                 except (*NATS_ERRORS, ConsumerError) as error:
-                    self._report_interrupted(partition, error, attempt)
-                    await self._pause(attempt, holding.stop)
-                    attempt += 1
+                    self._report_interrupted(partition, error, first=not backoff.failures)
+                    await backoff.wait(holding.stop)
         except FencedError:
             logger.warning("another exporter now counts the partition", extra={"partition": partition})
         finally:
@@ -193,12 +186,12 @@ class JetStreamSource(Source):
         """Return the name of the durable consumer; replicas with separate states each have their own."""
         return f"jelmon-{partition}" if self._context.store.shared else f"jelmon-{self._replica}-{partition}"
 
-    def _report_interrupted(self, partition: int, error: BaseException, attempt: int) -> None:
+    def _report_interrupted(self, partition: int, error: BaseException, *, first: bool) -> None:
         self._blocked.add(partition)
         trouble = streams.stream_error(error) if isinstance(error, NATS_ERRORS) else error
         message = getattr(trouble, "message", str(trouble))
         self._up.set(0)
-        if attempt >= 1 and message != self.trouble:  # a single failure is an election or a restart
+        if not first and message != self.trouble:  # a single failure is an election or a restart
             logger.error("%s; retrying until it answers", trouble)
         self.trouble = message
 
@@ -240,6 +233,10 @@ class JetStreamSource(Source):
             if consumer.counter.position.sequence < last and await consumer.lag():
                 return False
         return True
+
+
+def _backoff() -> Backoff:
+    return Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
 
 async def prepare(client: Client) -> None:

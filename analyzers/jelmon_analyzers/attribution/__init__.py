@@ -1,4 +1,4 @@
-"""Attribution: which stages, waits, retries and tests make the slow cards slow."""
+"""Attribution: which waits, runs, retries, tests and hosts make the slow cards slow."""
 
 from jelmon_analyzers.attribution.tail import Attribution, Driver, attribute
 

@@ -1,4 +1,4 @@
-"""What is known of each card that may have made it slow: waits, runs and retries of stages, tests, load of hosts."""
+"""What may have made each card slow: waits, runs and retries of stages, tests, host load."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class _Card:
 
 
 class CardCauses:
-    """The cards of one pipeline that ended last, each with its time and what it may be due to."""
+    """The most recently ended cards of one pipeline, each with its time and possible causes."""
 
     def __init__(self, usage: Callable[[], Mapping[str, float]] = dict) -> None:
         self._usage = usage
@@ -35,7 +35,7 @@ class CardCauses:
         self._ended: deque[tuple[float, dict[str, float]]] = deque(maxlen=MOST_CARDS)
 
     def observe(self, event: Event) -> None:
-        """One event of the pipeline."""
+        """Add an event of the pipeline."""
         time = event.time.timestamp()
         match event:
             case e.CardStarted():
@@ -61,7 +61,7 @@ class CardCauses:
                 self._end(event.subject, time, data.outcome)
 
     def table(self) -> tuple[list[str], Array, Array]:
-        """Names of the causes, a row of causes for each card, and the cards' times."""
+        """Return the names of the causes, their amounts (cards, causes), and the times of the cards in seconds."""
         seen: dict[str, int] = {}
         for _, causes in self._ended:
             for name in causes:

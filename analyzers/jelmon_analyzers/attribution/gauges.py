@@ -1,4 +1,4 @@
-"""The drivers of every pipeline's slow tail as gauges, found anew every few minutes."""
+"""The drivers of every pipeline's slow tail as gauges, recomputed every few minutes."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ _MOST_PIPELINES = 200
 
 
 class AttributionGauges:
-    """Takes events of all pipelines in, and names what makes slow cards slow."""
+    """Collects the cards of all pipelines and exports what makes the slow ones slow."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class AttributionGauges:
         self._leads = leads
         self._every_seconds = every_seconds
         self._cards: dict[str, CardCauses] = {}
-        self.found: Mapping[str, Attribution] = {}
-        """What was found last, by pipeline."""
+        self.attributions: Mapping[str, Attribution] = {}
+        """The latest result, by pipeline."""
 
     def observe(self, event: Event) -> None:
-        """One event of any pipeline."""
+        """Add an event of any pipeline."""
         pipeline = getattr(event.data, "pipeline", None)
         if pipeline is None:
             return
@@ -49,22 +49,22 @@ class AttributionGauges:
         self._cards[pipeline].observe(event)
 
     async def run(self) -> None:
-        """Look every few minutes, in a thread of its own: a look takes a second or more."""
+        """Recompute every few minutes, in a thread because it takes a second or more."""
         while True:
             await asyncio.sleep(self._every_seconds)
-            found: dict[str, Attribution] = {}
+            attributions: dict[str, Attribution] = {}
             if self._leads():
                 for pipeline, cards in list(self._cards.items()):
-                    found[pipeline] = await asyncio.to_thread(attribute, *cards.table())
-            self.export(found)
+                    attributions[pipeline] = await asyncio.to_thread(attribute, *cards.table())
+            self.export(attributions)
 
-    def export(self, found: Mapping[str, Attribution]) -> None:
-        """Set the gauges; where nothing can be said, say so in the count of skips, and nothing else."""
-        self.found = found
-        for pipeline, one in found.items():
-            if one.reason:
-                self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=one.reason.replace(" ", "_"))
-            for driver in one.drivers[:MOST_DRIVERS]:
+    def export(self, attributions: Mapping[str, Attribution]) -> None:
+        """Set the gauges; a pipeline without a result only counts as skipped."""
+        self.attributions = attributions
+        for pipeline, attribution in attributions.items():
+            if attribution.reason:
+                self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason=attribution.reason.replace(" ", "_"))
+            for driver in attribution.drivers[:MOST_DRIVERS]:
                 if driver.share >= LEAST_SHARE:
                     labels = {"pipeline": pipeline, "driver": driver.name}
                     self._exports.set(c.ATTRIBUTION_SHARE, driver.share, **labels)

@@ -1,8 +1,8 @@
-"""The drivers of the slow tail: a quantile regression of card time, cross-validated, with intervals by bootstrap.
+"""The drivers of the slow tail: a quantile regression of card time, cross-validated, with bootstrap intervals.
 
-Pure: numpy in and out, the same answer for the same input. Times can only add to a card's time, so coefficients are
-not negative. The share of a driver is what it adds to the slow cards beyond what it adds to all, over what the slow
-cards take beyond all: coefficient times (mean in the tail - mean) / (mean time in the tail - mean time).
+Pure and deterministic. A cause can only add to the time of a card, so coefficients are not negative. The share of a
+driver is what it adds to the slow cards beyond what it adds to all cards, divided by how much longer the slow cards
+take than all: coefficient x (mean in the tail - mean) / (mean time in the tail - mean time).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ TAIL = 0.9
 LEAST_CARDS = 100
 MOST_CARDS = 600
 LEAST_EXPLAINED = 0.3
-"""Koenker and Machado's R1, out of sample; below it the model says too little to name anybody."""
+"""Least R1 (Koenker and Machado) out of sample; below it the model explains too little to name drivers."""
 _FOLDS = 5
 _RESAMPLES = 40
 _IN_A_RESAMPLE = 300
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A cause with its share of the slow tail, and the ends of the share's 95 % interval."""
+    """A cause with its share of the slow tail and the 95 % confidence interval of the share."""
 
     name: str
     share: float
@@ -38,7 +38,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What was found. Without drivers ``reason`` says why; ``explained`` is R1 out of sample."""
+    """The drivers of one pipeline. If there are none, ``reason`` says why; ``explained`` is R1 out of sample."""
 
     drivers: tuple[Driver, ...]
     explained: float
@@ -46,7 +46,7 @@ class Attribution:
 
 
 def attribute(names: Sequence[str], causes: Array, times: Array, *, seed: int = 0) -> Attribution:
-    """Name the drivers. ``causes`` has a row for each card and a column for each name."""
+    """Return the drivers, largest share first. ``causes``: (cards, names); ``times``: (cards,), in seconds."""
     if len(times) < LEAST_CARDS:
         return Attribution((), 0.0, "too few cards")
     causes, times = causes[-MOST_CARDS:], times[-MOST_CARDS:]
@@ -78,16 +78,16 @@ def attribute(names: Sequence[str], causes: Array, times: Array, *, seed: int = 
 
 
 def quantile_regression(causes: Array, times: Array, tau: float = TAIL) -> tuple[float, Array]:
-    """Intercept and coefficients (none negative) that minimise the pinball loss; a linear programme."""
+    """Return intercept and non-negative coefficients that minimize the pinball loss, by linear programming."""
     count, width = causes.shape
     costs = np.concatenate([[0.0], np.zeros(width), np.full(count, tau), np.full(count, 1 - tau)])
     ones = csc_matrix(np.ones((count, 1)))
     matrix = hstack([ones, csc_matrix(causes), identity(count), -identity(count)], format="csc")
     bounds = [(None, None)] + [(0, None)] * (width + 2 * count)
-    found = linprog(costs, A_eq=matrix, b_eq=times, bounds=bounds, method="highs")
-    if found.x is None:
+    solution = linprog(costs, A_eq=matrix, b_eq=times, bounds=bounds, method="highs")
+    if solution.x is None:
         return float(np.quantile(times, tau)), np.zeros(width)
-    return float(found.x[0]), np.asarray(found.x[1 : 1 + width])
+    return float(solution.x[0]), np.asarray(solution.x[1 : 1 + width])
 
 
 def _pinball(errors: Array, tau: float = TAIL) -> float:

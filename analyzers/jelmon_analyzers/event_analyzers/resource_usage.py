@@ -1,4 +1,4 @@
-"""How much of each system resource is in use, as Prometheus knows it from the exporter."""
+"""Usage of system resources, queried from Prometheus, which scrapes it from the exporter."""
 
 import asyncio
 import logging
@@ -15,51 +15,52 @@ QUERIES: Mapping[str, str] = {
     "memory": f"max({SYSTEM_MEMORY.name})",
     "io": f"max({SYSTEM_DISK_IO.name})",
 }
-"""Resource -> the highest use of any host."""
+"""Resource -> expression for the highest usage of any host."""
 STALE_READINGS = 3
+"""Failed queries in a row after which the last usage is dropped."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 class ResourceUsage:
-    """Asks Prometheus every few seconds; what cannot be had is absent."""
+    """Queries Prometheus every few seconds; unknown resources are absent."""
 
     def __init__(self, prometheus_url: str, *, interval_seconds: float) -> None:
         self._url = prometheus_url.rstrip("/")
         self._interval_seconds = interval_seconds
-        self._missed = 0
+        self._failures = 0
         self._usage: dict[str, float] = {}
-        self.trouble = "not asked yet"
+        self.trouble = "no query yet"
 
     @property
     def usage(self) -> Mapping[str, float]:
-        """Share in use by resource, 0 to 1."""
+        """Share in use (0 to 1) by resource."""
         return self._usage
 
     @property
     def scarcest(self) -> float | None:
-        """The highest share in use; None while nothing is known."""
+        """The highest share in use; None if unknown."""
         return max(self._usage.values(), default=None)
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Query until cancelled."""
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
             while True:
                 try:
-                    found = {name: await self._ask(session, query) for name, query in QUERIES.items()}
-                    self._usage = {name: value for name, value in found.items() if value is not None}
-                    self._missed, self.trouble = 0, ""
+                    values = {name: await self._query(session, query) for name, query in QUERIES.items()}
+                    self._usage = {name: value for name, value in values.items() if value is not None}
+                    self._failures, self.trouble = 0, ""
                 except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-                    self._missed += 1
-                    if self._missed == 1:
+                    self._failures += 1
+                    if self._failures == 1:
                         logger.warning(
-                            "Prometheus does not answer", extra={"error": str(error) or type(error).__name__}
+                            "Prometheus does not respond", extra={"error": str(error) or type(error).__name__}
                         )
-                    self.trouble = "Prometheus does not answer"
-                    if self._missed >= STALE_READINGS:
+                    self.trouble = "Prometheus does not respond"
+                    if self._failures >= STALE_READINGS:
                         self._usage = {}
                 await asyncio.sleep(self._interval_seconds)
 
-    async def _ask(self, session: aiohttp.ClientSession, query: str) -> float | None:
+    async def _query(self, session: aiohttp.ClientSession, query: str) -> float | None:
         async with session.get(f"{self._url}/api/v1/query", params={"query": query}) as response:
             body = await response.json()
             if body["status"] != "success":

@@ -12,12 +12,12 @@ from jelmon_analyzers.event_analyzers.settings import EventAnalyzersSettings
 from jelmon_analyzers.health import HealthGauges
 from jelmon_analyzers.suggestions import drivers, strategies
 from jelmon_analyzers.suggestions.regressions import Regressions
-from jelmon_analyzers.suggestions.service import Desk
+from jelmon_analyzers.suggestions.service import SuggestionService
 from jelmon_analyzers.suggestions.storage import SuggestionStore, open_suggestion_store
 
 
 class EventAnalyzers:
-    """Bottlenecks and suggestions, and with ``health`` the score as well: it needs the verdict on bottlenecks."""
+    """Runs bottlenecks, attribution and suggestions; with ``health`` the health score too, which needs the severity."""
 
     def __init__(self, settings: EventAnalyzersSettings, instruments: Instruments, *, health: bool) -> None:
         self.bottleneck = BottleneckService(
@@ -46,17 +46,17 @@ class EventAnalyzers:
         self._regressions = Regressions(
             instruments, settings.prometheus_url, every_seconds=settings.bottleneck.interval_seconds
         )
-        self.desk = Desk(
+        self.suggestions = SuggestionService(
             gauges,
             instruments,
             strategies.load(settings.strategies_file),
             window_seconds=settings.bottleneck.window_seconds,
             store=self._store,
-            others=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.found)),
+            sources=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.attributions)),
         )
-        self.bottleneck.on_event.append(self.desk.observe)
-        self.bottleneck.on_cycle.append(self.desk.cycle)
-        self.bottleneck.on_clear.append(self.desk.clear)
+        self.bottleneck.on_event.append(self.suggestions.observe)
+        self.bottleneck.on_cycle.append(self.suggestions.cycle)
+        self.bottleneck.on_clear.append(self.suggestions.clear)
         self.health: HealthGauges | None = None
         if health:
             self.health = HealthGauges(
@@ -70,21 +70,21 @@ class EventAnalyzers:
             self.bottleneck.on_clear.append(self.health.clear)
 
     def checks(self) -> dict[str, Check]:
-        """What they depend on. Without Prometheus or the database for recommendations they work on: shown only."""
-        found = dict(self.bottleneck.checks())
-        found["lease"] = Check(self._lease.held, "" if self._lease.held else "another replica leads", needed=False)
+        """Return the state of the dependencies; Prometheus and the database for recommendations are optional."""
+        checks = dict(self.bottleneck.checks())
+        checks["lease"] = Check(self._lease.held, "" if self._lease.held else "another replica leads", needed=False)
         if self._store is not None:
-            found["recommendations"] = Check(not self.desk.trouble, self.desk.trouble, needed=False)
+            checks["recommendations"] = Check(not self.suggestions.trouble, self.suggestions.trouble, needed=False)
         if self._resources is not None:
-            found["resources"] = Check(not self._resources.trouble, self._resources.trouble, needed=False)
-        return found
+            checks["resources"] = Check(not self._resources.trouble, self._resources.trouble, needed=False)
+        return checks
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lease.run())
             group.create_task(self.bottleneck.run())
-            group.create_task(self.desk.run())
+            group.create_task(self.suggestions.run())
             group.create_task(self._attribution.run())
             group.create_task(self._regressions.run())
             if self._resources is not None:

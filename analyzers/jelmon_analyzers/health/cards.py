@@ -1,4 +1,4 @@
-"""What the cards of a pipeline say about its health: how long they took, how they ended, whether anything moves."""
+"""The parts of health that follow from the cards of a pipeline: latency, success, flow, freshness."""
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jelmon.events import Event, Outcome
 from jelmon_analyzers.health.scoring import HealthSettings, Part, apdex, constraint, flow, freshness, resources, success
 
 _FAILED = frozenset({Outcome.FAILURE, Outcome.ERROR, Outcome.TIMEOUT})
-_NOBODYS_FAULT = frozenset({Outcome.CANCELLED, Outcome.SKIPPED})
+_NEUTRAL = frozenset({Outcome.CANCELLED, Outcome.SKIPPED})
 FORGET_SECONDS = 86400.0
 _REMEMBERED = 100_000
 
@@ -40,10 +40,10 @@ class Cards:
         self._stall_limit: float | None = None
         self._active = float("-inf")
         self.seen = False
-        """Any card was ever heard of: a pipeline without cards is idle, one that was never heard of is unknown."""
+        """Whether any card was ever seen: a pipeline without cards now is idle, one that never had any is unknown."""
 
     def observe(self, event: Event) -> None:
-        """One event of the pipeline."""
+        """Add an event of the pipeline."""
         time = event.time.timestamp()
         match event:
             case e.PipelineDeclared(data=data):
@@ -68,7 +68,7 @@ class Cards:
     def _arrive(self, card: str, time: float) -> _Open | None:
         self.seen = True
         if time <= self._done.get(card, float("-inf")):
-            return None  # it comes late, after the card's end
+            return None  # late: the card has ended
         known = self._open.get(card)
         if known is None:
             known = self._open[card] = _Open(time)
@@ -85,39 +85,39 @@ class Cards:
         self._ended.append(_Ended(time, seconds, outcome))
 
     def parts(self, now: float, *, severity: float | None, usage: float | None) -> dict[Part, float]:
-        """The parts of health that have data.
+        """Return the parts of health that have data, 0 to 1 each.
 
-        ``severity`` is that of the pipeline's bottleneck, ``usage`` that of the scarcest resource, 0 to 1.
+        ``severity``: 0 to 100, of the pipeline's bottleneck; ``usage``: 0 to 1, of the scarcest resource.
         """
         settings = self._settings
         begin = now - settings.window_seconds
         self._forget(now, begin)
         if not self.seen:
             return {}
-        ended = [one for one in self._ended if one.time >= begin and one.outcome not in _NOBODYS_FAULT]
+        ended = [card for card in self._ended if card.time >= begin and card.outcome not in _NEUTRAL]
         arrived = sum(1 for time in self._arrivals if time >= begin)
         idle = not self._open and not ended and not arrived
-        found: dict[Part, float | None] = {
+        parts: dict[Part, float | None] = {
             Part.LATENCY: self._latency(now, ended),
-            Part.SUCCESS: success(
-                failed=sum(one.outcome in _FAILED for one in ended), total=len(ended), objective=settings.objective
-            )
-            if ended or idle
-            else None,
+            Part.SUCCESS: self._success(ended) if ended or idle else None,
             Part.FLOW: 1.0 if idle else flow(arrived=arrived, finished=len(ended)),
             Part.CONSTRAINT: constraint(severity) if severity is not None else (1.0 if idle else None),
             Part.FRESHNESS: self._freshness(now),
             Part.RESOURCES: resources(usage, limit=settings.resource_limit) if usage is not None else None,
         }
-        return {part: value for part, value in found.items() if value is not None}
+        return {part: value for part, value in parts.items() if value is not None}
+
+    def _success(self, ended: list[_Ended]) -> float | None:
+        failed = sum(card.outcome in _FAILED for card in ended)
+        return success(failed=failed, total=len(ended), objective=self._settings.objective)
 
     def _latency(self, now: float, ended: list[_Ended]) -> float | None:
-        """Cards that are over four times the target and not done count as well: silence is not good news."""
+        """Return Apdex; unfinished cards older than four times the target count as frustrated."""
         target = self._card_target or self._settings.card_target_seconds
         if not target:
             return None
-        timed = [one for one in ended if one.seconds is not None]
-        good = [one.seconds for one in timed if one.outcome is Outcome.SUCCESS and one.seconds is not None]
+        timed = [card for card in ended if card.seconds is not None]
+        good = [card.seconds for card in timed if card.outcome is Outcome.SUCCESS and card.seconds is not None]
         overdue = sum(1 for card in self._open.values() if now - (card.started or now) > 4 * target)
         satisfied = sum(1 for seconds in good if seconds <= target)
         tolerating = sum(1 for seconds in good if target < seconds <= 4 * target)

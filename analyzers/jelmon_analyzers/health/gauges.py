@@ -1,4 +1,4 @@
-"""The health of every pipeline as gauges: the score, each part with its weight and the points it costs, coverage."""
+"""The health of every pipeline as gauges: score, coverage, and each part with its weight and the points lost."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ MOST_PIPELINES = 200
 
 
 class HealthGauges:
-    """Takes events of all pipelines in, and exports what they mean."""
+    """Collects the cards of all pipelines and exports their scores."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class HealthGauges:
         self._cards: dict[str, Cards] = {}
 
     def observe(self, event: Event) -> None:
-        """One event of any pipeline."""
+        """Add an event of any pipeline."""
         pipeline = getattr(event.data, "pipeline", None)
         if pipeline is None:
             return
@@ -44,7 +44,7 @@ class HealthGauges:
         cards.observe(event)
 
     def export(self, now: float) -> None:
-        """A cycle: score every pipeline and set the gauges."""
+        """Score every pipeline and set the gauges."""
         scored = 0
         weights = self._settings.weights
         for pipeline, cards in self._cards.items():
@@ -66,5 +66,5 @@ class HealthGauges:
         self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
 
     def clear(self) -> None:
-        """Say nothing: no score is better than an old one."""
+        """Drop all gauges: no score is better than an old one."""
         self._exports.end()

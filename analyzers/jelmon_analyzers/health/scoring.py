@@ -1,9 +1,9 @@
-"""The health of a pipeline as one number that explains itself. Pure: parts in, score and points lost out.
+"""The health score of a pipeline and the points that each part costs. Pure.
 
     H = min(cap, 100 - sum(weight * 100 * (1 - part)) / sum(weight))
 
-over the parts that have data. The cap of 40 holds while latency, success or freshness is 0: a mean must not hide that
-nothing moves. Below half of the weight there is no score.
+over the parts that have data. The cap is 40 while latency, success or freshness is 0, because a mean would hide that
+nothing moves. If less than half of the weight has data, there is no score.
 """
 
 import math
@@ -16,11 +16,11 @@ from jelmon.errors import ConfigError
 CAP = 40.0
 LEAST_COVERAGE = 0.5
 FAST_BURN = 14.4
-"""The error budget of 30 days is spent in two days at this rate (Google SRE workbook): nothing is left to score."""
+"""Burn rate that spends the error budget of 30 days in two days (Google SRE workbook, chapter 5)."""
 
 
 class Part(StrEnum):
-    """What health is made of."""
+    """The parts of health."""
 
     LATENCY = "latency"
     SUCCESS = "success"
@@ -43,7 +43,7 @@ VITAL = frozenset({Part.LATENCY, Part.SUCCESS, Part.FRESHNESS})
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A score with its reasons. ``score`` is None when too few parts have data."""
+    """A score with its explanation. ``score`` is None if too few parts have data."""
 
     score: float | None
     coverage: float
@@ -53,7 +53,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSettings:
-    """Weights and targets. What a pipeline declares about itself comes before the targets here."""
+    """Weights and targets. Targets that a pipeline declares take precedence."""
 
     weights: Mapping[Part, float] = field(default_factory=lambda: dict(WEIGHTS))
     objective: float = 0.99
@@ -65,17 +65,19 @@ class HealthSettings:
 
     def __post_init__(self) -> None:
         if any(not weight >= 0 for weight in self.weights.values()) or not sum(self.weights.values()) > 0:
-            raise ConfigError("health weights: each must be 0 or more, and one of them more than 0")
+            raise ConfigError("health weights: all must be 0 or more, and at least one more than 0")
         if not 0 < self.objective < 1:
-            raise ConfigError(f"health objective: {self.objective:g} is not a share", hint="for example 0.99")
+            raise ConfigError(f"health objective: {self.objective:g} is not between 0 and 1", hint="for example 0.99")
         if not 0 < self.resource_limit < 1:
-            raise ConfigError(f"health resource_limit: {self.resource_limit:g} is not a share", hint="for example 0.8")
+            raise ConfigError(
+                f"health resource_limit: {self.resource_limit:g} is not between 0 and 1", hint="for example 0.8"
+            )
         if not (self.stall_limit_seconds > 0 and self.window_seconds > 0):
             raise ConfigError("health: stall_limit and window must be more than 0")
 
 
 def score(parts: Mapping[Part, float], weights: Mapping[Part, float] = WEIGHTS) -> Health:
-    """Put the parts together; each is 0 (worst) to 1, and absent without data."""
+    """Return the score of the parts, each 0 (worst) to 1 and absent without data."""
     known = {part: min(1.0, max(0.0, value)) for part, value in parts.items() if weights.get(part, 0) > 0}
     total = sum(weights[part] for part in known)
     coverage = total / sum(weights.values())
@@ -90,14 +92,14 @@ def score(parts: Mapping[Part, float], weights: Mapping[Part, float] = WEIGHTS) 
 
 
 def apdex(*, satisfied: float, tolerating: float, total: float) -> float | None:
-    """Apdex: satisfied within the target, tolerating within four times the target, all others frustrated."""
+    """Return Apdex: satisfied within the target, tolerating within four times the target, all others frustrated."""
     return (satisfied + tolerating / 2) / total if total > 0 else None
 
 
 def success(*, failed: float, total: float, objective: float, least: float = 10) -> float | None:
-    """1 while the error budget lasts (burn rate up to 1), then down with the logarithm of the rate, 0 at 14.4.
+    """Return 1 up to a burn rate of 1, then less with the logarithm of the rate, 0 at 14.4.
 
-    A few cards say nothing, unless none of them failed.
+    None if a card failed and there are fewer than ``least`` cards.
     """
     if failed <= 0:
         return 1.0
@@ -108,20 +110,20 @@ def success(*, failed: float, total: float, objective: float, least: float = 10)
 
 
 def flow(*, arrived: float, finished: float) -> float | None:
-    """Share of the arrivals that the completions keep up with."""
+    """Return completions / arrivals, at most 1; None without arrivals."""
     return min(1.0, finished / arrived) if arrived > 0 else None
 
 
 def constraint(severity: float) -> float:
-    """1 up to a severity of 50, where a warning begins; 0 at 100."""
+    """Return 1 up to a severity of 50, where a warning begins, and 0 at 100."""
     return 1 - max(0.0, severity - 50) / 50
 
 
 def freshness(*, silent_seconds: float, limit_seconds: float) -> float:
-    """1 up to half of the stall limit, 0 from the limit on."""
+    """Return 1 up to half of the stall limit, and 0 from the limit on."""
     return min(1.0, max(0.0, 2 - 2 * silent_seconds / limit_seconds))
 
 
 def resources(usage: float, *, limit: float = 0.8) -> float:
-    """1 up to the limit, 0 when all is in use."""
+    """Return 1 up to the limit, and 0 when everything is in use."""
     return min(1.0, max(0.0, 1 - (usage - limit) / (1 - limit)))

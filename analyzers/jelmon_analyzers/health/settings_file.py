@@ -1,4 +1,4 @@
-"""Weights and targets of health from a hand-written YAML file."""
+"""Weights and targets of the health score, read from a hand-written YAML file."""
 
 from pathlib import Path
 
@@ -8,27 +8,29 @@ from jelmon_analyzers.health.scoring import WEIGHTS, HealthSettings, Part
 
 
 def load(path: Path) -> HealthSettings:
-    """Read ``weights``, ``objective``, ``card_target``, ``stall_limit``, ``resource_limit`` and ``window``.
+    """Return the settings of a file.
+
+    Fields: ``weights``, ``objective``, ``card_target``, ``stall_limit``, ``resource_limit``, ``window``.
 
     Raises:
-        DefinitionError: with every fault of the file.
+        DefinitionError: the file has problems; lists all of them.
     """
     problems: list[Problem] = []
     top = strict_yaml.read(path.parent, path.name, problems, may_be_empty=True)
-    plain = HealthSettings()
+    defaults = HealthSettings()
     if top is None:
         raise DefinitionError(problems)
     weights = dict(WEIGHTS)
-    written = top.mapping("weights")
-    if written is not None:
-        weights = {part: written.number(part.value, WEIGHTS[part]) for part in Part}
-        written.done("weights")
+    given = top.mapping("weights")
+    if given is not None:
+        weights = {part: given.number(part.value, WEIGHTS[part]) for part in Part}
+        given.done("weights")
     values = {
-        "objective": top.number("objective", plain.objective),
+        "objective": top.number("objective", defaults.objective),
         "card_target_seconds": top.duration("card_target", None),
-        "stall_limit_seconds": top.duration("stall_limit", plain.stall_limit_seconds),
-        "resource_limit": top.number("resource_limit", plain.resource_limit),
-        "window_seconds": top.duration("window", plain.window_seconds),
+        "stall_limit_seconds": top.duration("stall_limit", defaults.stall_limit_seconds),
+        "resource_limit": top.number("resource_limit", defaults.resource_limit),
+        "window_seconds": top.duration("window", defaults.window_seconds),
     }
     top.done("the settings of health")
     if problems:

@@ -1,1 +1,1 @@
-"""Suggestions: what to do about what the analyzers found, what it should gain, and what came of it."""
+"""Suggestions: strategies matched against the findings of the analyzers, with expected gain and measured effect."""

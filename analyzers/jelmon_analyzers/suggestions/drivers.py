@@ -1,4 +1,4 @@
-"""Drivers of slow cards as findings, for the strategies that fit them."""
+"""Drivers of slow cards as findings."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,16 +6,16 @@ from jelmon_analyzers.attribution import Attribution
 from jelmon_analyzers.suggestions.strategies import Finding
 
 LEAST_LOWER = 0.1
-"""The lower end of the share's interval: below it the driver may as well be none."""
+"""Least lower end of the share's interval; below it the driver may have no effect."""
 
 
-def findings(found: Mapping[str, Attribution]) -> Iterator[Finding]:
-    """The drivers that surely make up a part of the slow tail."""
-    for pipeline, attribution in found.items():
+def findings(attributions: Mapping[str, Attribution]) -> Iterator[Finding]:
+    """Yield the drivers that certainly explain a part of the slow tail, from the attribution of each pipeline."""
+    for pipeline, attribution in attributions.items():
         for driver in attribution.drivers:
             if driver.lower < LEAST_LOWER:
                 continue
-            stage, cause = _read(driver.name)
+            stage, cause = _parse(driver.name)
             yield Finding(
                 kind="driver",
                 pipeline=pipeline,
@@ -26,8 +26,8 @@ def findings(found: Mapping[str, Attribution]) -> Iterator[Finding]:
             )
 
 
-def _read(name: str) -> tuple[str, str]:
-    """Stage and cause from the name that `attribution.cards` gives: ``deploy wait``, ``unit tests``, ``host cpu``."""
+def _parse(name: str) -> tuple[str, str]:
+    """Return stage and cause of a name given by `attribution.cards`: ``deploy wait``, ``unit tests``, ``host cpu``."""
     if name == "retries":
         return "", "retries"
     if name.startswith("host "):

@@ -1,6 +1,6 @@
-"""The suggestions that stand: opened when a strategy fits, closed when it no longer does, and what came of them.
+"""Suggestions from opening to closing: opened when a strategy fits, closed when it no longer does, measured if applied.
 
-Pure: the clock is a parameter, and what changed is handed to whoever keeps it.
+Pure: the clock is a parameter, and every change is returned.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,12 +12,12 @@ from jelmon_analyzers.bottleneck.replay.levers import Lever
 from jelmon_analyzers.suggestions.strategies import Finding, Strategy
 
 GONE_SECONDS = 300.0
-"""A suggestion is closed when its strategy has not fitted for so long."""
+"""A suggestion is closed when its strategy has not fitted for this long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """One piece of advice. ``before`` and ``after`` are the card's mean time in the line around its application."""
+    """A strategy that fits a finding. ``before_seconds`` and ``after_seconds``: mean time of a card in the line."""
 
     pipeline: str
     stage: str
@@ -41,8 +41,8 @@ class Suggestion:
         return f"{self.pipeline}/{self.stage}/{self.strategy}{about}/{self.opened_at:.0f}"
 
 
-class Book:
-    """All suggestions that are open, or applied and not yet measured."""
+class OpenSuggestions:
+    """The suggestions that are open, and those that are applied and not yet measured."""
 
     def __init__(
         self,
@@ -50,23 +50,24 @@ class Book:
         *,
         gain: Callable[[Finding, Lever, float], float | None],
         flow_time: Callable[[str, float], float | None],
-        settle_seconds: float,
+        measure_after_seconds: float,
     ) -> None:
         self._strategies = tuple(strategies)
         self._gain = gain
         self._flow_time = flow_time
-        self._settle_seconds = settle_seconds
+        self._measure_after_seconds = measure_after_seconds
         self._open: dict[tuple[str, str, str, str], Suggestion] = {}
-        self._settling: list[Suggestion] = []
+        self._applied: list[Suggestion] = []
         self._workers: dict[tuple[str, str], int] = {}
+        """Declared workers by pipeline and stage."""
 
     @property
     def open(self) -> tuple[Suggestion, ...]:
-        """The suggestions that stand."""
+        """The suggestions that are open."""
         return tuple(self._open.values())
 
     def update(self, findings: Iterable[Finding], now: float) -> list[Suggestion]:
-        """Take the findings of a cycle; returns every suggestion that was opened, closed or measured with them."""
+        """Match the current findings; returns every suggestion that was opened, closed or measured."""
         changed = []
         for finding in findings:
             for strategy in self._strategies:
@@ -76,73 +77,81 @@ class Book:
                 known = self._open.get(key)
                 if known is not None:
                     self._open[key] = replace(known, fitted_at=now)
-                    continue
-                opened = Suggestion(
-                    pipeline=finding.pipeline,
-                    stage=finding.stage,
-                    about=finding.about,
-                    strategy=strategy.name,
-                    advice=strategy.advise(finding),
-                    action=strategy.action,
-                    opened_at=now,
-                    expected_seconds=self._gain(finding, strategy.expects, now) if strategy.expects else None,
-                    severity=finding.figures.get("severity"),
-                    fitted_at=now,
-                )
-                self._open[key] = opened
-                changed.append(opened)
+                else:
+                    self._open[key] = self._suggest(strategy, finding, now)
+                    changed.append(self._open[key])
         for key, known in list(self._open.items()):
             if now - known.fitted_at >= GONE_SECONDS:
                 changed.append(replace(known, closed_at=now))
                 del self._open[key]
-        changed += self._measure(now)
-        return changed
+        return changed + self._measure(now)
 
     def observe(self, event: Event) -> list[Suggestion]:
-        """Notice that a suggestion was applied: its action was carried out, or its stage declares more workers."""
+        """Return the suggestions that an event reports as applied.
+
+        A suggestion is applied when its action succeeds, or when its stage declares more workers than before.
+        """
         time = event.time.timestamp()
         match event:
             case e.ActionFinished(data=done) if done.outcome is Outcome.SUCCESS:
                 return self._apply(
                     time,
-                    lambda one: (
-                        one.action == done.action
-                        and done.pipeline in (None, one.pipeline)
-                        and done.stage in (None, one.stage)
+                    lambda suggestion: (
+                        suggestion.action == done.action
+                        and done.pipeline in (None, suggestion.pipeline)
+                        and done.stage in (None, suggestion.stage)
                     ),
                 )
             case e.PipelineDeclared(data=data):
-                applied: list[Suggestion] = []
-                for part in data.stages:
-                    if part.workers is None:
-                        continue
-                    before = self._workers.get((data.pipeline, part.stage))
-                    self._workers[data.pipeline, part.stage] = part.workers
-                    if before is not None and part.workers > before:
-                        applied += self._apply(
-                            time,
-                            lambda one, stage=part.stage: (  # type: ignore[misc]
-                                (one.pipeline, one.stage) == (data.pipeline, stage) and one.action == "scale_up"
-                            ),
-                        )
-                return applied
+                return [applied for part in data.stages for applied in self._declare(data.pipeline, part, time)]
         return []
 
-    def _apply(self, time: float, meant: Callable[[Suggestion], bool]) -> list[Suggestion]:
+    def _suggest(self, strategy: Strategy, finding: Finding, now: float) -> Suggestion:
+        return Suggestion(
+            pipeline=finding.pipeline,
+            stage=finding.stage,
+            about=finding.about,
+            strategy=strategy.name,
+            advice=strategy.advise(finding),
+            action=strategy.action,
+            opened_at=now,
+            expected_seconds=self._gain(finding, strategy.expects, now) if strategy.expects else None,
+            severity=finding.figures.get("severity"),
+            fitted_at=now,
+        )
+
+    def _declare(self, pipeline: str, declaration: e.StageDeclaration, time: float) -> list[Suggestion]:
+        stage, workers = declaration.stage, declaration.workers
+        if workers is None:
+            return []
+        before = self._workers.get((pipeline, stage))
+        self._workers[pipeline, stage] = workers
+        if before is None or workers <= before:
+            return []
+        return self._apply(
+            time,
+            lambda suggestion: (
+                (suggestion.pipeline, suggestion.stage) == (pipeline, stage) and suggestion.action == "scale_up"
+            ),
+        )
+
+    def _apply(self, time: float, is_meant: Callable[[Suggestion], bool]) -> list[Suggestion]:
         changed = []
-        for key, one in list(self._open.items()):
-            if meant(one):
-                applied = replace(one, applied_at=time, before_seconds=self._flow_time(one.pipeline, time))
+        for key, suggestion in list(self._open.items()):
+            if is_meant(suggestion):
+                before = self._flow_time(suggestion.pipeline, time)
+                applied = replace(suggestion, applied_at=time, before_seconds=before)
                 del self._open[key]
-                self._settling.append(applied)
+                self._applied.append(applied)
                 changed.append(applied)
         return changed
 
     def _measure(self, now: float) -> list[Suggestion]:
-        """What came of suggestions that were applied a window ago."""
+        """Close the suggestions that were applied long enough ago, with the time of a card since then."""
         measured = []
-        for one in list(self._settling):
-            if one.applied_at is not None and now - one.applied_at >= self._settle_seconds:
-                self._settling.remove(one)
-                measured.append(replace(one, closed_at=now, after_seconds=self._flow_time(one.pipeline, now)))
+        for suggestion in list(self._applied):
+            if suggestion.applied_at is not None and now - suggestion.applied_at >= self._measure_after_seconds:
+                self._applied.remove(suggestion)
+                after = self._flow_time(suggestion.pipeline, now)
+                measured.append(replace(suggestion, closed_at=now, after_seconds=after))
         return measured

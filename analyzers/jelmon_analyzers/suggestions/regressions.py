@@ -1,6 +1,6 @@
-"""Regressions as findings: read off the gauges of the regression analyzer, here or in another process.
+"""Regressions as findings, from the gauges of the regression analyzer.
 
-Where it runs in this process its gauges are at hand; else Prometheus is asked for them.
+If it runs in this process its gauges are read directly, otherwise from Prometheus.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 _LABELS = c.REGRESSION_CHANGE.labels
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
-_STATES = {"early_warning": c.REGRESSION_EARLY_WARNING, "severe": c.REGRESSION_SEVERE}  # the graver one last
+_STATES = {"early_warning": c.REGRESSION_EARLY_WARNING, "severe": c.REGRESSION_SEVERE}  # the more severe last
 
 
 class Regressions:
-    """``findings`` are the regressions of now; none while nobody tells of any."""
+    """Keeps ``findings`` up to date: the current regressions, empty if they are unknown."""
 
     def __init__(self, instruments: Instruments, prometheus_url: str | None, *, every_seconds: float) -> None:
         self._instruments = instruments
@@ -31,34 +31,34 @@ class Regressions:
         self.trouble = ""
 
     async def run(self) -> None:
-        """Look every few seconds, until cancelled."""
+        """Update every few seconds until cancelled."""
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
             while True:
-                await self.look(session)
+                await self.update(session)
                 await asyncio.sleep(self._every_seconds)
 
-    async def look(self, session: aiohttp.ClientSession) -> None:
-        """Once."""
+    async def update(self, session: aiohttp.ClientSession) -> None:
+        """Update the findings once."""
         if self._instruments.values(c.REGRESSION_BASELINE_READY):
             changes = self._instruments.values(c.REGRESSION_CHANGE)
-            states = {state: _at_work(self._instruments.values(gauge)) for state, gauge in _STATES.items()}
+            states = {state: _active(self._instruments.values(gauge)) for state, gauge in _STATES.items()}
             self.findings, self.trouble = list(_findings(changes, states)), ""
             return
         if self._url is None:
             return
         try:
-            changes = await self._ask(session, self._url, c.REGRESSION_CHANGE.name)
+            changes = await self._query(session, self._url, c.REGRESSION_CHANGE.name)
             states = {
-                state: set(await self._ask(session, self._url, f"{gauge.name} == 1"))
+                state: set(await self._query(session, self._url, f"{gauge.name} == 1"))
                 for state, gauge in _STATES.items()
             }
             self.findings, self.trouble = list(_findings(changes, states)), ""
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
             if not self.trouble:
-                logger.warning("Prometheus does not answer", extra={"error": str(error) or type(error).__name__})
-            self.findings, self.trouble = [], "Prometheus does not answer"
+                logger.warning("Prometheus does not respond", extra={"error": str(error) or type(error).__name__})
+            self.findings, self.trouble = [], "Prometheus does not respond"
 
-    async def _ask(self, session: aiohttp.ClientSession, url: str, expression: str) -> dict[tuple[str, ...], float]:
+    async def _query(self, session: aiohttp.ClientSession, url: str, expression: str) -> dict[tuple[str, ...], float]:
         query = f"max by ({', '.join(_LABELS)}) ({expression})"
         async with session.get(f"{url}/api/v1/query", params={"query": query}) as response:
             body = await response.json()
@@ -70,20 +70,20 @@ class Regressions:
             }
 
 
-def _at_work(values: dict[tuple[str, ...], float]) -> set[tuple[str, ...]]:
+def _active(values: dict[tuple[str, ...], float]) -> set[tuple[str, ...]]:
     return {labels for labels, value in values.items() if value == 1}
 
 
 def _findings(changes: dict[tuple[str, ...], float], states: dict[str, set[tuple[str, ...]]]) -> Iterable[Finding]:
-    verdicts = {labels: state for state, found in states.items() for labels in found}
-    for labels, state in sorted(verdicts.items()):
-        named = dict(zip(_LABELS, labels, strict=True))
+    worst = {labels: state for state, series in states.items() for labels in series}
+    for labels, state in sorted(worst.items()):
         if labels in changes:
+            label = dict(zip(_LABELS, labels, strict=True))
             yield Finding(
                 kind="regression",
-                pipeline=named["pipeline"],
-                stage=named["stage"],
+                pipeline=label["pipeline"],
+                stage=label["stage"],
                 state=state,
-                about=named["signal"],
+                about=label["signal"],
                 figures={"change": changes[labels]},
             )

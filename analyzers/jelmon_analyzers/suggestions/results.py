@@ -1,4 +1,4 @@
-"""What came of the suggestions that were applied: how many helped, and how much time a card saved, by strategy."""
+"""The measured effect of applied suggestions: how many helped, and how much time a card saved, by strategy."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from jelmon_analyzers.suggestions.open_suggestions import Suggestion
 
 KEPT_SECONDS = 30 * 86400.0
 NOTABLE = 0.05
-"""A change of the card's time by less than this share is none."""
+"""A change of the card's time by no more than this share counts as none."""
 
 
 class Measured(NamedTuple):
-    """A suggestion that was applied, with the card's mean time before and a window after."""
+    """An applied suggestion, with the mean time of a card before it and one window after."""
 
     id: str
     pipeline: str
@@ -25,7 +25,7 @@ class Measured(NamedTuple):
 
     @property
     def result(self) -> str:
-        """``better``, ``same`` or ``worse``."""
+        """Return ``better``, ``same`` or ``worse``."""
         change = self.after_seconds - self.before_seconds
         if abs(change) <= NOTABLE * self.before_seconds:
             return "same"
@@ -33,29 +33,29 @@ class Measured(NamedTuple):
 
 
 class Results:
-    """The outcomes of the last 30 days, each counted once."""
+    """The results of the last 30 days, each counted once."""
 
     def __init__(self) -> None:
         self._known: dict[str, Measured] = {}
 
     def add(self, suggestions: Iterable[Suggestion | Measured]) -> None:
-        """Take those that were measured."""
-        for one in suggestions:
-            if one.applied_at is not None and one.before_seconds is not None and one.after_seconds is not None:
-                self._known[one.id] = Measured(
-                    one.id, one.pipeline, one.strategy, one.applied_at, one.before_seconds, one.after_seconds
+        """Add the suggestions that were measured; others are ignored."""
+        for item in suggestions:
+            if item.applied_at is not None and item.before_seconds is not None and item.after_seconds is not None:
+                self._known[item.id] = Measured(
+                    item.id, item.pipeline, item.strategy, item.applied_at, item.before_seconds, item.after_seconds
                 )
 
     def export(self, exports: Exports, now: float) -> None:
-        """Set the gauges of a round."""
-        self._known = {key: one for key, one in self._known.items() if one.applied_at > now - KEPT_SECONDS}
-        found: dict[tuple[str, str], list[Measured]] = defaultdict(list)
-        for one in self._known.values():
-            found[one.pipeline, one.strategy].append(one)
-        for (pipeline, strategy), measured in found.items():
+        """Set the gauges."""
+        self._known = {key: item for key, item in self._known.items() if item.applied_at > now - KEPT_SECONDS}
+        by_strategy: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+        for item in self._known.values():
+            by_strategy[item.pipeline, item.strategy].append(item)
+        for (pipeline, strategy), measured in by_strategy.items():
             labels = {"pipeline": pipeline, "strategy": strategy}
-            results = [one.result for one in measured]
+            results = [item.result for item in measured]
             for result in c.SUGGESTIONS_APPLIED.closed["result"]:
                 exports.set(c.SUGGESTIONS_APPLIED, results.count(result), **labels, result=result)
-            saved = sum(one.before_seconds - one.after_seconds for one in measured) / len(measured)
+            saved = sum(item.before_seconds - item.after_seconds for item in measured) / len(measured)
             exports.set(c.SUGGESTIONS_SAVED, saved, **labels)

@@ -1,4 +1,4 @@
-"""The table of strategies: hand-written YAML, read with the place of every fault."""
+"""The table of strategies, read from hand-written YAML; every problem is reported with its line."""
 
 import string
 from collections.abc import Collection, Mapping
@@ -29,10 +29,10 @@ _CAUSES = {"bottleneck": tuple(cause.value for cause in Cause), "regression": ()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What an analyzer found, with the figures that strategies ask for: a bottleneck, a regression, or a driver.
+    """What an analyzer found, with its figures: a bottleneck, a regression, or a driver of slow cards.
 
-    A driver is what makes slow cards slow. ``about`` is the signal of a regression or the name of a driver, ``state``
-    of a regression one of `REGRESSION_STATES`, ``cause`` of a driver one of `DRIVER_CAUSES`.
+    ``about`` is the signal of a regression or the name of a driver. ``state`` of a regression is one of
+    `REGRESSION_STATES`, ``cause`` of a driver one of `DRIVER_CAUSES`.
     """
 
     kind: str
@@ -42,9 +42,9 @@ class Finding:
     cause: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
     """``severity``, ``utilisation``, ``contention``, ``cascade``, ``waiting``, ``workers``, ``impact`` of a stage;
-    ``change`` of a signal, below 0 where it fell; ``share`` of a driver."""
+    ``change`` of a signal, negative if it fell; ``share`` of a driver."""
     about: str = ""
-    has_room_limit: bool = False
+    has_queue_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,25 +58,25 @@ class Strategy:
     states: frozenset[str]
     causes: frozenset[str]
     signals: frozenset[str]
-    needs_room_limit: bool
+    needs_queue_limit: bool
     expects: Lever | None
     action: str | None
 
     def fits(self, finding: Finding) -> bool:
-        """Whether all conditions hold; a figure that is not known fulfils none."""
+        """Return whether all conditions hold; a condition on an unknown figure does not."""
         return (
             finding.kind == self.kind
             and (not self.states or finding.state in self.states)
             and (not self.causes or finding.cause in self.causes)
             and (not self.signals or finding.about in self.signals)
-            and (not self.needs_room_limit or finding.has_room_limit)
+            and (not self.needs_queue_limit or finding.has_queue_limit)
             and all(
                 name in finding.figures and abs(finding.figures[name]) >= least for name, least in self.at_least.items()
             )
         )
 
     def advise(self, finding: Finding) -> str:
-        """The advice, with the figures of the finding."""
+        """Return the advice with the figures of the finding filled in."""
         figures = finding.figures
 
         def share(name: str) -> str:
@@ -103,20 +103,20 @@ class Strategy:
 
 
 def load(path: Path = DEFAULT) -> tuple[Strategy, ...]:
-    """Read the table.
+    """Return the strategies of a file.
 
     Raises:
-        DefinitionError: with every fault of the file.
+        DefinitionError: the file has problems; lists all of them.
     """
     problems: list[Problem] = []
     top = strict_yaml.read(path.parent, path.name, problems)
-    found = []
+    strategies = []
     if top is not None:
-        found = [_strategy(name, fields) for name, fields in top.entries("strategies")]
+        strategies = [_strategy(name, fields) for name, fields in top.entries("strategies")]
         top.done("the table of strategies")
     if problems:
         raise DefinitionError(problems)
-    return tuple(found)
+    return tuple(strategies)
 
 
 def _strategy(name: str, fields: Fields) -> Strategy:
@@ -126,14 +126,14 @@ def _strategy(name: str, fields: Fields) -> Strategy:
     states: list[str] = []
     causes: list[str] = []
     signals: list[str] = []
-    needs_room = False
+    needs_limit = False
     if when is not None:
-        written = {one: when.number(one, None) for one in _AT_LEAST}
-        at_least = {one: value for one, value in written.items() if value is not None}
+        limits = {name: when.number(name, None) for name in _AT_LEAST}
+        at_least = {name: limit for name, limit in limits.items() if limit is not None}
         states = _words(when, "state", _STATES.get(kind, ()))
         causes = _words(when, "cause", _CAUSES.get(kind, ()))
         signals = [word for word, _ in when.texts("signal")]
-        needs_room = when.flag("room", False)
+        needs_limit = when.flag("room", False)
         when.done("when")
     advice = fields.text("advice")
     _check_words(fields, advice)
@@ -148,7 +148,7 @@ def _strategy(name: str, fields: Fields) -> Strategy:
         states=frozenset(states),
         causes=frozenset(causes),
         signals=frozenset(signals),
-        needs_room_limit=needs_room,
+        needs_queue_limit=needs_limit,
         expects=Lever(expects) if expects is not None else None,
         action=action,
     )
@@ -167,7 +167,7 @@ def _check_words(fields: Fields, advice: str) -> None:
     try:
         used = {word for _, word, _, _ in string.Formatter().parse(advice) if word is not None}
     except ValueError as error:
-        fields.at("advice").refuse(f"advice: {error}", hint="write {{ for a brace that is meant as such")
+        fields.at("advice").refuse(f"advice: {error}", hint="write {{ for a literal brace")
         return
     for word in sorted(used - WORDS):
         fields.at("advice").refuse(f"advice: unknown word {{{word}}}", hint=strict_yaml.did_you_mean(word, WORDS))

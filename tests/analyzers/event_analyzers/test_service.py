@@ -203,7 +203,7 @@ async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> Non
     await _wait(lambda: resources.scarcest is None)
     await tasks.end(task)
 
-    assert resources.trouble == "Prometheus does not answer"
+    assert resources.trouble == "Prometheus does not respond"
 
 
 def test_faults_of_the_health_file_are_told_with_their_place(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_faults_of_the_health_file_are_told_with_their_place(tmp_path: Path) -> 
     with pytest.raises(DefinitionError, match=r"(?s)health.yaml:1: unknown field 'latencyy'.*expected a duration"):
         load_health(path)
     path.write_text("objective: 2\n")
-    with pytest.raises(DefinitionError, match="objective: 2 is not a share"):
+    with pytest.raises(DefinitionError, match="objective: 2 is not between 0 and 1"):
         load_health(path)
     path.write_text("")
 

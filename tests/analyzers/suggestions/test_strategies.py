@@ -1,25 +1,16 @@
-"""The table of strategies: the one we ship reads, and faults of others are told with their place."""
+"""The shipped table of strategies is valid, and problems of other tables are reported with their line."""
 
 from pathlib import Path
 
 import pytest
+from tests.analyzers.suggestions.conftest import BOTTLENECK
 
 from jelmon.errors import DefinitionError
 from jelmon_analyzers.suggestions.strategies import Finding, load
 
-BOTTLENECK = Finding(
-    kind="bottleneck",
-    pipeline="demo",
-    stage="deploy",
-    state="growing",
-    cause="utilisation",
-    figures={"severity": 88.0, "utilisation": 0.97, "waiting": 12, "workers": 2, "cascade": 60.0},
-    has_room_limit=True,
-)
 
-
-def test_a_busy_stage_is_advised_to_get_a_worker_and_told_why() -> None:
-    """The strategies that fit, and the words of the first."""
+def test_a_busy_stage_gets_one_more_worker_with_the_reason() -> None:
+    """The strategies that fit, and the advice of the first."""
     fitting = [strategy for strategy in load() if strategy.fits(BOTTLENECK)]
 
     assert [strategy.name for strategy in fitting] == ["add_worker", "speed_up", "more_room", "throttle"]
@@ -40,19 +31,19 @@ def test_each_strategy_fits_something_and_advises_it() -> None:
             cause=next(iter(strategy.causes), "none"),
             about=next(iter(strategy.signals), ""),
             figures=dict(strategy.at_least),
-            has_room_limit=True,
+            has_queue_limit=True,
         )
 
         assert strategy.fits(finding), strategy.name
         assert strategy.advise(finding)
 
 
-def test_what_is_not_known_fulfils_no_condition() -> None:
+def test_unknown_figures_fulfil_no_condition() -> None:
     """A finding without figures fits nothing that asks for some."""
     assert not [one for one in load() if one.fits(Finding(kind="bottleneck", pipeline="p")) and one.at_least]
 
 
-def test_all_faults_of_a_table_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_table_are_reported_at_once(tmp_path: Path) -> None:
     """Each with its line and what to write instead."""
     path = tmp_path / "strategies.yaml"
     path.write_text(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jelmon.errors import DefinitionError
+from jelmon_generators.checks import CHECKS
 from jelmon_generators.compile.rules import Recording
 from jelmon_generators.compiler import compile_bundle
 
@@ -58,9 +59,14 @@ OTHERWISE = {  # by construction, or by another command; see the table
 TARGETS = {"alerts": "rules/alerts/all.yaml"}
 
 
+def pint_rows(root: Path) -> list[tuple[str, str]]:
+    """The table that compares with pint: names of its checks, and what is here."""
+    return re.findall(r"^\| (`[^|]*) \| (.*) \|$", (root / "docs/checks.md").read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize(("check", "example"), [(check, name) for check, names in FAULTY.items() for name in names])
-def test_the_faulty_example_is_refused(check: str, example: str, bundle: Path) -> None:
-    """It does not compile, and the message points into the file that has the fault."""
+def test_the_faulty_example_is_refused(check: str, example: str, bundle: Path, root: Path) -> None:
+    """It does not compile; the message points into the faulty file and has the id that docs/checks.md gives."""
     kind = example.split("-")[0]
     path = TARGETS.get(kind, f"rules/{kind}.yaml")
     (bundle / path).write_bytes((BAD / f"{example}.yaml").read_bytes())
@@ -70,13 +76,33 @@ def test_the_faulty_example_is_refused(check: str, example: str, bundle: Path) -
 
     places = {problem.path for problem in caught.value.problems}
     assert places & {path, TARGETS["alerts"]}, check  # what a signal does may only matter to an alert
+    row = next(text for names, text in pint_rows(root) if f"`{check}`" in names)
+    assert {problem.check for problem in caught.value.problems} & set(re.findall(r"JM\d{3}", row)), row
 
 
 def test_the_table_has_a_row_for_each(root: Path) -> None:
     """docs/checks.md and this test name the same checks."""
-    rows = re.findall(r"^\| (`[^|]*) \|", (root / "docs/checks.md").read_text(), re.MULTILINE)
+    names = {name for row, _ in pint_rows(root) for name in re.findall(r"`([^`]+)`", row)}
 
-    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == FAULTY.keys() | OTHERWISE
+    assert names == FAULTY.keys() | OTHERWISE
+
+
+def test_the_document_has_a_row_for_each_check(root: Path) -> None:
+    """Ids, names, and whether a line can be excused are the same in the code and in docs/checks.md."""
+    rows = re.findall(
+        r"^\| (JM\d+) \| (\S+) \| .* \| (yes|never) \|$", (root / "docs/checks.md").read_text(), re.MULTILINE
+    )
+
+    assert rows == [(check.id, check.name, "yes" if check.excusable else "never") for check in CHECKS.values()]
+    assert [id_ for id_, _, _ in rows] == sorted({id_ for id_, _, _ in rows})
+
+
+def test_every_check_has_a_faulty_example() -> None:
+    """Each id is in the expected message of one of the bad definitions, or in the tests named here."""
+    text = "".join(path.read_text() for path in BAD.glob("*.txt"))
+    elsewhere = {"JM002": "test_excuses", "JM007": "test_bad_definitions"}
+
+    assert set(re.findall(r"\[(JM\d{3})\]", text)) | elsewhere.keys() == CHECKS.keys()
 
 
 def test_a_recording_stands_before_what_reads_it(root: Path) -> None:

@@ -29,7 +29,7 @@ def test_check_prints_the_drift_and_writes_nothing(bundle: Path, capsys: pytest.
     printed = capsys.readouterr()
     assert "-          jelmore:cards_per_hour < 10\n" in printed.out
     assert "+          jelmore:cards_per_hour < 11\n" in printed.out
-    assert "are not current: run `jelmon generate`" in printed.err
+    assert "are out of date: run `jelmon generate`" in printed.err
     assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
 
 

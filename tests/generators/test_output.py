@@ -84,7 +84,7 @@ def test_a_full_disk_changes_nothing(small_disk: Path) -> None:
     with pytest.raises(SourceError, match="No space left on device") as caught:
         output.write(output.changes(FILES, small_disk, ["rules"]), small_disk)
 
-    assert caught.value.hint == "make room there and run it again: no file was changed"
+    assert caught.value.hint == "free disk space and run the command again; no file was changed"
     assert contents(small_disk) == before
 
 
@@ -100,7 +100,7 @@ def test_a_limit_of_the_size_changes_nothing(bundle: Path) -> None:
     failed = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, check=False)
 
     assert failed.returncode == 1
-    assert "File too large\n  hint: make room there and run it again: no file was changed" in failed.stderr
+    assert "File too large\n  hint: free disk space and run the command again; no file was changed" in failed.stderr
     assert contents(bundle) == before
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     assert contents(bundle).keys() > before.keys()

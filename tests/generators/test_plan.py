@@ -244,7 +244,7 @@ def test_plan_apply_and_undo(bundle: Path, running: Servers, capsys: pytest.Capt
     assert f"{'TooSlow':<36} cannot be backtested: no history of jelmore_cards_finished_total\n" in plan
 
     assert main(["rules", "apply", *arguments]) == 0
-    assert "what is loaded is what was written" in capsys.readouterr().err
+    assert "the loaded rules match the written files" in capsys.readouterr().err
     assert main(["rules", "plan", *arguments]) == 0
 
     rules = bundle / "deploy/prometheus/rules/cards_per_hour.yml"

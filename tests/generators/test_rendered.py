@@ -104,7 +104,9 @@ def test_a_channel_of_a_newer_alertmanager_is_refused(bundle: Path) -> None:
 def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, str], None]) -> None:
     """Groups are those of the rule files; the routes are the golden ones."""
     windows = bundle / "rules/windows.yaml"
-    with pytest.raises(ConfigError, match="window 'weekend': the operator's time intervals know no time zone"):
+    with pytest.raises(
+        ConfigError, match="window 'weekend': time intervals of the Prometheus Operator have no time zone"
+    ):
         generate(bundle, form="kubernetes")
     windows.write_text(windows.read_text().replace("Europe/Berlin", "UTC"))
     files, objects = generate(bundle), generate(bundle, form="kubernetes")

@@ -16,7 +16,7 @@ from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.live.explain import explain
 
 HERE = Path(__file__).parent / "bundle"
-SILENCED = "silenced: by the window nightly_upgrade until "
+SILENCED = "silenced: by window nightly_upgrade until "
 LABELS = {
     "severity": ["critical", "warning", "info", "none", "unknown"],
     "rule_id": ["too_slow", "queue_long", "no_cpu_figures", "watchdog", "another"],
@@ -66,31 +66,31 @@ def test_what_is_said_of_an_alert(made: Compilation) -> None:
     assert (
         text
         == """\
-labels:   alertname="QueueLong", pipeline="nightly", rule_id="queue_long", severity="warning", team="platform"
-at:       2026-02-01T21:00+00:00
+labels:    alertname="QueueLong", pipeline="nightly", rule_id="queue_long", severity="warning", team="platform"
+at:        2026-02-01T21:00+00:00
 
-receiver: team-mail
-  by:     rule_id=~"queue_long" escalation_level=""
-  tells:  team-mail (email)
-  group:  all_in_one_group=''
-  when:   30s after it fires; new alerts of the group within 10m; again every 4h
-  muted:  now, by the window weekend
+receiver:  team-mail
+  route:    rule_id=~"queue_long" escalation_level=""
+  channels: team-mail (email)
+  group:    all_in_one_group=''
+  timing:   after 30s; new alerts of the group after 10m; repeated every 4h
+  muted:    now, by window weekend
 
-receiver: responder
-  by:     severity="warning" > rule_id="queue_long"
-  tells:  responder (webhook)
-  group:  alertname='QueueLong', pipeline='nightly'
-  when:   30s after it fires; new alerts of the group within 5m; again every 4h
-  muted:  now, by the window weekend
+receiver:  responder
+  route:    severity="warning" > rule_id="queue_long"
+  channels: responder (webhook)
+  group:    alertname='QueueLong', pipeline='nightly'
+  timing:   after 30s; new alerts of the group after 5m; repeated every 4h
+  muted:    now, by window weekend
 
-held back: while TooSlow fires for the same pipeline"""
+inhibited: while TooSlow fires for the same pipeline"""
     )
 
 
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [
-        (datetime(2026, 2, 1, 1, 59, tzinfo=UTC), "nothing keeps it back"),
+        (datetime(2026, 2, 1, 1, 59, tzinfo=UTC), "not suppressed"),
         (
             datetime(2026, 2, 1, 2, 0, tzinfo=UTC),
             SILENCED + "2026-02-01T04:00+00:00",
@@ -99,7 +99,7 @@ held back: while TooSlow fires for the same pipeline"""
             datetime(2026, 7, 5, 1, 0, tzinfo=UTC),
             SILENCED + "2026-07-05T03:00+00:00",
         ),
-        (datetime(2026, 7, 5, 3, 0, tzinfo=UTC), "nothing keeps it back"),
+        (datetime(2026, 7, 5, 3, 0, tzinfo=UTC), "not suppressed"),
     ],
     ids=["a minute before", "in winter", "in summer", "when it is over"],
 )
@@ -112,10 +112,10 @@ def test_a_muted_route_is_told(made: Compilation) -> None:
     """Saturday evening in Berlin, and a warning."""
     saturday = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 
-    assert "  muted:  now, by the window weekend" in explain(made, {"severity": "warning"}, saturday)
+    assert "  muted:    now, by window weekend" in explain(made, {"severity": "warning"}, saturday)
 
 
 def test_wrong_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A label without a value."""
     assert main(["routes", "explain", "severity", "--root", str(HERE)]) == 2
-    assert "'severity' is no label" in capsys.readouterr().err
+    assert "'severity' is not a label" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_an_alert_may_choose_its_windows(bundle: Path, alertmanager: str) -> Non
 
     made = compile_bundle(bundle)
     said = {name: "\n".join(explain(made, {"rule_id": name, **scope}, now)) for name in silenced}
-    assert {name: "by the window move" in text for name, text in said.items()} == silenced
+    assert {name: "by window move" in text for name, text in said.items()} == silenced
     nightly = desired(made.bundle.windows.values(), NOW, WEEK)["nightly_upgrade:20260201T020000Z"]
     assert nightly["matchers"][-1]["value"] == "queue_long|too_slow"
 

@@ -1,4 +1,4 @@
-"""``jelmon generate``: compile the definitions and write what is generated from them, or check that it is current."""
+"""``jelmon generate``: compile the definitions and write the generated files, or check that they are up to date."""
 
 import argparse
 import gc
@@ -22,7 +22,7 @@ from jelmon_generators.unit_tests import alerts, maintenance, signals
 
 
 def _dashboards(made: Compilation) -> dict[str, str]:
-    # it takes a while to import, and not every command needs it
+    # slow to import, and not every command needs it
     from jelmon_generators.dashboards.limits import Limits
     from jelmon_generators.dashboards.render import render
 
@@ -35,19 +35,19 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "tests of the signals": signals.render,
     "tests of maintenance": maintenance.render,
     "Alertmanager configuration": alertmanager.render,
-    "what the responder is told": responder_file.render,
+    "responder file": responder_file.render,
     "dashboards": _dashboards,
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,
     "docs/events.md": lambda _: event_reference.render(),
 }
-"""What is generated. Each gives path relative to the repository root -> text."""
+"""What is generated. Each function returns path, relative to the repository root, -> text."""
 
 FORMATS: dict[str, dict[str, Callable[[Compilation], dict[str, str]]]] = {
     "files": GENERATORS,
-    "kubernetes": {"objects of the Prometheus Operator": kubernetes.render},
+    "kubernetes": {"Prometheus Operator objects": kubernetes.render},
 }
-"""What `--format` chooses from."""
+"""The choices of ``--format``."""
 
 OWNED = (
     prometheus.RULES_FOLDER,
@@ -55,45 +55,47 @@ OWNED = (
     signals.TESTS_FOLDER,
     maintenance.TESTS_FOLDER,
 )
-"""Folders in which a generated file that is generated no more is removed."""
+"""Folders from which stale generated files are removed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("--check", action="store_true", help="write nothing; print a diff and exit 1 if files differ")
+    """Add the arguments of the command."""
     parser.add_argument(
-        "--root", type=Path, default=Path(), metavar="DIR", help="where rules/ and docs/ are (default: here)"
+        "--check", action="store_true", help="write nothing; print a diff and exit with 1 if files differ"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: --root)")
     parser.add_argument(
-        "--channel-url", action="append", default=[], metavar="NAME=URL", help="another address for a webhook channel"
+        "--root", type=Path, default=Path(), metavar="DIR", help="folder that contains rules/ and docs/ (default: .)"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write to (default: --root)")
+    parser.add_argument(
+        "--channel-url", action="append", default=[], metavar="NAME=URL", help="override the URL of a webhook channel"
     )
     parser.add_argument(
         "--target",
         type=Target.parse,
         metavar="VERSIONS",
-        help="what must understand them (default: target of rules/bundle.yaml, or prometheus=2.42,alertmanager=0.25)",
+        help="oldest servers to support (default: target of rules/bundle.yaml, or prometheus=2.42,alertmanager=0.25)",
     )
     parser.add_argument(
         "--format",
         choices=tuple(FORMATS),
         default="files",
-        help="kubernetes: objects of the Prometheus Operator instead; needs --output",
+        help="kubernetes: Prometheus Operator objects; requires --output (default: files)",
     )
     parser.epilog = """examples:
   jelmon generate                     compile rules/ and write every generated file
-  jelmon generate --check             in CI: fail when a generated file is not current
+  jelmon generate --check             in CI: fail if a generated file is out of date
   jelmon generate --output /etc/jelmon --channel-url responder=http://127.0.0.1:9999/api/v1/alerts/webhook
 """
 
 
 def run(args: argparse.Namespace) -> int:
-    """Generate or check."""
+    """Generate or check; return the exit code."""
     root: Path = args.root
     if not (root / "rules").is_dir():
-        raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="name the repository root with --root DIR")
+        raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="set --root DIR to the folder that contains it")
     if args.format != "files" and args.output is None:
-        raise ConfigError("--format kubernetes needs --output DIR", hint="the objects are no part of the repository")
+        raise ConfigError("--format kubernetes requires --output DIR")
     files = generate(root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format)
     target: Path = args.output or root
     found = output.changes(files, target, OWNED)
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         for change in found:
             sys.stdout.write(change.diff())
         if found:
-            sys.stderr.write(f"{len(found)} of {len(files)} generated files are not current: run `jelmon generate`\n")
+            sys.stderr.write(f"{len(found)} of {len(files)} generated files are out of date: run `jelmon generate`\n")
         return 1 if found else 0
     output.write(found, target)
     for change in found:
@@ -117,13 +119,13 @@ def generate(
     target: Target | None = None,
     form: str = "files",
 ) -> dict[str, str]:
-    """Every generated file.
+    """Return every generated file by path.
 
     Raises:
         DefinitionError: the definitions have faults.
     """
     collecting = gc.isenabled()
-    gc.disable()  # much is made and little dropped: collecting would walk over all of it again and again
+    gc.disable()  # many objects are created and few freed: collections would be expensive and useless
     try:
         return _generated(root, channel_urls, target, form)
     finally:

@@ -1,4 +1,4 @@
-"""``jelmon routes explain``: who is told of an alert, by which route, when, and what keeps it back."""
+"""``jelmon routes explain``: who is notified of an alert, by which route, when, and what suppresses it."""
 
 import argparse
 import sys
@@ -11,11 +11,20 @@ from jelmon_generators.live.explain import explain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("action", choices=("explain",), help="explain: say who is told of an alert with these labels")
-    parser.add_argument("labels", nargs="+", metavar="NAME=VALUE", help="alertname or rule_id is enough to begin with")
-    parser.add_argument("--at", metavar="TIME", help="the moment, such as 2026-02-01T03:00+01:00 (default: now)")
-    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "action", choices=("explain",), help="explain: show who is notified of an alert with these labels"
+    )
+    parser.add_argument(
+        "labels",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="labels of the alert; alertname or rule_id adds those of its definition",
+    )
+    parser.add_argument("--at", metavar="TIME", help="time of the alert, such as 2026-02-01T03:00+01:00 (default: now)")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR", help="folder that contains rules/ (default: .)"
+    )
     parser.epilog = """examples:
   jelmon routes explain alertname=PipelineStalled pipeline=checkout
   jelmon routes explain rule_id=pipeline_stalled escalation_level=2
@@ -29,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     for text in args.labels:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise ConfigError(f"{text!r} is no label", hint="write NAME=VALUE, for example severity=critical")
+            raise ConfigError(f"{text!r} is not a label", hint="use NAME=VALUE, for example severity=critical")
         labels[name] = value
     made = compile_bundle(args.root)
     sys.stdout.write("\n".join(explain(made, labels, _moment(args.at))) + "\n")
@@ -42,5 +51,5 @@ def _moment(text: str | None) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"--at: {text!r} is no time", hint="write 2026-02-01T03:00+01:00") from error
+        raise ConfigError(f"--at: {text!r} is not a time", hint="use the form 2026-02-01T03:00+01:00") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""``jelmon rules``: what would change and how often it would have fired; and bringing it into force."""
+"""``jelmon rules``: compare compiled rules with running ones, backtest them, load them, import OpenSLO."""
 
 import argparse
 import sys
@@ -26,32 +26,42 @@ _MOST_POINTS = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "action",
         choices=("plan", "apply", "import"),
-        help="plan: compare and backtest; apply: write and reload; import: OpenSLO v1 to text for rules/slos.yaml",
+        help="plan: compare and backtest; apply: write and reload; import: convert OpenSLO v1 for rules/slos.yaml",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="import: OpenSLO files")
-    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="apply: where the servers read (default: --root)")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR", help="folder that contains rules/ (default: .)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="apply: folder that the servers read from (default: --root)"
+    )
     parser.add_argument("--prometheus.url", dest="prometheus_url", default="http://127.0.0.1:9090", metavar="URL")
     parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
-    parser.add_argument("--backtest", metavar="DURATION", help="plan: try conditions on this much history, such as 7d")
-    parser.add_argument("--all", action="store_true", help="plan: backtest every alert, not only those that change")
-    parser.add_argument("--target", type=Target.parse, metavar="VERSIONS", help="see jelmon generate")
+    parser.add_argument(
+        "--backtest", metavar="DURATION", help="plan: evaluate conditions over this much history, such as 7d"
+    )
+    parser.add_argument("--all", action="store_true", help="plan: backtest all alerts, not only changed ones")
+    parser.add_argument(
+        "--target", type=Target.parse, metavar="VERSIONS", help="oldest servers to support; see jelmon generate"
+    )
     parser.epilog = """examples:
-  jelmon rules plan                     what differs from what runs
-  jelmon rules plan --backtest 7d       and how often changed alerts would have fired
-  jelmon rules apply --output /etc/jelmon   check, write, reload, compare; undo on failure
-  jelmon rules import slo.yaml          what OpenSLO says, as text for rules/slos.yaml
+  jelmon rules plan                     differences from the running configuration
+  jelmon rules plan --backtest 7d       also how often changed alerts would have fired
+  jelmon rules apply --output /etc/jelmon   check, write, reload, compare; roll back on failure
+  jelmon rules import slo.yaml          convert OpenSLO to YAML for rules/slos.yaml
 """
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan (exit 1 when something would change), apply or import."""
+    """Plan (exit code 1 if something would change), apply or import."""
     if (args.action == "import") != bool(args.files):
-        raise ConfigError("files belong to import, and import needs some", hint="jelmon rules import slo.yaml")
+        raise ConfigError(
+            "import requires files; plan and apply accept none", hint="for example: jelmon rules import slo.yaml"
+        )
     if args.action == "import":
         for path in args.files:
             sys.stdout.write(convert(path))
@@ -80,7 +90,7 @@ def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Ap
     now = time.time()
     step = max(made.bundle.settings.evaluation_interval_seconds, span / _MOST_POINTS)
     start = _history_starts(server, now - span, now, step)
-    sys.stdout.write(f"\nin the last {duration(round(now - start))}, looked at every {duration(step)}:\n")
+    sys.stdout.write(f"\nin the last {duration(round(now - start))}, evaluated every {duration(step)}:\n")
     sys.stdout.write(f"{'alert':<36} {'fired':>6} {'for':>12} {'pages':>6}  levels reached\n")
     known = server.get(f"/api/v1/label/__name__/values?start={start:.3f}&end={now:.3f}")["data"]
     for one in chosen:
@@ -93,7 +103,7 @@ def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Ap
         fields = {"query": text, "start": f"{start:.3f}", "end": f"{now:.3f}", "step": f"{step:.3f}"}
         try:
             matrix = server.form("/api/v1/query_range", fields)["data"]["result"]
-        except SourceError as error:  # too dear for this server: the others may still be told of
+        except SourceError as error:  # too expensive for this server; others may still work
             sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: {error.message}\n")
             continue
         escalation = made.bundle.escalations.get(one.alert.escalation or "")
@@ -108,7 +118,7 @@ def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Ap
 
 
 def _history_starts(server: http_api.Api, start: float, end: float, step: float) -> float:
-    """When Prometheus began to know anything: before that, everything was absent."""
+    """Return when the history of Prometheus begins; before that, everything looks absent."""
     fields = {"query": "count(up)", "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
     moments = held(server.form("/api/v1/query_range", fields)["data"]["result"])
     return moments[0][0] if moments else start

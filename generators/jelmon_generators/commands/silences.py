@@ -1,4 +1,4 @@
-"""``jelmon silences``: make Alertmanager's silences those that ``rules/windows.yaml`` asks for."""
+"""``jelmon silences``: create the silences for the maintenance windows in ``rules/windows.yaml``."""
 
 import argparse
 import sys
@@ -11,21 +11,23 @@ from jelmon_generators.live.silences import Alertmanager, desired, plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("action", choices=("plan", "sync"), help="plan: show what would be done; sync: do it")
-    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="where rules/ is (default: here)")
+    """Add the arguments of the command."""
+    parser.add_argument("action", choices=("plan", "sync"), help="plan: show changes; sync: apply them")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="DIR", help="folder that contains rules/ (default: .)"
+    )
     parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
     parser.add_argument(
-        "--horizon", default="7d", metavar="DURATION", help="how far ahead silences are made (default: 7d)"
+        "--horizon", default="7d", metavar="DURATION", help="how far ahead silences are created (default: 7d)"
     )
     parser.epilog = """examples:
-  jelmon silences plan                 show what sync would do
-  jelmon silences sync --horizon 14d   run it once an hour, from cron or a timer
+  jelmon silences plan                 show what sync would change
+  jelmon silences sync --horizon 14d   run hourly, from cron or a timer
 """
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan or carry out; exit 1 when a plan has something to do."""
+    """Plan or sync; exit code 1 if a plan has changes."""
     bundle = compile_bundle(args.root).bundle
     now = datetime.now(UTC)
     horizon = timedelta(seconds=parse_duration(args.horizon, name="--horizon"))

@@ -30,7 +30,7 @@ def expanded(bundle: Bundle, analyses: Mapping[str, Analysis]) -> tuple[Bundle, 
     labels = frozenset({"signal"}) | frozenset.intersection(*keys.values())
     signal = Signal(
         name=READY,
-        description="Whether there is a usual level to compare the signal with, by the analyzer or its own history.",
+        description="Whether the signal has a baseline, from the analyzer or from its own history.",
         unit="boolean",
         direction=Direction.DOWN,
         expr="\nor\n".join(_ready(bundle, name, keys[name]) for name in judged),

@@ -27,7 +27,10 @@ TAG = "jelmore"
 def dashboard_file(
     *, name: str, title: str, description: str, rows: Sequence[Heading | Line], stage_variable: bool = True
 ) -> tuple[str, str]:
-    """Path and text of a dashboard. ``name`` is that of its module, of its file, and the end of its uid."""
+    """Return path and text of a dashboard.
+
+    ``name`` is the name of its package and of its file, and the end of its uid.
+    """
     dashboard = core.Dashboard(
         title=title,
         uid=DASHBOARD_UIDS[name],
@@ -58,10 +61,10 @@ def dashboard_file(
 
 def _variables(*, stage: bool) -> list[Json]:
     services = f'{{__name__=~"{EXPORTER_INFO.name}|{ANALYZER_SUCCESS.name}"'
-    asked = [
+    variables = [
         _choice("job", "Job", f"label_values({services}}}, job)", all_value=".+"),
         _choice("instance", "Instance", f'label_values({services}, job=~"$job"}}, instance)', all_value=".+"),
-        # an alert that concerns no pipeline has no such label: "All" must match that too
+        # alerts that do not belong to a pipeline lack the label; "All" must match them too
         _choice(
             "pipeline",
             "Pipeline",
@@ -71,7 +74,7 @@ def _variables(*, stage: bool) -> list[Json]:
     ]
     if stage:
         within = _series(STAGE_IN_PROGRESS.name, 'pipeline=~"$pipeline"')
-        asked.append(_choice("stage", "Stage", f"label_values({within}, stage)", all_value=".*"))
+        variables.append(_choice("stage", "Stage", f"label_values({within}, stage)", all_value=".*"))
     source = {
         "hide": 0,
         "includeAll": False,
@@ -84,7 +87,7 @@ def _variables(*, stage: bool) -> list[Json]:
         "regex": "",
         "type": "datasource",
     }
-    return [source, *asked]
+    return [source, *variables]
 
 
 def _series(name: str, *matchers: str) -> str:

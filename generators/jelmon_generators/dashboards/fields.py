@@ -1,4 +1,4 @@
-"""How values look: colours, thresholds, links, and settings for single fields of a panel."""
+"""How values look: colours, thresholds, links and overrides for single fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 GREY, TEXT = "#8e8e8e", "text"
 RATE, DURATION, WAIT = "light-purple", "blue", "semi-dark-orange"
 OK, WARNING, CRITICAL = "green", "semi-dark-yellow", "light-red"
-_COLOURS = {  # of label values that are closed sets
+_COLOURS = {  # of label values in closed sets
     "success": OK,
     "passed": OK,
     "failure": CRITICAL,
@@ -31,7 +31,7 @@ _COLOURS = {  # of label values that are closed sets
 
 
 def steps(base: str, *bounds: tuple[float, str]) -> list[Json]:
-    """Threshold steps: a colour below the first bound (which is also that of "no data"), then one from each bound."""
+    """Return threshold steps: ``base`` below the first bound and for "no data", then a colour from each bound."""
     return [{"color": base, "value": None}, *({"color": colour, "value": bound} for bound, colour in bounds)]
 
 
@@ -40,12 +40,12 @@ def link(title: str, url: str) -> Json:
 
 
 def override(name: str, /, **properties: object) -> Json:
-    """Other settings for the field of one name. ``custom__x`` stands for ``custom.x``."""
+    """Return an override for the field with this name. ``custom__x`` stands for ``custom.x``."""
     return _override({"id": "byName", "options": name}, properties)
 
 
 def override_pattern(pattern: str, /, **properties: object) -> Json:
-    """Other settings for the fields whose names match a pattern."""
+    """Return an override for the fields whose names match a pattern."""
     return _override({"id": "byRegexp", "options": pattern}, properties)
 
 
@@ -61,17 +61,17 @@ def fixed(colour: str) -> Json:
 
 
 def colours(names: Mapping[str, str]) -> list[Json]:
-    """One fixed colour for each named series."""
+    """Return a fixed colour for each named series."""
     return [override(name, color=fixed(colour)) for name, colour in names.items()]
 
 
 def colours_of(metric: Metric, label: str) -> list[Json]:
-    """The fixed colours of a label whose values are a closed set."""
+    """Return the fixed colours of a label with a closed set of values."""
     return colours({value: _COLOURS[value] for value in metric.closed[label]})
 
 
 def value_map(words: Mapping[str, tuple[str, str]]) -> list[Json]:
-    """Words and colours instead of numbers."""
+    """Return a mapping of values to words and colours."""
     options = {
         value: {"text": text, "color": colour, "index": index}
         for index, (value, (text, colour)) in enumerate(words.items())
@@ -80,22 +80,22 @@ def value_map(words: Mapping[str, tuple[str, str]]) -> list[Json]:
 
 
 def faint(ending: str) -> Json:
-    """Dotted and without filling: the fields whose names end so stay in the background."""
+    """Return an override that draws fields with this ending dotted and unfilled, in the background."""
     return override_pattern(f".* {ending}", custom__lineStyle={"fill": "dash", "dash": [3, 6]}, custom__fillOpacity=0)
 
 
-# --- what several dashboards say alike ---
+# --- shared by several dashboards ---
 
 STAGE_LEGEND = "{{pipeline}} / {{stage}}"
 GONE = "no data"
 NO_RULES = "no rules"
 
 FAILURES = steps(GREY, (0, OK), (0.1, WARNING), (0.2, CRITICAL))
-"""Thresholds for a share of failures."""
+"""Thresholds for a failure ratio."""
 
 
 def change(levels: list[Json]) -> Json:
-    """How a tile's second value looks, which says by how much the first differs from the period before."""
+    """Return the look of a tile's second value, the change from the previous period."""
     return override(
         "change", unit="percentunit", decimals=1, thresholds={"mode": "absolute", "steps": levels}, noValue="-"
     )

@@ -10,7 +10,7 @@ COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A title over the lines that follow."""
+    """The title of the lines below it."""
 
     number: int
     title: str
@@ -18,7 +18,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Panels side by side, equally wide unless ``widths`` says otherwise."""
+    """Panels side by side, of equal width unless ``widths`` is given."""
 
     height: int
     panels: Sequence[core.Panel]
@@ -26,7 +26,7 @@ class Line:
 
 
 def arrange(rows: Sequence[Heading | Line]) -> list[core.Panel]:
-    """The panels, placed from top to bottom.
+    """Place the panels from top to bottom.
 
     Raises:
         ValueError: the panels of a line do not fill its width.

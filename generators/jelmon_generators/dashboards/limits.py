@@ -1,4 +1,4 @@
-"""The thresholds of alerts, for the lines and colours of panels: one number, written in ``rules/`` only."""
+"""Alert thresholds for the lines and colours of panels, so that each number is written in ``rules/`` only."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,14 +7,14 @@ from jelmon_generators.model.definitions import Bundle
 
 
 class Limits(Mapping[str, float]):
-    """``rule_id`` -> the threshold of the alert's first condition. What no alert asks for has no line."""
+    """``rule_id`` -> threshold of the alert's first condition. Undefined alerts get no line."""
 
     def __init__(self, thresholds: Mapping[str, float]) -> None:
         self._thresholds = dict(thresholds)
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Limits":
-        """Those of the definitions."""
+        """Return the thresholds in the definitions."""
         found = {}
         for alert in bundle.alerts.values():
             threshold = alert.condition.leaves[0].panel_threshold
@@ -32,27 +32,27 @@ class Limits(Mapping[str, float]):
         return len(self._thresholds)
 
     def lines(self, **colours: str) -> list[Json]:
-        """Dashed lines of a graph: a colour for each ``rule_id``."""
+        """Return dashed lines of a graph: a colour for each ``rule_id``."""
         return self.levels("transparent", **colours)
 
     def levels(self, base: str, *fixed: tuple[float, str], **colours: str) -> list[Json]:
-        """Steps from ``base`` on: the fixed bounds, and a colour from the threshold of each alert named on."""
+        """Return threshold steps: ``base``, the fixed bounds, and a colour from the threshold of each named alert."""
         bounds = [(self[rule_id], colour) for rule_id, colour in colours.items() if rule_id in self]
         return steps(base, *sorted([*fixed, *bounds], key=lambda bound: bound[0]))
 
     def approaching(self, base: str, rule_id: str, *, warning: str, critical: str, ok: str) -> list[Json]:
-        """From 0 on well, from half of the alert's threshold on not quite, from the threshold on not at all."""
+        """Return threshold steps: ok from 0, warning from half of the threshold, critical from it."""
         limit = self.get(rule_id)
         return steps(base, (0, ok), *([(limit / 2, warning), (limit, critical)] if limit is not None else []))
 
     def share(self, rule_id: str) -> str:
-        """The threshold in words, as a percentage; "its limit" without an alert."""
+        """Return the threshold as a percentage; "its limit" without an alert."""
         return f"{self[rule_id]:.0%}".replace("%", " %") if rule_id in self else "its limit"
 
     def minutes(self, rule_id: str) -> str:
-        """The threshold in words, in minutes."""
+        """Return the threshold in minutes."""
         return f"{self[rule_id] / 60:g} minutes" if rule_id in self else "its limit"
 
     def number(self, rule_id: str) -> str:
-        """The threshold in words."""
+        """Return the threshold as a number."""
         return f"{self[rule_id]:g}" if rule_id in self else "its limit"

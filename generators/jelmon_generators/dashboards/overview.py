@@ -1,4 +1,4 @@
-"""The line of tiles at the top of every dashboard (panels 1 to 7): what somebody woken at night reads first."""
+"""The tiles at the top of every dashboard (panels 1 to 7): what an engineer reads first."""
 
 from grafanalib import core
 
@@ -35,7 +35,7 @@ _HOUR = "1h"
 
 
 def overview(limits: Limits) -> Line:
-    """Is it moving, how fast, does it succeed, is it slow, is it silent, is anybody alarmed, and is this still true?"""
+    """Return the line of tiles."""
     return Line(
         5,
         [
@@ -137,7 +137,7 @@ def _last_activity(limits: Limits) -> core.Stat:
 
 
 def _firing() -> core.Stat:
-    # The watchdog (severity none) fires always: with it the 0 is a fact, without it nobody evaluates our rules.
+    # The watchdog (severity none) always fires: without it our rules are not evaluated, and 0 would be wrong.
     watched = f"0 * count({queries.alerts('firing', severity='none')})"
     return stat(
         OverviewPanel.FIRING_ALERTS,

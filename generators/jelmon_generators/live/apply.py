@@ -1,4 +1,4 @@
-"""New rules into a running Prometheus and Alertmanager, or back: check, write, reload, compare, undo."""
+"""Load new rules into a running Prometheus and Alertmanager: check, write, reload, compare, roll back."""
 
 import shutil
 import subprocess
@@ -19,10 +19,10 @@ _TOOL_TIMEOUT_SECONDS = 120.0
 
 
 def checked(changes: list[Change], target: Path) -> Iterator[str]:
-    """Let promtool and amtool look at the new files, beside the old ones; lines for a person.
+    """Check the new files with promtool and amtool before they replace the old ones; yield progress messages.
 
     Raises:
-        SourceError: one of them refuses.
+        SourceError: one of the tools rejects them.
     """
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -45,20 +45,20 @@ def checked(changes: list[Change], target: Path) -> Iterator[str]:
 def _run(tool: str, arguments: list[str], what: str) -> str:
     program = shutil.which(tool)
     if program is None:
-        return f"{tool} is not on this machine: {what} not checked by it"
+        return f"{tool} is not installed: {what} not checked"
     done = subprocess.run(
         [program, *arguments], capture_output=True, text=True, timeout=_TOOL_TIMEOUT_SECONDS, check=False
     )
     if done.returncode:
-        raise SourceError(f"{tool} refuses {what}:\n{(done.stdout + done.stderr).strip()}", hint="nothing was changed")
+        raise SourceError(f"{tool} rejects {what}:\n{(done.stdout + done.stderr).strip()}", hint="nothing was changed")
     return f"{tool} accepts {what}"
 
 
 def apply(made: Compilation, changes: list[Change], target: Path, prometheus: Api, alertmanager: Api) -> Iterator[str]:
-    """Write, reload and compare; undo everything when one of these fails. Lines for a person.
+    """Write, reload and compare; roll back if a step fails. Yield progress messages.
 
     Raises:
-        SourceError: with the reason; the files are then as before.
+        SourceError: a step failed; the files are restored.
     """
     yield from checked(changes, target)
     output.write(changes, target)
@@ -70,15 +70,15 @@ def apply(made: Compilation, changes: list[Change], target: Path, prometheus: Ap
         if remaining:
             shown = "\n".join(map(str, remaining[:5]))
             raise SourceError(
-                f"what is loaded is not what was written:\n{shown}",
-                hint=f"does rule_files of Prometheus name {target / RULES_FOLDER}/*.yml?",
+                f"the loaded rules differ from the written files:\n{shown}",
+                hint=f"check that rule_files of Prometheus includes {target / RULES_FOLDER}/*.yml",
             )
-        yield "what is loaded is what was written"
+        yield "the loaded rules match the written files"
     except JelmonError as error:
         output.write([Change(change.path, change.new, change.old) for change in changes], target)
         for server in (prometheus, alertmanager):
             try:
                 server.call("POST", "/-/reload", b"")
             except SourceError as second:
-                raise SourceError(f"{error.message}\nand undoing it failed: {second.message}") from error
-        raise SourceError(f"{error.message}\nthe files are as before", hint=error.hint) from error
+                raise SourceError(f"{error.message}\nrollback failed: {second.message}") from error
+        raise SourceError(f"{error.message}\nthe previous files were restored", hint=error.hint) from error

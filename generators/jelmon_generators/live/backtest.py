@@ -1,4 +1,4 @@
-"""How often a rule would have fired: its condition over history, and the alert's life simulated on top."""
+"""Backtest an alert: evaluate its condition over history and simulate the life of the alert."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ Samples = Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One time that an alert would have fired."""
+    """A period in which an alert would have fired."""
 
     starts: float
     ends: float
@@ -35,10 +35,10 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What would have happened to one definition."""
+    """The result of a backtest of one definition."""
 
     episodes: tuple[Episode, ...]
-    levels: tuple[int, ...]  # how many episodes would have reached each level
+    levels: tuple[int, ...]  # episodes that would have reached each level
 
     @property
     def firing_seconds(self) -> float:
@@ -46,15 +46,15 @@ class Outcome:
 
     @property
     def pages(self) -> int:
-        """Messages about something new: each episode, and each level that it reached."""
+        """Return the number of notifications: one per episode and per escalation level reached."""
         return len(self.episodes) + sum(self.levels)
 
 
 def query(one: Compiled, made: Compilation) -> str:
-    """The condition over raw metrics: what is recorded now may have no history under its own name.
+    """Return the condition in terms of raw metrics, since new recordings have no history.
 
-    A recording becomes the expression that it records, and a window over it a subquery, evaluated as often as the
-    recording is. That would be dear for the median of a day, which needs no more than `_MEDIAN_POINTS` of them.
+    A recording is replaced by its expression, and a window over it by a subquery at the evaluation interval. A median
+    of a day would be too expensive; it is computed from `_MEDIAN_POINTS` samples.
     """
     recorded = {
         rule.record: (rule, group.interval_seconds)
@@ -72,14 +72,14 @@ def query(one: Compiled, made: Compilation) -> str:
         rule, interval = recorded[match["name"]]
         text = f"({inlined(rule.expr)})"
         for label, value in rule.labels.items():
-            if label != "instance":  # nothing is ever matched by it
+            if label != "instance":  # never matched on
                 text = f'label_replace({text}, "{label}", "{value}", "", "")'
         if not match["window"]:
             return f"{match['function'] or ''}{text}"
         step, function = interval, match["function"] or ""
         if function.startswith(("quantile_over_time", "count_over_time")):
             step = max(interval, parse_duration(match["window"], name="") / _MEDIAN_POINTS)
-        if function.startswith("count_over_time"):  # as many as there would have been
+        if function.startswith("count_over_time"):  # scale to the number of recorded samples
             function = f"{number(step / interval)} * {function}"
         return f"{function}{text}[{match['window']}:{duration(step)}]"
 
@@ -87,19 +87,19 @@ def query(one: Compiled, made: Compilation) -> str:
 
 
 def metrics(condition: str) -> list[str]:
-    """The metrics that a query asks for, besides what only rules can have made."""
+    """Return the metrics that a query reads, except those that only rules produce."""
     names = analyse(condition, {}, Limits()).names
     return sorted(name for name in names if name != "ALERTS" and ":" not in name)
 
 
 def episodes(moments: Samples, *, step: float, for_seconds: float, keep_seconds: float) -> list[Episode]:
-    """The firing spans that a series leads to, when the condition held at these moments."""
+    """Return the firing periods of a series whose condition held at these moments."""
     found: list[Episode] = []
     run: list[float] = []
     for moment in [*moments, float("inf")]:
         if run and moment - run[-1] > 1.5 * step:
             ends = run[-1] + step + keep_seconds
-            if found and run[0] <= found[-1].ends:  # it was still kept firing
+            if found and run[0] <= found[-1].ends:  # still kept firing
                 found[-1] = Episode(found[-1].starts, ends)
             elif run[-1] - run[0] >= for_seconds:
                 found.append(Episode(run[0] + for_seconds, ends))
@@ -109,7 +109,7 @@ def episodes(moments: Samples, *, step: float, for_seconds: float, keep_seconds:
 
 
 def outcome(one: Compiled, series: Iterable[Samples], levels: Sequence[float], step: float) -> Outcome:
-    """All series of one definition together. ``levels`` are in seconds after the alert began to fire."""
+    """Combine all series of a definition. ``levels`` are in seconds after the alert started firing."""
     all_episodes = [
         episode
         for moments in series
@@ -125,5 +125,5 @@ def outcome(one: Compiled, series: Iterable[Samples], levels: Sequence[float], s
 
 
 def held(matrix: Iterable[Mapping[str, object]]) -> list[list[float]]:
-    """The moments of each series of a range query's answer."""
+    """Return the moments of each series in the response to a range query."""
     return [[float(moment) for moment, _ in one["values"]] for one in matrix]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The parts of Prometheus' and Alertmanager's HTTP APIs that the compiler's commands need."""
+"""The parts of the HTTP APIs of Prometheus and Alertmanager that the commands use."""
 
 import json
 import urllib.error
@@ -10,11 +10,11 @@ from typing import Any
 from jelmon.errors import SourceError
 
 _TIMEOUT_SECONDS = 60.0
-_QUERY_TIMEOUT_SECONDS = 150.0  # Prometheus itself gives up after two minutes, and says why
+_QUERY_TIMEOUT_SECONDS = 150.0  # Prometheus times out after two minutes, with a reason
 
 
 class Api:
-    """One server. ``flag`` is what a person would change when it does not answer."""
+    """A server. ``flag`` is the command-line flag that sets its URL."""
 
     def __init__(self, url: str, *, name: str, flag: str) -> None:
         self._url = url.rstrip("/")
@@ -30,10 +30,10 @@ class Api:
         kind: str = "application/json",
         timeout: float = _TIMEOUT_SECONDS,
     ) -> bytes:
-        """The body of the answer.
+        """Send a request and return the response body.
 
         Raises:
-            SourceError: no answer, or not a good one; with what the server said.
+            SourceError: no response, or an error; with the message of the server.
         """
         headers = {"Content-Type": kind} if body is not None else {}
         request = urllib.request.Request(self._url + path, data=body, method=method, headers=headers)
@@ -50,21 +50,21 @@ class Api:
             ) from error
 
     def get(self, path: str) -> Any:
-        """The JSON of the answer."""
+        """Return the JSON response to a GET request."""
         return json.loads(self.call("GET", path))
 
     def form(self, path: str, fields: Mapping[str, str]) -> Any:
-        """The JSON of the answer to a form, which is a query."""
+        """Return the JSON response to a query sent as a form."""
         body = urllib.parse.urlencode(fields).encode()
         kind = "application/x-www-form-urlencoded"
         return json.loads(self.call("POST", path, body, kind=kind, timeout=_QUERY_TIMEOUT_SECONDS))
 
 
 def prometheus(url: str) -> Api:
-    """Prometheus."""
+    """Return the API of a Prometheus."""
     return Api(url, name="Prometheus", flag="--prometheus.url")
 
 
 def alertmanager(url: str) -> Api:
-    """Alertmanager."""
+    """Return the API of an Alertmanager."""
     return Api(url, name="Alertmanager", flag="--alertmanager.url")

@@ -1,4 +1,4 @@
-"""What would change: a comparison by meaning of the compiled rules with those that run, and of the routes."""
+"""Compare compiled rules and routes with the running ones, by meaning."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from jelmon_generators.promql.expressions import duration
 
 _NUMBER = re.compile(r"(?<![\w:.])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w:])")
 Key = tuple[str, str, str]
-"""Kind, name, and what tells rules of one name apart: ``rule_id`` and level, or a recording's ``rule_id`` or window."""
+"""Kind, name, and what distinguishes rules of the same name: ``rule_id`` and level, or ``rule_id`` or window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Difference:
 
 
 def compiled_facts(made: Compilation) -> dict[Key, Facts]:
-    """What our files say."""
+    """Return the compiled rules."""
     found: dict[Key, Facts] = {}
     for group in made.groups:
         base = ""
@@ -69,7 +69,7 @@ def _alert_facts(rule: Alerting) -> Facts:
 
 
 def loaded_facts(answer: Mapping[str, Any]) -> dict[Key, Facts]:
-    """What runs, from Prometheus' ``/api/v1/rules``; only groups of ours."""
+    """Return our rules as loaded, from the response of ``/api/v1/rules``."""
     found: dict[Key, Facts] = {}
     for group in answer["groups"]:
         if not group["name"].startswith("jelmore-"):
@@ -92,7 +92,7 @@ def loaded_facts(answer: Mapping[str, Any]) -> dict[Key, Facts]:
 
 
 def differences(old: Mapping[Key, Facts], new: Mapping[Key, Facts]) -> list[Difference]:
-    """What loading the new rules would change, in order of name."""
+    """Return what loading the new rules would change, sorted by name."""
     found = []
     for key in sorted(old.keys() | new.keys()):
         if key not in old:
@@ -126,15 +126,15 @@ def _details(old: Facts, new: Facts) -> Iterator[str]:
 
 
 def _normal(expression: str) -> str:
-    """The expression in one spelling, so that white space and superfluous parentheses do not count."""
+    """Normalize an expression, so that white space and redundant parentheses do not count."""
     try:
         return " ".join(promql_parser.parse(expression).prettify().split())
-    except ValueError:  # a newer Prometheus may know what our parser does not
+    except ValueError:  # syntax of a newer Prometheus
         return " ".join(expression.split())
 
 
 def routing_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Receivers and routes that come, go or change, between two Alertmanager configurations."""
+    """Return the receivers, routes and inhibitions that two Alertmanager configurations do not share."""
     found = list(_compared("receiver", _receivers(old), _receivers(new)))
     found += _compared("route", dict(_routes(old.get("route") or {})), dict(_routes(new.get("route") or {})))
     rules = [_named_inhibitions(config.get("inhibit_rules") or ()) for config in (old, new)]
@@ -160,7 +160,7 @@ def _short(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def _receivers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> how many integrations of each kind: Alertmanager hides what is secret, and adds its defaults."""
+    """Return the number of integrations by receiver and type: Alertmanager hides secrets and adds defaults."""
     return {
         one["name"]: {key: len(value) for key, value in one.items() if isinstance(value, list)}
         for one in config.get("receivers") or ()
@@ -170,7 +170,7 @@ def _receivers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _routes(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     matchers = " ".join(sorted(node.get("matchers") or ()))
     here = f"{path} > {matchers}" if path and matchers else matchers or path or "root"
-    # what Alertmanager adds to the file it was given says nothing
+    # ignore defaults that Alertmanager adds
     yield here, {key: value for key, value in node.items() if key not in ("routes", "matchers") and value is not False}
     for child in node.get("routes") or ():
         yield from _routes(child, "" if here == "root" else here)

@@ -1,4 +1,4 @@
-"""Windows to silences, reconciled: what is asked for against what Alertmanager has, without doubles or leftovers."""
+"""Reconcile the silences in Alertmanager with the maintenance windows, without duplicates or leftovers."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _TAG = re.compile(r"\[jelmore:([\w-]+):(\d{8}T\d{6}Z)\]")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do. ``silence`` is the body to send, with ``id`` when an old one is replaced."""
+    """An action on a silence. ``silence`` is the request body, with ``id`` when it replaces an existing one."""
 
     action: Literal["keep", "create", "update", "expire"]
     tag: str
@@ -30,7 +30,7 @@ class Step:
 
 
 def desired(windows: Iterable[Window], now: datetime, horizon: timedelta) -> dict[str, dict[str, Any]]:
-    """Tag -> silence, for every occurrence that is open or begins within the horizon."""
+    """Return tag -> silence for every occurrence that is open or starts within the horizon."""
     return {
         _tag(occurrence): _silence(window, occurrence)
         for window in windows
@@ -40,7 +40,7 @@ def desired(windows: Iterable[Window], now: datetime, horizon: timedelta) -> dic
 
 
 def plan(wanted: Mapping[str, Mapping[str, Any]], existing: Iterable[Mapping[str, Any]], now: datetime) -> list[Step]:
-    """What makes Alertmanager's silences those that are wanted. Silences that others made are not looked at."""
+    """Return the steps that turn the existing silences into the wanted ones. Silences made by others are ignored."""
     ours: dict[str, Mapping[str, Any]] = {}
     steps: list[Step] = []
     for silence in existing:
@@ -48,7 +48,7 @@ def plan(wanted: Mapping[str, Mapping[str, Any]], existing: Iterable[Mapping[str
         if silence.get("createdBy") != CREATED_BY or match is None or _state(silence) == "expired":
             continue
         tag = f"{match.group(1)}:{match.group(2)}"
-        if tag in ours:  # made twice by two that ran at once
+        if tag in ours:  # created twice by concurrent runs
             steps.append(Step("expire", tag, silence))
         else:
             ours[tag] = silence
@@ -85,7 +85,7 @@ def _silence(window: Window, occurrence: Occurrence) -> dict[str, Any]:
 
 
 def _same(old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
-    """Whether nothing needs to be sent. A start in the past was set to the moment of creation by Alertmanager."""
+    """Return whether the silence is up to date. Alertmanager moves a start in the past to the time of creation."""
     starts_old, starts_new = _read(old["startsAt"]), _read(new["startsAt"])
     begun = starts_old <= now and starts_new <= now
     return (
@@ -101,7 +101,7 @@ def _matchers(silence: Mapping[str, Any]) -> set[tuple[str, str, tuple[bool, boo
 
 
 def _kind(matcher: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether it is a regular expression, and whether it is to match."""
+    """Return whether the matcher is a regular expression, and whether it must match."""
     return matcher.get("isRegex", False), matcher.get("isEqual", True)
 
 
@@ -124,12 +124,12 @@ class Alertmanager:
         self._api = alertmanager(url)
 
     def silences(self) -> list[dict[str, Any]]:
-        """Every silence, expired ones included."""
+        """Return all silences, including expired ones."""
         found: list[dict[str, Any]] = self._api.get("/api/v2/silences")
         return found
 
     def carry_out(self, steps: Iterable[Step]) -> Iterator[Step]:
-        """Send what has to be sent, and give each step when it is done."""
+        """Send the changes and yield each step when it is done."""
         for step in steps:
             if step.action in ("create", "update"):
                 self._api.call("POST", "/api/v2/silences", json.dumps(step.silence).encode())

@@ -1,4 +1,4 @@
-"""The routing tree to ``alertmanager.yml``, for the version of Alertmanager that will read it."""
+"""Render the routing tree as ``alertmanager.yml`` for a version of Alertmanager."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ _MAIL_THREADS: Version = (0, 30)
 
 
 def configuration(made: Compilation) -> dict[str, Any]:
-    """The whole configuration as plain data, keys in the order to write them."""
+    """Return the configuration as plain data, keys in the order in which they are written."""
     routing, version = made.routing, made.target.alertmanager
     plain: dict[str, Any] = {
         "global": {"resolve_timeout": "5m"},
@@ -62,7 +62,7 @@ def _inhibition(one: Inhibition, version: Version) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     if version >= _NAMED_INHIBITION:
         plain["name"] = f"{one.source}-{one.target}"
-    # a level of the source says no more than the source itself; its own levels are held back with the target
+    # the source's escalation levels add nothing; the target's levels are inhibited with the target
     plain["source_matchers"] = [f'rule_id="{one.source}"', 'escalation_level=""']
     plain["target_matchers"] = [f'rule_id="{one.target}"']
     plain["equal"] = list(one.equal)
@@ -79,25 +79,25 @@ def _integrations(channels: list[Channel], version: Version) -> dict[str, Any]:
         if section in TIMEOUT_SINCE and version >= TIMEOUT_SINCE[section]:
             options["timeout"] = TIMEOUT
         if section == "email_configs" and version >= _MAIL_THREADS and channel.max_per_hour is None:
-            # with a limit, unlike alerts would share a thread; from 0.31 on the date must be said
+            # with a rate limit, unrelated alerts would share a thread; since 0.31 the date is required
             options["threading"] = {"enabled": True, "thread_by_date": "daily"}
         if section == "msteams_configs" and version >= TEAMS_FLOWS:
             section = "msteamsv2_configs"
-        # resolves double the messages of a channel with a limit
+        # resolved notifications would double the messages of a rate-limited channel
         options["send_resolved"] = channel.send_resolved and channel.max_per_hour is None
         sections.setdefault(section, []).append(options)
     return dict(sorted(sections.items()))
 
 
 def render(made: Compilation) -> dict[str, str]:
-    """The configuration file."""
+    """Return the configuration file."""
     lines = ["# generated from rules/channels.yaml, rules/escalations.yaml and rules/alerts/, do not edit"]
     _write(configuration(made), 0, lines)
     return {PATH: "\n".join(lines) + "\n"}
 
 
 def _write(value: dict[str, Any], indent: int, lines: list[str]) -> None:
-    """A mapping as YAML block text."""
+    """Append a mapping as YAML block text."""
     space = " " * indent
     for key, item in value.items():
         match item:

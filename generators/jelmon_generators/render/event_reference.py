@@ -1,4 +1,4 @@
-"""The event vocabulary to ``docs/events.md`` and ``docs/events.schema.json``."""
+"""Render the event vocabulary as ``docs/events.md`` and ``docs/events.schema.json``."""
 
 import json
 from functools import cache
@@ -87,7 +87,7 @@ EXAMPLES: dict[str, tuple[str | None, dict[str, Any]]] = {
         },
     ),
 }
-"""For each type: the subject, and data in which every field of interest is set."""
+"""Subject and data of an example event of each type, with every relevant field set."""
 
 _STANDARDS = (
     (
@@ -98,7 +98,7 @@ _STANDARDS = (
     (
         "`stage.*`; one run is card, stage and attempt",
         "`taskRun` started, finished (it has no *queued*; ours adds it)",
-        "`cicd.pipeline.task.*`; state *pending* is waiting, *executing* is in service, *finalizing* is held up",
+        "`cicd.pipeline.task.*`; state *pending* is waiting, *executing* is running, *finalizing* is blocked",
     ),
     ("`test.finished`", "`testCaseRun` finished, `testSuiteRun`", "`cicd.pipeline.task.type` = `test`"),
     ("`gate.evaluated`, `scan.finished`", "none; as custom events", "none"),
@@ -117,9 +117,9 @@ _STANDARDS = (
 
 @cache
 def schema() -> dict[str, Any]:
-    """JSON Schema of one event."""
+    """Return the JSON Schema of an event."""
     plain = events.json_schema()
-    # the library says nothing of the keys of a mapping; the parser refuses others
+    # the library does not describe the keys of a mapping; the parser rejects unknown ones
     findings = plain["$defs"]["ScanFinishedData"]["properties"]["findings"]
     findings["propertyNames"] = {"enum": list(events.Severity)}
     return {
@@ -132,7 +132,7 @@ def schema() -> dict[str, Any]:
 
 
 def example(kind: str) -> dict[str, Any]:
-    """An event of this type, as it goes over the wire."""
+    """Return an example event of this type as sent over the wire."""
     subject, data = EXAMPLES[kind]
     return {
         "specversion": "1.0",
@@ -146,7 +146,7 @@ def example(kind: str) -> dict[str, Any]:
 
 
 def render() -> dict[str, str]:
-    """The document and the schema."""
+    """Return the document and the schema."""
     return {
         "docs/events.md": _document(),
         "docs/events.schema.json": json_text(schema()),
@@ -160,29 +160,29 @@ def _document() -> str:
         banner(_SOURCE),
         "# Events",
         "",
-        "What a pipeline tells: [CloudEvents 1.0](https://cloudevents.io) in JSON. The",
-        "[JSON Schema](events.schema.json) says the same for machines. Send them with `jelmon emit`, with",
-        "`jelmon.client.Publisher`, to NATS yourself, or to `POST /api/v1/events` of the exporter.",
+        "Pipelines report progress as [CloudEvents 1.0](https://cloudevents.io) in JSON; there is a",
+        "[JSON Schema](events.schema.json). Send events with `jelmon emit`, with `jelmon.client.Publisher`, directly",
+        "to NATS, or to `POST /api/v1/events` of the exporter.",
         "",
         f"- Subject in NATS: `jelmore.events.<noun>.<key>`, in the stream `{subjects.STREAM}`. The key is the event's",
-        "  `subject`, so that the events of one card stay in order. Several events in one message go to",
-        "  `jelmore.events.batch.<key>`; all of them must be of the partition of that key.",
-        "- Set the header `Nats-Msg-Id` to the event's `id`: a retry is then no second event.",
-        "- `time` is when it happened, by the producer's clock; durations are made from it. Replayed events count at",
-        "  their own time.",
+        "  `subject`, so that the events of a card stay in order. Several events in one message go to",
+        "  `jelmore.events.batch.<key>`; all of them must belong to the partition of that key.",
+        "- Set the header `Nats-Msg-Id` to the event's `id`, so that retries are deduplicated.",
+        "- `time` is when it happened, by the producer's clock; durations are computed from it, also on replay.",
         f"- An event has at most {events.MAX_EVENT_BYTES:,} bytes; a message may hold a JSON array of up to"
         f" {events.MAX_BATCH_EVENTS} events (CloudEvents batch).",
-        "- Attributes and data fields that are not listed are ignored. A malformed event is parked in the dead-letter",
-        "  stream and counted, never dropped in silence.",
-        "- What may become a label value of a metric is bounded and has no control characters; ids never are labels.",
+        "- Unknown attributes and data fields are ignored. A malformed event is kept in the dead-letter",
+        "  stream and counted, never silently dropped.",
+        "- Values that become label values are limited in length and have no control characters; ids never become",
+        "  labels.",
         "",
         "## Attributes of every event",
         "",
-        "`type` is one of those below.",
+        "`type` is one of the types below.",
         "",
         *_fields_table(definitions["CardQueued"], definitions, skip=("type", "data")),
         "",
-        "`subject` is the id of the card, session or action. It may be missing only where the type says so.",
+        "`subject` is the id of the card, session or action. It is required unless the type says otherwise.",
         "",
         "## Types",
         "",
@@ -197,7 +197,7 @@ def _document() -> str:
         "",
         "## Other standards",
         "",
-        "How these words map to [CDEvents](https://cdevents.dev) 0.5 and to the OpenTelemetry semantic conventions for",
+        "How these terms map to [CDEvents](https://cdevents.dev) 0.5 and to the OpenTelemetry semantic conventions for",
         "CI/CD (1.44, release candidate).",
         "",
         *table(("ours", "CDEvents", "OpenTelemetry CI/CD"), _STANDARDS),
@@ -222,7 +222,7 @@ def _section(kind: str, event: dict[str, Any], definitions: dict[str, Any]) -> l
     data = _of(event["properties"]["data"]["$ref"], definitions)
     lines = ["", f"### `{kind}`", "", _sentence(event)]
     if "subject" not in event["required"]:
-        lines[-1] += " `subject` may be missing."
+        lines[-1] += " `subject` is optional."
     lines += ["", *_fields_table(data, definitions)]
     for name, part in _nested(data, definitions):
         lines += ["", f"Each of `{name}`:", "", *_fields_table(part, definitions)]
@@ -255,7 +255,7 @@ def _default(spec: dict[str, Any]) -> str:
 
 
 def _kind_of(spec: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """Type and limits in words."""
+    """Describe type and limits in words."""
     if "$ref" in spec:
         spec = _of(spec["$ref"], definitions)
     if "enum" in spec:

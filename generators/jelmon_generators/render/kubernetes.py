@@ -1,8 +1,8 @@
-"""The same rules and routes as objects of the Prometheus Operator, and what the responder is told as a ConfigMap.
+"""Render rules and routes as objects of the Prometheus Operator, and the responder's file as a ConfigMap.
 
 The operator adds ``namespace`` to every route and inhibition of an AlertmanagerConfig unless its matcher strategy is
-``None``; our alerts carry no namespace, so that strategy is needed. Secrets are keys of a Kubernetes secret, named like
-their files.
+``None``. Our alerts carry no namespace, so that strategy is required. Secrets are keys of a Kubernetes secret, named
+after their files.
 """
 
 import json
@@ -45,7 +45,7 @@ _SECRETS = {  # our option -> the operator's
 
 
 def render(made: Compilation) -> dict[str, str]:
-    """One object a file."""
+    """Return one object per file."""
     files = {f"{FOLDER}/rules-{group.name.replace('_', '-')}.yml": _rules(made, group) for group in made.groups}
     files[f"{FOLDER}/alertmanager-config.yml"] = _config(made)
     files[f"{FOLDER}/responder-rules.yml"] = _object(
@@ -55,13 +55,13 @@ def render(made: Compilation) -> dict[str, str]:
 
 
 def _object(version: str, kind: str, name: str, content: Mapping[str, Any]) -> str:
-    """JSON is YAML, and these objects are read by machines."""
+    """Return an object as JSON, which is valid YAML."""
     plain = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
     return f"# generated from rules/, do not edit\n{json.dumps(plain, indent=2, ensure_ascii=False)}\n"
 
 
 def _rules(made: Compilation, group: Group) -> str:
-    """A PrometheusRule: the rule file, indented below ``spec``."""
+    """Return a PrometheusRule: the rule file, indented below ``spec``."""
     banner, *lines = rule_file(group).rstrip("\n").split("\n")
     head = [
         banner,
@@ -94,8 +94,8 @@ def _config(made: Compilation) -> str:
     for window in windows:
         if window.zone.key != "UTC":
             raise ConfigError(
-                f"window {window.name!r}: the operator's time intervals know no time zone",
-                hint="write it in UTC, or scope it with matchers",
+                f"window {window.name!r}: time intervals of the Prometheus Operator have no time zone",
+                hint="use UTC, or scope the window with matchers",
             )
     intervals = [time_interval(window) for window in windows]
     if intervals:
@@ -135,7 +135,7 @@ def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
         options = dict(_option(name, value, channel) for name, value in channel.options.items())
         if channel.type == "teams" and target.alertmanager >= TEAMS_FLOWS:
             kind = "msteamsv2Configs"
-            options["webhookURL"] = options.pop("webhookUrl")  # spelled otherwise there
+            options["webhookURL"] = options.pop("webhookUrl")  # spelled differently there
         options["sendResolved"] = channel.send_resolved and channel.max_per_hour is None
         found.setdefault(kind, []).append(options)
     return dict(sorted(found.items()))
@@ -146,12 +146,14 @@ def _option(name: str, value: object, channel: Channel) -> tuple[str, object]:
         return _SPELLED.get(name, camel(name)), value
     key = PurePosixPath(str(value)).name
     if not key:
-        raise ConfigError(f"channel {channel.name!r}: {name} names no file", hint="its name becomes the secret's key")
+        raise ConfigError(
+            f"channel {channel.name!r}: {name} is not a file path", hint="the file name becomes the key in the secret"
+        )
     return _SECRETS[name], {"name": SECRET, "key": key}
 
 
 def _camel_interval(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A time interval as the operator spells it."""
+    """Return a time interval in the spelling of the operator."""
     parts = []
     for part in plain["time_intervals"]:
         one: dict[str, Any] = {

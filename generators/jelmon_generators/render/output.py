@@ -1,6 +1,6 @@
 """The only writer of generated files.
 
-A generated file says so in its first lines; a file that says so, lies in a folder of ours and is generated no more is
+A generated file says so in its first lines. A file that says so, is in an owned folder and is no longer generated is
 stale: it is removed, or reported by a check.
 """
 
@@ -28,7 +28,7 @@ class Change:
     new: str | None
 
     def diff(self) -> str:
-        """The change as a unified diff."""
+        """Return the change as a unified diff."""
         lines = difflib.unified_diff(
             (self.old or "").splitlines(keepends=True),
             (self.new or "").splitlines(keepends=True),
@@ -39,7 +39,7 @@ class Change:
 
 
 def changes(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> list[Change]:
-    """What writing ``files`` under ``root`` would change, in order of path."""
+    """Return what writing ``files`` under ``root`` would change, sorted by path."""
     found = []
     for path, new in files.items():
         old = _read(root / path)
@@ -50,13 +50,13 @@ def changes(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> list[
 
 
 def write(found: Iterable[Change], root: Path) -> None:
-    """Carry out the changes: all of them, or none.
+    """Carry out all changes, or none.
 
-    Every new text is written beside its file first, since that is what a full disk refuses, and only then do the files
-    take their names. Each takes it in one step, so that a reader never sees half of one.
+    Every new text is first written to a temporary file beside its target, which fails if the disk is full. Then the
+    files are renamed; a rename is atomic, so a reader never sees a partial file.
 
     Raises:
-        SourceError: a file cannot be written; until the last text lies beside its file, nothing has changed.
+        SourceError: a file cannot be written; nothing has changed unless a rename failed.
     """
     found = list(found)
     beside: dict[Path, Path] = {}
@@ -64,9 +64,9 @@ def write(found: Iterable[Change], root: Path) -> None:
         for change in found:
             path = root / change.path
             if path.is_dir():
-                raise SourceError(f"cannot write {path}: it is a folder", hint="remove it, or see --output")
+                raise SourceError(f"cannot write {path}: it is a folder", hint="remove it, or choose another --output")
             if change.new is not None:
-                with _explained(path, no_room="make room there and run it again: no file was changed"):
+                with _explained(path, no_room="free disk space and run the command again; no file was changed"):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     beside[path] = path.with_name(f".{path.name}.new")
                     beside[path].write_text(change.new, encoding="utf-8", newline="\n")
@@ -85,11 +85,11 @@ def write(found: Iterable[Change], root: Path) -> None:
 
 @contextmanager
 def _explained(path: Path, *, no_room: str = "") -> Iterator[None]:
-    """Say which file could not be written, and what to do about it."""
+    """Turn an OSError into a message that names the file and suggests a fix."""
     try:
         yield
     except OSError as error:
-        hint = no_room if no_room and error.errno in _NO_ROOM else "see --output"
+        hint = no_room if no_room and error.errno in _NO_ROOM else "check the permissions, or choose another --output"
         raise SourceError(f"cannot write {path}: {error.strerror}", hint=hint) from error
 
 

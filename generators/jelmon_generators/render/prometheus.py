@@ -1,4 +1,4 @@
-"""Rule groups to Prometheus rule files, as text that is the same for the same input."""
+"""Render rule groups as Prometheus rule files, deterministically."""
 
 from collections.abc import Iterable
 
@@ -10,19 +10,19 @@ RULES_FOLDER = "deploy/prometheus/rules"
 
 
 def render(groups: Iterable[Group]) -> dict[str, str]:
-    """One file for each group, named after it."""
+    """Return one file per group, named after it."""
     return {f"{RULES_FOLDER}/{group.name}.yml": rule_file(group) for group in groups}
 
 
 def rule_file(group: Group) -> str:
-    """The text of one file."""
+    """Return the text of one file."""
     lines = [
         f"# generated from {', '.join(group.sources)}, do not edit",
         "groups:",
         f"  - name: {quoted(f'jelmore-{group.name}')}",
         f"    interval: {duration(group.interval_seconds)}",
     ]
-    if group.limit is not None:  # the evaluation fails when it is hit, and RuleEvaluationFailing tells
+    if group.limit is not None:  # exceeding it fails the evaluation; RuleEvaluationFailing fires
         lines.append(f"    limit: {group.limit}")
     lines.append("    rules:")
     for rule in group.rules:
@@ -46,7 +46,7 @@ def rule_file(group: Group) -> str:
 
 
 def expression(text: str, indent: int) -> list[str]:
-    """``expr:``, on one line when it is one, else as a block."""
+    """Return ``expr:``, on one line if possible, otherwise as a block."""
     space = " " * indent
     if "\n" not in text:
         return [f"{space}expr: {quoted(text)}"]

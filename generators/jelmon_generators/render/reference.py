@@ -1,4 +1,4 @@
-"""Catalogue and definitions to ``docs/metrics.md`` and ``docs/alerts.md``."""
+"""Render catalogue and definitions as ``docs/metrics.md`` and ``docs/alerts.md``."""
 
 from datetime import UTC, datetime
 
@@ -17,15 +17,15 @@ MOMENTS = (datetime(2026, 1, 6, 10, 0, tzinfo=UTC), datetime(2026, 1, 4, 3, 0, t
 
 
 def metrics_document() -> dict[str, str]:
-    """Every metric of the catalogue, by the service that exposes it."""
+    """Return the document of all metrics, by service."""
     lines = [
         banner("src/jelmon/catalogue/"),
         "# Metrics",
         "",
-        f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score* goes",
-        "from 0 to 100. Prometheus adds `job` and `instance` to each; the job is `jelmon-<service>`. Histograms offer",
-        "`_bucket`, `_sum` and `_count`. Replicas of a service show the same committed values, so a query aggregates",
-        "with `max without (instance, pod)` before it adds anything up.",
+        f"{len(CATALOGUE)} metric families. Units are base units: seconds, bytes, ratios from 0 to 1; a *score*",
+        "ranges from 0 to 100. Prometheus adds `job` (`jelmon-<service>`) and `instance`. Histograms have the series",
+        "`_bucket`, `_sum` and `_count`. All replicas of a service expose the same committed values, so aggregate with",
+        "`max without (instance, pod)` before summing.",
     ]
     for service in Service:
         lines += ["", f"## {service.value.capitalize()}", "", f"Job `{service.job}`.", ""]
@@ -34,7 +34,7 @@ def metrics_document() -> dict[str, str]:
     for metric in CATALOGUE:
         if isinstance(metric, Histogram):
             buckets.setdefault(metric.buckets, []).append(f"`{metric.name}`")
-    lines += ["", "## Buckets", "", "Upper bounds in seconds, besides `+Inf`.", ""]
+    lines += ["", "## Buckets", "", "Upper bounds in seconds; `+Inf` is implied.", ""]
     lines += table(
         ("bounds", "histograms"),
         [(", ".join(f"{bound:g}" for bound in bounds), ", ".join(names)) for bounds, names in buckets.items()],
@@ -51,15 +51,15 @@ def _metric_row(metric: Metric) -> tuple[str, str, str, str]:
 
 
 def alerts_document(made: Compilation) -> dict[str, str]:
-    """Every alert: when it fires, who is told, what to do."""
+    """Return the document of all alerts: when they fire, who is notified, what to do."""
     bundle = made.bundle
     sources = "rules/"
     lines = [
         banner(sources),
         "# Alerts",
         "",
-        "Every alert that ships, with its condition in words, who is told and where to read on. The definitions are in",
-        f"`rules/alerts/`; the rules made of them in `{RULES_FOLDER}/`.",
+        "Every alert, its condition in words, who is notified, and its runbook. The definitions are in",
+        f"`rules/alerts/`, the generated rules in `{RULES_FOLDER}/`.",
         "",
         *table(
             ("alert", "severity", "fires when", "after", "escalation"),
@@ -68,30 +68,30 @@ def alerts_document(made: Compilation) -> dict[str, str]:
                     f"[{one.alert.name}](#{one.alert.name.lower()})",
                     one.alert.severity,
                     one.alert.condition.describe(bundle.signals),
-                    duration(one.alert.duration_seconds) if one.alert.duration_seconds else "at once",
+                    duration(one.alert.duration_seconds) if one.alert.duration_seconds else "immediately",
                     one.alert.escalation or "",
                 )
                 for one in made.compiled
             ],
         ),
     ]
-    lines += ["", "## Who is told", ""]
-    lines += ["By severity and level, on a Tuesday morning and at 03:00 on a Sunday (UTC)."]
-    lines += ["`jelmon routes explain` answers for any labels and any moment.", ""]
-    lines += table(("alert", *(f"{moment:%A %H:%M}" for moment in MOMENTS)), _who_is_told(made))
+    lines += ["", "## Who is notified", ""]
+    lines += ["By severity and escalation level, on a Tuesday morning and at 03:00 on a Sunday (UTC)."]
+    lines += ["`jelmon routes explain` shows it for any labels and time.", ""]
+    lines += table(("alert", *(f"{moment:%A %H:%M}" for moment in MOMENTS)), _notified_rows(made))
     lines += _objectives(made) + _windows(made)
     for one in made.compiled:
         lines += _alert_section(one, made)
-    lines += ["", "## Signals", "", "What the definitions speak of. Each is recorded as `jelmore:<signal>`.", ""]
+    lines += ["", "## Signals", "", "The expressions that alerts compare. Each is recorded as `jelmore:<signal>`.", ""]
     lines += table(
-        ("signal", "unit", "worse", "meaning"),
+        ("signal", "unit", "worse when", "meaning"),
         [(f"`{s.name}`", s.unit, s.direction.value, s.description) for s in bundle.signals.values() if not s.group],
     )
     return {"docs/alerts.md": "\n".join(lines) + "\n"}
 
 
 def _objectives(made: Compilation) -> list[str]:
-    """What is promised, and the series that tell how well it is kept."""
+    """Describe the objectives and their series."""
     rows = [
         (
             slo.title,
@@ -105,13 +105,13 @@ def _objectives(made: Compilation) -> list[str]:
     ]
     if not rows:
         return []
-    return ["", "## Objectives", "", *table(("objective", "good", "bad", "look at"), rows)]
+    return ["", "## Objectives", "", *table(("objective", "target", "bad", "series"), rows)]
 
 
 def _windows(made: Compilation) -> list[str]:
-    """When alerts stay silent by plan, and of which objectives that time is no part."""
+    """Describe the maintenance windows and the objectives that exclude them."""
     rows = []
-    heads = ("window", "silences", "when", "left out of", "why", "owner")
+    heads = ("window", "silences", "when", "excluded from", "reason", "owner")
     for window in made.bundle.windows.values():
         scope = ", ".join(f"{name} {value}" for name, value in window.matchers) or f"every {window.route}"
         first = f"{window.first.isoformat()} {window.at:%H:%M} {window.zone.key}, {duration(window.duration_seconds)}"
@@ -124,22 +124,22 @@ def _windows(made: Compilation) -> list[str]:
     return ["", "## Maintenance windows", "", *table(heads, rows)]
 
 
-def _who_is_told(made: Compilation) -> list[tuple[str, ...]]:
-    """A row for each severity, and for each level of each escalation."""
+def _notified_rows(made: Compilation) -> list[tuple[str, ...]]:
+    """Return a row for each severity and each escalation level."""
     cases = [(severity, {"severity": severity}) for severity in SEVERITIES if severity != "none"]
     for escalation in made.bundle.escalations.values():
         for place, level in enumerate(escalation.levels, 1):
             labels = {"severity": "critical", "escalation": escalation.name, "escalation_level": str(place)}
             cases.append((f"{escalation.name}, level {place} after {number(level.minutes)} minutes", labels))
-    return [(title, *(_told_at(made, labels, moment) for moment in MOMENTS)) for title, labels in cases]
+    return [(title, *(_notified_at(made, labels, moment) for moment in MOMENTS)) for title, labels in cases]
 
 
-def _told_at(made: Compilation, labels: dict[str, str], moment: datetime) -> str:
-    told: dict[str, None] = {}
+def _notified_at(made: Compilation, labels: dict[str, str], moment: datetime) -> str:
+    channels: dict[str, None] = {}
     for hop in hops(made.routing.root, labels):
         if not any(mutes(made.bundle.windows[name], moment) for name in hop.muted_in):
-            told.update(dict.fromkeys(made.routing.receivers[hop.receiver]))
-    return ", ".join(told) or "nobody"
+            channels.update(dict.fromkeys(made.routing.receivers[hop.receiver]))
+    return ", ".join(channels) or "none"
 
 
 def _alert_section(one: Compiled, made: Compilation) -> list[str]:
@@ -147,10 +147,10 @@ def _alert_section(one: Compiled, made: Compilation) -> list[str]:
     facts = [
         ("condition", alert.condition.describe(made.bundle.signals)),
         *(("unless", part.describe(made.bundle.signals)) for part in alert.unless),
-        ("fires after", duration(alert.duration_seconds) if alert.duration_seconds else "at once"),
+        ("fires after", duration(alert.duration_seconds) if alert.duration_seconds else "immediately"),
         *((("keeps firing for", duration(alert.keep_firing_seconds)),) if alert.keep_firing_seconds else ()),
         ("severity, team", f"{alert.severity}, {alert.team}"),
-        ("told", _told(alert, made)),
+        ("notified", _channels(alert, made)),
     ]
     if alert.escalation:
         facts += [
@@ -158,21 +158,21 @@ def _alert_section(one: Compiled, made: Compilation) -> list[str]:
             for place, level in enumerate(made.bundle.escalations[alert.escalation].levels, 1)
         ]
     if alert.inhibited_by:
-        facts.append(("held back by", ", ".join(made.bundle.alerts[name].name for name, _ in alert.inhibited_by)))
+        facts.append(("inhibited by", ", ".join(made.bundle.alerts[name].name for name, _ in alert.inhibited_by)))
     if alert.windows is not None:
         facts.append(("silenced by windows", ", ".join(name for name, _ in alert.windows) or "none"))
     if alert.auto_actions:
-        facts.append(("asks for", ", ".join(f"`{action}`" for action in alert.auto_actions)))
+        facts.append(("automated actions", ", ".join(f"`{action}`" for action in alert.auto_actions)))
     if alert.dashboard:
-        facts.append(("look at", f"dashboard {alert.dashboard}" + (f", panel *{alert.panel}*" if alert.panel else "")))
-    facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(one.expression.labels)) or "none of its own"))
-    facts.append(("read on", f"[runbook](runbooks/{alert.name}.md), `{alert.source}`"))
+        facts.append(("dashboard", f"{alert.dashboard}" + (f", panel *{alert.panel}*" if alert.panel else "")))
+    facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(one.expression.labels)) or "none"))
+    facts.append(("see", f"[runbook](runbooks/{alert.name}.md), `{alert.source}`"))
     lines = ["", f"## {alert.name}", "", _plain(alert.summary) + ".", "", *table(("", ""), facts)]
     return [*lines, "", "```promql", one.rules[0].expr, "```"]
 
 
 def _plain(template: str) -> str:
-    """A summary without template syntax: ``{{ $labels.stage }}`` becomes ``<stage>``."""
+    """Return a summary without template syntax: ``{{ $labels.stage }}`` becomes ``<stage>``."""
     text = template
     while "{{" in text and "}}" in text:
         before, rest = text.split("{{", 1)
@@ -183,11 +183,11 @@ def _plain(template: str) -> str:
     return text
 
 
-def _told(alert: Alert, made: Compilation) -> str:
+def _channels(alert: Alert, made: Compilation) -> str:
     bundle = made.bundle
     key = "watchdog" if alert.rule_id == "watchdog" else alert.severity
     chosen = alert.channels or (bundle.routes[key].channels if key in bundle.routes else ())
-    return _names((*bundle.everywhere, *chosen)) or "nobody"
+    return _names((*bundle.everywhere, *chosen)) or "none"
 
 
 def _names(channels: tuple[tuple[str, object], ...]) -> str:

@@ -1,7 +1,6 @@
-"""The parts of the dashboard ``bottlenecks`` that the bottleneck analyzer fills.
+"""Panels of the dashboard ``bottlenecks`` that show the verdicts of the bottleneck analyzer.
 
-They tell "the analyzer does not run" from "it runs and gives no verdict" (it gives none where there is too little to
-judge by): neither is ever shown as a green 0.
+They distinguish "analyzer not running" from "no verdict" (too little data): neither is ever shown as a green 0.
 """
 
 from grafanalib import core
@@ -42,7 +41,7 @@ _NO_VERDICT = "analyzer not running, or no verdict in this time range"
 
 
 def rows(limits: Limits) -> list[Heading | Line]:
-    """Heading 102 and panels 40 to 49."""
+    """Return heading 102 and panels 40 to 49."""
     return [
         Heading(102, "Bottleneck analysis"),
         Line(8, [_severity(limits), _severity_overall(limits), _impact()]),
@@ -53,7 +52,7 @@ def rows(limits: Limits) -> list[Heading | Line]:
 
 
 def severity_now(limits: Limits) -> core.Panel:
-    # No verdict is not the same as no analyzer: -1 stands for the former while the analyzer is alive.
+    # No verdict differs from no analyzer: -1 means no verdict while the analyzer is up.
     alive = f"0 * max({queries.select(ANALYZER_SUCCESS, analyzer='bottleneck')}) - 1"
     return stat(
         BottlenecksPanel.SEVERITY_NOW,

@@ -1,4 +1,4 @@
-"""The last rows of the dashboard ``bottlenecks``: what makes slow cards slow, what to do, and what really worked."""
+"""Panels of the dashboard ``bottlenecks`` on the causes of slow cards, on suggestions and on their results."""
 
 from grafanalib import core
 
@@ -26,7 +26,7 @@ _ALL = ("pipeline", "stage", "strategy")
 
 
 def rows(limits: Limits) -> list[Heading | Line]:
-    """Heading 103 and panels 50 to 54."""
+    """Return heading 103 and panels 50 to 54."""
     return [
         Heading(103, "Causes and suggestions"),
         Line(8, [_drivers(), _drivers_over_time(), _contention(limits)], (9, 8, 7)),

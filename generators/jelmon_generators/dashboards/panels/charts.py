@@ -21,7 +21,7 @@ def stacked_bars(
     overrides: Iterable[Json] = (),
     links: Sequence[Json] = (),
 ) -> core.BarChart:
-    """Horizontal bars made of parts, from instant queries; ``row`` is the field that names a bar."""
+    """Return horizontal bars made of parts, from instant queries; ``row`` is the field that names a bar."""
     return core.BarChart(
         id=panel.number,
         title=panel.title,
@@ -32,7 +32,7 @@ def stacked_bars(
         maxDataPoints=None,
         orientation="horizontal",
         stacking="normal",
-        showValue="never",  # in stacks the value would stand in the next part
+        showValue="never",  # in stacks the value would be drawn over the next part
         tooltipMode="multi",
         tooltipSort="desc",
         thresholdSteps=steps(OK),
@@ -63,7 +63,10 @@ def heatmap(
     unit: str = "none",
     scheme: str = "RdYlGn",
 ) -> core.Panel:
-    """One row for each series, coloured from 0 to the maximum (else that of the data), over a time of its own."""
+    """Return a heatmap with one row per series over its own time range.
+
+    Colours run from 0 to ``maximum``, or to the maximum of the data.
+    """
     return RawPanel(
         id=panel.number,
         title=panel.title,
@@ -103,7 +106,7 @@ def heatmap(
                     "steps": 4,
                 },
                 "exemplars": {"color": "rgba(255,0,255,0.7)"},
-                "filterValues": {"le": -1},  # the default makes a gap of 0
+                "filterValues": {"le": -1},  # the default turns 0 into a gap
                 "legend": {"show": True},
                 "rowsFrame": {"layout": "auto"},
                 "showValue": "never",

@@ -9,7 +9,7 @@ from grafanalib import core
 
 from jelmon_generators.dashboards.fields import Json
 
-PLUGIN_VERSION = "11.6.0"  # without it Grafana migrates panels from forms that ours no longer have
+PLUGIN_VERSION = "11.6.0"  # without it Grafana migrates the panels from older formats
 
 DATASOURCE = {"type": "prometheus", "uid": "${prometheus_datasource}"}
 
@@ -21,9 +21,10 @@ _KEPT_EVEN_IF_EMPTY = ("overrides", "calcs", "steps", "panels", "defaults", "tem
 def targets(
     *queries: tuple[str, str], instant: bool = False, form: str = "time_series", exemplars: bool = False
 ) -> list[Json]:
-    """Prometheus queries A, B, ... of pairs of a legend and an expression: ranges for graphs, instants for the rest.
+    """Return Prometheus queries A, B, ... for pairs of a legend and an expression.
 
-    Not grafanalib's, which adds a step of 10 and an interval factor of 2.
+    Graphs use range queries, other panels instant queries. grafanalib's class adds a step of 10 and an interval factor
+    of 2.
     """
     return [
         {
@@ -42,7 +43,7 @@ def targets(
 
 
 class RawPanel(core.Panel):
-    """A panel whose class in grafanalib has the form of an old Grafana: everything comes by ``extraJson``."""
+    """A panel whose class in grafanalib has the form of an old Grafana: ``extraJson`` provides everything."""
 
     def to_json_data(self) -> Json:
         data: Json = self.panel_json({})
@@ -50,7 +51,7 @@ class RawPanel(core.Panel):
 
 
 def lean(panel: core.Panel) -> Json:
-    """The panel's JSON without the keys that Grafana no longer knows and without those that say nothing."""
+    """Return the panel's JSON without empty keys and keys that Grafana no longer knows."""
     data: Json = _without_nothing(panel.to_json_data())
     data = {key: value for key, value in data.items() if key not in _DEAD_PANEL_KEYS}
     if data["type"] == "row":
@@ -69,6 +70,6 @@ def _without_nothing(value: Any, *, key: str = "") -> Any:
         pairs = ((name, _without_nothing(item, key=name)) for name, item in value.items())
         return {name: item for name, item in pairs if name in _KEPT_EVEN_IF_EMPTY or item not in (None, "", [], {})}
     if isinstance(value, list):
-        # the first threshold's bound is null: that is a value
+        # the bound of the first threshold is null and must stay
         return value if key == "steps" else [_without_nothing(item) for item in value]
     return value

@@ -24,7 +24,7 @@ def graph(
     exemplars: bool = False,
     axis: str = "",
 ) -> core.TimeSeries:
-    """Values over time: lines, or stacked ``bars`` for parts of a whole. ``levels`` are drawn as dashed lines."""
+    """Return values over time: lines, or stacked ``bars``. ``levels`` are drawn as dashed lines."""
     return core.TimeSeries(
         id=panel.number,
         title=panel.title,
@@ -65,7 +65,7 @@ def timeline(
     no_value: str,
     links: Sequence[Json] = (),
 ) -> core.StateTimeline:
-    """States over time, as words and colours."""
+    """Return states over time, as words and colours."""
     return core.StateTimeline(
         id=panel.number,
         title=panel.title,
@@ -73,7 +73,7 @@ def timeline(
         dataSource=DATASOURCE,
         targets=targets(*queries),
         maxDataPoints=None,
-        colorMode="palette-classic",  # thresholds would make Grafana ignore the words when it merges equal values
+        colorMode="palette-classic",  # with thresholds Grafana ignores the words when it merges equal values
         mappings=value_map(words),
         rowHeight=0.8,
         tooltipMode="multi",

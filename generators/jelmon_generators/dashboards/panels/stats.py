@@ -24,9 +24,9 @@ def stat(
     filled: bool = False,
     decimals: int | None = None,
 ) -> core.Stat:
-    """A number to read first. Instant, so that it never shows a value of before the data stopped.
+    """Return a stat panel. Its query is instant, so it never shows a value from before the data stopped.
 
-    ``named`` shows the series' name beside its value, ``filled`` colours the whole stat.
+    ``named`` shows the name of the series beside its value; ``filled`` colours the whole tile.
     """
     return core.Stat(
         id=panel.number,

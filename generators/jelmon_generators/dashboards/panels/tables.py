@@ -12,7 +12,7 @@ from jelmon_generators.model.dashboards import Panel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table: its name, its query (none for a label) and how its values look."""
+    """A column of a table: its name, its query or label, and how its values look."""
 
     name: str
     query: str = ""
@@ -33,7 +33,7 @@ def table(
     sort_by: str,
     descending: bool = True,
 ) -> core.Panel:
-    """One row for each combination of the label columns, joined from an instant query per value column."""
+    """Return a table with one row per label combination, joined from one instant query per value column."""
     values = [column for column in columns if column.query]
     series = targets(*(("", column.query) for column in values), instant=True, form="table")
     source = {column.name: column.label for column in columns if not column.query}

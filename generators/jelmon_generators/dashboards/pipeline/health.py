@@ -1,4 +1,4 @@
-"""The health of each pipeline on the dashboard ``pipeline``, and what it is made of: the answer to "why 72?"."""
+"""The health score on the dashboard ``pipeline``, and the components that explain it."""
 
 from grafanalib import core
 
@@ -26,7 +26,7 @@ _LEVELS = ((0, CRITICAL), (60, WARNING), (80, OK))
 
 
 def rows() -> list[Heading | Line]:
-    """Heading 106 and panels 70 to 73."""
+    """Return heading 106 and panels 70 to 73."""
     return [
         Heading(106, "Health"),
         Line(8, [_score(), _points(), _parts(), _over_time()], (4, 6, 7, 7)),
@@ -34,7 +34,7 @@ def rows() -> list[Heading | Line]:
 
 
 def _score() -> core.Panel:
-    # No score is not the same as no analyzer: -1 stands for the former while the analyzer is alive.
+    # No score differs from no analyzer: -1 means no score while the analyzer is up.
     alive = f"0 * max by (analyzer) ({queries.select(ANALYZER_SUCCESS, analyzer='health')}) - 1"
     return stat(
         PipelinePanel.HEALTH,

@@ -1,4 +1,4 @@
-"""What the regression analyzer found, on the dashboard ``pipeline``: what got worse, since when, by how much."""
+"""Findings of the regression analyzer on the dashboard ``pipeline``: what regressed, since when, by how much."""
 
 from grafanalib import core
 
@@ -43,7 +43,7 @@ _TIME_OF_CARDS = "avg_processing_time_seconds"
 
 
 def rows(limits: Limits) -> list[Heading | Line]:
-    """Heading 107 and panels 80 to 83."""
+    """Return heading 107 and panels 80 to 83."""
     return [
         Heading(107, "Regressions"),
         Line(9, [_worse(limits), _verdicts()], (14, 10)),
@@ -52,12 +52,12 @@ def rows(limits: Limits) -> list[Heading | Line]:
 
 
 def _ever(verdict: Gauge) -> str:
-    """Signals of which it was true at any time shown."""
+    """Select the signals for which the verdict was true at any time shown."""
     return f"{queries.of_signals(verdict, over='max', window='$__range')} > 0"
 
 
 def _verdict() -> str:
-    """0 as usual, 1 early warning, 2 severe."""
+    """Return 0 for normal, 1 for an early warning, 2 for severe."""
     return f"({queries.of_signals(REGRESSION_EARLY_WARNING)} + {queries.of_signals(REGRESSION_SEVERE)})"
 
 

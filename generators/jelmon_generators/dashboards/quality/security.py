@@ -44,7 +44,7 @@ def serious_findings() -> core.Panel:
         [(severity, queries.increase(SCAN_FINDINGS, _DAY, severity=severity)) for severity in ("critical", "high")],
         unit="short",
         decimals=0,
-        levels=steps(GREY, (0, OK), (0.5, WARNING)),  # an increase is an estimate: 0.98 is one
+        levels=steps(GREY, (0, OK), (0.5, WARNING)),  # an increase is extrapolated: 0.98 means 1
         no_value="no scans",
         overrides=[
             override("critical", thresholds={"mode": "absolute", "steps": steps(GREY, (0, OK), (0.5, CRITICAL))})

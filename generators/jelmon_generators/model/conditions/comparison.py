@@ -98,7 +98,7 @@ class Compare(SignalCondition):
             where = ", ".join(f"{name} {value}" for name, value in override.labels)
             text += f"; for {where}: {signal.amount(override.threshold)}"
         if self.threshold_from:
-            text += f"; or what `{self.threshold_from}` says, where it is declared"
+            text += f"; or `{self.threshold_from}` where declared"
         return text
 
     def promql(self, known: Known) -> Expression:

@@ -77,8 +77,8 @@ class Regression(SignalCondition):
 
     def describe(self, signals: Mapping[str, Signal]) -> str:
         return (
-            f"`{self.signal}` is worse than usual by more than {self.threshold:.0%}, by the regression"
-            " analyzer or, while none runs, by median and MAD of its own history"
+            f"`{self.signal}` is more than {self.threshold:.0%} worse than its baseline, according to the regression"
+            " analyzer or, while none runs, the median and MAD of its own history"
         )
 
     def check_values(self, known: Known, duration_place: Place, duration_seconds: float) -> None:

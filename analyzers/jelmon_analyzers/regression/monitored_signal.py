@@ -1,4 +1,4 @@
-"""A signal and its series: reads new history, feeds the detector, and saves what was learnt."""
+"""A signal and its series: reads new history, feeds the detector, and saves what was learned."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ class MonitoredSignal:
                     self.recent_changes[key] = (start + change.first * step, change)
 
     def state(self) -> bytes | None:
-        """Return what was learnt, None before anything was."""
+        """Return what was learned, None before the first minute."""
         if self.detector is None:
             return None
         head = json.dumps({"expr": self.signal.expr, "keys": self.keys, "seen": [self._seen.get(k) for k in self.keys]})
@@ -157,7 +157,7 @@ class MonitoredSignal:
         return np.stack([merged.get(key, missing) for key in self.keys], axis=1)
 
     async def _judge(self, table: Floats, end: float) -> None:
-        """Feed rows to the detector, with pauses: /health must answer while a week is learnt."""
+        """Feed rows to the detector, with pauses: /health must answer while the detector learns a week."""
         assert self.detector is not None
         at_once = min(_ROWS_AT_ONCE, max(1, _CELLS_AT_ONCE // max(1, len(self.keys))))
         for number, row in enumerate(table, start=1):

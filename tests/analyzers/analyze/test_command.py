@@ -36,11 +36,11 @@ def test_changes_are_listed_under_a_picture(jelmon: Jelmon, runs: Path) -> None:
 def test_programs_get_json_and_an_exit_code(jelmon: Jelmon, runs: Path) -> None:
     """Every column of numbers; 1 because something changed."""
     result = jelmon("analyze", str(runs), "--json", "--fail-on-change")
-    told = json.loads(result.stdout)
+    changes = json.loads(result.stdout)
 
     assert result.returncode == 1
-    assert [change["row"] for change in told["duration"]] == [40]
-    assert told["size"] == []
+    assert [change["row"] for change in changes["duration"]] == [40]
+    assert changes["size"] == []
 
 
 def test_counters_are_looked_at_by_their_increase(jelmon: Jelmon) -> None:

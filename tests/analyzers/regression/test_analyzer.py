@@ -31,7 +31,7 @@ async def test_a_stage_that_doubled_is_named(
     settings: Callable[..., RegressionSettings],
     started_again: Callable[[RegressionSettings], Awaitable[MonitoredSignal]],
 ) -> None:
-    """From eight days of history to gauges: one stage is worse, the other is not; a second start goes on from disk."""
+    """Of two stages one is worse, which shows in the gauges; a second start continues from disk."""
     instruments = Instruments(Service.ANALYZER)
     analyzer = RegressionAnalyzer(settings(prometheus, state=tmp_path), instruments, clock=lambda: NOW)
     async with PrometheusHistory(prometheus) as history:
@@ -39,20 +39,20 @@ async def test_a_stage_that_doubled_is_named(
     text = instruments.render()[0].decode()
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
-    def told(name: str, stage: str) -> float:
+    def gauge(name: str, stage: str) -> float:
         labels = f'{{pipeline="main",signal="stage",stage="{stage}"}}'
         shown = {_sorted(key): value for key, value in samples.items()}
         return float(shown[_sorted(f"jelmore_regression_{name}{labels}")])
 
-    assert told("change_ratio", "test") == pytest.approx(1.0, abs=0.15)
-    assert told("change_lower_ratio", "test") < 1.0 < told("change_upper_ratio", "test")
-    assert told("early_warning", "test") == told("severe", "test") == 1
-    assert told("change_point_timestamp_seconds", "test") == pytest.approx(NOW - 45 * 60, abs=600)
-    assert told("q_value", "test") < 0.01 < told("q_value", "build")
-    assert told("early_warning", "build") == told("severe", "build") == 0
-    assert told("baseline", "build") == pytest.approx(math.exp(2), rel=0.1)
-    assert told("baseline_ready", "build") == 1
-    assert 0 <= told("anomaly_score", "build") <= 100
+    assert gauge("change_ratio", "test") == pytest.approx(1.0, abs=0.15)
+    assert gauge("change_lower_ratio", "test") < 1.0 < gauge("change_upper_ratio", "test")
+    assert gauge("early_warning", "test") == gauge("severe", "test") == 1
+    assert gauge("change_point_timestamp_seconds", "test") == pytest.approx(NOW - 45 * 60, abs=600)
+    assert gauge("q_value", "test") < 0.01 < gauge("q_value", "build")
+    assert gauge("early_warning", "build") == gauge("severe", "build") == 0
+    assert gauge("baseline", "build") == pytest.approx(math.exp(2), rel=0.1)
+    assert gauge("baseline_ready", "build") == 1
+    assert 0 <= gauge("anomaly_score", "build") <= 100
     assert samples['jelmore_analyzer_series{analyzer="regression"}'] == "2.0"
     assert analyzer.checks()["prometheus"].ok
 
@@ -119,7 +119,7 @@ def _speaks(instruments: Instruments) -> bool:
 
 
 async def test_without_prometheus_it_waits_and_says_so(settings: Callable[..., RegressionSettings]) -> None:
-    """Not able is not dead: the check fails, the service goes on."""
+    """The check fails, and the service keeps running."""
     analyzer = RegressionAnalyzer(settings("http://127.0.0.1:9"), Instruments(Service.ANALYZER), clock=lambda: NOW)
     async with PrometheusHistory("http://127.0.0.1:9") as history:
         await analyzer.cycle(history)

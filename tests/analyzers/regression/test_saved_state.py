@@ -26,7 +26,7 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
     settings: Callable[..., RegressionSettings],
     started_again: Callable[[RegressionSettings], Awaitable[MonitoredSignal]],
 ) -> None:
-    """Another replica goes on from what one learnt; the keys expire; without them history is read again."""
+    """Another replica continues from saved state; the keys expire; without them history is read again."""
     monkeypatch.setattr(state_storage, "_CHUNK_BYTES", 10_000)  # several commands even for two series
     shared = settings(prometheus, redis_url=redis_url, history_seconds=3 * 86400.0)
     first = RegressionAnalyzer(shared, Instruments(Service.ANALYZER), clock=lambda: NOW)
@@ -40,7 +40,7 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
             assert 0 < client.ttl(key) <= shared.history_seconds
         again = await started_again(shared)
         assert again.detector is not None
-        assert again.detector.save() == first.signals[0].detector.save()  # type: ignore[union-attr] # it has learnt
+        assert again.detector.save() == first.signals[0].detector.save()  # type: ignore[union-attr] # not None after a cycle
         assert await again.read_new(history, NOW) == 0
 
         with redis.Redis.from_url(redis_url) as client:
@@ -53,7 +53,7 @@ async def test_state_is_kept_in_redis_for_all_replicas_and_learnt_again_when_los
 async def test_only_the_replica_that_leads_keeps_what_is_shared(
     prometheus: str, redis_url: str, settings: Callable[..., RegressionSettings]
 ) -> None:
-    """Two that write what they learnt in turns would be waste; a lease that is not held is another's."""
+    """A replica that does not hold the lease saves nothing."""
     lease = Lease(NatsSettings(url="nats://127.0.0.1:9"), "nobody")
     analyzer = RegressionAnalyzer(
         settings(prometheus, redis_url=redis_url, history_seconds=3 * 86400.0),
@@ -72,7 +72,7 @@ async def test_only_the_replica_that_leads_keeps_what_is_shared(
 async def test_without_redis_it_learns_from_history(
     prometheus: str, caplog: pytest.LogCaptureFixture, settings: Callable[..., RegressionSettings]
 ) -> None:
-    """A place to keep things that is away is no reason not to judge."""
+    """Without its storage the analyzer still judges."""
     analyzer = RegressionAnalyzer(
         settings(prometheus, redis_url="redis://127.0.0.1:9/0", history_seconds=3 * 86400.0),
         Instruments(Service.ANALYZER),
@@ -95,7 +95,7 @@ async def test_damaged_state_is_learnt_again(
     settings: Callable[..., RegressionSettings],
     started_again: Callable[[RegressionSettings], Awaitable[MonitoredSignal]],
 ) -> None:
-    """What is lost on disk is rebuilt from history."""
+    """Unreadable state on disk is ignored."""
     (tmp_path / "stage.state").write_bytes(b"\x00\x00\x00\x02{}nonsense")
 
     assert (await started_again(settings(prometheus, state=tmp_path))).detector is None

@@ -15,7 +15,7 @@ NOW = 1_700_438_400.0 + 9 * 86400
 
 
 def test_alerts_ask_for_signals_that_are_watched(root: Path) -> None:
-    """A rule over a verdict that nobody gives would be silent for ever."""
+    """A rule over a verdict that nobody gives would never fire."""
     rules = "".join(path.read_text() for path in sorted((root / "deploy/prometheus/rules").glob("*.yml")))
     asked = set(re.findall(r'jelmore_regression_\w+{signal="(\w+)"}', rules))
 
@@ -37,7 +37,7 @@ def test_outcomes_that_count_as_good_are_outcomes() -> None:
 
 
 def test_signals_are_read_with_all_their_faults(tmp_path: Path) -> None:
-    """Every mistake of the file at once; a right one gives what it says."""
+    """Every mistake of the file at once; a correct file gives its signals."""
     good = tmp_path / "signals.yaml"
     good.write_text(
         "signals:\n  errors: {expr: errors_total, worse: up, counter: true, threshold: 5, time_zone: Asia/Tokyo}\n"

@@ -163,7 +163,7 @@ class OnlineDetector:
         return float(difference[series]) / (2 * _SMALL_DIFFERENCE)
 
     def save(self) -> bytes:
-        """Return everything that was learnt, for `load`."""
+        """Return everything that was learned, for `load`."""
         head = {
             "series": self.series,
             "step": self.layout.step,
@@ -193,7 +193,7 @@ class OnlineDetector:
         return detector
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays of everything that was learnt, by name."""
+        """Return the arrays of everything that was learned, by name."""
         return {f"{prefix}{name}": array for prefix, part in self._parts() for name, array in part.arrays().items()}
 
     def rearranged(self, places: Sequence[int | None]) -> "OnlineDetector":

@@ -51,22 +51,22 @@ def changed(factor: float, minutes: int, *, seed: int = 2, before: int = 0) -> F
 
 
 def test_there_is_no_verdict_before_three_days() -> None:
-    """Not ready is a state of its own: no score, no change, not severe."""
+    """A series that is not ready has no score, no change, and is not severe."""
     detector = OnlineDetector(SERIES, 300, MONDAY)
-    told = feed(detector, week(2)[::5])
+    verdicts = feed(detector, week(2)[::5])
 
     assert not detector.ready.any()
-    assert np.isnan(told["change"]).all()
-    assert not told["severe"].any()
+    assert np.isnan(verdicts["change"]).all()
+    assert not verdicts["severe"].any()
 
 
 def test_usual_days_and_spikes_raise_nothing(trained: OnlineDetector) -> None:
     """Five more hours of the same, spikes included."""
     detector = copy.deepcopy(trained)
-    told = feed(detector, week(6)[5 * DAY : 5 * DAY + 300])
+    verdicts = feed(detector, week(6)[5 * DAY : 5 * DAY + 300])
 
     assert detector.baseline.season.borrowed.all(), "Saturday: no weekend was seen yet"
-    assert not (told["score"] >= detector.threshold).any()
+    assert not (verdicts["score"] >= detector.threshold).any()
 
 
 @pytest.fixture(scope="module")
@@ -79,32 +79,32 @@ def on_sunday(trained: OnlineDetector) -> OnlineDetector:
 
 
 def test_a_doubling_is_one_event_with_its_size(on_sunday: OnlineDetector) -> None:
-    """Found within a quarter of an hour, announced once, its size within its interval, severe."""
+    """It alarms within a quarter of an hour, once, is severe, and its size is within its interval."""
     detector = copy.deepcopy(on_sunday)
-    told = feed(detector, changed(2.0, 60))
-    first = (told["score"] >= 1).argmax(axis=0)
+    verdicts = feed(detector, changed(2.0, 60))
+    first = (verdicts["score"] >= 1).argmax(axis=0)
 
-    assert (told["score"] >= 1).any(axis=0).all()
+    assert (verdicts["score"] >= 1).any(axis=0).all()
     assert (first < 15).all()
-    assert ((told["score"] >= 1).sum(axis=0) <= 5).all(), "announced for five minutes, not for ever"
-    assert np.abs(told["change"][-1] - 1).max() < 0.15
-    covered = (told["lower"][-1] <= 1) & (told["upper"][-1] >= 1)
+    assert ((verdicts["score"] >= 1).sum(axis=0) <= 5).all(), "announced for five minutes, not permanently"
+    assert np.abs(verdicts["change"][-1] - 1).max() < 0.15
+    covered = (verdicts["lower"][-1] <= 1) & (verdicts["upper"][-1] >= 1)
     assert covered.mean() > 0.8
-    assert told["severe"][:15].any(axis=0).all()
+    assert verdicts["severe"][:15].any(axis=0).all()
     assert np.abs(detector.changed_at - (detector.time - 3600)).max() < 900
 
 
 def test_a_drop_counts_only_where_down_is_worse(on_sunday: OnlineDetector) -> None:
-    """The direction is the user's to say."""
+    """Only changes in the direction that is worse alarm."""
     rows = changed(0.4, 60)
-    found = {}
+    shares = {}
     for worse in ("up", "down", "both"):
         detector = copy.deepcopy(on_sunday)
         detector.worse = worse
-        told = feed(detector, rows)
-        found[worse] = ((told["score"] >= 1).any(axis=0).mean(), told["severe"].any(axis=0).mean())
+        verdicts = feed(detector, rows)
+        shares[worse] = ((verdicts["score"] >= 1).any(axis=0).mean(), verdicts["severe"].any(axis=0).mean())
 
-    assert found == {"up": (0.0, 0.0), "down": (1.0, 1.0), "both": (1.0, 1.0)}
+    assert shares == {"up": (0.0, 0.0), "down": (1.0, 1.0), "both": (1.0, 1.0)}
 
 
 def test_a_lone_minute_is_no_change(on_sunday: OnlineDetector) -> None:
@@ -112,35 +112,56 @@ def test_a_lone_minute_is_no_change(on_sunday: OnlineDetector) -> None:
     detector = copy.deepcopy(on_sunday)
     rows = changed(1.0, 120)
     rows[30:32] *= 20
-    told = feed(detector, rows)
+    verdicts = feed(detector, rows)
 
-    assert not (told["score"] >= 1).any()
-    assert not told["severe"].any()
+    assert not (verdicts["score"] >= 1).any()
+    assert not verdicts["severe"].any()
 
 
 def test_a_change_that_stays_becomes_the_usual_level(on_sunday: OnlineDetector) -> None:
-    """After confirmation the change is 0, nothing alarms again, and the way back is news."""
+    """After confirmation the change is 0 and nothing alarms again, but the way back does."""
     detector = copy.deepcopy(on_sunday)
     rows = week(11)[8 * DAY :].copy()
     rows[300 : 2 * DAY] *= 1.8
-    told = feed(detector, rows[: 2 * DAY])
-    alarms = told["score"] >= 1
+    verdicts = feed(detector, rows[: 2 * DAY])
+    alarms = verdicts["score"] >= 1
     starts = (alarms[1:] & ~alarms[:-1]).sum(axis=0)
 
     assert starts.tolist() == [1] * SERIES
-    assert np.nanmax(np.abs(told["change"][DAY])) < 0.15
+    assert np.nanmax(np.abs(verdicts["change"][DAY])) < 0.15
     back = feed(detector, rows[2 * DAY : 2 * DAY + 60])
     assert (back["score"] >= 1).any(axis=0).all()
     assert np.nanmax(back["change"][-1]) < -0.3
 
 
 def test_state_survives(on_sunday: OnlineDetector) -> None:
-    """Saved and loaded it goes on with the same verdicts."""
+    """A loaded detector continues with the same verdicts."""
     other = OnlineDetector.load(on_sunday.save())
     rows = changed(1.3, 90)
     ours, theirs = feed(copy.deepcopy(on_sunday), rows), feed(other, rows)
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_names_in_saved_state_are_stable() -> None:
+    """State that an earlier version saved must still load."""
+    names = OnlineDetector(1, 300, MONDAY).arrays().keys()
+
+    assert {name for name in names if "." not in name} == {
+        "total", "count", "filled", "seen", "need", "ready", "evidence", "noise", "noises", "kept", "first",
+    }  # fmt: skip
+    parts = {
+        "domain": "kind unit",
+        "season": "history curve block borrowed",
+        "spread": "history factors total count",
+        "past": "ring known sums counts",
+        "now": "ring known sums counts",
+        "scales": "scale peaks peak days samples.0 samples.1 samples.2 samples.3 samples.4 samples.5",
+        "events": "active age calm onset over since",
+        "novelty": "ring centre distances scale records",
+    }
+    expected = {f"{part}.{name}" for part, listed in parts.items() for name in listed.split()}
+    assert {name for name in names if "." in name} == expected
 
 
 @pytest.mark.parametrize("damage", [b"", b"no", b"PK\x03\x04 no archive"])
@@ -151,7 +172,7 @@ def test_damaged_state_is_refused(damage: bytes) -> None:
 
 
 def test_series_can_come_and_go(on_sunday: OnlineDetector) -> None:
-    """Series that stay keep what was learnt; one that comes is not ready."""
+    """Series that stay keep what was learned; a new one is not ready."""
     chosen = on_sunday.rearranged([3, None, 5])
     rows = changed(2.0, 30)
     whole, part = feed(copy.deepcopy(on_sunday), rows), feed(chosen, rows[:, [3, 4, 5]])

@@ -56,7 +56,7 @@ class Spread(Part):
         return self._window_factors[1]
 
     def add(self, day: int, slot: int, distances: Floats) -> None:
-        """Add how far a slot was from its level; NaN where that says nothing about noise."""
+        """Add how far a slot was from its level; NaN where it must not count as noise."""
         known = np.isfinite(distances)
         self._total += np.where(known, distances, 0.0)
         self._count += known

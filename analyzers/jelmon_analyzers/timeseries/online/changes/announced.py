@@ -78,7 +78,7 @@ class AnnouncedChanges(Part):
         return score
 
     def confirmed(self) -> Indices:
-        """Return the series whose change has lasted so long that it is the usual level from now on."""
+        """Return the series whose change has lasted long enough to become the usual level."""
         return np.flatnonzero(self.active & (self._age >= self._layout.slots(_CONFIRM_MINUTES)))
 
     def close(self, series: int) -> None:

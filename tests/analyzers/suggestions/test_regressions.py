@@ -90,5 +90,5 @@ def test_each_regression_is_a_separate_suggestion() -> None:
         ("check_dependencies", "stage_run_seconds", "check_dependencies", None),
         ("undo_slow_work", "stage_run_seconds", None, 7.5),
     ]
-    assert opened[0].advice == "Look at what was changed in demo when cards_per_hour fell by 30%."
+    assert opened[0].advice == "Review what changed in demo when cards_per_hour fell by 30%."
     assert len({one.id for one in opened}) == 4

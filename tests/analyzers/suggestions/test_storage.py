@@ -104,7 +104,7 @@ async def test_suggestions_are_inserted_once_and_updated(store_url: str) -> None
     assert len(rows) == 4
     assert (added["opened_at"], added["applied_at"], added["closed_at"]) == (1000.0, 1100.0, 2500.0)
     assert (added["before_seconds"], added["after_seconds"], added["expected_seconds"]) == (89.0, 75.0, 7.5)
-    assert added["advice"].startswith("Give deploy one more worker")
+    assert added["advice"].startswith("Add a worker to deploy")
 
 
 async def test_an_unreachable_database_is_an_error(tmp_path: Path) -> None:

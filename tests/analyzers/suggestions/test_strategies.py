@@ -15,8 +15,7 @@ def test_a_busy_stage_gets_one_more_worker_with_the_reason() -> None:
 
     assert [strategy.name for strategy in fitting] == ["add_worker", "speed_up", "more_room", "throttle"]
     assert (
-        fitting[0].advise(BOTTLENECK)
-        == "Add a worker to deploy: its 2 are busy 97% of the time while 12 cards wait."
+        fitting[0].advise(BOTTLENECK) == "Add a worker to deploy: its 2 are busy 97% of the time while 12 cards wait."
     )
 
 

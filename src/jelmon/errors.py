@@ -2,11 +2,11 @@
 
 ::
 
-    JelmonError            anything we raise on purpose; ``cli.main`` prints it without a traceback
-    ├── ConfigError        a setting, a flag or the environment is wrong        (exit code 2)
-    ├── DefinitionError    hand-written files are wrong; carries the problems   (exit code 2)
-    ├── EventError         an event cannot be accepted; carries a reason
-    └── SourceError        a server or another outside part does not answer     (exit code 1)
+    JelmonError            any error raised on purpose; ``cli.main`` prints it without a traceback
+    ├── ConfigError        a setting, a flag or the environment is invalid      (exit code 2)
+    ├── DefinitionError    hand-written files are invalid; has the problems     (exit code 2)
+    ├── EventError         an event is rejected; has a reason
+    └── SourceError        a server or another dependency does not respond      (exit code 1)
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class JelmonError(Exception):
-    """Base of every error raised on purpose. ``hint`` says what to do about it."""
+    """Base of every error raised on purpose. ``hint`` says how to fix it."""
 
     exit_code = 1
 
@@ -28,26 +28,26 @@ class JelmonError(Exception):
 
 
 class ConfigError(JelmonError):
-    """A setting, a flag or the environment is wrong; retrying cannot help."""
+    """A setting, a flag or the environment is invalid; retrying cannot help."""
 
     exit_code = 2
 
 
 class SourceError(JelmonError):
-    """A server does not answer, or answers wrongly; retrying may help."""
+    """A server does not respond, or responds with an error; retrying may help."""
 
 
 class Rejection(StrEnum):
-    """Why an event was not accepted; a label value of ``jelmore_exporter_events_parked_total``."""
+    """Why an event was rejected; a label value of ``jelmore_exporter_events_parked_total``."""
 
-    OVERSIZED = "oversized"  # larger than events.MAX_EVENT_BYTES
+    OVERSIZED = "oversized"  # exceeds events.MAX_EVENT_BYTES
     MALFORMED = "malformed"  # not JSON, not UTF-8, nested too deep
     UNKNOWN_TYPE = "unknown_type"  # a ``type`` outside the vocabulary
-    INVALID = "invalid"  # a known type with a wrong or missing field
+    INVALID = "invalid"  # a known type with an invalid or missing field
 
 
 class EventError(JelmonError):
-    """An event cannot be accepted. ``reason`` is a closed set, fit for a label."""
+    """An event is rejected. ``reason`` is from a closed set, so that it can be a label."""
 
     def __init__(self, message: str, *, reason: Rejection, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -56,14 +56,14 @@ class EventError(JelmonError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault in a hand-written file. ``line`` counts from 1; 0 means the file as a whole."""
+    """One error in a hand-written file. ``line`` starts at 1; 0 means the whole file."""
 
     path: str
     line: int
     message: str
     hint: str = ""
-    text: str = ""  # the guilty line, for quoting
-    column: int = 0  # where in the line the fault begins, from 1; 0 underlines nothing
+    text: str = ""  # the line, to quote it
+    column: int = 0  # position of the error in the line, starting at 1; 0 underlines nothing
     width: int = 0
     check: str = ""  # id of the check that reported it, such as JM012
 
@@ -80,7 +80,7 @@ class Problem:
 
 
 class DefinitionError(JelmonError):
-    """Hand-written files are wrong. All problems of all files at once, in file order."""
+    """Hand-written files are invalid. Has all problems of all files, in file order."""
 
     exit_code = 2
 

@@ -1,6 +1,6 @@
-"""When maintenance is, and for which labels: what windows have in common for whoever compiles, silences or measures.
+"""Maintenance windows: which labels they cover, and when.
 
-Times are wall-clock times of a zone, so that 03:00 stays 03:00 over a change to summer time.
+Times are wall-clock times in a time zone, so that 03:00 stays 03:00 across daylight saving changes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,10 @@ from jelmon.bundle.recurrence import Recurrence, local
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Maintenance:
-    """A span, or a recurring one, in which things with these labels are worked on. No labels: it is about nothing."""
+    """A window, once or recurring, in which targets with these labels are under maintenance.
+
+    A window without labels covers nothing.
+    """
 
     name: str
     matchers: tuple[tuple[str, str], ...]
@@ -24,13 +27,13 @@ class Maintenance:
     recurrence: Recurrence | None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether something with these labels is worked on."""
+        """Return whether the window covers something with these labels."""
         return bool(self.matchers) and all(labels.get(name, "") == value for name, value in self.matchers)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Occurrence:
-    """One span of a window."""
+    """One occurrence of a window."""
 
     starts: datetime
     ends: datetime
@@ -38,9 +41,9 @@ class Occurrence:
 
 
 def occurrences(window: Maintenance, after: datetime, before: datetime | None = None) -> Iterator[Occurrence]:
-    """Those that end after ``after`` and start before ``before``, in order, in UTC."""
+    """Yield the occurrences that end after ``after`` and start before ``before``, in order, in UTC."""
     length = timedelta(seconds=window.duration_seconds)
-    since = (after - length).date() - timedelta(days=2)  # a day for the time zone, one to be sure
+    since = (after - length).date() - timedelta(days=2)  # one day for the time zone, one as a margin
     days = window.recurrence.dates(window.first, since) if window.recurrence else iter([window.first])
     for day in days:
         starts = local(day, window.at, window.zone).astimezone(UTC)
@@ -53,12 +56,12 @@ def occurrences(window: Maintenance, after: datetime, before: datetime | None = 
 def overlap_seconds(
     windows: Iterable[Maintenance], labels: Mapping[str, str], starts: datetime, ends: datetime
 ) -> float:
-    """How much of a span was maintenance of something with these labels; where windows overlap, time counts once."""
+    """Return how many seconds of a span were maintenance for these labels; overlapping windows count once."""
     spans = sorted(
-        (max(one.starts, starts), min(one.ends, ends))
+        (max(occurrence.starts, starts), min(occurrence.ends, ends))
         for window in windows
         if window.matches(labels)
-        for one in occurrences(window, starts, ends)
+        for occurrence in occurrences(window, starts, ends)
     )
     total, reached = timedelta(0), starts
     for begin, end in spans:

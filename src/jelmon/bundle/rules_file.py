@@ -1,6 +1,6 @@
-"""What the compiler tells the responder, as a JSON file: which rules were rendered, and when maintenance is.
+"""The JSON file from the compiler to the responder: a fingerprint of the rendered rules, and the maintenance windows.
 
-The two never import each other; they meet in this file, which is rendered and committed like the rules themselves.
+The two services never import each other. The file is rendered and committed like the rules themselves.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from jelmon.bundle.recurrence import Recurrence, RecurrenceError
 from jelmon.errors import ConfigError
 
 PATH = "deploy/responder/rules.json"
-"""Where it is rendered, relative to the root of what is generated."""
+"""The path of the file, relative to the root of the generated files."""
 _BANNER = "generated from rules/, do not edit"
 
 
@@ -37,15 +37,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class RulesFile:
-    """The content of the file. The fingerprint is below 2**48, so that a sample of Prometheus holds it exactly."""
+    """The content of the file. The fingerprint is less than 2**48, so that a Prometheus sample holds it exactly."""
 
     fingerprint: int
     windows: tuple[Maintenance, ...]
 
 
 def encode(fingerprint: int, windows: Iterable[Maintenance]) -> str:
-    """The text of the file."""
-    written = [
+    """Return the text of the file."""
+    entries = [
         _Window(
             name=window.name,
             matchers=dict(window.matchers),
@@ -57,20 +57,22 @@ def encode(fingerprint: int, windows: Iterable[Maintenance]) -> str:
         )
         for window in windows
     ]
-    return msgspec.json.format(msgspec.json.encode(_File(_BANNER, fingerprint, written))).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(_File(_BANNER, fingerprint, entries))).decode() + "\n"
 
 
 def decode(content: bytes) -> RulesFile:
-    """The content of such a file.
+    """Return the content of a file.
 
     Raises:
-        ConfigError: it is no such file, or this machine does not know a time zone in it.
+        ConfigError: it is not such a file, or this machine lacks a time zone that it names.
     """
     try:
         file = msgspec.json.decode(content, type=_File)
         return RulesFile(file.fingerprint, tuple(_read(window) for window in file.windows))
     except (msgspec.DecodeError, UnicodeDecodeError, RecurrenceError) as error:
-        raise ConfigError(f"not a file of `jelmon generate`: {error}", hint=f"it is rendered as {PATH}") from error
+        raise ConfigError(
+            f"not a rules file from `jelmon generate`: {error}", hint=f"`jelmon generate` renders {PATH}"
+        ) from error
 
 
 def _read(window: _Window) -> Maintenance:
@@ -78,8 +80,8 @@ def _read(window: _Window) -> Maintenance:
         zone = ZoneInfo(window.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError(
-            f"window {window.name!r}: this machine does not know the time zone {window.zone!r}",
-            hint="install the package tzdata",
+            f"window {window.name!r}: unknown time zone {window.zone!r}",
+            hint="install the package tzdata, or correct the name",
         ) from error
     return Maintenance(
         name=window.name,

@@ -175,11 +175,11 @@ def test_the_file_for_the_responder_holds_every_window(rule: Recurrence, at: tim
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a file of `jelmon generate`"),
-        (b"windows:\n", "not a file of `jelmon generate`"),
-        (b'{"about": "", "fingerprint": 1, "windows": [{}]}', "not a file of `jelmon generate`"),
+        (b"", "not a rules file from `jelmon generate`"),
+        (b"windows:\n", "not a rules file from `jelmon generate`"),
+        (b'{"about": "", "fingerprint": 1, "windows": [{}]}', "not a rules file from `jelmon generate`"),
         (encode(1, [window("FREQ=DAILY")]).replace("DAILY", "HOURLY").encode(), "FREQ=HOURLY is not"),
-        (encode(1, [window()]).replace('"UTC"', '"Mars/Olympus"').encode(), "does not know the time zone"),
+        (encode(1, [window()]).replace('"UTC"', '"Mars/Olympus"').encode(), "unknown time zone"),
     ],
     ids=["empty", "YAML", "a window without fields", "an unknown recurrence", "an unknown zone"],
 )

@@ -46,7 +46,7 @@ def test_the_cause_with_the_long_tail_is_named_with_its_share() -> None:
     assert found.explained > 0.8
 
 
-def test_where_nothing_explains_the_time_nobody_is_named() -> None:
+def test_without_an_explanation_there_are_no_drivers() -> None:
     """Out of sample a model of noise is worth nothing, however many causes it may choose from."""
     random = np.random.default_rng(2)
     found = attribute([f"c{n}" for n in range(10)], random.lognormal(0, 1, (300, 10)), random.lognormal(3, 1, 300))
@@ -56,7 +56,7 @@ def test_where_nothing_explains_the_time_nobody_is_named() -> None:
     assert found.explained < 0.3
 
 
-def test_too_few_cards_or_nothing_that_varies_is_told() -> None:
+def test_too_few_cards_or_constant_causes_give_a_reason() -> None:
     """Before there is anything to fit."""
     assert attribute(["a"], np.ones((20, 1)), np.ones(20)).reason == "too few cards"
     assert attribute(["a"], np.ones((200, 1)), np.arange(200.0)).reason == "nothing varies"
@@ -111,12 +111,12 @@ def test_the_wait_for_the_slow_stage_of_the_demo_is_named_in_the_gauges() -> Non
         Change(at_seconds=450, kind="recover", stage="test_execution"),
     )
     instruments = Instruments(Service.ANALYZER)
-    board = AttributionGauges(instruments, usage=dict, leads=lambda: True)
+    gauges = AttributionGauges(instruments, usage=dict, leads=lambda: True)
     start = datetime(2026, 1, 5, 9, tzinfo=UTC)
     for step in simulate(DEMO.with_changes(changes), seed=3, start=start, seconds=800):
-        board.observe(step.event)  # type: ignore[arg-type]
-    found = attribute(*board._cards["demo"].table())
-    board.export({"demo": found})
+        gauges.observe(step.event)  # type: ignore[arg-type]
+    found = attribute(*gauges._cards["demo"].table())
+    gauges.export({"demo": found})
     text = instruments.render()[0].decode()
 
     assert found.explained > 0.5
@@ -125,13 +125,13 @@ def test_the_wait_for_the_slow_stage_of_the_demo_is_named_in_the_gauges() -> Non
     assert f'{c.ATTRIBUTION_SHARE.name}{{driver="{found.drivers[0].name}",pipeline="demo"}}' in text
 
 
-async def test_the_board_looks_by_itself_and_says_why_it_names_nobody() -> None:
+async def test_the_gauges_update_themselves_and_count_skipped_pipelines() -> None:
     """With one card there is too little; when another replica leads, nothing is said at all."""
     instruments = Instruments(Service.ANALYZER)
     leads = [True]
-    board = AttributionGauges(instruments, usage=dict, leads=lambda: leads[0], every_seconds=0.01)
-    board.observe(Card("c", pipeline="p").stage_started("a"))
-    task = asyncio.create_task(board.run())
+    gauges = AttributionGauges(instruments, usage=dict, leads=lambda: leads[0], every_seconds=0.01)
+    gauges.observe(Card("c", pipeline="p").stage_started("a"))
+    task = asyncio.create_task(gauges.run())
     skipped = f'{c.ANALYZER_SKIPPED.name}{{analyzer="attribution",reason="too_few_cards"}}'
     while skipped not in instruments.render()[0].decode():
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Lines of events with known truth: a small exact queue, and what the definitions say of its log, computed slowly."""
+"""A small exact queue, its events, and ways to analyze them."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ import pytest
 
 from jelmon.client import Card
 from jelmon.events import Event, Outcome
+from jelmon_analyzers.bottleneck import BottleneckAnalyzer
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -64,3 +65,20 @@ def queue() -> Callable[..., list[Served]]:
         return serve(arrivals, random.exponential(5.0, len(arrivals)), workers)
 
     return run
+
+
+def analyze(events: list[Event], **options: object) -> BottleneckAnalyzer:
+    analyzer = BottleneckAnalyzer(**options)  # type: ignore[arg-type]
+    analyzer.observe_many(events)
+    return analyzer
+
+
+def analyze_one_stage(arrivals: np.ndarray, services: np.ndarray, workers: int, until: float) -> BottleneckAnalyzer:
+    served = serve(arrivals, services, workers)
+    return analyze(
+        [event for event in events_of(served) if event.time <= at(until)], workers={"only": workers}, pipeline="tested"
+    )
+
+
+def event_time(event: Event) -> datetime:
+    return event.time

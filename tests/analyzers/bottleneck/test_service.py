@@ -84,7 +84,7 @@ async def running(url: str, **more: float) -> AsyncIterator[Running]:
         await server.stop()
 
 
-async def test_the_last_window_is_read_again_and_the_slow_stage_named(
+async def test_the_last_window_is_replayed_and_the_slow_stage_named(
     own_nats: tuple[str, Callable[[], str]],
 ) -> None:
     """The demo pipeline, whose tests became three times slower: seven minutes of it lie in the stream already."""
@@ -115,7 +115,7 @@ async def test_the_last_window_is_read_again_and_the_slow_stage_named(
         assert (await live.get("/-/healthy"))[0] == 200
 
 
-async def test_a_declaration_older_than_what_is_read_again_is_known(
+async def test_a_declaration_older_than_the_replay_is_read(
     own_nats: tuple[str, Callable[[], str]],
 ) -> None:
     """Declared a week ago by its own time; one card comes now."""
@@ -140,7 +140,7 @@ async def test_a_declaration_older_than_what_is_read_again_is_known(
             assert await live.values(c.BOTTLENECK_SEVERITY) == {}
 
 
-async def test_it_says_nothing_while_nats_is_away_and_misses_nothing_after(
+async def test_no_gauges_while_nats_is_down_and_no_events_missed_after(
     own_nats: tuple[str, Callable[[], str]],
 ) -> None:
     """No stream at first, then events, then a restart of the server: all events are seen once."""

@@ -75,7 +75,7 @@ async def _wait(done: Callable[[], bool], seconds: float = 60.0) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_slow_stage_costs_health_and_is_advised_upon(
+async def test_a_slow_stage_lowers_health_and_gets_suggestions(
     own_nats: tuple[str, Callable[[], str]], prometheus: str, tmp_path: Path
 ) -> None:
     """Seven minutes of the demo, its tests three times slower, then judged with all that there is."""
@@ -137,9 +137,7 @@ async def test_a_slow_stage_costs_health_and_is_advised_upon(
 
 
 @pytest.mark.parametrize("which", ["bottleneck", "health"])
-async def test_the_command_serves_verdicts_until_it_is_told_to_stop(
-    own_nats: tuple[str, Callable[[], str]], which: str
-) -> None:
+async def test_the_command_serves_gauges_until_terminated(own_nats: tuple[str, Callable[[], str]], which: str) -> None:
     """As a user starts it; a few cards wait, so there are workers but no verdict."""
     url, _ = own_nats
     address = f"127.0.0.1:{free_port(19800)}"
@@ -195,8 +193,8 @@ def test_a_password_on_the_command_line_is_refused() -> None:
         read("--recommendations.url", "postgresql://me:secret@db/jelmon")
 
 
-async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> None:
-    """After three vain attempts: an old figure is worse than none."""
+async def test_resource_usage_is_dropped_after_failed_queries() -> None:
+    """After three failed queries in a row."""
     resources = ResourceUsage("http://127.0.0.1:9", interval_seconds=0.01)
     resources._usage = {"cpu": 0.9}
     task = asyncio.create_task(resources.run())
@@ -206,8 +204,8 @@ async def test_use_of_resources_is_forgotten_when_prometheus_stays_away() -> Non
     assert resources.trouble == "Prometheus does not respond"
 
 
-def test_faults_of_the_health_file_are_told_with_their_place(tmp_path: Path) -> None:
-    """All of them at once, also what only the whole shows."""
+def test_problems_of_the_health_file_are_reported_with_their_line(tmp_path: Path) -> None:
+    """All at once, including those of the file as a whole."""
     path = tmp_path / "health.yaml"
     path.write_text("weights: {latencyy: 50}\ncard_target: soon\n")
     with pytest.raises(DefinitionError, match=r"(?s)health.yaml:1: unknown field 'latencyy'.*expected a duration"):

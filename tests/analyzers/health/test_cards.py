@@ -59,7 +59,7 @@ def test_a_declared_target_comes_before_the_configured_one_and_the_newest_counts
     assert _parts(cards, 60)[Part.LATENCY] == 0
 
 
-def test_cancelled_cards_are_nobodys_fault() -> None:
+def test_cancelled_cards_do_not_count() -> None:
     """They neither succeed nor fail."""
     cards = _cards()
     for number in range(20):
@@ -69,7 +69,7 @@ def test_cancelled_cards_are_nobodys_fault() -> None:
     assert _parts(cards, 60)[Part.LATENCY] == 1
 
 
-def test_a_pipeline_that_stands_still_is_not_fresh_and_capped() -> None:
+def test_a_stalled_pipeline_is_not_fresh_and_capped() -> None:
     """Cards are there, nothing happens: silence is not good news."""
     cards = _cards()
     for number in range(12):
@@ -83,7 +83,7 @@ def test_a_pipeline_that_stands_still_is_not_fresh_and_capped() -> None:
     assert health.score <= 40
 
 
-def test_an_idle_pipeline_is_well_and_the_coverage_tells_how_little_that_means() -> None:
+def test_an_idle_pipeline_scores_100_with_low_coverage() -> None:
     """Nothing to do and nothing in hand; half an hour before, cards failed."""
     cards = _cards()
     for number in range(20):
@@ -95,7 +95,7 @@ def test_an_idle_pipeline_is_well_and_the_coverage_tells_how_little_that_means()
     assert Part.LATENCY not in health.parts
 
 
-def test_a_pipeline_that_was_never_heard_of_has_no_parts() -> None:
+def test_a_pipeline_without_any_card_has_no_parts() -> None:
     """No data is no sample, not 100."""
     assert _parts(_cards(), 10) == {}
 

@@ -89,7 +89,7 @@ def test_parts_are_what_their_formulas_say(expected: float | None, found: float 
     assert expected == (found if found is None else pytest.approx(found, abs=1e-9))
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     """Weights and objective are checked when they are given."""
     with pytest.raises(ConfigError, match="weights"):
         HealthSettings(weights=dict.fromkeys(Part, 0.0))

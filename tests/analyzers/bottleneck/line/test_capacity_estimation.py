@@ -1,4 +1,4 @@
-"""Lines with little or no room between stages: who is named, and how much room is learnt from times alone."""
+"""Lines with small buffers or none: which stage is the bottleneck, and which capacity is learnt from times."""
 
 from collections.abc import Callable
 
@@ -82,7 +82,7 @@ def _fed(events: list[Event]) -> BottleneckAnalyzer:
 
 @pytest.mark.parametrize("room", [0, 1, 3])
 @pytest.mark.parametrize("how", ["told", "declared", "learnt"])
-def test_the_slow_stage_is_the_most_severe_however_little_room_there_is(room: int, how: str) -> None:
+def test_the_slow_stage_is_the_most_severe_with_any_buffer(room: int, how: str) -> None:
     """Its own queue is empty or short, and the long one stands before the first stage, which it holds up."""
     line = Blocked(room)
     analyzer = _fed(line.events(told=how == "told", declared=room if how == "declared" else None))
@@ -97,7 +97,7 @@ def test_the_slow_stage_is_the_most_severe_however_little_room_there_is(room: in
     assert report["third"].capacity_declared == (how == "declared")
 
 
-def test_a_line_without_room_and_with_little_to_do_has_no_bottleneck() -> None:
+def test_a_lightly_loaded_line_without_buffers_has_no_bottleneck() -> None:
     """Now and then a card is held up; that is not half of the time."""
     severity = _fed(Blocked(0, every=12.0).events(told=True)).severity(at(SECONDS))
 
@@ -113,7 +113,7 @@ def test_a_line_without_room_and_with_little_to_do_has_no_bottleneck() -> None:
         pytest.param(lambda queued, started, _: min(started, queued + 0.2), id="told a constant time late"),
     ],
 )
-def test_a_queued_that_comes_late_is_not_taken_for_being_held_up(
+def test_a_late_queued_event_is_not_blocking(
     seen: Callable[[float, float, np.random.Generator], float],
 ) -> None:
     """Nothing is learnt from it: the worker went on with another card, or all come late."""
@@ -123,7 +123,7 @@ def test_a_queued_that_comes_late_is_not_taken_for_being_held_up(
     assert {report.mean_blocked for report in analyzer.report(at(SECONDS)).values()} == {0.0}
 
 
-def test_room_that_was_learnt_is_forgotten_when_it_no_longer_holds() -> None:
+def test_a_learnt_capacity_is_dropped_when_it_no_longer_holds() -> None:
     """The limit goes: cards wait in numbers that it would not have let in."""
     events = Blocked(2).events()
     analyzer = _fed(events)

@@ -1,4 +1,4 @@
-"""Events out of order by less than the patience are as if they came in order."""
+"""Events out of order by less than the patience are put in order."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What other changes of a stage would gain, where the answer is known."""
+"""Gains of other changes of a stage, where the answer is known."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_pauses_cost_what_no_pauses_would_gain() -> None:
     assert _gain(analyzer, "only", Lever.ONE_MORE_WORKER, 899) < _gain(analyzer, "only", Lever.NO_PAUSES, 899)
 
 
-def test_own_workers_end_the_waiting_for_a_shared_one() -> None:
+def test_dedicated_workers_end_the_waiting_for_a_shared_one() -> None:
     """One worker for two stages, each at 45 %: apart they hardly wait."""
     random = np.random.default_rng(9)
     calls = sorted((float(at), stage) for stage in "ab" for at in np.cumsum(random.exponential(8.0, 140)))

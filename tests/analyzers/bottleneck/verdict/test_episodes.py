@@ -1,9 +1,6 @@
-"""When a stage becomes a bottleneck and when it no longer is; and pressure on the machines while cards wait."""
-
-import pytest
+"""When a stage becomes a bottleneck and when it no longer is one."""
 
 from jelmon_analyzers.bottleneck.verdict.episodes import LEAVE_SECONDS, Episodes
-from jelmon_analyzers.bottleneck.verdict.resource_contention import ResourceContention
 
 
 def test_an_episode_begins_at_50_and_ends_after_two_minutes_below_40() -> None:
@@ -35,14 +32,3 @@ def test_an_episode_begins_at_50_and_ends_after_two_minutes_below_40() -> None:
     assert episodes.since is None
     assert episodes.update(80.0, 400)
     assert episodes.count == 2
-
-
-def test_pressure_is_the_share_of_the_waiting_that_fell_on_hot_moments() -> None:
-    """Three cards waited while the CPU was hot, one while it was not; what is older than the window is forgotten."""
-    pressure = ResourceContention(window_seconds=100)
-    pressure.update(0, {"a": 50}, {"cpu": 0.1, "io": 0.1})
-    pressure.update(110, {"a": 3, "b": 0}, {"cpu": 0.95, "io": 0.5})
-    pressure.update(120, {"a": 1}, {"cpu": 0.85, "io": 0.5})
-
-    assert pressure.ratios("a") == {"cpu": pytest.approx(0.75), "io": 0.0}
-    assert pressure.ratios("b") == {}

@@ -47,6 +47,18 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """The folder of recorded data from public repositories: JELMON_TEST_DATA, or shared/data beside the checkout.
+
+    They are not part of this repository; without them the test is skipped.
+    """
+    folder = Path(os.environ.get("JELMON_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no recorded data in {folder}; JELMON_TEST_DATA names another folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tool() -> Callable[[str], Path]:
     """A function from a program's name (``promtool``, ``amtool``, ``nats-server``, ...) to its path.
 

@@ -1,6 +1,7 @@
 """The examples in docs/guides are run, so that they cannot grow stale."""
 
 import asyncio
+import gzip
 import os
 import re
 import shlex
@@ -54,13 +55,16 @@ def test_python_examples_run(environ: dict[str, str], number: int, root: Path) -
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_run(environ: dict[str, str], command: str, root: Path) -> None:
-    """Exit code 0."""
+def test_commands_run(environ: dict[str, str], command: str, tmp_path: Path) -> None:
+    """Exit code 0, in a folder with the log that the guide replays."""
+    with gzip.open(tmp_path / "loans.csv.gz", "wt", encoding="utf-8") as log:
+        log.write("case_id,activity,start_ts,complete_ts,resource\n")
+        log.writelines(f"{n},check,2026-01-05T09:{n:02}:00Z,2026-01-05T09:{n:02}:30Z,Ann\n" for n in range(60))
     name, *arguments = shlex.split(command)
     assert name == "jelmon"
     done = subprocess.run(
         [sys.executable, "-m", "jelmon", *arguments],
-        env=environ, cwd=root, capture_output=True, text=True, timeout=60, check=False,
+        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""``jelmon`` and ``python -m jelmon``. Ctrl-C is quiet here already: the imports take longer than a hasty finger."""
+"""``jelmon`` and ``python -m jelmon``. Ctrl-C is silent during imports too."""
 
 import sys
 

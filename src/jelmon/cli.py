@@ -1,8 +1,8 @@
-"""The one command: parses, wires, and turns errors into messages and exit codes.
+"""The command line: parses, runs a subcommand, and turns errors into messages and exit codes.
 
-A subcommand is a module with ``add_arguments(parser)`` and ``run(args) -> int``; it is imported only when asked for, so
-that ``jelmon --help`` is instant and a service needs the dependencies of no other. Exit codes: 0 fine, 1 findings,
-drift or a server that does not answer, 2 wrong use or configuration.
+A subcommand is a module with ``add_arguments(parser)`` and ``run(args) -> int``; it is imported only when used, so
+that ``jelmon --help`` is instant and no service needs the dependencies of another. Exit codes: 0 success, 1 findings,
+drift or a server that does not answer, 2 wrong usage or configuration.
 """
 
 import argparse
@@ -31,14 +31,16 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "exporter": Command("jelmon_exporter.command", "exporter", "take events in, expose everything at /metrics"),
-    "stream": Command("jelmon_exporter.streams.stream_command", "exporter", "make and check the streams in NATS"),
-    "dlq": Command("jelmon_exporter.streams.dead_letters_command", "exporter", "look at events that could not be read"),
+    "exporter": Command("jelmon_exporter.command", "exporter", "receive events and expose metrics at /metrics"),
+    "stream": Command("jelmon_exporter.streams.stream_command", "exporter", "create and check the streams in NATS"),
+    "dlq": Command(
+        "jelmon_exporter.streams.dead_letters_command", "exporter", "inspect and replay events that could not be read"
+    ),
     "responder": Command(
-        "jelmon_responder.command", "responder", "take Alertmanager's webhooks, keep the alert history"
+        "jelmon_responder.command", "responder", "receive Alertmanager webhooks and keep the alert history"
     ),
     "analyzer": Command(
-        "jelmon_analyzers.command", "analyzers", "say what got worse, what limits the pipeline and how well it is"
+        "jelmon_analyzers.command", "analyzers", "detect regressions and bottlenecks, score pipeline health"
     ),
     "analyze": Command("jelmon_analyzers.analyze.command", "analyzers", "find the change points of a CSV file"),
     "init": Command("jelmon.tools.starter.command", "generators", "write a starter project for `jelmon generate`"),
@@ -48,21 +50,23 @@ COMMANDS = {
         "compile rules/ to Prometheus, Alertmanager and Grafana files",
     ),
     "rules": Command(
-        "jelmon_generators.commands.rules", "generators", "compare rules with those that run, and load them"
+        "jelmon_generators.commands.rules", "generators", "compare rules with those Prometheus runs, and load them"
     ),
-    "routes": Command("jelmon_generators.commands.routes", "generators", "say who is told of an alert, and when"),
+    "routes": Command(
+        "jelmon_generators.commands.routes", "generators", "show which receivers an alert reaches, and when"
+    ),
     "silences": Command(
-        "jelmon_generators.commands.silences", "generators", "make Alertmanager's silences those of rules/windows.yaml"
+        "jelmon_generators.commands.silences", "generators", "create Alertmanager silences from rules/windows.yaml"
     ),
     "emit": Command("jelmon.tools.emit", "tools", "send one event, or a file of events"),
     "simulate": Command("jelmon.tools.simulate", "tools", "send the events of a simulated pipeline"),
     "replay": Command("jelmon.tools.replay", "tools", "send a recorded process event log as events"),
-    "demo": Command("jelmon.demo.command", "stack", "run the whole line on this machine and watch it"),
+    "demo": Command("jelmon.demo.command", "stack", "run every service on this machine with a simulated pipeline"),
 }
 
 
 class _CommandList(argparse.HelpFormatter):
-    """Leaves room for the longest name: argparse forgets that subcommands are indented twice."""
+    """Leave room for the longest name: argparse forgets that subcommands are indented twice."""
 
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
@@ -72,7 +76,7 @@ class _CommandList(argparse.HelpFormatter):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Until the subcommand is known only its name matters: its own arguments are added after its module is imported.
+    # Find the subcommand first: its arguments are added after its module is imported.
     parser, subparsers = _parser()
     chosen = next((word for word in arguments if word in COMMANDS), None)
     try:
@@ -89,13 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         logs.configure(level=args.log_level, form=args.log_format)
         code = int(run(args))
-        sys.stdout.flush()  # here a full disk can still be told
+        sys.stdout.flush()  # a full disk is an error that can still be reported here
     except JelmonError as error:
         if "--debug" in arguments:
             raise
         print(f"jelmon: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output has gone: `jelmon ... | head`
+    except BrokenPipeError:  # the reader of the output is gone: `jelmon ... | head`
         _drop_output()
         return 0
     except KeyboardInterrupt:
@@ -110,8 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         print(
-            f"jelmon: a fault in jelmon itself: {type(error).__name__}: {error}\n  at {_way(error)}\n"
-            "  hint: please report it, with what --debug prints",
+            f"jelmon: internal error: {type(error).__name__}: {error}\n  at {_own_frames(error)}\n"
+            "  hint: please report it with the output of --debug",
             file=sys.stderr,
         )
         return 1
@@ -119,35 +123,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(argument: str, parser: argparse.ArgumentParser) -> None:
-    """End with exit code 2, and name the flag that was meant: ``--nats-url`` is ``--nats.url``."""
+    """Exit with code 2 and suggest the closest flag: ``--nats.url`` for ``--nats-url``."""
     near = difflib.get_close_matches(argument.partition("=")[0], parser._option_string_actions, n=1)
     parser.error(f"unknown argument {argument}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _drop_output() -> None:
-    """Let Python's own last flush of stdout succeed."""
+    """Redirect stdout to /dev/null, so that the flush at interpreter exit succeeds."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _way(error: Exception) -> str:
-    """The places of our code that the error came through, the innermost last."""
+def _own_frames(error: Exception) -> str:
+    """Return the frames of jelmon code in the traceback, innermost last."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [frame for frame in frames if _OUR_CODE.search(frame.filename)] or frames
     return ", ".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in places[-4:])
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    # without defaults, so that a command's own parser does not undo what stands before the command
+    # without defaults, so that the subparser does not overwrite flags given before the command
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = common.add_argument_group("logging")
     group.add_argument(
         "--log.level",
         dest="log_level",
         choices=("debug", "info", "warning", "error"),
-        help="the least that is worth a line (default: info)",
+        help="minimum level to log (default: info)",
     )
-    group.add_argument("--log.format", dest="log_format", choices=("text", "json"), help="of each line (default: text)")
-    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    group.add_argument(
+        "--log.format", dest="log_format", choices=("text", "json"), help="format of log lines (default: text)"
+    )
+    group.add_argument("--debug", action="store_true", help="show the traceback of errors")
     parser = argparse.ArgumentParser(
         prog="jelmon",
         parents=[common],

@@ -6,12 +6,12 @@
 
     card = Card("4711", pipeline="review", source="/ci/runner-7")
     async with Publisher("nats://127.0.0.1:4222") as publisher:
-        async with publisher.card(card):  # tells started, and finished with the outcome
+        async with publisher.card(card):  # publishes started, and finished with the outcome
             async with publisher.stage(card, "test_execution", worker="w1"):
                 ...  # the work
 
-`SyncPublisher` is the same without ``async`` and ``await``. `jelmon.events` has the classes of all events, for
-``await publisher.publish(event)``.
+`SyncPublisher` is the same without ``async`` and ``await``. For ``await publisher.publish(event)``, `jelmon.events`
+has the event classes.
 """
 
 from jelmon.client.asynchronous import Publisher

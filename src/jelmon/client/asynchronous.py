@@ -21,17 +21,16 @@ from jelmon.nats.subjects import subject_of
 logger = logging.getLogger(__name__)
 
 WINDOW = 4000
-"""Events that may be unanswered at once, unless told otherwise: a full message for each of 16 partitions, and more."""
+"""Default number of events in flight: more than a full message for each of the 16 partitions."""
 
 
 class Publisher:
     """Publishes events and waits until they are stored.
 
-    An event goes out at once, with its id as ``Nats-Msg-Id``. Under load, when events have to wait for their turn,
-    those of one partition of the stream go together in one message. What was sent is repeated under the same message
-    id, with growing pauses and across reconnects, until JetStream acknowledges it or ``patience`` (seconds) ends. A
-    repetition is never a second event, also one by the caller, which may group events in another way: the exporter
-    knows their ids.
+    An event is sent at once, with its id as ``Nats-Msg-Id``. Under load, waiting events of one partition share one
+    message. A message is resent under the same id, with growing pauses and across reconnects, until JetStream
+    acknowledges it or ``patience`` (seconds) ends. Resending never creates a second event, even if the caller resends
+    events in other batches: the exporter deduplicates by event id.
     """
 
     def __init__(
@@ -45,16 +44,18 @@ class Publisher:
         patience: float = 30.0,
         connect_patience: float = 5.0,
     ) -> None:
-        """Take the server from ``url``, from ``settings``, or from ``NATS_*`` in the environment; in this order.
+        """Configure the server by ``url``, ``settings``, or ``NATS_*`` in the environment, in this order.
 
-        ``window`` is how many events may wait for their acknowledgement at once, ``batch`` how many may go out in one
-        message. With a batch of 1 events of different cards keep their order, too; otherwise those of one card do.
+        ``window`` is the maximum number of events in flight, ``batch`` the maximum per message. Events of one card keep
+        their order; with a batch of 1, all events do.
 
         Raises:
-            ConfigError: no such batch.
+            ConfigError: ``batch`` is out of range.
         """
         if not 1 <= batch <= MAX_BATCH_EVENTS:
-            raise ConfigError(f"a batch of {batch} events", hint=f"1 to {MAX_BATCH_EVENTS} may go in one message")
+            raise ConfigError(
+                f"batch: {batch} events per message is not allowed", hint=f"write a number from 1 to {MAX_BATCH_EVENTS}"
+            )
         self._settings = settings if settings is not None and url is None else None
         self._url = url
         self._name = name
@@ -76,7 +77,7 @@ class Publisher:
         """Connect, unless connected.
 
         Raises:
-            SourceError: NATS does not answer or refuses us.
+            SourceError: NATS does not answer or refuses the connection.
             ConfigError: the settings are wrong.
         """
         if self._client is not None:
@@ -95,7 +96,7 @@ class Publisher:
         self._batching.open()
 
     async def close(self) -> None:
-        """Close the connection. Events that still wait for their acknowledgement are given up."""
+        """Close the connection. Unacknowledged events fail."""
         client, self._client = self._client, None
         batching, self._batching = self._batching, None
         if batching is not None:
@@ -104,7 +105,7 @@ class Publisher:
             await client.close()
 
     async def ensure_stream(self) -> bool:
-        """Create the stream of events if it is absent; True if it was. The exporter does this too, when it starts."""
+        """Create the stream of events if it does not exist; return True if it was created."""
         if self._client is None:
             raise _not_connected()
         return await streams.ensure_stream(self._client.jetstream())
@@ -113,8 +114,8 @@ class Publisher:
         """Publish one event and wait until it is stored.
 
         Raises:
-            EventError: a consumer would refuse the event.
-            SourceError: it could not be stored: NATS is away, or no stream takes events.
+            EventError: the event is invalid.
+            SourceError: it was not stored: NATS is down, or there is no stream.
         """
         stored: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
 
@@ -130,11 +131,11 @@ class Publisher:
         return await stored
 
     async def publish_many(self, events: Iterable[Envelope] | AsyncIterable[Envelope]) -> Summary:
-        """Publish events, many at once in flight, and wait until all are stored. Many times as fast as one by one.
+        """Publish many events concurrently and wait until all are stored; much faster than one by one.
 
         Raises:
-            EventError: a consumer would refuse an event; those before it are stored, those after it were not sent.
-            SourceError: an event could not be stored; how many were is said. All may be sent again.
+            EventError: an event is invalid; those before it are stored, those after it were not sent.
+            SourceError: an event was not stored; the message has the number that were. Resending all is safe.
         """
         batch = _Batch()
         try:
@@ -159,55 +160,55 @@ class Publisher:
         return Summary(batch.stored, batch.duplicates)
 
     async def publish_each(self, payloads: Iterable[bytes]) -> list[Published | EventError | SourceError]:
-        """Publish encoded events in order, each as it stands (fields we do not know included); tell the fate of each.
+        """Publish encoded events in order and unchanged, with unknown fields; return the result of each.
 
         Raises:
-            SourceError: the publisher is not connected at all.
+            SourceError: the publisher is not connected.
         """
         if self._batching is None:
             raise _not_connected()
-        fates: list[asyncio.Future[Published | EventError | SourceError]] = []
+        results: list[asyncio.Future[Published | EventError | SourceError]] = []
         away: SourceError | None = None
         for payload in payloads:
-            fate: asyncio.Future[Published | EventError | SourceError] = asyncio.get_running_loop().create_future()
-            fates.append(fate)
+            pending: asyncio.Future[Published | EventError | SourceError] = asyncio.get_running_loop().create_future()
+            results.append(pending)
             try:
                 event = parse(payload)
-                if away is not None:  # waiting once is enough
+                if away is not None:  # wait for the connection only once
                     raise away
-                await self._put(event, payload, _settle(fate))
+                await self._put(event, payload, _resolve(pending))
             except EventError as error:
-                fate.set_result(error)
+                pending.set_result(error)
             except SourceError as error:
                 away = error
-                fate.set_result(error)
-        return list(await asyncio.gather(*fates))
+                pending.set_result(error)
+        return list(await asyncio.gather(*results))
 
     @property
     def closed(self) -> bool:
-        """Whether there is no connection and none will come back."""
+        """Whether the connection is closed permanently."""
         return self._client is None or self._client.is_closed
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection now; one that was lost comes back by itself."""
+        """Whether the publisher is connected; a lost connection is restored by itself."""
         return self._client is not None and self._client.is_connected
 
     @asynccontextmanager
     async def card(self, card: Card) -> AsyncIterator[Run]:
-        """Tell that the card started, and at the end of the block that it finished, with the outcome."""
+        """Publish that the card started, and at the end of the block that it finished, with the outcome."""
         await self.publish(card.started())
         run = Run()
         try:
             yield run
         except BaseException as error:
-            await self._last_word(run.card_finished(card, error))
+            await self._publish_or_log(run.card_finished(card, error))
             raise
         await self.publish(run.card_finished(card))
 
     @asynccontextmanager
     async def stage(self, card: Card, stage: str, *, worker: str | None = None, attempt: int = 1) -> AsyncIterator[Run]:
-        """Tell that a worker took the card, and at the end of the block that the stage finished, with the outcome.
+        """Publish that the stage started, and at the end of the block that it finished, with the outcome.
 
         The outcome follows from the exception that leaves the block (none: success; TimeoutError: timeout;
         AssertionError: failure; cancelled; else error), unless the block sets ``run.outcome``.
@@ -217,16 +218,16 @@ class Publisher:
         try:
             yield run
         except BaseException as error:
-            await self._last_word(run.stage_finished(card, stage, attempt=attempt, worker=worker, error=error))
+            await self._publish_or_log(run.stage_finished(card, stage, attempt=attempt, worker=worker, error=error))
             raise
         await self.publish(run.stage_finished(card, stage, attempt=attempt, worker=worker))
 
-    async def _last_word(self, event: CardFinished | StageFinished) -> None:
-        """Publish while an exception is on its way, which must not be hidden by one of ours."""
+    async def _publish_or_log(self, event: CardFinished | StageFinished) -> None:
+        """Publish during exception handling; a failure is logged, so that it does not replace the exception."""
         try:
             await self.publish(event)
         except SourceError as error:
-            logger.warning("an event was lost", extra={"event_id": event.id, "error": error.message})
+            logger.warning("event lost", extra={"event_id": event.id, "error": error.message})
 
     async def _send(self, event: Envelope, done: Done) -> None:
         payload = encode(event)
@@ -236,13 +237,13 @@ class Publisher:
     async def _put(self, event: Envelope, payload: bytes, done: Done) -> None:
         if self._batching is None:
             raise _not_connected()
-        # who begins to listen asks the stream for the last declaration on each subject
+        # consumers that start read the last declaration on each subject
         alone = isinstance(event, PipelineDeclared)
         await self._batching.send(subject_of(event), payload, event.id, done, alone=alone)
 
 
 class _Batch:
-    """Counts the fates of many events, without a future for each."""
+    """Counts the results of many events, without a future for each."""
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -278,10 +279,10 @@ async def _each(events: Iterable[Envelope] | AsyncIterable[Envelope]) -> AsyncIt
             yield event
 
 
-def _settle(fate: "asyncio.Future[Published | EventError | SourceError]") -> Done:
+def _resolve(pending: "asyncio.Future[Published | EventError | SourceError]") -> Done:
     def done(result: Published | SourceError) -> None:
-        if not fate.done():  # cancelled: nobody waits any more
-            fate.set_result(result)
+        if not pending.done():  # cancelled: nobody is waiting
+            pending.set_result(result)
 
     return done
 

@@ -1,8 +1,7 @@
-"""Events on their way out. One goes at once, alone, when nothing is in its way; those that have to wait go together.
+"""Batching of outgoing events: an event is sent at once when nothing is in flight, else together with those that wait.
 
-A message with several events (a CloudEvents batch) holds events of one partition of the stream only, as each partition
-is counted by itself. So events wait in lanes, one for each partition, and what is left of an event when its lane gets
-its turn is what came in meanwhile: nobody waits for a batch to become full.
+A message with several events (a CloudEvents batch) has events of one partition only, as partitions are counted
+separately. Events wait in one lane per partition and leave when the lane may send: nothing waits for a full batch.
 """
 
 import asyncio
@@ -22,17 +21,17 @@ from jelmon.nats.subjects import batch_subject, partition_of
 from jelmon.service import tasks
 
 _AHEAD = 4
-"""How many messages of a lane may be unanswered before its events wait: enough to keep the server busy, and no more."""
+"""Unacknowledged messages per lane before its events wait: just enough to keep the server busy."""
 _TOGETHER_SECONDS = 1.0
-"""Events whose patience ends further apart do not go together, as a message is given up as a whole."""
+"""Events with deadlines further apart are not batched, as a message is given up as a whole."""
 _HEADER_BYTES = 1024
-"""What the server counts of a message besides its payload: an id, and the names of headers."""
+"""What the server counts of a message in addition to its payload: the id and the header names."""
 
 _encode_ids = msgspec.json.Encoder().encode
 
 
 class Outgoing(NamedTuple):
-    """One event, encoded. ``alone``: never in one message with others."""
+    """One encoded event. ``alone``: never batched."""
 
     subject: str
     payload: bytes
@@ -52,7 +51,7 @@ class _Lane:
         self.unanswered = 0
 
     def take(self, most: int, most_bytes: int) -> list[Outgoing]:
-        """The next events that go together, in order."""
+        """Return the next events to send in one message, in order."""
         waiting = self.waiting
         taken = [waiting.popleft()]
         if taken[0].alone:
@@ -67,7 +66,7 @@ class _Lane:
 
 
 class Batching:
-    """Sends events over a `Delivery`: at most ``window`` unanswered ones, ``most`` in a message."""
+    """Sends events over a `Delivery`: at most ``window`` in flight, at most ``most`` per message."""
 
     def __init__(
         self,
@@ -92,11 +91,11 @@ class Batching:
         self._closed = False
 
     def open(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._shipper = asyncio.create_task(self._run(), name="publisher")
 
     async def close(self) -> None:
-        """Send nothing more, over the delivery neither. Whoever waits is told."""
+        """Stop sending and close the delivery; events that still wait fail."""
         self._closed = True
         if self._shipper is not None:
             await tasks.end(self._shipper)
@@ -107,10 +106,10 @@ class Batching:
                 self._settle([lane.waiting.popleft()], error)
 
     async def send(self, subject: str, payload: bytes, event_id: str, done: Done, *, alone: bool = False) -> None:
-        """Take one event when there is room; ``done`` is called, later, with its place or with the error.
+        """Queue one event when the window allows; ``done`` is called later with the result or the error.
 
         Raises:
-            SourceError: the connection is lost, and not back in time.
+            SourceError: the connection is lost and not restored in time.
         """
         while not self._room.is_set():
             await self._room.wait()
@@ -127,7 +126,7 @@ class Batching:
         if self._outstanding >= self._window:
             self._room.clear()
         self._wake.set()
-        if len(lane.waiting) >= MAX_BATCH_EVENTS:  # whoever sends many without a pause lets a full message go
+        if len(lane.waiting) >= MAX_BATCH_EVENTS:  # lets a full message leave when the caller never pauses
             await asyncio.sleep(0)
 
     async def _run(self) -> None:
@@ -154,7 +153,7 @@ class Batching:
         lane.unanswered -= 1
         if lane.waiting:
             self._wake.set()
-        if isinstance(result, RefusedError) and len(batch) > 1:  # too large together, perhaps: each by itself
+        if isinstance(result, RefusedError) and len(batch) > 1:  # perhaps too large together: send each alone
             lane.waiting.extendleft(one._replace(alone=True) for one in reversed(batch))
             self._wake.set()
         else:
@@ -162,12 +161,14 @@ class Batching:
 
     def _settle(self, batch: list[Outgoing], result: Published | SourceError) -> None:
         self._outstanding -= len(batch)
-        if not self._room.is_set() and self._outstanding <= self._window // 2:  # wake senders for half a window
+        if (
+            not self._room.is_set() and self._outstanding <= self._window // 2
+        ):  # wake senders when half the window is free
             self._room.set()
         for one in batch:
             one.done(result)
 
 
 def _batch_id(event_ids: list[str]) -> str:
-    """The message id of a batch: the same events in the same order are the same message."""
+    """Return the message id of a batch: the same events in the same order have the same id."""
     return f"batch:{hashlib.sha256(_encode_ids(event_ids)).hexdigest()}"

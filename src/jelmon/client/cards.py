@@ -1,4 +1,4 @@
-"""Telling what happens to a card without spelling envelopes: builders of events, and outcomes of ``with`` blocks."""
+"""Builders of the events of a card, and outcomes of ``with`` blocks."""
 
 import asyncio
 from collections.abc import Mapping
@@ -35,36 +35,36 @@ from jelmon.events import (
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One card of one pipeline; its methods build the events about it, with the time of now unless given."""
+    """One card of one pipeline. Its methods build the events of the card, at the current time by default."""
 
     id: str
     pipeline: str = field(kw_only=True)
     source: str = field(default="/jelmon/client", kw_only=True)
 
     def queued(self, *, time: datetime | None = None) -> CardQueued:
-        """The card arrived."""
+        """Return the event that the card arrived."""
         return make(CardQueued, CardData(pipeline=self.pipeline), source=self.source, subject=self.id, time=time)
 
     def started(self, *, time: datetime | None = None) -> CardStarted:
-        """The first work on the card began."""
+        """Return the event that work on the card started."""
         return make(CardStarted, CardData(pipeline=self.pipeline), source=self.source, subject=self.id, time=time)
 
     def finished(
         self, outcome: Outcome = Outcome.SUCCESS, *, reason: str = "", time: datetime | None = None
     ) -> CardFinished:
-        """The card left the pipeline."""
+        """Return the event that the card left the pipeline."""
         data = CardFinishedData(pipeline=self.pipeline, outcome=outcome, reason=reason)
         return make(CardFinished, data, source=self.source, subject=self.id, time=time)
 
     def stage_queued(self, stage: str, *, attempt: int = 1, time: datetime | None = None) -> StageQueued:
-        """The card began to wait for the stage."""
+        """Return the event that the card started to wait for the stage."""
         data = StageData(pipeline=self.pipeline, stage=stage, attempt=attempt)
         return make(StageQueued, data, source=self.source, subject=self.id, time=time)
 
     def stage_started(
         self, stage: str, *, attempt: int = 1, worker: str | None = None, time: datetime | None = None
     ) -> StageStarted:
-        """A worker took the card."""
+        """Return the event that a worker started on the card."""
         data = StageStartedData(pipeline=self.pipeline, stage=stage, attempt=attempt, worker=worker)
         return make(StageStarted, data, source=self.source, subject=self.id, time=time)
 
@@ -81,7 +81,7 @@ class Card:
         reason: str = "",
         time: datetime | None = None,
     ) -> StageFinished:
-        """An attempt of the stage ended."""
+        """Return the event that an attempt of the stage ended."""
         data = StageFinishedData(
             pipeline=self.pipeline,
             stage=stage,
@@ -98,14 +98,14 @@ class Card:
     def stage_retried(
         self, stage: str, *, attempt: int, reason: str = "", time: datetime | None = None
     ) -> StageRetried:
-        """Another attempt was decided on; ``attempt`` is the one that follows."""
+        """Return the event that the stage will be retried; ``attempt`` is the number of the next attempt."""
         data = StageRetriedData(pipeline=self.pipeline, stage=stage, attempt=attempt, reason=reason)
         return make(StageRetried, data, source=self.source, subject=self.id, time=time)
 
     def gate_evaluated(
         self, gate: str, verdict: Verdict, *, stage: str | None = None, time: datetime | None = None
     ) -> GateEvaluated:
-        """A quality gate gave its verdict."""
+        """Return the event that a quality gate gave its verdict."""
         data = GateEvaluatedData(pipeline=self.pipeline, gate=gate, verdict=verdict, stage=stage)
         return make(GateEvaluated, data, source=self.source, subject=self.id, time=time)
 
@@ -119,7 +119,7 @@ class Card:
         name: str = "",
         time: datetime | None = None,
     ) -> TestFinished:
-        """A test ended."""
+        """Return the event that a test ended."""
         data = TestFinishedData(
             pipeline=self.pipeline,
             category=category,
@@ -139,7 +139,7 @@ class Card:
         duration_seconds: float | None = None,
         time: datetime | None = None,
     ) -> ScanFinished:
-        """A security scan ended."""
+        """Return the event that a security scan ended."""
         data = ScanFinishedData(
             pipeline=self.pipeline,
             scanner=scanner,
@@ -152,7 +152,7 @@ class Card:
 
 @dataclass(slots=True)
 class Run:
-    """What a ``with`` block may say about its end. Left alone, the outcome follows from the exception, if any."""
+    """What a ``with`` block may set about its end. By default the outcome follows from the exception, if any."""
 
     outcome: Outcome | None = None
     reason: str = ""
@@ -161,14 +161,14 @@ class Run:
     last: bool = False
 
     def card_finished(self, card: Card, error: BaseException | None = None) -> CardFinished:
-        """The card's last event."""
+        """Return the last event of the card."""
         outcome = self._ended(error)
         return card.finished(outcome, reason=self.reason)
 
     def stage_finished(
         self, card: Card, stage: str, *, attempt: int, worker: str | None, error: BaseException | None = None
     ) -> StageFinished:
-        """The event that ends this attempt of the stage."""
+        """Return the event that ends this attempt of the stage."""
         outcome = self._ended(error)
         return card.stage_finished(
             stage,
@@ -182,7 +182,7 @@ class Run:
         )
 
     def _ended(self, error: BaseException | None) -> Outcome:
-        """The outcome: what the block said, else by the exception that left it."""
+        """Return the outcome that the block set, else the one that follows from the exception."""
         if error is not None and not self.reason:
             self.reason = type(error).__name__
         if self.outcome is not None:

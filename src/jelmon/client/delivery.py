@@ -1,7 +1,7 @@
-"""Sending with acknowledgement: many messages in flight, each sent again under the same id until it is stored.
+"""Acknowledged delivery: many messages in flight, each resent under the same id until it is stored.
 
-The engine knows bytes and subjects, not events. nats-py's own ``publish`` of JetStream waits for one answer after the
-other; here one inbox takes all answers and one sweep looks after all time-outs.
+This module handles bytes and subjects, not events. JetStream's ``publish`` in nats-py waits for each answer in turn;
+here one inbox receives all answers and one sweep handles all timeouts.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from jelmon.nats.connection import START_HINT
 from jelmon.service import tasks
 
 ACKNOWLEDGE_SECONDS = 2.0
-"""How long to wait for an answer before the first repetition; doubled each time."""
+"""Wait for an answer before the first resend; doubled each time."""
 SWEEP_SECONDS = 0.05
 _BACKOFF_SECONDS = 0.1
-_NO_STREAM_SECONDS = 2.0  # an election of a stream's leader takes about as long; a stream that is absent stays absent
-AGAIN = "sending all of them again is safe: what is stored already is not stored twice"
+_NO_STREAM_SECONDS = 2.0  # about as long as the election of a stream leader
+AGAIN = "resending all events is safe: stored events are not stored twice"
 
 
 class RefusedError(SourceError):
-    """The server or the stream does not take this message; repeating it as it stands cannot help."""
+    """The server or the stream refuses this message; resending it cannot help."""
 
 
 class Published(msgspec.Struct, frozen=True):
-    """Where an event is stored; events that went out together share the sequence. ``duplicate``: it was there already.
+    """Where an event is stored; events of one batch share the sequence. ``duplicate``: it was already stored.
 
-    Only the exporter knows all duplicates: an event that is sent again together with others than before is told as
-    stored, and counted once all the same.
+    Only the exporter detects all duplicates: an event that is resent in another batch is reported as stored, but
+    counted once.
     """
 
     sequence: int
@@ -45,7 +45,7 @@ class Published(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of many events: ``stored`` anew, and ``duplicates`` that were there already; see `Published`."""
+    """How many events were ``stored``, and how many were ``duplicates``; see `Published`."""
 
     stored: int = 0
     duplicates: int = 0
@@ -75,7 +75,7 @@ Done = Callable[[Published | SourceError], None]
 
 
 class _Flight:
-    """One message on its way."""
+    """One message in flight."""
 
     __slots__ = ("deadline", "done", "due", "headers", "no_stream_since", "payload", "subject", "wait")
 
@@ -91,7 +91,7 @@ class _Flight:
 
 
 def header_value(message_id: str) -> str:
-    """The id as a header value. NATS trims and cuts; so an id that would not survive is replaced by its hash."""
+    """Return the id as a header value. NATS trims header values, so an id that would change is replaced by its hash."""
     if message_id.isascii() and message_id.isprintable() and message_id.strip() == message_id:
         return message_id
     return f"sha256:{hashlib.sha256(message_id.encode()).hexdigest()}"
@@ -101,7 +101,7 @@ class Delivery:
     """Messages in flight over one connection, each until its deadline."""
 
     def __init__(self, *, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """``patience`` (seconds) is what deadlines are made of, for messages to people."""
+        """Set up the delivery. ``patience`` (seconds) is quoted in error messages; deadlines come with each message."""
         self._patience = patience
         self._clock = clock
         self._flights: dict[str, _Flight] = {}
@@ -113,17 +113,17 @@ class Delivery:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection now."""
+        """Whether the client is connected."""
         return self._connected.is_set()
 
     @property
     def max_payload(self) -> int:
-        """How many bytes the server takes in one message, headers included."""
+        """The maximum size of a message in bytes, with headers."""
         assert self._client is not None
         return self._client.max_payload
 
     async def open(self, client: Client) -> None:
-        """Take over a connection and listen for answers."""
+        """Start using a connection and receiving answers."""
         self._client = client
         self._inbox = f"{client.new_inbox()}."
         await client.subscribe(f"{self._inbox}*", cb=self._answered, pending_msgs_limit=-1, pending_bytes_limit=-1)
@@ -131,41 +131,41 @@ class Delivery:
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def close(self) -> None:
-        """Stop repeating. Whoever still waits is told."""
+        """Stop resending; messages in flight fail."""
         if self._sweeper is not None:
             await tasks.end(self._sweeper)
         self._fail_all(SourceError("the publisher was closed before the event was acknowledged", hint=AGAIN))
 
     async def on_disconnected(self) -> None:
-        """Hold back what is new until the connection is back."""
+        """Hold new messages until the connection is restored."""
         self._connected.clear()
 
     async def on_reconnected(self) -> None:
-        """Send everything unanswered again, in order: what the server has already is not stored twice."""
+        """Resend everything unacknowledged, in order: the server does not store it twice."""
         self._connected.set()
         for token, flight in list(self._flights.items()):
             await self._transmit(token, flight)
 
     async def send(self, subject: str, payload: bytes, message_id: str, done: Done, *, deadline: float) -> None:
-        """Send one message; ``done`` is called, later, with its place or with the error."""
+        """Send one message; ``done`` is called later with the result or the error."""
         self._number += 1
         token = str(self._number)
         flight = self._flights[token] = _Flight(subject, payload, message_id, self._clock(), deadline, done)
-        if self._connected.is_set():  # else when the connection is back
+        if self._connected.is_set():  # else on reconnection
             await self._transmit(token, flight)
 
     async def wait_for_connection(self, patience: float) -> None:
-        """Wait until the connection is back.
+        """Wait until the connection is restored.
 
         Raises:
-            SourceError: it is not, after so many seconds, or it is closed for good.
+            SourceError: not restored within ``patience`` seconds, or closed permanently.
         """
         assert self._client is not None
         try:
             async with asyncio.timeout(patience):
                 while not self._connected.is_set():
                     if self._client.is_closed:
-                        raise SourceError("the connection to NATS was closed for good", hint=START_HINT)
+                        raise SourceError("the connection to NATS was closed permanently", hint=START_HINT)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._connected.wait(), 0.25)
         except TimeoutError as error:
@@ -187,24 +187,24 @@ class Delivery:
                 ),
             )
         except (nats.errors.Error, OSError):
-            pass  # the sweep tries again while patience lasts
+            pass  # the sweep resends until the deadline
 
     async def _answered(self, message: Msg) -> None:
         token = message.subject[len(self._inbox) :]
         flight = self._flights.get(token)
-        if flight is None:  # the answer to a repetition
+        if flight is None:  # the answer to a resend
             return
-        if not message.data:  # 503: nobody listens to the subject
+        if not message.data:  # 503: no stream has the subject
             self._no_stream(token, flight)
             return
         try:
             answer = _decode(message.data)
         except msgspec.MsgspecError as error:
-            self._land(token, SourceError(f"NATS answered something that is no acknowledgement: {error}"))
+            self._land(token, SourceError(f"NATS sent an invalid acknowledgement: {error}"))
             return
         if answer.error is None:
             self._land(token, Published(answer.seq, answer.duplicate))
-        elif answer.error.code >= 500:  # no leader, no room for now
+        elif answer.error.code >= 500:  # no leader, or temporarily full
             flight.due = self._clock() + _BACKOFF_SECONDS
         else:
             self._land(
@@ -236,7 +236,7 @@ class Delivery:
             self._land(token, error)
 
     async def _sweep(self) -> None:
-        """Repeat what is overdue, give up what is out of patience."""
+        """Resend overdue messages and give up those past their deadline."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self._clock()
@@ -251,10 +251,10 @@ class Delivery:
 
     def _gave_up(self, flight: _Flight, *, closed: bool) -> SourceError:
         if closed:
-            return SourceError("the connection to NATS was closed for good", hint=START_HINT)
+            return SourceError("the connection to NATS was closed permanently", hint=START_HINT)
         if not self._connected.is_set():
             return SourceError(
-                f"the connection to NATS is lost and was not back after {self._patience:g} s", hint=START_HINT
+                f"the connection to NATS is lost and was not restored within {self._patience:g} s", hint=START_HINT
             )
         if flight.no_stream_since is not None:
             return _no_stream_error(flight)
@@ -266,6 +266,6 @@ class Delivery:
 
 def _no_stream_error(flight: _Flight) -> SourceError:
     return SourceError(
-        f"no stream takes {flight.subject}",
+        f"no stream has the subject {flight.subject}",
         hint="start `jelmon exporter`, which creates the stream, or call ensure_stream() first (--create-stream)",
     )

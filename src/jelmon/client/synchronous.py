@@ -1,4 +1,4 @@
-"""The publisher for programs without asyncio: an event loop in a thread of its own, and plain calls."""
+"""The publisher for programs without asyncio: blocking calls to an event loop in a separate thread."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class SyncPublisher:
-    """`Publisher` without ``await``. Safe to share between threads; start it after a fork, not before."""
+    """A blocking `Publisher`. It is thread-safe; start it after a fork, not before."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class SyncPublisher:
         patience: float = 30.0,
         connect_patience: float = 5.0,
     ) -> None:
-        """As for `Publisher`."""
+        """Configure the publisher as for `Publisher`."""
         self._publisher = Publisher(
             url,
             settings=settings,
@@ -59,7 +59,7 @@ class SyncPublisher:
         """Start the thread and connect, unless connected.
 
         Raises:
-            SourceError: NATS does not answer or refuses us.
+            SourceError: NATS does not answer or refuses the connection.
             ConfigError: the settings are wrong.
         """
         if self._loop is None:
@@ -73,13 +73,13 @@ class SyncPublisher:
             raise
 
     def close(self) -> None:
-        """Close the connection and end the thread."""
+        """Close the connection and stop the thread."""
         if self._loop is None or self._thread is None:
             return
         loop, thread = self._loop, self._thread
         try:
             self._call(self._publisher.close())
-            self._call(_settle())
+            self._call(_end_tasks())
         finally:
             self._loop = self._thread = None
             loop.call_soon_threadsafe(loop.stop)
@@ -87,24 +87,24 @@ class SyncPublisher:
             loop.close()
 
     def ensure_stream(self) -> bool:
-        """Create the stream of events if it is absent; True if it was."""
+        """Create the stream of events if it does not exist; return True if it was created."""
         return self._call(self._publisher.ensure_stream())
 
     def publish(self, event: Envelope) -> Published:
         """Publish one event and wait until it is stored.
 
         Raises:
-            EventError: a consumer would refuse the event.
-            SourceError: it could not be stored: NATS is away, or no stream takes events.
+            EventError: the event is invalid.
+            SourceError: it was not stored: NATS is down, or there is no stream.
         """
         return self._call(self._publisher.publish(event))
 
     def publish_many(self, events: Iterable[Envelope]) -> Summary:
-        """Publish events, many at once in flight, and wait until all are stored.
+        """Publish many events concurrently and wait until all are stored.
 
         Raises:
-            EventError: a consumer would refuse an event.
-            SourceError: an event could not be stored. All may be sent again.
+            EventError: an event is invalid.
+            SourceError: an event was not stored. Resending all is safe.
         """
         stored = duplicates = 0
         remaining = iter(events)  # consumed in the caller's thread, where its generator belongs
@@ -116,19 +116,19 @@ class SyncPublisher:
 
     @contextmanager
     def card(self, card: Card) -> Iterator[Run]:
-        """Tell that the card started, and at the end of the block that it finished, with the outcome."""
+        """Publish that the card started, and at the end of the block that it finished, with the outcome."""
         self.publish(card.started())
         run = Run()
         try:
             yield run
         except BaseException as error:
-            self._last_word(run.card_finished(card, error))
+            self._publish_or_log(run.card_finished(card, error))
             raise
         self.publish(run.card_finished(card))
 
     @contextmanager
     def stage(self, card: Card, stage: str, *, worker: str | None = None, attempt: int = 1) -> Iterator[Run]:
-        """Tell that a worker took the card, and at the end of the block that the stage finished, with the outcome.
+        """Publish that the stage started, and at the end of the block that it finished, with the outcome.
 
         The outcome follows from the exception that leaves the block, as for `Publisher.stage`.
         """
@@ -137,16 +137,16 @@ class SyncPublisher:
         try:
             yield run
         except BaseException as error:
-            self._last_word(run.stage_finished(card, stage, attempt=attempt, worker=worker, error=error))
+            self._publish_or_log(run.stage_finished(card, stage, attempt=attempt, worker=worker, error=error))
             raise
         self.publish(run.stage_finished(card, stage, attempt=attempt, worker=worker))
 
-    def _last_word(self, event: Envelope) -> None:
-        """Publish while an exception is on its way, which must not be hidden by one of ours."""
+    def _publish_or_log(self, event: Envelope) -> None:
+        """Publish during exception handling; a failure is logged, so that it does not replace the exception."""
         try:
             self.publish(event)
         except SourceError as error:
-            logger.warning("an event was lost", extra={"event_id": event.id, "error": error.message})
+            logger.warning("event lost", extra={"event_id": event.id, "error": error.message})
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
@@ -163,7 +163,7 @@ class SyncPublisher:
             raise
 
 
-async def _settle() -> None:
-    """Let cancelled tasks of the connection end, so that closing the loop leaves none behind."""
+async def _end_tasks() -> None:
+    """End the remaining tasks of the connection, so that closing the loop leaves none behind."""
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     await asyncio.gather(*(tasks.end(task) for task in others), return_exceptions=True)

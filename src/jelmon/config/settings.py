@@ -1,4 +1,4 @@
-"""Readers for settings: durations, addresses, secrets. Each service keeps its own settings class in its own folder."""
+"""Parsers of single settings: durations, addresses, secrets. Each service has its settings class in its own folder."""
 
 import re
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
 
 
 def parse_duration(text: str, *, name: str) -> float:
-    """Seconds in a Prometheus-style duration such as ``30s``, ``1h30m`` or ``500ms``.
+    """Return the seconds of a Prometheus-style duration such as ``30s``, ``1h30m`` or ``500ms``.
 
-    ``name`` is the variable or flag at fault, for the message.
+    ``name`` is the variable or flag, for the message.
 
     Raises:
         ConfigError: the text is not a duration.
@@ -29,7 +29,7 @@ def parse_duration(text: str, *, name: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a service listens. Loopback unless a host is given."""
+    """The address a service listens on: loopback unless a host is given."""
 
     host: str
     port: int
@@ -55,13 +55,13 @@ class ListenAddress:
 
 
 def read_secret(environ: Mapping[str, str], name: str) -> str | None:
-    """The secret in the file that ``<name>_FILE`` names, without the newline at its end; None when unset.
+    """Return the secret in the file that ``<name>_FILE`` names, without the final newline; None when unset.
 
     A secret in the variable ``<name>`` itself is refused: the environment is visible to every child process and in
     crash reports.
 
     Raises:
-        ConfigError: the file cannot be read, or the secret stands in the environment.
+        ConfigError: the file cannot be read, or the secret is in the environment.
     """
     if environ.get(name):
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Reading hand-written YAML: nodes keep their place, every fault of every file is gathered, nothing is guessed.
+"""A strict reader of hand-written YAML: nodes keep their place, and all problems of all files are collected.
 
-Strict on purpose: duplicate keys, unknown fields, merge keys and wrong types are refused. A reader method that finds
-a fault notes it and returns a stand-in, so that one run reports all faults.
+Duplicate keys, unknown fields, merge keys and wrong types are problems. A method that finds a problem records it and
+returns a placeholder, so that one run reports all problems.
 """
 
 import difflib
@@ -26,7 +26,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """One YAML file: its path as it is shown, its lines, and the faults found in it so far."""
+    """One YAML file: its path as shown in messages, its lines, and the problems found so far."""
 
     path: str
     lines: Sequence[str]
@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where a piece of a definition stands."""
+    """The position of a node."""
 
     source: Source
     line: int
@@ -44,7 +44,7 @@ class Place:
     width: int = 0
 
     def refuse(self, message: str, *, hint: str = "", check: str = "") -> None:
-        """Note a fault at this place, with the id of the check that reports it, if it has one."""
+        """Record a problem at this place, with the id of the check that found it, if any."""
         quoted = 0 < self.line <= len(self.source.lines) and not self.source.secret
         text = self.source.lines[self.line - 1] if quoted else ""
         self.source.problems.append(
@@ -56,7 +56,7 @@ class Place:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
-    """A hint that names the closest known word; ``otherwise`` when none is close."""
+    """Return a hint that names the closest known word; ``otherwise`` when none is close."""
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
@@ -68,7 +68,7 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str
 
 @dataclass(slots=True, eq=False)
 class Fields:
-    """The fields of one mapping. Each is taken once by the method that knows its type; `done` refuses the rest."""
+    """The fields of one mapping. Each is read by the method for its type; `done` refuses the fields nobody read."""
 
     place: Place
     nodes: dict[str, yaml.Node]
@@ -76,12 +76,12 @@ class Fields:
     taken: set[str] = field(default_factory=set)
 
     def at(self, name: str) -> Place:
-        """The place of a field's value, or of the whole mapping when the field is absent."""
+        """Return the place of a field's value, or of the mapping when the field is absent."""
         node = self.nodes.get(name)
         return self.place if node is None else _place(self.place.source, node)
 
     def has(self, name: str) -> bool:
-        """Whether the field was written at all."""
+        """Return whether the field is present."""
         return name in self.nodes
 
     @overload
@@ -89,7 +89,7 @@ class Fields:
     @overload
     def text(self, name: str, default: D) -> str | D: ...
     def text(self, name: str, default: Any = ...) -> Any:
-        """A string. Required when no default is given."""
+        """Return a string. The field is required when no default is given."""
         return self._scalar(name, default, "", _as_text)
 
     @overload
@@ -97,7 +97,7 @@ class Fields:
     @overload
     def number(self, name: str, default: D) -> float | D: ...
     def number(self, name: str, default: Any = ...) -> Any:
-        """A finite number."""
+        """Return a finite number."""
         return self._scalar(name, default, 0.0, _as_number)
 
     @overload
@@ -105,11 +105,11 @@ class Fields:
     @overload
     def duration(self, name: str, default: D) -> float | D: ...
     def duration(self, name: str, default: Any = ...) -> Any:
-        """Seconds, written as ``30s``, ``5m`` or ``7d``."""
+        """Return the seconds of a duration such as ``30s``, ``5m`` or ``7d``."""
         return self._scalar(name, default, 0.0, _as_duration)
 
     def flag(self, name: str, default: bool) -> bool:
-        """``true`` or ``false``."""
+        """Return a boolean, written ``true`` or ``false``."""
         return bool(self._scalar(name, default, default, _as_flag))
 
     @overload
@@ -117,7 +117,7 @@ class Fields:
     @overload
     def choice(self, name: str, known: Iterable[str], default: D) -> str | D: ...
     def choice(self, name: str, known: Iterable[str], default: Any = ...) -> Any:
-        """One word of a closed set. The first one stands in for a wrong one."""
+        """Return one word of a closed set; the first of them when the field has another."""
         words = tuple(map(str, known))
         value = self._scalar(name, default, words[0], _as_text)
         if value is not default and value not in words:
@@ -126,7 +126,7 @@ class Fields:
         return value
 
     def texts(self, name: str) -> list[tuple[str, Place]]:
-        """A list of strings, each with its place; empty when the field is absent."""
+        """Return a list of strings, each with its place; empty when the field is absent."""
         found = []
         for node in self._sequence(name):
             place = _place(self.place.source, node)
@@ -138,16 +138,16 @@ class Fields:
         return found
 
     def items(self, name: str) -> list["Fields"]:
-        """A list of mappings; empty when the field is absent."""
+        """Return a list of mappings; empty when the field is absent."""
         return [item for node in self._sequence(name) if (item := fields_of(self.place.source, node, name)) is not None]
 
     def mapping(self, name: str) -> "Fields | None":
-        """A mapping; None when the field is absent."""
+        """Return a mapping; None when the field is absent."""
         node = self._take(name)
         return None if node is None else fields_of(self.place.source, node, name)
 
     def entries(self, name: str) -> list[tuple[str, "Fields"]]:
-        """A mapping of names to mappings, as a list in the order written."""
+        """Return a mapping of names to mappings, as a list in file order."""
         outer = self.mapping(name)
         if outer is None:
             return []
@@ -160,14 +160,14 @@ class Fields:
         return found
 
     def plain(self, name: str) -> list[tuple[str, str, Place]]:
-        """A mapping of names to scalars, as (name, text, place of the value)."""
+        """Return a mapping of names to scalars, as (name, text, place of the value)."""
         outer = self.mapping(name)
         if outer is None:
             return []
         return [(key, outer.text(key), outer.at(key)) for key in outer.nodes]
 
     def done(self, what: str) -> None:
-        """Refuse every field that nobody took. ``what`` names the kind of thing, for the message."""
+        """Refuse every field that was not read. ``what`` names the kind of mapping, for the message."""
         for key in self.nodes.keys() - self.taken:
             self.keys[key].refuse(
                 f"unknown field {key!r} in {what}",
@@ -183,7 +183,9 @@ class Fields:
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
-            _place(self.place.source, node).refuse(f"{name}: expected a list", hint="write [a, b] or one '- ' a line")
+            _place(self.place.source, node).refuse(
+                f"{name}: expected a list", hint="write [a, b], or one item per line after '- '"
+            )
             return []
         return list(node.value)
 
@@ -236,7 +238,7 @@ def _place(source: Source, node: yaml.Node) -> Place:
 
 
 def line_of(node: Any, where: str) -> int:
-    """The line of a place such as ``.stages[2].workers``, as near as it exists; 0 for no node."""
+    """Return the line of a path such as ``.stages[2].workers``, or of its closest parent; 0 without a node."""
     for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", where):
         if name and isinstance(node, yaml.MappingNode):
             found = next((value for key, value in node.value if key.value == name), None)
@@ -251,7 +253,7 @@ def line_of(node: Any, where: str) -> int:
 
 
 def fields_of(source: Source, node: yaml.Node, what: str) -> Fields | None:
-    """The fields of a mapping node; None, with the fault noted, when it is no mapping."""
+    """Return the fields of a mapping node; None, after recording a problem, for another node."""
     if not isinstance(node, yaml.MappingNode):
         _place(source, node).refuse(f"{what}: expected a mapping", hint="write 'field: value' lines")
         return None
@@ -271,9 +273,9 @@ def fields_of(source: Source, node: yaml.Node, what: str) -> Fields | None:
 def read(
     root: Path, path: str, problems: list[Problem], *, may_be_empty: bool = False, secret: bool = False
 ) -> Fields | None:
-    """The top-level fields of a YAML file, ``path`` under ``root``; None, with the fault noted, when there are none.
+    """Return the top-level fields of the YAML file ``path`` under ``root``; None, with a problem recorded, on failure.
 
-    ``secret``: the file holds secrets, so that its lines are not quoted in problems.
+    ``secret``: the file contains secrets, so problems do not quote its lines.
     """
     try:
         text = (root / path).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The way to NATS: settings, connection and the streams, for everybody who publishes or consumes.
+"""Settings of the NATS connection, and connecting.
 
-A connection, once made, is kept: nats-py reconnects for ever, and what is lost shows in the caller's own time-outs.
-Only the first attempt is bounded, so that a wrong address is told at once.
+Once connected, nats-py reconnects forever, and callers notice an outage by their own timeouts. Only the first attempt
+is limited in time, so that a wrong address is reported.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from jelmon.service import tasks
 logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
-START_HINT = "start one with `nats-server --jetstream`, or name yours with --nats.url or NATS_URL"
+START_HINT = "start a server with `nats-server --jetstream`, or set --nats.url or NATS_URL"
 _DEFAULT_INBOX_PREFIX = "_INBOX"
 _INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _CREDENTIAL = re.compile(r"-{3,}BEGIN ([A-Z ]+)-{3,}\s+(\S+)\s+-{3,}END [A-Z ]+-{3,}")
@@ -38,7 +38,7 @@ _SCHEMES = ("nats", "tls", "ws", "wss")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsSettings:
-    """Where NATS is and who we are there. ``url`` may name several servers, separated by commas."""
+    """Address and credentials of the NATS servers. ``url`` may list several, separated by commas."""
 
     url: str = DEFAULT_URL
     credentials_file: str | None = None  # a .creds file: JWT and seed
@@ -48,13 +48,13 @@ class NatsSettings:
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
-    inbox_prefix: str = _DEFAULT_INBOX_PREFIX  # of the subjects for answers; one of our own keeps them from other users
+    inbox_prefix: str = _DEFAULT_INBOX_PREFIX  # of reply subjects; a separate one hides replies from other users
 
     def __post_init__(self) -> None:
         for server in self.servers:
             if not is_server_url(server, _SCHEMES):
                 raise ConfigError(
-                    f"NATS_URL: {without_secret(server)!r} is not the address of a NATS server",
+                    f"NATS_URL: {without_secret(server)!r} is not the URL of a NATS server",
                     hint="write nats://host:4222, or tls://host:4222",
                 )
         for name, path in (
@@ -64,18 +64,18 @@ class NatsSettings:
             ("NATS_KEY_FILE", self.key_file),
         ):
             if path is not None and not Path(path).is_file():
-                raise ConfigError(f"{name}: there is no file {path}", hint="give the path of a readable file")
+                raise ConfigError(f"{name}: no such file: {path}", hint="give the path of a readable file")
         if not _INBOX_PREFIX.fullmatch(self.inbox_prefix):
             raise ConfigError(
-                f"NATS_INBOX_PREFIX: {self.inbox_prefix!r} cannot begin a subject", hint="for example _INBOX_EXPORTER"
+                f"NATS_INBOX_PREFIX: {self.inbox_prefix!r} is not a subject prefix", hint="for example _INBOX_EXPORTER"
             )
         if bool(self.certificate_file) != bool(self.key_file):
             raise ConfigError(
-                "NATS_CERTIFICATE_FILE and NATS_KEY_FILE belong together", hint="set both, or neither of them"
+                "NATS_CERTIFICATE_FILE and NATS_KEY_FILE must be set together", hint="set both or neither"
             )
         if self.credentials_file is not None:
             _check_credentials(Path(self.credentials_file))
-        _authentication(self)  # a file that cannot be used is told now, not when a server answers
+        _authentication(self)  # report an unusable file now, not when a server answers
 
     @property
     def servers(self) -> list[str]:
@@ -83,12 +83,12 @@ class NatsSettings:
 
     @property
     def wants_tls(self) -> bool:
-        """Plain text will not do: the address says so, or there is a CA to check against."""
+        """Whether TLS is required: a URL says so, or a CA is given."""
         return self.ca_file is not None or any(urlsplit(server).scheme in ("tls", "wss") for server in self.servers)
 
     @property
     def shown(self) -> str:
-        """The address as it may stand in a message: without user and password."""
+        """The URL for messages, without user and password."""
         return ",".join(without_secret(server) for server in self.servers)
 
     @classmethod
@@ -96,7 +96,7 @@ class NatsSettings:
         """Read ``NATS_*`` variables; ``url``, from a flag, comes before ``NATS_URL``.
 
         Raises:
-            ConfigError: a variable is wrong, a file is missing, or a secret stands in the environment.
+            ConfigError: a variable is wrong, a file is missing, or a secret is in the environment.
         """
         return cls(
             url=url or environ.get("NATS_URL") or DEFAULT_URL,
@@ -112,13 +112,13 @@ class NatsSettings:
 
 
 def add_nats_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of every command that talks to NATS; credentials come from files named in the environment."""
+    """Add the flags of commands that use NATS. Credentials come from files named in the environment."""
     group = parser.add_argument_group("NATS")
     group.add_argument(
         "--nats.url",
         dest="nats_url",
         metavar="URL",
-        help=f"the server, or several with commas (default: NATS_URL, else {DEFAULT_URL}); credentials come from "
+        help=f"NATS servers, separated by commas (default: NATS_URL, else {DEFAULT_URL}); credentials come from "
         "NATS_CREDENTIALS_FILE, NATS_USER with NATS_PASSWORD_FILE, or NATS_TOKEN_FILE",
     )
 
@@ -133,7 +133,7 @@ async def connect(
     on_reconnected: Callable[[], Awaitable[None]] | None = None,
     **options: Any,
 ) -> Client:
-    """Connect to NATS, trying for ``patience`` seconds; after that first time it reconnects by itself for ever.
+    """Connect to NATS, trying for ``patience`` seconds. The connection then reconnects by itself, forever.
 
     ``client`` may be an instance of a subclass; ``options`` go to nats-py's ``connect``.
 
@@ -182,14 +182,14 @@ async def connect(
     if settings.wants_tls and not client._server_info.get("tls_required"):  # nats-py falls back to plain text
         await client.close()
         raise SourceError(
-            f"NATS at {settings.shown} does not encrypt",
-            hint="configure TLS on the server, or write nats:// on purpose",
+            f"NATS at {settings.shown} does not offer TLS",
+            hint="configure TLS on the server, or use a nats:// URL without NATS_CA_FILE",
         )
     return client
 
 
 def _is_refusal(error: Exception) -> bool:
-    """The server answered and does not want us: trying again cannot help."""
+    """Return whether the server answered and refused the connection, so that retrying cannot help."""
     text = str(error).lower()
     return isinstance(error, nats.errors.AuthorizationError | ssl.SSLCertVerificationError) or any(
         word in text for word in ("authorization violation", "authentication", "tls required")
@@ -207,11 +207,10 @@ def _unreachable(settings: NatsSettings, cause: BaseException | None) -> SourceE
 
 
 def _check_credentials(path: Path) -> None:
-    """Look into a file of credentials: nats-py would do so at each attempt to connect, and take it for the server's
-    fault.
+    """Check a credentials file now: nats-py reads it at each attempt to connect and retries forever if it is bad.
 
     Raises:
-        ConfigError: it cannot be read, or a part is missing or damaged.
+        ConfigError: the file cannot be read, or a part is missing or damaged.
     """
     if importlib.util.find_spec("nkeys") is None:
         raise ConfigError(
@@ -221,21 +220,21 @@ def _check_credentials(path: Path) -> None:
     try:
         found = dict(_CREDENTIAL.findall(path.read_text(encoding="ascii")))
         if not found.get("NATS USER JWT", "").count(".") == 2:
-            raise ValueError("it holds no user JWT")
+            raise ValueError("no user JWT in it")
         seed = found.get("USER NKEY SEED", "").encode()
         if not seed:
-            raise ValueError("it holds no seed of a user's key")
+            raise ValueError("no user seed in it")
         if not nkeys.from_seed(bytearray(seed)).public_key.startswith(b"U"):
-            raise ValueError("its seed is not that of a user")
+            raise ValueError("its seed is not a user seed")
     except (OSError, ValueError, binascii.Error, nkeys.NkeysError) as error:
         raise ConfigError(
             f"NATS_CREDENTIALS_FILE: {path} cannot be used: {str(error) or type(error).__name__}",
-            hint="it is the .creds file of a user, as `nsc generate creds` writes it",
+            hint="give a user's .creds file, as `nsc generate creds` writes it",
         ) from error
 
 
 def _authentication(settings: NatsSettings) -> dict[str, Any]:
-    """What nats-py wants for the credentials and certificates."""
+    """Return the credentials and certificates as options of nats-py."""
     options: dict[str, Any] = {}
     if settings.credentials_file is not None:
         options["user_credentials"] = settings.credentials_file
@@ -251,7 +250,7 @@ def _authentication(settings: NatsSettings) -> dict[str, Any]:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"NATS_CA_FILE, NATS_CERTIFICATE_FILE or NATS_KEY_FILE cannot be used: {error}",
-                hint="they are PEM files",
+                hint="all three must be PEM files",
             ) from error
         options["tls"] = context
     return options

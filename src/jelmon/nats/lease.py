@@ -1,8 +1,8 @@
-"""One of several replicas leads: whoever's name stands in a NATS bucket, and is written there again and again.
+"""Leader election among replicas with a lease in a NATS key-value bucket.
 
-No clocks are compared. Who waits takes over when the entry did not change for the time to live by its own clock; who
-leads stops to rely on its lease before that, counted from when it asked for the last renewal. Every change of hands
-raises the epoch, and is written only if the entry is still the one that was seen.
+No clocks are compared. A standby acquires the lease when the entry has not changed for the time to live by its own
+clock; the holder stops relying on the lease earlier, counted from when it requested the last renewal. Every change of
+holder raises the epoch, and is written only if the entry has not changed since it was read.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 BUCKET = "jelmon_leases"
 TTL_SECONDS = 6.0
 _RELIABLE = 0.8
-"""For which part of the time to live the holder relies on its lease."""
+"""The fraction of the time to live for which the holder relies on its lease."""
 _TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What stands in the bucket. ``holder`` is empty when the lease was given up; ``note`` is the holder's own."""
+    """The entry in the bucket. ``holder`` is empty after a release; ``note`` is data of the holder."""
 
     holder: str = ""
     epoch: int = 0
@@ -48,12 +48,12 @@ _write = msgspec.json.Encoder().encode
 def _read(value: bytes | None) -> Record:
     try:
         return _decode(value or b"{}")
-    except msgspec.MsgspecError:  # written by something else: it is theirs as long as it changes
+    except msgspec.MsgspecError:  # written by another program, which holds the lease as long as the entry changes
         return Record("unknown")
 
 
 class Lease:
-    """Tries for ever to hold one name."""
+    """Holds one named lease, or tries to acquire it."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Lease:
         ttl_seconds: float = TTL_SECONDS,
         note: Callable[[], object] = lambda: None,
     ) -> None:
-        """``note`` gives what others may read of us while we lead; JSON."""
+        """Set up the lease. ``note`` returns JSON data for the other replicas, written with each renewal."""
         self._settings = settings
         self._name = name
         self._ttl_seconds = ttl_seconds
@@ -75,7 +75,7 @@ class Lease:
         self._until = float("-inf")
         self._excused = float("-inf")  # when NATS was last found not to answer
         self._answered = time.monotonic()
-        self._troubled = False
+        self._reported = False
         self.others = Record()
         """The last entry seen that is not ours."""
         self.epoch = 0
@@ -88,69 +88,68 @@ class Lease:
 
     @property
     def ours(self) -> bool:
-        """Whether we lead, or led when NATS was last heard and have been awake since: while it is away nobody is told
-        otherwise."""
+        """Whether this replica leads, or led when NATS last answered and has not been suspended since."""
         return self.held or (self._mine and time.monotonic() < self._excused + _RELIABLE * self._ttl_seconds)
 
     @property
     def known(self) -> bool:
-        """Whether NATS answered lately: so it is known who leads."""
+        """Whether NATS answered recently, so that the holder is known."""
         return self._revision > 0 and time.monotonic() < self._answered + 2 * self._ttl_seconds
 
     async def run(self) -> None:
-        """Hold or try to hold, until cancelled; then let go."""
+        """Acquire and renew until cancelled, then release."""
         while True:
             try:
                 client = await connection.connect(self._settings, name=f"jelmon-lease-{self._name}", patience=2.0)
                 try:
-                    await self._keep_trying(client)
+                    await self._renew_until_closed(client)
                 finally:
                     await client.close()
             except (*_TROUBLE, SourceError) as error:
-                self._trouble(error)
+                self._report(error)
                 await asyncio.sleep(self._ttl_seconds / 6)
 
-    async def _keep_trying(self, client: Client) -> None:
+    async def _renew_until_closed(self, client: Client) -> None:
         bucket: KeyValue | None = None
         try:
             while True:
                 asked = time.monotonic()
                 if not self.ours:
-                    self._mine = False  # we slept; whether it is ours still has to be asked
+                    self._mine = False  # suspended too long: ask who holds it
                 try:
                     bucket = bucket or await self._bucket(client)
-                    await (self._renew(bucket) if self._mine else self._look(bucket))
-                    self._answered, self._troubled = time.monotonic(), False
+                    await (self._renew(bucket) if self._mine else self._read_entry(bucket))
+                    self._answered, self._reported = time.monotonic(), False
                 except _TROUBLE as error:
                     if client.is_closed:
                         raise
                     if isinstance(error, nats.js.errors.NotFoundError | nats.js.errors.NoStreamResponseError):
-                        bucket = None  # somebody removed it
-                    if time.monotonic() < asked + _RELIABLE * self._ttl_seconds:  # else we slept meanwhile
+                        bucket = None  # deleted by an operator
+                    if time.monotonic() < asked + _RELIABLE * self._ttl_seconds:  # else suspended during the request
                         self._excused = time.monotonic()
-                    self._trouble(error)
+                    self._report(error)
                 await asyncio.sleep(self._ttl_seconds / (3 if self._mine else 6))
         except asyncio.CancelledError:
-            await self._let_go(bucket)
+            await self._release(bucket)
             raise
 
-    async def _let_go(self, bucket: KeyValue | None) -> None:
+    async def _release(self, bucket: KeyValue | None) -> None:
         mine, self._mine, self._until = self._mine, False, float("-inf")
         if mine and bucket is not None:
-            with contextlib.suppress(*_TROUBLE):  # it runs out by itself
+            with contextlib.suppress(*_TROUBLE):  # it expires by itself
                 await bucket.update(self._name, self._entry(""), last=self._revision)
 
-    def _trouble(self, error: BaseException) -> None:
-        if not self._troubled:
+    def _report(self, error: BaseException) -> None:
+        if not self._reported:
             logger.warning(
-                "a lease cannot be asked for or renewed",
+                "lease cannot be acquired or renewed",
                 extra={
                     "lease": self._name,
                     "error": str(error) or type(error).__name__,
-                    "hint": "if NATS is there, this user lacks rights: see docs/guides/securing.md",
+                    "hint": "if NATS is up, this user lacks permissions: see docs/guides/securing.md",
                 },
             )
-        self._troubled = True
+        self._reported = True
 
     async def _bucket(self, client: Client) -> KeyValue:
         context = client.jetstream(timeout=self._ttl_seconds / 4)
@@ -173,34 +172,34 @@ class Lease:
             self._revision = await bucket.update(self._name, self._entry(self._holder), last=self._revision)
             self._until = asked + _RELIABLE * self._ttl_seconds
         except nats.js.errors.KeyWrongLastSequenceError:
-            await self._look(bucket)  # another's, or ours and the answer was lost
+            await self._read_entry(bucket)  # held by another replica, or by this one and the reply was lost
             if not self._mine:
-                logger.warning("another replica leads now", extra={"lease": self._name})
+                logger.warning("another replica holds the lease", extra={"lease": self._name})
 
-    async def _look(self, bucket: KeyValue) -> None:
-        """See who holds the lease, and take it if nobody does."""
+    async def _read_entry(self, bucket: KeyValue) -> None:
+        """Read the entry, and acquire the lease if nobody holds it."""
         try:
             entry = await bucket.get(self._name)
         except nats.js.errors.KeyNotFoundError:
-            await self._take(bucket, 0)
+            await self._acquire(bucket, 0)
             return
         record, revision = _read(entry.value), entry.revision or 0
         if record.holder == self._holder:
-            self._mine, self._revision = True, revision  # renewed, and so relied on, in the next round
+            self._mine, self._revision = True, revision  # renewed, and from then on relied on, in the next round
             return
         self._mine, self._until, self.others = False, float("-inf"), record
         if revision != self._revision:
             self._revision, self._seen = revision, time.monotonic()
         if not record.holder or time.monotonic() >= self._seen + self._ttl_seconds:
-            await self._take(bucket, revision)
+            await self._acquire(bucket, revision)
 
-    async def _take(self, bucket: KeyValue, revision: int) -> None:
+    async def _acquire(self, bucket: KeyValue, revision: int) -> None:
         asked = time.monotonic()
         epoch, self.epoch = self.epoch, max(self.epoch, self.others.epoch) + 1
         try:
             self._revision = await bucket.update(self._name, self._entry(self._holder), last=revision)
-        except nats.js.errors.KeyWrongLastSequenceError:  # somebody was faster
+        except nats.js.errors.KeyWrongLastSequenceError:  # another replica was faster
             self.epoch = epoch
             return
         self._mine, self._until = True, asked + _RELIABLE * self._ttl_seconds
-        logger.info("this replica leads", extra={"lease": self._name, "epoch": self.epoch})
+        logger.info("this replica holds the lease", extra={"lease": self._name, "epoch": self.epoch})

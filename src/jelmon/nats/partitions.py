@@ -1,7 +1,7 @@
-"""Who puts events into partitions: publishers do; the stream or the server does it for producers that know of none.
+"""Partitioning of events whose producers do not compute the partition.
 
-NATS 2.10 and newer put the partition into a subject that has none as they store the message. An older one stores it as
-it is, unless its configuration maps the subject; the exporter then copies what it finds into its partition.
+The stream of NATS 2.10 and newer adds the partition to the subject as it stores a message. An older server stores the
+message unchanged unless its configuration maps the subject; the exporter then copies the event into its partition.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from jelmon.nats.subjects import EVENT_SUBJECTS, STREAM, UNPARTITIONED, partitio
 logger = logging.getLogger(__name__)
 
 CONSUMER = "jelmon-unpartitioned"
-"""Knows which events without a partition have their copy. It is there as long as such events may come or wait."""
+"""Tracks which events without a partition have been copied. It exists while such events are possible or pending."""
 BATCH = 256
-_MOST_UNACKNOWLEDGED = 4 * BATCH  # so that the next batch need not wait until all of the last are acknowledged
+_MOST_UNACKNOWLEDGED = 4 * BATCH  # so that the next batch need not wait for all acknowledgements of the last
 ACKNOWLEDGE_SECONDS = 10.0
 API_SECONDS = 15.0
 _MAPPING_SECONDS = 1.0
@@ -32,28 +32,28 @@ _TROUBLE = (nats.js.errors.APIError, nats.errors.Error, TimeoutError)
 
 
 def by_stream(config: StreamConfig) -> bool:
-    """Whether the stream puts a partition into subjects that have none."""
+    """Return whether the stream adds the partition to subjects without one."""
     return config.subject_transform == event_stream().subject_transform
 
 
 def possible_by_stream(client: Client) -> bool:
-    """Whether the server is new enough for that."""
+    """Return whether the server is new enough to partition in the stream."""
     version = client.connected_server_version
     return (version.major, version.minor) >= (2, 10)
 
 
 def missing_subjects(config: StreamConfig) -> list[str]:
-    """Subjects of events that the stream does not take."""
+    """Return the event subjects that the stream lacks."""
     return [one for one in EVENT_SUBJECTS if not any(takes(pattern, one) for pattern in config.subjects or ())]
 
 
 async def ensure_partitions(client: Client) -> bool:
-    """Let the stream of events take subjects with a partition, and put one into those without; True if that is new.
+    """Add partitioned subjects and the partitioning transform to the stream of events; return True if it changed.
 
-    The second is left out with an older NATS, which takes no notice of it: see `by_stream`.
+    NATS before 2.10 ignores the transform, so it is left out there: see `by_stream`.
 
     Raises:
-        SourceError: the stream has a transformation of its own, or cannot be changed.
+        SourceError: the stream has another subject transform, or cannot be changed.
     """
     context = client.jetstream(timeout=API_SECONDS)
     try:
@@ -61,11 +61,11 @@ async def ensure_partitions(client: Client) -> bool:
         if found.subject_transform is not None and not by_stream(found):
             raise SourceError(
                 f"stream {STREAM} does not partition its events",
-                hint="remove the other subject transformation from the stream",
+                hint="remove the other subject transform from the stream",
             )
         missing = missing_subjects(found)
         wanted = event_stream().subject_transform if possible_by_stream(client) else found.subject_transform
-        if not by_stream(found):  # what has come without a partition until now must not be forgotten
+        if not by_stream(found):  # events stored without a partition so far still have to be copied
             await _ensure_consumer(context)
         if found.subject_transform == wanted and not missing:
             return False
@@ -80,7 +80,7 @@ async def ensure_partitions(client: Client) -> bool:
 
 
 async def waiting(context: JetStreamContext) -> int | None:
-    """How many events without a partition have no copy yet; None if no such events are expected.
+    """Return how many events without a partition are not copied yet; None if no such events are expected.
 
     Raises:
         nats.errors.Error, nats.js.errors.Error, TimeoutError: JetStream does not answer.
@@ -111,9 +111,9 @@ async def _ensure_consumer(context: JetStreamContext) -> None:
 
 
 async def mapped_by_server(client: Client) -> bool:
-    """Whether the server's configuration maps subjects without a partition.
+    """Return whether the server's configuration maps subjects without a partition.
 
-    Found out with a message that no stream may store, on a subject of ours that we listen to.
+    Sends a message that no stream may store and checks on which subject it arrives.
     """
     key = uuid.uuid4().hex
     heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -127,7 +127,7 @@ async def mapped_by_server(client: Client) -> bool:
         await client.publish(f"jelmore.events.probe.{key}", b"", headers={"Nats-Expected-Stream": "none"})
         async with asyncio.timeout(_MAPPING_SECONDS):
             return await heard == partitioned("probe", key)
-    except TimeoutError:  # not allowed to listen
+    except TimeoutError:  # no permission to subscribe
         return False
     finally:
         for subscription in subscriptions:

@@ -27,7 +27,7 @@ _OVERLAP_HINT = "another stream has these subjects already: remove it, or narrow
 
 
 def event_stream(*, replicas: int = 1) -> StreamConfig:
-    """The stream of events, as we create it."""
+    """Return the configuration of the stream of events."""
     return StreamConfig(
         name=STREAM,
         description="jelmon: events of pipelines",
@@ -43,7 +43,7 @@ def event_stream(*, replicas: int = 1) -> StreamConfig:
 
 
 def dead_letter_stream(*, replicas: int = 1) -> StreamConfig:
-    """The stream of events that could not be read, as we create it; kept four times as long, for people to look at."""
+    """Return the configuration of the dead-letter stream, which keeps messages four times as long as events."""
     return StreamConfig(
         name=DEAD_LETTER_STREAM,
         description="jelmon: events that could not be read",
@@ -58,12 +58,13 @@ def dead_letter_stream(*, replicas: int = 1) -> StreamConfig:
 
 
 async def ensure_stream(context: JetStreamContext, config: StreamConfig | None = None) -> bool:
-    """Create the stream (that of events unless told otherwise) if it is absent; True if it was.
+    """Create a stream, by default that of events, and return True; return False if it exists.
 
-    A stream that exists is left as its operator made it, as long as it takes our subjects (`jelmon.nats.partitions`).
+    An existing stream keeps its configuration; `jelmon.nats.partitions` adds missing subjects.
 
     Raises:
-        SourceError: JetStream does not answer or is off, we may not create it, or other streams are in the way.
+        SourceError: JetStream does not answer or is disabled, the user may not create streams, or another stream has
+            the subjects.
     """
     config = config or event_stream()
     name, subjects = str(config.name), list(config.subjects or ())
@@ -75,7 +76,7 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
             logger.info("created stream", extra={"stream": name, "subjects": subjects})
             return True
     except nats.js.errors.APIError as error:
-        if error.err_code == 10058:  # somebody else created it between our two requests, with other settings
+        if error.err_code == 10058:  # created by another client between the two requests, with another configuration
             return False
         raise stream_error(error, name) from error
     except (nats.errors.Error, TimeoutError) as error:
@@ -83,12 +84,12 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
     taken = found.config.subjects or []
     if not any(takes(pattern, subjects[0]) for pattern in taken):
         raise SourceError(
-            f"stream {name} exists but does not take {subjects[0]}",
+            f"stream {name} exists but has no subject {subjects[0]}",
             hint=f"`nats stream edit {name} --subjects {','.join(subjects)}`, or remove the stream",
         )
     if beyond := [pattern for pattern in taken if not any(takes(subject, pattern) for subject in subjects)]:
         logger.warning(
-            "stream takes more subjects than are ever read: what comes on others is stored and not counted",
+            "stream has subjects that nobody reads: messages on them are stored but not counted",
             extra={
                 "stream": name,
                 "subjects": beyond,
@@ -99,15 +100,15 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
 
 
 def stream_error(error: BaseException, name: str = STREAM) -> SourceError:
-    """What a failed JetStream request means, in words that say what to do."""
+    """Return the error of a failed JetStream request, with a hint."""
     if isinstance(error, nats.js.errors.ServiceUnavailableError | nats.errors.NoRespondersError):
         return SourceError(
-            f"stream {name}: the NATS server has JetStream switched off, or no leader",
+            f"stream {name}: JetStream is disabled on the NATS server, or has no leader",
             hint="start the server with --jetstream (`jetstream {}` in its configuration)",
         )
     if isinstance(error, nats.js.errors.NoStreamResponseError):
         return SourceError(
-            f"no stream takes the events: {name} is absent",
+            f"no stream for events: {name} does not exist",
             hint="start `jelmon exporter`, which creates it, or call ensure_stream() of the publisher",
         )
     if isinstance(error, nats.js.errors.APIError):
@@ -118,6 +119,6 @@ def stream_error(error: BaseException, name: str = STREAM) -> SourceError:
     if isinstance(error, TimeoutError):
         return SourceError(
             f"stream {name}: JetStream does not answer",
-            hint="check that the server runs, has JetStream on, and that this user may publish to $JS.API.>",
+            hint="check that the server runs with JetStream enabled and that this user may publish to $JS.API.>",
         )
     return SourceError(f"stream {name}: {str(error) or type(error).__name__}", hint=START_HINT)

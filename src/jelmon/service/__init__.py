@@ -1,0 +1,1 @@
+"""What every service process needs: lifecycle, HTTP server, metrics registry, logging, retries and task handling."""

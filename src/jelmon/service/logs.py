@@ -1,4 +1,4 @@
-"""Log lines on stderr, as text for people or JSON for collectors."""
+"""Log lines on stderr, as text or JSON."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller passed as ``extra``."""
+    """Return the fields that the caller passed as ``extra``."""
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
@@ -24,7 +24,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -44,7 +44,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def configure(*, level: str = "info", form: Literal["text", "json"] = "text") -> None:
-    """Send every log line of the process to stderr, so that stdout can be piped."""
+    """Send every log line of the process to stderr, which leaves stdout for output."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

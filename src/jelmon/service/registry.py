@@ -1,7 +1,7 @@
-"""The catalogue's metrics of one service as live counters, gauges and histograms, for services that count slowly.
+"""The metrics that the catalogue declares for one service, as live prometheus_client metrics.
 
-Only what the catalogue declares can be counted, with exactly its labels. Counters with a closed set of label values
-stand at 0 from the beginning, so that ``increase()`` sees the first event.
+Only declared metrics exist, with exactly their labels. Counters with a closed set of label values start at 0, so that
+``increase()`` sees the first event. The exporter has its own registry, which is faster.
 """
 
 import itertools
@@ -19,7 +19,7 @@ class Instruments:
     """The live metrics of one service: `inc` a counter, `set` a gauge, `observe` into a histogram."""
 
     def __init__(self, service: Service, registry: CollectorRegistry | None = None) -> None:
-        # the `_created` series that prometheus_client adds are in no catalogue, and double the number of series
+        # prometheus_client's `_created` series are not in the catalogue and double the number of series
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry if registry is not None else CollectorRegistry()
         self._live = {metric.name: _live(metric, self._registry) for metric in of_service(service)}
@@ -37,20 +37,20 @@ class Instruments:
         self._child(metric, labels).set(value)
 
     def observe(self, metric: Histogram, value: float, /, **labels: str) -> None:
-        """Count an observation."""
+        """Observe a value in a histogram."""
         self._child(metric, labels).observe(value)
 
     def values(self, metric: Gauge, /) -> dict[tuple[str, ...], float]:
-        """The series of a gauge: values of its labels, in their order, and what each stands at."""
+        """Return the value of each series of a gauge, by its label values in declared order."""
         (family,) = self._live[metric.name].collect()
         return {tuple(sample.labels[name] for name in metric.labels): sample.value for sample in family.samples}
 
     def forget(self, metric: Metric, /, **labels: str) -> None:
-        """Drop one series, for a thing that is no longer there."""
+        """Drop one series."""
         self._live[metric.name].remove(*(labels[name] for name in metric.labels))
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The exposition and its content type, in the format that the ``Accept`` header asks for."""
+        """Return the exposition and its content type, in the format that the ``Accept`` header asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -63,7 +63,7 @@ class Instruments:
         return live.labels(**labels)
 
     def _open(self, metric: Metric, labels: dict[str, str]) -> None:
-        """Make the series of every closed label value, for the given values of the other labels."""
+        """Create the series of every closed label value, for the given values of the other labels."""
         free = {name: labels[name] for name in metric.labels if name not in metric.closed}
         key = (metric.name, *free.values())
         if key in self._opened:

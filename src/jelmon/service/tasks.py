@@ -1,4 +1,4 @@
-"""Ending asyncio tasks for sure."""
+"""Reliable cancellation of asyncio tasks."""
 
 import asyncio
 from typing import Any
@@ -7,11 +7,11 @@ _PATIENCE_SECONDS = 2.0
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel tasks until each is over; a fault of one that was not cancelled is raised.
+    """Cancel tasks until all are done, then raise the error of one that failed.
 
-    Once may not do: Python 3.11's `asyncio.wait_for`, which redis-py and nats-py call, swallows a cancellation that
-    comes at the moment at which the awaited is done. What a task does at its end has two seconds, then it is told
-    again: if it must not be cut short by that, it waits with `finished`.
+    One cancellation may not be enough: Python 3.11's `asyncio.wait_for`, which redis-py and nats-py use, swallows a
+    cancellation that arrives just as the awaited future completes. A task has two seconds to clean up before it is
+    cancelled again; clean-up that must not be interrupted waits with `finished`.
     """
     cancelled = False
     while open_tasks := [task for task in tasks if not task.done()]:
@@ -19,7 +19,7 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
             task.cancel()
         try:
             await asyncio.wait(open_tasks, timeout=_PATIENCE_SECONDS)
-        except asyncio.CancelledError:  # of ourselves: when the tasks are over
+        except asyncio.CancelledError:  # of the caller: raised when the tasks are done
             cancelled = True
     if cancelled:
         raise asyncio.CancelledError
@@ -29,7 +29,7 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
 
 
 async def finished(task: "asyncio.Task[Any]") -> None:
-    """Wait until a task is over, however often we are cancelled meanwhile; what came of it is not looked at."""
+    """Wait until a task is done, even if the caller is cancelled meanwhile; its result is ignored."""
     cancelled = False
     while not task.done():
         try:
@@ -41,7 +41,7 @@ async def finished(task: "asyncio.Task[Any]") -> None:
 
 
 async def all_of(*tasks: "asyncio.Task[Any]") -> None:
-    """Wait for tasks that work side by side. When one fails, or we are cancelled, the others are ended."""
+    """Wait for concurrent tasks. When one fails or the caller is cancelled, end the others."""
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:

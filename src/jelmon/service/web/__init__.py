@@ -1,8 +1,8 @@
 """The HTTP server that every service shares: limits, TLS, basic auth, health endpoints, landing page.
 
-TLS, users, headers and the rate limit come from the web-config file that Prometheus' own exporters read, and are read
-again when it changes. Health endpoints stay open under basic auth, as orchestrators cannot log in; they tell states,
-never addresses or secrets.
+TLS, users, headers and the rate limit come from a web-config file in the format of Prometheus exporters, which is
+reloaded when it changes. Health endpoints need no login, as orchestrators cannot log in; they never show addresses or
+secrets.
 """
 
 from jelmon.service.web.config import WebConfig

@@ -1,4 +1,4 @@
-"""Basic auth against bcrypt hashes: slow for whoever guesses, fast for whoever knows, equal for every user name."""
+"""Basic auth against bcrypt hashes: cached for known logins, slow for guesses, equally slow for unknown users."""
 
 import asyncio
 import base64
@@ -11,34 +11,34 @@ from collections.abc import Mapping
 import bcrypt
 
 _REMEMBERED = 1000
-_QUEUE = 16  # log-ins that may wait for bcrypt; one runs at a time, so that guessing cannot take all CPUs
-_PASSWORD_BYTES = 72  # bcrypt reads no more, and htpasswd hashes no more
+_QUEUE = 16  # logins that may wait for bcrypt; one is checked at a time, so that guessing cannot use all CPUs
+_PASSWORD_BYTES = 72  # bcrypt and htpasswd ignore the rest
 
 
 class BusyError(Exception):
-    """Too many log-ins wait for their check."""
+    """Too many logins are waiting to be checked."""
 
 
 class Authenticator:
-    """Checks the ``Authorization`` header. What passed and what failed is remembered under a key of this process."""
+    """Checks the ``Authorization`` header and caches the results, keyed by an HMAC with a key of this process."""
 
     def __init__(self, users: Mapping[str, bytes]) -> None:
         self._users = users
         self._key = secrets.token_bytes(32)
-        # apart, so that guessing does not push out what passed
+        # separate caches, so that guesses do not evict valid logins
         self._passed: OrderedDict[bytes, None] = OrderedDict()
         self._failed: OrderedDict[bytes, None] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
+        self._bcrypt_lock = asyncio.Lock()
         self._waiting = 0
         costs = [int(stored[4:6]) for stored in users.values()]
-        # a hash that no password has: an unknown name takes as long as a known one
+        # a hash that no password has: an unknown user takes as long to check as a known one
         self._nobody = b"$2b$%02d$" % max(costs, default=4) + b"." * 53
 
     async def passes(self, header: str) -> bool:
-        """Whether the header holds the name and password of a user.
+        """Return whether the header has the name and password of a user.
 
         Raises:
-            BusyError: too many unknown log-ins at once.
+            BusyError: too many uncached logins at once.
         """
         scheme, _, encoded = header.partition(" ")
         if scheme.lower() != "basic":
@@ -66,7 +66,7 @@ class Authenticator:
             raise BusyError
         self._waiting += 1
         try:
-            async with self._one_at_a_time:
+            async with self._bcrypt_lock:
                 return await asyncio.to_thread(_matches, password, stored)
         finally:
             self._waiting -= 1
@@ -75,7 +75,7 @@ class Authenticator:
 def _matches(password: bytes, stored: bytes) -> bool:
     try:
         return bcrypt.checkpw(password, stored)
-    except ValueError:  # a password with a NUL in it, for some versions
+    except ValueError:  # some versions reject a NUL in the password
         return False
 
 

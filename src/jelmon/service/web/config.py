@@ -1,4 +1,4 @@
-"""The web-config file that Prometheus' own exporters share: TLS, users, headers, rate limit."""
+"""The web-config file, in the format of Prometheus exporters: TLS, users, headers, rate limit."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from jelmon.errors import ConfigError, DefinitionError, Problem
 from jelmon.service.web.file_state import State, state_of
 from jelmon.service.web.tls import Tls, read_tls
 
-_HEADERS: dict[str, tuple[str, ...]] = {  # those that may be set; values, where only some make sense
+_HEADERS: dict[str, tuple[str, ...]] = {  # configurable headers, and their values where the set is closed
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
     "X-Content-Type-Options": ("nosniff",),
@@ -21,7 +21,7 @@ _HEADERS: dict[str, tuple[str, ...]] = {  # those that may be set; values, where
     "X-XSS-Protection": (),
 }
 _BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
-_SLOW_COST = 15  # a log-in then takes some seconds
+_SLOW_COST = 15  # a login then takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """What the web-config file says. Empty: no TLS, no users, no extra headers, no rate limit."""
+    """The content of a web-config file. The default has no TLS, users, extra headers or rate limit."""
 
     path: Path | None = None
     tls: Tls | None = None
@@ -43,15 +43,15 @@ class WebConfig:
     rate_limit: RateLimit | None = None
     warnings: tuple[str, ...] = ()
     files: Mapping[Path, State] = field(default_factory=dict)
-    """The file and those that it names, as they were just before they were read."""
+    """State of the file and of the files it names, just before they were read."""
 
     @classmethod
     def load(cls, path: Path) -> "WebConfig":
         """Read a web-config file; paths in it are relative to it.
 
         Raises:
-            DefinitionError: unreadable, not YAML, an unknown field, or a certificate that does not load; all faults
-                at once. No line of the file is quoted, as it holds secrets.
+            DefinitionError: unreadable, not YAML, an unknown field, or a certificate that does not load. It has all
+                problems, and quotes no line of the file, which may contain secrets.
         """
         problems: list[Problem] = []
         files = {path: state_of(path)}
@@ -71,7 +71,7 @@ class WebConfig:
         if problems:
             raise DefinitionError(problems)
         if users and tls is None:
-            warnings.append("basic_auth_users without TLS: passwords cross the network in the clear")
+            warnings.append("basic_auth_users without TLS: passwords are sent in plain text")
         return cls(
             path=path,
             tls=tls,
@@ -84,7 +84,7 @@ class WebConfig:
 
 
 def _section(fields: Fields, name: str) -> Fields | None:
-    """A mapping, or None for a name with nothing below it, as when all of it is commented out."""
+    """Return a mapping; None if it is absent or empty, as when its content is commented out."""
     node = fields.nodes.get(name)
     fields.taken.add(name)
     if node is None or node.tag == "tag:yaml.org,2002:null":
@@ -105,14 +105,14 @@ def _read_headers(top: Fields, warnings: list[str]) -> dict[str, str]:
             value = _scalar(written, name)
             if name not in _HEADERS:
                 written.keys[name].refuse(
-                    f"the header {name!r} cannot be configured", hint=f"those that can are {', '.join(_HEADERS)}"
+                    f"the header {name!r} cannot be configured", hint=f"configurable headers: {', '.join(_HEADERS)}"
                 )
             elif value and _HEADERS[name] and value not in _HEADERS[name]:
                 written.at(name).refuse(
                     f"{name}: {value!r} is not allowed", hint=f"write {' or '.join(_HEADERS[name])}"
                 )
             elif any(character in value for character in "\r\n"):
-                written.at(name).refuse(f"{name}: a header is one line")
+                written.at(name).refuse(f"{name}: a header value must be one line")
             elif value:
                 headers[name] = value
     section.done("http_server_config")
@@ -126,16 +126,16 @@ def _read_users(top: Fields, warnings: list[str]) -> dict[str, bytes]:
         assert section is not None
         value = _scalar(section, name)
         if ":" in name or not name:
-            section.keys[name].refuse("a user name is not empty and has no colon in it")
+            section.keys[name].refuse("a user name must not be empty or contain a colon")
         elif not _BCRYPT.fullmatch(value):
             section.at(name).refuse(
                 f"basic_auth_users: the password of {name!r} is not a bcrypt hash",
-                hint="make one with: htpasswd -nBC 10 '' | tr -d ':\\n'",
+                hint="create one with: htpasswd -nBC 10 '' | tr -d ':\\n'",
             )
         else:
             users[name] = value.encode()
             if int(value.split("$")[2]) >= _SLOW_COST:
-                warnings.append(f"basic_auth_users: the bcrypt cost of {name!r} makes each first log-in take seconds")
+                warnings.append(f"basic_auth_users: the bcrypt cost of {name!r} makes each first login take seconds")
     return users
 
 
@@ -157,14 +157,14 @@ def _read_rate_limit(top: Fields) -> RateLimit | None:
         return None
     if burst < 1 or burst != int(burst):
         section.at("burst").refuse(
-            "burst must be a whole number of at least 1", hint="with less no request is ever answered"
+            "burst must be a whole number of at least 1", hint="with less, no request would be answered"
         )
         return None
     return RateLimit(interval=interval, burst=int(burst))
 
 
 def _scalar(fields: Fields, name: str) -> str:
-    """The text of any scalar; empty, with the fault noted, for a list or a mapping."""
+    """Return the text of a scalar; empty, after recording a problem, for a list or mapping."""
     node = fields.nodes[name]
     fields.taken.add(name)
     if not isinstance(node, yaml.ScalarNode):

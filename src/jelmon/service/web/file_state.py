@@ -1,4 +1,4 @@
-"""What tells a file from its next version."""
+"""The state of a file that changes when the file does."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +7,7 @@ State = tuple[int, int, int] | None
 
 
 def state_of(path: Path) -> State:
-    """Time, size and number of the file that stands at the path now; None if there is none."""
+    """Return modification time, size and inode of the file at the path; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -16,5 +16,5 @@ def state_of(path: Path) -> State:
 
 
 def states_of(paths: Iterable[Path]) -> dict[Path, State]:
-    """The state of each file."""
+    """Return the state of each file."""
     return {path: state_of(path) for path in paths}

@@ -1,4 +1,4 @@
-"""Health endpoints: alive, able, and the state of each thing a service depends on."""
+"""Health endpoints: liveness, readiness, and the state of each dependency."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,14 +9,14 @@ from aiohttp import web
 from jelmon import __version__
 
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready", "/health"})
-"""Paths that need no login and have no rate limit: orchestrators cannot log in."""
+"""Paths without login and rate limit, as orchestrators cannot log in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The state of one thing a service depends on. ``detail`` is shown to anybody who asks: no secrets.
+    """The state of one dependency. ``detail`` is public, so it must not contain secrets.
 
-    What is not ``needed`` is shown, but the service is ready without it.
+    A service is ready without dependencies that are not ``needed``.
     """
 
     ok: bool
@@ -25,11 +25,11 @@ class Check:
 
 
 Checks = Callable[[], Mapping[str, Check]]
-"""Asked at each request of ``/-/ready`` and ``/health``; must not block."""
+"""Called for each request of ``/-/ready`` and ``/health``; must not block."""
 
 
 def health_routes(service: str, checks: Checks, started: float) -> list[web.RouteDef]:
-    """The three endpoints. ``started`` is a reading of the monotonic clock."""
+    """Return the routes of the three endpoints. ``started`` is a reading of the monotonic clock."""
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="OK\n")

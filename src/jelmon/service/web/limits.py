@@ -1,4 +1,4 @@
-"""Limits on requests: how many at once, how often, how slow a client may be."""
+"""Limits on requests: concurrency, rate, and slow clients."""
 
 import asyncio
 import ipaddress
@@ -21,21 +21,21 @@ _FULL = (
 
 
 class SlowBodyError(TimeoutError):
-    """The body of a request did not come in time."""
+    """The body of a request did not arrive in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientLimits:
-    """What one client, and all of them together, may take."""
+    """Limits of one client and of all clients together."""
 
     connections: int = 256
     header_seconds: float = 10.0  # from the first byte, or the connection, to the end of the headers
     body_seconds: float = 30.0  # from the headers to the end of the body
-    write_seconds: float = 30.0  # in which a client must take some of what waits for it
+    write_seconds: float = 30.0  # in which a client must read some of a pending response
 
 
 class TokenBucket:
-    """Allows ``burst`` requests at once and one more for each ``interval`` (seconds)."""
+    """Allows ``burst`` requests at once, and one more per ``interval`` (seconds)."""
 
     def __init__(self, interval: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval
@@ -56,14 +56,14 @@ class TokenBucket:
 
 
 def at_most(count: int, handler: Handler) -> Handler:
-    """The handler, for ``count`` requests at a time; the others are told to come again (503)."""
+    """Return the handler limited to ``count`` concurrent requests; others get 503 with Retry-After."""
     running = 0
 
     async def limited(request: web.Request) -> web.StreamResponse:
         nonlocal running
         if running >= count:
             return web.Response(
-                status=503, text=f"{count} of these requests run already\n", headers={"Retry-After": "1"}
+                status=503, text=f"{count} of these requests are already running\n", headers={"Retry-After": "1"}
             )
         running += 1
         try:
@@ -75,9 +75,9 @@ def at_most(count: int, handler: Handler) -> Handler:
 
 
 class Gate:
-    """All connections of a server. Makes a protocol for each; `sweep` cuts off those that are too slow.
+    """All connections of a server. Creates a protocol for each; `sweep` closes those that are too slow.
 
-    aiohttp itself waits for headers as long as for the next request, and for a body or a reader without end.
+    aiohttp itself waits for headers as long as for the next request, and for a body or a reader forever.
     """
 
     def __init__(self, limits: ClientLimits, make_protocol: Callable[[], Any]) -> None:
@@ -94,7 +94,7 @@ class Gate:
         return len(self._open)
 
     def admit(self, connection: "_Connection", transport: asyncio.Transport) -> bool:
-        """Whether a new connection may stay."""
+        """Return whether to accept a new connection."""
         if len(self._open) >= self.limits.connections:
             transport.write(_FULL)
             transport.close()
@@ -110,30 +110,30 @@ class Gate:
         return True
 
     def leave(self, connection: "_Connection") -> None:
-        """The connection is closed."""
+        """Forget a closed connection."""
         self._open.pop(connection.inner, None)
 
     def begin(self, request: web.Request) -> None:
-        """The headers of a request are there."""
+        """Note that the headers of a request have arrived."""
         connection = self._open.get(request.protocol)
         if connection is not None:
             connection.begin(request.content)
 
     def end(self, request: web.Request) -> None:
-        """The request is answered, or nearly so."""
+        """Note that a request is answered."""
         connection = self._open.get(request.protocol)
         if connection is not None:
             connection.end()
 
     def sweep(self) -> None:
-        """Cut off who is too slow. To be called about once a second."""
+        """Close slow connections. Call it about once a second."""
         now = self.now()
         for connection in list(self._open.values()):
             connection.check(now)
 
 
 class _Connection(asyncio.Protocol):
-    """Stands between the transport and aiohttp's protocol and watches the clock."""
+    """Wraps aiohttp's protocol to enforce the time limits."""
 
     __slots__ = (
         "_body",
@@ -158,7 +158,7 @@ class _Connection(asyncio.Protocol):
         self._write_due: float | None = None
         self._closing_due: float | None = None
 
-    # --- what the transport calls ---
+    # --- called by the transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast("asyncio.Transport", transport)
@@ -192,7 +192,7 @@ class _Connection(asyncio.Protocol):
         self._write_due = None
         self.inner.resume_writing()
 
-    # --- what the server calls ---
+    # --- called by the server ---
 
     def begin(self, body: StreamReader) -> None:
         self._busy = True
@@ -209,7 +209,7 @@ class _Connection(asyncio.Protocol):
         if self._body is not None:
             if self._body.is_eof():
                 self._body = None
-            elif now > self._body_due:  # whoever reads it gets this
+            elif now > self._body_due:  # raised in the handler that reads it
                 self._body.set_exception(SlowBodyError())
                 self._body = None
         if self._transport.is_closing():
@@ -220,7 +220,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _names(certificate: dict[str, Any]) -> set[str]:
-    """The alternative names of a certificate, as Go writes them."""
+    """Return the alternative names of a certificate, formatted as Go does."""
     return {_name(kind, str(value)) for kind, value in _alternatives(certificate)}
 
 

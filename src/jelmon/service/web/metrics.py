@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from jelmon.service.registry import Instruments
-from jelmon.service.web import Handler
+from jelmon.service.web.pages import Handler
 
 
 def metrics_handler(instruments: Instruments) -> Handler:

@@ -1,4 +1,4 @@
-"""Small HTML pages in the house style: no scripts, no files beside them, light and dark."""
+"""Small self-contained HTML pages without scripts, for light and dark mode."""
 
 import html
 from collections.abc import Awaitable, Callable
@@ -41,14 +41,14 @@ _OK, _FAILED = '<td class="good">ok</td>', '<td class="bad">failed</td>'
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A line of the landing page."""
+    """A link on the landing page."""
 
     address: str
     text: str
 
 
 def page(title: str, body: str) -> web.Response:
-    """A small HTML page in the house style. ``title`` is escaped; ``body`` is HTML, the caller escapes its parts."""
+    """Return a small HTML page. ``title`` is escaped; ``body`` is HTML whose parts the caller has escaped."""
     return web.Response(
         text=_PAGE.format(title=html.escape(title), body=body, version=__version__),
         content_type="text/html",
@@ -60,7 +60,7 @@ def page(title: str, body: str) -> web.Response:
 
 
 def landing_page(title: str, links: list[Link], checks: Checks, overview: Callable[[], str]) -> Handler:
-    """A handler for ``/``: links, the state of each dependency, and a live overview (HTML, already escaped)."""
+    """Return a handler for ``/``: links, the state of each dependency, and a live overview (HTML, already escaped)."""
 
     async def landing(_: web.Request) -> web.Response:
         items = "".join(

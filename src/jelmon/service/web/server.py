@@ -1,4 +1,4 @@
-"""One service's HTTP server: routes, guard, limits, and a web config that is read again when it changes."""
+"""The HTTP server of a service: routes, login, limits, and a web config that is reloaded when it changes."""
 
 import asyncio
 import errno
@@ -29,18 +29,18 @@ _KEEP_ALIVE_SECONDS = 75  # longer than the usual scrape interval, so that Prome
 _HANDSHAKE_SECONDS = 10.0
 _SWEEP_SECONDS = 1.0
 _LISTEN_HINTS = {
-    errno.EADDRINUSE: "another process has the port: stop it, or choose one with --web.listen-address",
-    errno.EACCES: "ports below 1024 are for root: choose another with --web.listen-address",
+    errno.EADDRINUSE: "another process uses the port: stop it, or choose another with --web.listen-address",
+    errno.EACCES: "ports below 1024 need root: choose another with --web.listen-address",
     errno.EADDRNOTAVAIL: "this machine has no such address: choose one with --web.listen-address",
 }
 
 
 class Server:
-    """One service's HTTP server.
+    """The HTTP server of a service.
 
-    Routes are added to ``app`` before `start`. After it ``address`` says where it listens (port 0 is resolved). If
-    ``config`` came from a file, the file and the certificates it names are looked at every ``reload_seconds``: new
-    ones hold from then on; broken ones are logged, and what was read before stays in force.
+    Add routes to ``app`` before `start`. After it, ``address`` is the address it listens on (port 0 is resolved). If
+    ``config`` came from a file, the file and the certificates it names are checked for changes every
+    ``reload_seconds``; a broken file is logged and the previous content stays in use.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Server:
         self._bucket: TokenBucket | None = None
         self._authenticator: Authenticator | None = None
         self._config = WebConfig()
-        self._take(config or self._config)
+        self._apply(config or self._config)
         self.app = web.Application(middlewares=[self._guard()], client_max_size=max_body)
         self.app.on_response_prepare.append(self._set_headers)
         self.app.add_routes(health_routes(service, checks, time.monotonic()))
@@ -82,12 +82,12 @@ class Server:
         """Listen.
 
         Raises:
-            ConfigError: the port is taken or the address is not ours.
+            ConfigError: the port is in use or the address is not local.
         """
         await self._runner.setup()
         assert self._runner.server is not None
         self._gate = Gate(self._limits, self._runner.server)
-        self._take(self._config)
+        self._apply(self._config)
         try:
             self._listeners = [
                 await asyncio.get_running_loop().create_server(
@@ -109,17 +109,17 @@ class Server:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What of the web config is taken but not done to the letter."""
+        """Parts of the web config that are accepted but not followed exactly."""
         return self._config.warnings
 
     @property
     def url(self) -> str:
-        """``http://host:port``, after `start`."""
+        """The URL of the server, after `start`."""
         assert self.address is not None, "start() first"
         return f"{'https' if self._config.tls else 'http'}://{self.address}"
 
     async def stop(self) -> None:
-        """Stop listening; requests under way get two seconds."""
+        """Stop listening; requests in progress get two seconds."""
         tasks, self._tasks = self._tasks, []
         try:
             await end(*tasks)
@@ -152,7 +152,7 @@ class Server:
                         return refusal
                 return await handler(request)
             except SlowBodyError:
-                return web.Response(status=408, text="the body of the request came too slowly\n")
+                return web.Response(status=408, text="the request body arrived too slowly\n")
             finally:
                 gate.end(request)
 
@@ -167,14 +167,14 @@ class Server:
             if await self._authenticator.passes(request.headers.get("Authorization", "")):
                 return None
         except BusyError:
-            return web.Response(status=503, text="too many log-ins at once\n", headers={"Retry-After": "1"})
+            return web.Response(status=503, text="too many logins at once\n", headers={"Retry-After": "1"})
         return web.Response(status=401, text="unauthorized\n", headers={"WWW-Authenticate": "Basic"})
 
     async def _set_headers(self, _: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Server"] = "jelmon"  # not the versions of what we are made of
+        response.headers["Server"] = "jelmon"  # without the versions of libraries
         response.headers.update(self._config.headers)
 
-    # --- from time to time ---
+    # --- background tasks ---
 
     async def _sweep(self, gate: Gate) -> None:
         while True:
@@ -188,12 +188,12 @@ class Server:
             now = states_of(seen)
             if now == seen:
                 continue
-            while now != seen:  # a certificate and its key are written one after the other
+            while now != seen:  # certificate and key are written one after the other: wait until the files are stable
                 seen = now
                 await asyncio.sleep(self._reload_seconds / 4)
                 now = states_of(seen)
             if await self._reload(path):
-                seen = dict(self._config.files)  # it may name other files
+                seen = dict(self._config.files)  # it may name other files now
 
     async def _reload(self, path: Path) -> bool:
         before = self._config
@@ -202,19 +202,19 @@ class Server:
         except JelmonError as error:
             self._failed_reloads += 1
             logger.error(
-                "web config cannot be used; what was read before stays in force",
+                "invalid web config; the previous one stays in use",
                 extra={"problems": error.message, "failures": self._failed_reloads},
             )
             return False
-        self._take(config)
+        self._apply(config)
         if config.tls or before.tls:
-            await self._listen_anew()
+            await self._replace_listeners()
         self._failed_reloads = 0
-        logger.info("web config read again", extra={"file": str(path), "warnings": list(config.warnings)})
+        logger.info("web config reloaded", extra={"file": str(path), "warnings": list(config.warnings)})
         return True
 
-    async def _listen_anew(self) -> None:
-        """New listeners on the same sockets: no connection is refused meanwhile, and those that exist stay."""
+    async def _replace_listeners(self) -> None:
+        """Create new listeners on the same sockets, so that no connection is refused and existing ones stay open."""
         assert self._gate is not None
         loop = asyncio.get_running_loop()
         before, self._listeners = self._listeners, []
@@ -227,7 +227,7 @@ class Server:
         for listener in before:
             listener.close()
 
-    def _take(self, config: WebConfig) -> None:
+    def _apply(self, config: WebConfig) -> None:
         before, self._config = self._config, config
         if config.users != before.users:
             self._authenticator = Authenticator(config.users) if config.users else None
@@ -238,18 +238,18 @@ class Server:
             self._gate.allowed_names = config.tls.allowed_names if config.tls else frozenset()
 
 
-class _OnlyFaultsOfOurs(logging.Filter):
-    """Clients that speak no HTTP are no reason for a traceback in the log."""
+class _WithoutClientErrors(logging.Filter):
+    """Drops tracebacks about clients that do not speak HTTP."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         return not isinstance(error, http_exceptions.HttpProcessingError)
 
 
-_only_faults_of_ours = _OnlyFaultsOfOurs()
+_without_client_errors = _WithoutClientErrors()
 
 
 def _protocol_logger() -> logging.Logger:
     found = logging.getLogger("jelmon.service.web.protocol")
-    found.addFilter(_only_faults_of_ours)
+    found.addFilter(_without_client_errors)
     return found

@@ -1,7 +1,7 @@
 """``tls_server_config`` of a web-config file as an SSL context.
 
-Names are those of Go's crypto/tls, as Prometheus' exporters take them. What Python's ``ssl`` cannot do the same way is
-refused if that would be less safe, and told as a warning if it is safer.
+Names are those of Go's crypto/tls, as in Prometheus exporters. What Python's ``ssl`` cannot do the same way is refused
+if the result would be less secure, and a warning if it is more secure.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ _VERSIONS = {
 }
 _CLIENT_AUTH = {
     "NoClientCert": ssl.CERT_NONE,
-    "RequestClientCert": ssl.CERT_NONE,  # in Go: asked for, and then never looked at
+    "RequestClientCert": ssl.CERT_NONE,  # Go requests the certificate and ignores it
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 _UNVERIFIED = ("RequireAnyClientCert", "RequireClientCert")
-_CIPHERS = {  # Go's name -> OpenSSL's; TLS 1.3 has no choice of ciphers, in Go as in Python
+_CIPHERS = {  # Go's name -> OpenSSL's; ciphers of TLS 1.3 are fixed, in Go as in Python
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
@@ -48,11 +48,11 @@ _CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "se
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """A server's side of TLS."""
+    """The TLS configuration of a server."""
 
     context: ssl.SSLContext
     allowed_names: frozenset[str]
-    files: Mapping[Path, State]  # as they were just before they were read
+    files: Mapping[Path, State]  # state just before they were read
     warnings: tuple[str, ...]
 
 
@@ -61,7 +61,7 @@ class _EncryptedKeyError(Exception):
 
 
 def read_tls(fields: Fields, folder: Path) -> Tls | None:
-    """The TLS that the section asks for; None, with the faults noted, when it cannot be had.
+    """Return the TLS configuration of the section; None, after recording problems, if it is invalid.
 
     Paths are relative to ``folder``.
     """
@@ -85,11 +85,11 @@ def read_tls(fields: Fields, folder: Path) -> Tls | None:
     verifies = _CLIENT_AUTH[kind] is not ssl.CERT_NONE
     if verifies and authority is None and not fields.has("client_ca") and not fields.has("client_ca_file"):
         fields.at("client_auth_type").refuse(
-            f"{kind} needs client_ca_file", hint="the certificate of the authority that signs the clients' certificates"
+            f"{kind} needs client_ca_file", hint="the certificate of the CA that signs the client certificates"
         )
     if not verifies and kind != "RequestClientCert" and (fields.has("client_ca") or fields.has("client_ca_file")):
         fields.place.refuse(
-            "a client CA is given but client certificates are not asked for",
+            "a client CA is given but client certificates are not requested",
             hint="client_auth_type: RequireAndVerifyClientCert",
         )
     if names and not verifies:
@@ -110,11 +110,11 @@ def _read_versions(fields: Fields, context: ssl.SSLContext, warnings: list[str])
     least = fields.choice("min_version", _VERSIONS, "TLS12")
     most = fields.choice("max_version", _VERSIONS, "TLS13")
     if most in ("TLS10", "TLS11"):
-        fields.at("max_version").refuse(f"{most} is not offered, it is broken", hint="max_version: TLS12 or TLS13")
+        fields.at("max_version").refuse(f"{most} is insecure and not supported", hint="max_version: TLS12 or TLS13")
     elif (least, most) == ("TLS13", "TLS12"):
         fields.at("max_version").refuse("max_version is below min_version")
     if least in ("TLS10", "TLS11"):
-        warnings.append(f"min_version: {least} is not offered, TLS 1.2 is the least")
+        warnings.append(f"min_version: {least} is not supported, TLS 1.2 is used")
     context.minimum_version, context.maximum_version = _VERSIONS[least], _VERSIONS[most]
 
 
@@ -141,31 +141,31 @@ def _read_curves(fields: Fields, context: ssl.SSLContext, warnings: list[str]) -
         else:
             place.refuse(f"unknown curve {name!r}", hint=did_you_mean(name, _CURVES))
     if not names or set(names) == set(_CURVES.values()):
-        return  # the default has them all
-    set_groups = getattr(context, "set_groups", None)  # from Python 3.15 on
+        return  # the default
+    set_groups = getattr(context, "set_groups", None)  # Python 3.15 and newer
     if set_groups is not None:
         set_groups(":".join(names))
         return
     context.set_ecdh_curve(names[0])
     if len(names) > 1:
-        warnings.append("curve_preferences: this Python can offer one curve only, the first")
+        warnings.append("curve_preferences: this Python supports one curve only, the first is used")
 
 
 def _read_client_auth(fields: Fields, warnings: list[str]) -> str:
     kind = fields.choice("client_auth_type", (*_CLIENT_AUTH, *_UNVERIFIED), "NoClientCert")
     if kind in _UNVERIFIED:
         fields.at("client_auth_type").refuse(
-            f"{kind} takes any certificate, which protects nothing; it is not offered",
+            f"{kind} accepts any certificate, which protects nothing; it is not supported",
             hint="client_auth_type: RequireAndVerifyClientCert, with client_ca_file",
         )
         return "NoClientCert"
     if kind == "RequestClientCert":
-        warnings.append("client_auth_type: RequestClientCert verifies nothing, so no certificate is asked for")
+        warnings.append("client_auth_type: RequestClientCert verifies nothing, so no certificate is requested")
     return kind
 
 
 def _read_pem(fields: Fields, inline: str, in_file: str, folder: Path, files: dict[Path, State]) -> bytes | None:
-    """The PEM text that stands in the file itself or in another one."""
+    """Return the PEM text that is inline or in another file."""
     if fields.has(inline) and fields.has(in_file):
         fields.at(inline).refuse(f"{inline} and {in_file} exclude each other", hint="remove one of them")
     text = fields.text(inline, None)
@@ -178,7 +178,8 @@ def _read_pem(fields: Fields, inline: str, in_file: str, folder: Path, files: di
         return path.read_bytes()
     except OSError as error:
         fields.at(in_file).refuse(
-            f"{in_file}: cannot read {path}: {error.strerror}", hint="relative paths begin at the web-config file"
+            f"{in_file}: cannot read {path}: {error.strerror}",
+            hint="relative paths start at the folder of the web-config file",
         )
         return None
 
@@ -194,12 +195,12 @@ def _load(fields: Fields, context: ssl.SSLContext, certificate: bytes, key: byte
     except _EncryptedKeyError:
         fields.at("key_file" if fields.has("key_file") else "key").refuse(
             "the key is encrypted",
-            hint="decrypt it: openssl pkey -in server.key -out plain.key; keep it readable by us only",
+            hint="decrypt it: openssl pkey -in server.key -out plain.key; make it readable by this user only",
         )
     except ssl.SSLError as error:
         place.refuse(
             f"certificate and key cannot be used: {_reason(error)}",
-            hint="both are PEM files; the certificate comes first, then its chain, and the key must belong to it",
+            hint="both must be PEM files: the certificate followed by its chain, and its key",
         )
     if authority is not None:
         try:
@@ -207,7 +208,7 @@ def _load(fields: Fields, context: ssl.SSLContext, certificate: bytes, key: byte
         except (ssl.SSLError, ValueError) as error:
             reason = _reason(error) if isinstance(error, ssl.SSLError) else str(error)
             fields.at("client_ca_file" if fields.has("client_ca_file") else "client_ca").refuse(
-                f"the client CA cannot be used: {reason}", hint="it is a PEM file with one certificate or more"
+                f"the client CA cannot be used: {reason}", hint="give a PEM file with at least one certificate"
             )
 
 
@@ -217,7 +218,7 @@ def _reason(error: ssl.SSLError) -> str:
 
 @contextlib.contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """A path to the content, which stays in memory: ``ssl`` reads certificates and keys from paths only."""
+    """Yield a path to content in memory: ``ssl`` reads certificates and keys from paths only."""
     descriptor = os.memfd_create("pem")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

@@ -99,7 +99,7 @@ def test_a_fault_of_our_own_is_one_message_and_a_place(
 
     assert main(["emit", "card.queued"]) == 1
     told = capsys.readouterr().err
-    assert "a fault in jelmon itself: TypeError: takes 3 arguments" in told
+    assert "internal error: TypeError: takes 3 arguments" in told
     assert "cli.py:" in told
     assert "--debug" in told
 

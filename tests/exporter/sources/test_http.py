@@ -385,4 +385,4 @@ async def test_without_a_stream_nothing_is_accepted(own_nats_url: str, until: Un
         status, answer, _ = await endpoint.post(event())
 
     assert (status, answer["accepted"]) == (503, 0)
-    assert answer["error"].startswith("no stream takes jelmore.events.card.")
+    assert answer["error"].startswith("no stream has the subject jelmore.events.card.")

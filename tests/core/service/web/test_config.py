@@ -104,10 +104,10 @@ def test_ciphers_have_the_names_that_go_gives_them(write: Write) -> None:
     ("text", "warning"),
     [
         ("http_server_config:\n  http2: true\n", "http2: true is accepted, but only HTTP/1.1 is served"),
-        (f"{TLS}  min_version: TLS10\n", "min_version: TLS10 is not offered, TLS 1.2 is the least"),
+        (f"{TLS}  min_version: TLS10\n", "min_version: TLS10 is not supported, TLS 1.2 is used"),
         (
             f"{TLS}  client_auth_type: RequestClientCert\n",
-            "client_auth_type: RequestClientCert verifies nothing, so no certificate is asked for",
+            "client_auth_type: RequestClientCert verifies nothing, so no certificate is requested",
         ),
         (
             f"{TLS}basic_auth_users:\n  alice: {HASH.replace('$04$', '$18$')}\n",
@@ -152,7 +152,7 @@ MISTAKES = {
     ),
     "a client CA nobody asks for": (
         f"{TLS}  client_ca_file: ca.pem\n",
-        "a client CA is given but client certificates are not asked for",
+        "a client CA is given but client certificates are not requested",
     ),
     "a client CA that is not there": (
         f"{TLS}  client_ca_file: some.pem\n  client_auth_type: RequireAndVerifyClientCert\n",
@@ -168,7 +168,7 @@ MISTAKES = {
     ),
     "a policy that protects nothing": (
         f"{TLS}  client_auth_type: RequireAnyClientCert\n",
-        "4: RequireAnyClientCert takes any certificate, which protects nothing; it is not offered",
+        "4: RequireAnyClientCert accepts any certificate, which protects nothing; it is not supported",
     ),
     "a policy that is none": (f"{TLS}  client_auth_type: Requir\n", "4: client_auth_type: unknown value 'Requir'"),
     "names without certificates": (
@@ -176,7 +176,7 @@ MISTAKES = {
         "4: client_allowed_sans needs verified client certificates",
     ),
     "a version that is none": (f"{TLS}  min_version: TLS111\n", "4: min_version: unknown value 'TLS111'"),
-    "a broken version": (f"{TLS}  max_version: TLS11\n", "4: TLS11 is not offered, it is broken"),
+    "a broken version": (f"{TLS}  max_version: TLS11\n", "4: TLS11 is insecure and not supported"),
     "versions upside down": (
         f"{TLS}  min_version: TLS13\n  max_version: TLS12\n",
         "5: max_version is below min_version",
@@ -196,7 +196,7 @@ MISTAKES = {
     ),
     "a header of two lines": (
         'http_server_config:\n  headers:\n    Content-Security-Policy: "a\\nSet-Cookie: b"\n',
-        "3: Content-Security-Policy: a header is one line",
+        "3: Content-Security-Policy: a header value must be one line",
     ),
     "a password in the clear": (
         "basic_auth_users:\n  john: doe\n",
@@ -205,7 +205,7 @@ MISTAKES = {
     "a user without a password": ("basic_auth_users:\n  john:\n", "the password of 'john' is not a bcrypt hash"),
     "a user with a colon": (
         f"basic_auth_users:\n  'a:b': {HASH}\n",
-        "2: a user name is not empty and has no colon in it",
+        "2: a user name must not be empty or contain a colon",
     ),
     "an interval without a unit": ("rate_limit:\n  interval: 10\n", "2: interval: '10' is not a duration"),
     "no burst": ("rate_limit:\n  interval: 1s\n", "2: burst must be a whole number of at least 1"),

@@ -27,7 +27,8 @@ class StoreUnavailableError(SourceError):
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Ownership of a partition. The epoch fences off earlier owners; the token tells apart equal epochs, which a store
-    that fell back may give out."""
+    that fell back may give out.
+    """
 
     epoch: int
     token: str

@@ -1,4 +1,4 @@
-"""The routing tree walked by us and by amtool, and what is said about it."""
+"""The routes we compute agree with amtool, and the explanation of an alert is complete."""
 
 import subprocess
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from jelmon_generators.compile.delivery import hops
 from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.live.explain import explain
 
-HERE = Path(__file__).parent / "bundle"
+HERE = Path(__file__).parents[1] / "bundle"
 SILENCED = "silenced: by window nightly_upgrade until "
 LABELS = {
     "severity": ["critical", "warning", "info", "none", "unknown"],
@@ -42,23 +42,23 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(labels=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in LABELS.items()}))
-def test_we_and_amtool_agree_on_who_is_told(
+def test_we_and_amtool_agree_on_who_is_notified(
     labels: dict[str, str], made: Compilation, config: Path, tool: Callable[[str], Path]
 ) -> None:
     """The same receivers, in the same order."""
     written = [f"{name}={value}" for name, value in labels.items()]
-    told = subprocess.run(
+    routed = subprocess.run(
         [tool("amtool"), "config", "routes", "test", f"--config.file={config}", *written],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert told.stdout.strip() == ",".join(hop.receiver for hop in hops(made.routing.root, labels))
+    assert routed.stdout.strip() == ",".join(hop.receiver for hop in hops(made.routing.root, labels))
 
 
-def test_what_is_said_of_an_alert(made: Compilation) -> None:
-    """Receivers, timing, a rate limit, what holds it back, what mutes it at that moment."""
+def test_the_explanation_of_an_alert(made: Compilation) -> None:
+    """Receivers, timing, a rate limit, inhibition, and what mutes it at that time."""
     sunday = datetime(2026, 2, 1, 21, 0, tzinfo=UTC)
 
     text = "\n".join(explain(made, {"alertname": "QueueLong", "pipeline": "nightly"}, sunday))
@@ -108,7 +108,7 @@ def test_a_window_silences_at_its_local_time(moment: datetime, expected: str, ma
     assert explain(made, {"alertname": "TooSlow", "pipeline": "nightly"}, moment)[-1] == expected
 
 
-def test_a_muted_route_is_told(made: Compilation) -> None:
+def test_a_muted_route_is_reported(made: Compilation) -> None:
     """Saturday evening in Berlin, and a warning."""
     saturday = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live.backtest import Episode, episodes, query
 from jelmon_generators.live.plan import Facts, compiled_facts, differences, routing_differences
 
-HERE = Path(__file__).parent / "bundle"
+HERE = Path(__file__).parents[1] / "bundle"
 KEY = ("alert", "A", "a")
 OLD = Facts("x > 5", 300.0, 0.0, {"severity": "warning"}, {"summary": "s"})
 

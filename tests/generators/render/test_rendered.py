@@ -1,4 +1,4 @@
-"""Rendered files of the small bundle, byte by byte, and what promtool and amtool think of them and of ours."""
+"""Rendered files of the small bundle match golden files, and promtool and amtool accept them and ours."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.targets import Target
 
 Tool = Callable[[str], Path]
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 CONFIGURATION = "alertmanager/alertmanager.yml"
 NEWER = [("2.53", "0.26"), ("3.0", "0.27"), ("3.5", "0.28"), ("3.8", "0.29"), ("3.9", "0.30"), ("3.16", "0.34")]
 
@@ -116,8 +116,8 @@ def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, st
     operator = [one for text in objects.values() if (one := yaml.safe_load(text))["kind"] == "PrometheusRule"]
     assert [one["spec"]["groups"] for one in operator] == plain
     assert all(re.fullmatch(r"[a-z0-9-]+", one["metadata"]["name"]) for one in operator)
-    told = yaml.safe_load(objects["deploy/kubernetes/responder-rules.yml"])["data"]["rules.json"]
-    assert told == files["deploy/responder/rules.json"]
+    rules_json = yaml.safe_load(objects["deploy/kubernetes/responder-rules.yml"])["data"]["rules.json"]
+    assert rules_json == files["deploy/responder/rules.json"]
     golden("kubernetes-alertmanager-config.yml", objects["deploy/kubernetes/alertmanager-config.yml"])
 
 
@@ -126,15 +126,15 @@ def test_kubernetes_objects_say_the_same(bundle: Path, golden: Callable[[str, st
     [("alertmanager=0.27", "msteamsConfigs", "webhookUrl"), ("alertmanager=0.28", "msteamsv2Configs", "webhookURL")],
 )
 def test_kubernetes_objects_are_for_the_target(versions: str, section: str, option: str, bundle: Path) -> None:
-    """Teams is told in the way that the Alertmanager knows, in the operator's spelling."""
+    """Teams is notified in the way that the Alertmanager supports, in the operator's spelling."""
     add_what_is_newer(bundle)
     windows = bundle / "rules/windows.yaml"
     windows.write_text(windows.read_text().replace("Europe/Berlin", "UTC"))
     made = generate(bundle, form="kubernetes", target=Target.parse(versions))
 
     receivers = yaml.safe_load(made["deploy/kubernetes/alertmanager-config.yml"])["spec"]["receivers"]
-    told = [one[section][0] for one in receivers if section in one]
-    assert [one[option] for one in told] == [{"name": "jelmon-alertmanager", "key": "teams"}]
+    teams = [one[section][0] for one in receivers if section in one]
+    assert [one[option] for one in teams] == [{"name": "jelmon-alertmanager", "key": "teams"}]
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["our bundle", "the small bundle"])

@@ -28,11 +28,11 @@ METRIC = 'jelmore_stage_queue_depth{{pipeline="checkout",stage="tests"}} {}\n'
 
 
 class Site:
-    """A page to scrape, and a receiver that remembers who was told what, and when."""
+    """A page to scrape, and a receiver that records who was notified of what, and when."""
 
     def __init__(self) -> None:
         self.value = 99
-        self.told: list[tuple[datetime, str, str, str]] = []  # since when or until when, channel, status, level
+        self.notified: list[tuple[datetime, str, str, str]] = []  # since when or until when, channel, status, level
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,7 +45,7 @@ class Site:
                     level = alert["labels"].get("escalation_level", "")
                     moment = alert["startsAt" if alert["status"] == "firing" else "endsAt"]
                     said = datetime.fromisoformat(re.sub(r"\.\d+", "", moment))  # nanoseconds are too fine for us
-                    site.told.append((said, self.path.strip("/"), alert["status"], level))
+                    site.notified.append((said, self.path.strip("/"), alert["status"], level))
                 self._answer(b"")
 
             def _answer(self, body: bytes) -> None:
@@ -62,7 +62,7 @@ class Site:
 
     def first(self, channel: str, status: str, level: str) -> datetime | None:
         """The moment of the first such alert, by Prometheus' clock: how slow we are does not matter."""
-        return next((when for when, *rest in self.told if rest == [channel, status, level]), None)
+        return next((when for when, *rest in self.notified if rest == [channel, status, level]), None)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_edited_compiled_reloaded_escalated_restarted_silenced(
         }
         (bundle / "rules/windows.yaml").write_text(json.dumps({"windows": {"now": window}}))
         assert main(["silences", "sync", "--root", str(bundle), "--alertmanager.url", alertmanager]) == 0
-        told = len(site.told)
+        notified = len(site.notified)
         alerts = bundle / "rules/alerts/all.yaml"
         alerts.write_text(alerts.read_text().replace('"threshold": 20', '"threshold": 50'))
         assert main(["generate", "--root", str(bundle)]) == 0
@@ -203,4 +203,4 @@ def test_edited_compiled_reloaded_escalated_restarted_silenced(
             return any(one["status"]["state"] == "suppressed" for one in found)
 
         wait(suppressed, "the alert is silenced")
-        assert [status for _, _, status, _ in site.told[told:] if status == "firing"] == []
+        assert [status for _, _, status, _ in site.notified[notified:] if status == "firing"] == []

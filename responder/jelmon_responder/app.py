@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 5
-MAX_DRILL_SECONDS = 600.0
+MAX_TEST_SECONDS = 600.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,8 +63,8 @@ class Responder:
         )
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
         self._silences = SilenceGauges(self._instruments)
-        self._alertmanager_check = Check(True, "not asked yet", needed=False)
-        self._drilling = asyncio.Lock()
+        self._alertmanager_check = Check(True, "not polled yet", needed=False)
+        self._test_running = asyncio.Lock()
         config = WebConfig.load(settings.web_config) if settings.web_config else None
         self.server = Server("responder", checks=self._checks, config=config, max_body=MAX_PAYLOAD_BYTES)
         self.server.app.add_routes(self._routes())
@@ -110,10 +110,10 @@ class Responder:
         await self._recorder.refresh()
 
     async def reconcile(self) -> None:
-        """Ask Alertmanager what it has and close what it no longer has.
+        """Compare the history with the alerts in Alertmanager: close the rows of alerts that it no longer has.
 
         Raises:
-            JelmonError: Alertmanager or the history does not answer.
+            JelmonError: Alertmanager or the history is unavailable.
         """
         assert self._alertmanager is not None
         polled_at = datetime.now(UTC)
@@ -122,9 +122,9 @@ class Responder:
             active = await self._alertmanager.active()
             self._silences.show(await self._alertmanager.silence_ends())
         except JelmonError as error:
-            if self._alertmanager_check.detail != "does not answer":
-                logger.warning("Alertmanager does not answer", extra={"error": error.message})
-            self._alertmanager_check = Check(False, "does not answer", needed=False)
+            if self._alertmanager_check.detail != "does not respond":
+                logger.warning("Alertmanager does not respond", extra={"error": error.message})
+            self._alertmanager_check = Check(False, "does not respond", needed=False)
             raise
         self._alertmanager_check = Check(True, f"{len(active)} alerts", needed=False)
         if age >= timedelta(seconds=self._settings.settle_seconds):
@@ -164,19 +164,19 @@ class Responder:
             delivery = parse(await request.read(), now=now)
         except web.HTTPRequestEntityTooLarge:
             return self._refused(too_large(f"the webhook payload exceeds {MAX_PAYLOAD_BYTES} bytes"), 413)
-        except web.RequestPayloadError as error:  # cut short, or not encoded as its Content-Encoding says
-            request.content.feed_eof()  # else aiohttp tries to read the rest, and logs a traceback
-            response = self._refused(WebhookError(f"cannot read the body: {error}", hint="send it whole"), 400)
+        except web.RequestPayloadError as error:  # truncated, or not in its Content-Encoding
+            request.content.feed_eof()  # otherwise aiohttp reads on and logs a traceback
+            response = self._refused(WebhookError(f"cannot read the body: {error}", hint="send all of it"), 400)
             response.force_close()
             return response
         except WebhookError as error:
             return self._refused(error, 400)
         if delivery.truncated:
-            logger.warning("Alertmanager left alerts out", extra={"truncated": delivery.truncated})
+            logger.warning("webhook truncated by Alertmanager", extra={"truncated": delivery.truncated})
         try:
             await self._recorder.deliver(delivery, now=now)
         except JelmonError as error:
-            # Alertmanager tries again after a 5xx
+            # Alertmanager retries after a 5xx
             self._instruments.inc(WEBHOOKS, outcome="failed")
             return _unavailable(error)
         self._instruments.inc(WEBHOOKS, outcome="accepted")
@@ -185,7 +185,7 @@ class Responder:
 
     def _refused(self, error: WebhookError, status: int) -> web.Response:
         self._instruments.inc(WEBHOOKS, outcome="rejected")
-        logger.warning("webhook refused", extra={"error": error.message})
+        logger.warning("webhook rejected", extra={"error": error.message})
         return _problem(error, status)
 
     async def _alerts(self, request: web.Request) -> web.Response:
@@ -210,9 +210,9 @@ class Responder:
 
     async def _test(self, request: web.Request) -> web.Response:
         try:
-            severity, seconds = _drill_parameters(_parameters(request))
+            severity, seconds = _test_alert_parameters(_parameters(request))
             if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-                raise views.QueryError("a page of another site may not fire test alerts")
+                raise views.QueryError("test alerts cannot be sent from another site's pages")
         except JelmonError as error:
             return _problem(error, 400)
         if self._alertmanager is None:
@@ -220,25 +220,25 @@ class Responder:
                 "no Alertmanager to send the test alert to", hint="start the responder with --alertmanager.url"
             )
             return _problem(missing, 501)
-        if self._drilling.locked():
-            return _problem(ConfigError("a test alert is under way", hint="wait for its report"), 409)
-        async with self._drilling:
+        if self._test_running.locked():
+            return _problem(ConfigError("another test alert is in progress", hint="wait until it has finished"), 409)
+        async with self._test_running:
             report = await run_test_alert(
                 self._alertmanager, self._recorder, severity=severity, timeout_seconds=seconds, clock=time.monotonic
             )
         return _json({"ok": report.ok, "drill_id": report.drill_id, "steps": report.steps}, 200 if report.ok else 504)
 
 
-def _drill_parameters(parameters: dict[str, str]) -> tuple[str, float]:
+def _test_alert_parameters(parameters: dict[str, str]) -> tuple[str, float]:
     unknown = sorted(parameters.keys() - {"severity", "timeout"})
     if unknown:
-        raise views.QueryError(f"unknown parameter {unknown[0]!r}", hint="known are severity, timeout")
+        raise views.QueryError(f"unknown parameter {unknown[0]!r}", hint="one of severity, timeout")
     severity = parameters.get("severity", "info")
     if severity not in ALERT_SEVERITIES:
-        raise views.QueryError(f"severity: {severity!r} is none", hint=f"one of {', '.join(ALERT_SEVERITIES)}")
+        raise views.QueryError(f"unknown severity {severity!r}", hint=f"one of {', '.join(ALERT_SEVERITIES)}")
     seconds = parse_duration(parameters.get("timeout", "60s"), name="timeout")
-    if not 0 < seconds <= MAX_DRILL_SECONDS:
-        raise views.QueryError(f"timeout must be more than 0 and at most {MAX_DRILL_SECONDS:g}s")
+    if not 0 < seconds <= MAX_TEST_SECONDS:
+        raise views.QueryError(f"timeout must be more than 0 and at most {MAX_TEST_SECONDS:g}s")
     return severity, seconds
 
 

@@ -132,7 +132,7 @@ async def test_exactly_the_catalogue_is_exposed(tmp_path: Path, start: Start, ht
     assert expected == {(family.name, family.type, family.documentation) for family in families}
 
 
-async def test_hostile_calls_are_refused_and_change_nothing(
+async def test_hostile_requests_are_rejected_and_change_nothing(
     history_url: str, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
     """Each answer is a 4xx with a reason; the service lives on."""
@@ -181,7 +181,7 @@ async def test_a_webhook_of_ten_thousand_alerts(
         pytest.param("severity=critical", "unknown parameter", id="an unknown filter"),
     ],
 )
-async def test_a_wrong_question_is_answered_with_400(
+async def test_an_invalid_query_is_a_400(
     tmp_path: Path, start: Start, http: aiohttp.ClientSession, query: str, message: str
 ) -> None:
     """The program gets JSON, the person a page; both say what is wrong."""
@@ -215,7 +215,7 @@ async def test_filters(
         assert len((await response.json())["alerts"]) == expected
 
 
-async def test_the_page_escapes_what_alerts_say(
+async def test_the_page_escapes_text_of_alerts(
     tmp_path: Path, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
     """No text of an alert becomes markup, and the page loads nothing from elsewhere."""
@@ -236,7 +236,7 @@ async def test_the_page_escapes_what_alerts_say(
         assert '<a href="/alerts">' in await response.text()
 
 
-async def test_a_database_that_is_gone_is_a_503(
+async def test_an_unavailable_database_is_a_503(
     tmp_path: Path, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
     """Nothing is accepted that is not written; readiness says so; afterwards all is well by itself."""
@@ -281,11 +281,11 @@ async def test_a_test_alert_needs_alertmanager(tmp_path: Path, start: Start, htt
         "?timeout=11m": (400, "timeout must be more than 0 and at most 600s"),
         "?severity=dire": (400, "severity"),
         "?x=1": (400, "unknown parameter 'x'"),
-        "another site": (400, "a page of another site may not fire test alerts"),
+        "another site": (400, "test alerts cannot be sent from another site's pages"),
     }
 
 
-async def test_a_taken_port_is_told_and_nothing_is_left_open(tmp_path: Path, start: Start) -> None:
+async def test_a_port_in_use_is_reported_and_nothing_stays_open(tmp_path: Path, start: Start) -> None:
     """The second responder on a port stops with a message, and with it its threads."""
     first = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     assert first.server.address is not None

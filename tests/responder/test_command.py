@@ -38,7 +38,7 @@ def test_help_shows_flags_and_examples(jelmon: Jelmon) -> None:
         pytest.param(["--web.config.file", "/nowhere.yml"], "/nowhere.yml", id="a missing web config"),
     ],
 )
-def test_wrong_use_is_told(jelmon: Jelmon, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_wrong_usage_is_reported(jelmon: Jelmon, tmp_path: Path, arguments: list[str], message: str) -> None:
     """Exit code 2 and a message, no traceback, and no secret."""
     url = [] if "--history.url" in arguments else ["--history.url", f"sqlite://{tmp_path}/h.db"]
     result = jelmon("responder", *url, *arguments)

@@ -47,7 +47,7 @@ def shown(instruments: Instruments) -> dict[tuple[str, str], float]:
     }
 
 
-def test_windows_are_shown_while_they_are_open_or_to_come(tmp_path: Path) -> None:
+def test_open_and_upcoming_windows_are_exported(tmp_path: Path) -> None:
     """One that is over is gone, one that recurs goes on to its next occurrence; another file is noticed."""
     path, instruments = tmp_path / "rules.json", Instruments(Service.RESPONDER)
     path.write_text(encode(7, [window("once", time(12)), window("daily", time(3), "FREQ=DAILY")]))
@@ -71,7 +71,7 @@ def test_windows_are_shown_while_they_are_open_or_to_come(tmp_path: Path) -> Non
     assert shown(instruments) == {("jelmore_rules_fingerprint", ""): 8}
 
 
-def test_a_file_that_breaks_later_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_becomes_invalid_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What was known stays; it is logged once; a good file makes it good again."""
     path, instruments = tmp_path / "rules.json", Instruments(Service.RESPONDER)
     path.write_text(encode(7, [window("daily", time(3), "FREQ=DAILY")]))
@@ -95,13 +95,13 @@ def test_a_file_that_breaks_later_changes_nothing(tmp_path: Path, caplog: pytest
     assert rules.check.ok
 
 
-def test_a_file_that_is_not_there_at_the_start_is_an_error(tmp_path: Path) -> None:
+def test_a_file_missing_at_start_is_an_error(tmp_path: Path) -> None:
     """Whoever named it meant it."""
     with pytest.raises(ConfigError, match=r"--rules\.file: cannot read .*: No such file"):
         CompiledRules(tmp_path / "rules.json", Instruments(Service.RESPONDER))
 
 
-async def test_maintenance_is_no_time_to_restore(
+async def test_maintenance_is_excluded_from_the_time_to_restore(
     tmp_path: Path,
     start: Callable[[ResponderSettings], Any],
     http: aiohttp.ClientSession,

@@ -178,7 +178,7 @@ async def _both(person: Person) -> bool:
     return len(await person.rows("status=firing")) == 2
 
 
-async def test_a_young_alertmanager_is_not_believed(
+async def test_nothing_is_closed_just_after_an_alertmanager_start(
     settings: ResponderSettings, alertmanager: str, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """One that has just started knows no alerts, which does not mean that none fires."""
@@ -199,7 +199,7 @@ async def test_a_young_alertmanager_is_not_believed(
     assert len(await person.rows("status=firing")) == 1
 
 
-async def test_the_fire_drill_reports_each_step(
+async def test_a_test_alert_reports_each_step(
     settings: ResponderSettings, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """A test alert goes the whole way, is marked as a drill, and ends."""
@@ -218,7 +218,7 @@ async def test_the_fire_drill_reports_each_step(
     assert row["labels"] | {"drill": "true", "drill_id": report["drill_id"], "severity": "info"} == row["labels"]
 
 
-async def test_the_fire_drill_says_where_it_stopped(
+async def test_a_test_alert_reports_the_step_that_failed(
     history_url: str, alertmanager: str, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """An Alertmanager that calls somebody else, and one that is not there, are told apart."""
@@ -235,7 +235,7 @@ async def test_the_fire_drill_says_where_it_stopped(
     assert "does not respond" in report["steps"][0]["detail"]
 
 
-async def test_alertmanager_tries_again_until_the_database_is_back(
+async def test_alertmanager_retries_until_the_database_is_back(
     postgres_dsn: str, alertmanager: str, responder_port: int, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """An alert that comes while PostgreSQL is away is in the history afterwards."""
@@ -277,7 +277,7 @@ async def test_a_database_that_comes_late(postgres_dsn: str, start: Start, http:
         assert response.status == 200
 
 
-async def test_what_is_no_alertmanager_is_told(tmp_path: Path, start: Start) -> None:
+async def test_another_service_at_the_alertmanager_url_is_reported(tmp_path: Path, start: Start) -> None:
     """The address of another service gives a message, not a traceback."""
     other = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     async with Alertmanager([other.server.url]) as client:

@@ -108,7 +108,7 @@ def test_overlap_is_the_number_of_minutes_in_any_window(spans: list[tuple[int, i
     assert round(found, 3) == expected * 60
 
 
-def test_a_window_without_labels_is_about_nothing() -> None:
+def test_a_window_without_labels_covers_nothing() -> None:
     """A window over a route says who is told, not what is worked on."""
     assert not Maintenance(
         name="w",
@@ -148,7 +148,7 @@ def test_a_recurrence_reads_what_it_writes(rule: Recurrence) -> None:
 
 @settings(deadline=None)
 @given(rules, st.integers(-400, 4000))
-def test_what_began_years_ago_is_found_without_counting_from_there(rule: Recurrence, days: int) -> None:
+def test_expansion_may_start_near_a_date(rule: Recurrence, days: int) -> None:
     """The same days as counting from the beginning."""
     first = date(2026, 1, 4)
     since = first + timedelta(days=days)
@@ -183,7 +183,7 @@ def test_the_file_for_the_responder_holds_every_window(rule: Recurrence, at: tim
     ],
     ids=["empty", "YAML", "a window without fields", "an unknown recurrence", "an unknown zone"],
 )
-def test_another_file_is_refused(content: bytes, message: str) -> None:
+def test_another_file_is_rejected(content: bytes, message: str) -> None:
     """With a reason."""
     with pytest.raises(ConfigError, match=message):
         decode(content)

@@ -72,7 +72,7 @@ def test_a_weekday_of_the_month_is_what_counting_finds(first: date, ordinal: int
         ("FREQ=DAILY;UNTIL=tomorrow", "UNTIL=tomorrow is not a date such as 20261231"),
     ],
 )
-def test_what_we_do_not_know_is_refused(rule: str, message: str) -> None:
+def test_unsupported_rules_are_rejected(rule: str, message: str) -> None:
     """Better than a window at another time than meant."""
     with pytest.raises(RecurrenceError) as caught:
         Recurrence.parse(rule)
@@ -91,6 +91,6 @@ def test_what_we_do_not_know_is_refused(rule: str, message: str) -> None:
     ],
     ids=["before", "the skipped hour", "after", "the doubled hour", "winter again"],
 )
-def test_wall_clock_time_keeps_over_daylight_saving(day: date, expected: str) -> None:
+def test_wall_clock_time_across_daylight_saving_changes(day: date, expected: str) -> None:
     """02:30 in Berlin, in UTC."""
     assert local(day, time(2, 30), ZoneInfo("Europe/Berlin")).astimezone(ZoneInfo("UTC")).isoformat() == expected

@@ -64,24 +64,24 @@ def asked(text: str, *, allowed: tuple[str, ...] = ("scale_up", "restart_pipelin
         pytest.param(",".join(map(str, range(99))), dict.fromkeys("0123456789", Outcome.SKIPPED), id="not too many"),
     ],
 )
-def test_what_an_annotation_asks_for(text: str, expected: dict[str, Outcome | None]) -> None:
+def test_actions_of_an_annotation(text: str, expected: dict[str, Outcome | None]) -> None:
     """Names are separated by commas."""
     assert expected == {action.action: action.outcome for action in asked(text)}
 
 
-def test_a_drill_starts_nothing() -> None:
+def test_a_test_alert_triggers_no_action() -> None:
     """A test alert shows the way and does no harm."""
     (action,) = asked("scale_up", drill="true")
 
     assert (action.outcome, action.detail) == (Outcome.SKIPPED, "test alert")
 
 
-def test_the_same_alert_asks_under_the_same_id() -> None:
+def test_the_id_of_an_action_is_derived_from_its_alert() -> None:
     """So that a second request is recognised, by us and by whoever obeys."""
     assert asked("scale_up")[0].id == asked("scale_up")[0].id != asked("restart_pipeline")[0].id
 
 
-async def test_an_action_goes_out_once(
+async def test_an_action_is_published_once(
     history_url: str,
     nats_url: str,
     client: Client,
@@ -123,8 +123,8 @@ async def test_an_action_goes_out_once(
     assert (stored.data, subscription.pending_msgs) == (message.data, 0)
 
 
-async def test_an_action_waits_for_nats_but_not_for_ever(history: AlertHistory, nats_url: str, client: Client) -> None:
-    """One that is too old when NATS is back is given up, as what was right then may be wrong now."""
+async def test_a_pending_action_expires(history: AlertHistory, nats_url: str, client: Client) -> None:
+    """An action that is too old when NATS is back is abandoned."""
     now = datetime.now(UTC)
     (fresh,), (old,) = asked("scale_up"), asked("restart_pipeline")
     fresh = replace(fresh, requested_at=now - timedelta(minutes=1), id=f"fresh-{time.time_ns()}")
@@ -144,7 +144,7 @@ async def test_an_action_waits_for_nats_but_not_for_ever(history: AlertHistory, 
     assert outcomes == {"scale_up": Outcome.SUCCESS, "restart_pipeline": Outcome.TIMEOUT}
 
 
-async def test_without_nats_the_webhook_is_taken_all_the_same(
+async def test_without_nats_the_webhook_is_accepted(
     tmp_path: Path,
     start: Start,
     http: aiohttp.ClientSession,

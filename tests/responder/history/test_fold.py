@@ -105,7 +105,7 @@ def test_one_row_for_each_start(alerts: Sequence[Alert], news: list[str], status
     assert row.ends_at == (minutes(10) if status == "resolved" else None)
 
 
-def test_an_alert_that_begins_again_closes_the_row_before() -> None:
+def test_a_restarted_alert_closes_its_earlier_row() -> None:
     """The end was never told, so it is bounded by the next start, and no duration is made up."""
     rows, changes = told(firing(0), firing(30))
 
@@ -115,7 +115,7 @@ def test_an_alert_that_begins_again_closes_the_row_before() -> None:
     assert [change.kind for change in changes] == [ChangeKind.FIRING, ChangeKind.FIRING, ChangeKind.RESOLVED]
 
 
-def test_a_late_start_does_not_open_a_row_that_is_over() -> None:
+def test_a_late_start_does_not_reopen_a_closed_row() -> None:
     """Told after its successor, an alert is kept as over, however often it is told."""
     rows, changes = told(firing(30), firing(0), firing(0))
 

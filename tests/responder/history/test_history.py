@@ -229,7 +229,7 @@ async def test_what_alertmanager_has_is_open(history: AlertHistory) -> None:
     ]
 
 
-async def test_an_action_is_asked_for_once(history: AlertHistory) -> None:
+async def test_an_action_is_requested_once(history: AlertHistory) -> None:
     """The log keeps the first request; it is pending until it has an outcome."""
     action = Action(
         id="a1",
@@ -323,7 +323,7 @@ async def test_postgres_a_broken_connection_is_replaced(postgres_dsn: str) -> No
         await history.stop()
 
 
-async def test_postgres_that_is_away_is_an_error_that_may_pass(postgres_dsn: str) -> None:
+async def test_postgres_unavailable_is_a_temporary_error(postgres_dsn: str) -> None:
     """The message says what is wrong; when the database is back the same object works."""
     server, name = postgres_dsn.rsplit("/", 1)
     history = open_history(postgres_dsn)
@@ -342,7 +342,7 @@ async def test_postgres_that_is_away_is_an_error_that_may_pass(postgres_dsn: str
         await history.stop()
 
 
-async def test_postgres_runs_with_the_rights_that_the_documents_name(postgres_dsn: str, root: Path) -> None:
+async def test_postgres_needs_only_the_documented_rights(postgres_dsn: str, root: Path) -> None:
     """The statements in docs/responder.md make a role that can keep the history and do nothing else."""
     text = (root / "docs" / "responder.md").read_text(encoding="utf-8")
     grants = text.split("<!-- roles -->")[1].split("```sql\n")[1].split("```")[0]
@@ -456,7 +456,7 @@ async def test_sqlite_commits_survive_a_power_cut(tmp_path: Path) -> None:
         pytest.param("postgresql://localhost/x?flavour=sweet", "not a PostgreSQL URL", id="an unknown parameter"),
     ],
 )
-async def test_a_history_that_cannot_be(url: str, message: str) -> None:
+async def test_an_invalid_history_url(url: str, message: str) -> None:
     """Each mistake has its message and a hint."""
     with pytest.raises(ConfigError, match=message) as caught:
         await _opened(url)

@@ -26,7 +26,7 @@ def body(*alerts: dict[str, object], **more: object) -> bytes:
     return json.dumps({"version": "4", "receiver": "r", "alerts": list(alerts), **more}).encode()
 
 
-def test_a_webhook_is_read() -> None:
+def test_a_webhook_is_parsed() -> None:
     """Receiver, alerts and the number left out arrive; fields we do not use are ignored."""
     expected = Delivery(
         receiver="r",
@@ -88,7 +88,7 @@ def test_the_end_of_an_alert(status: str, ends: str, expected: datetime | None) 
         pytest.param(b" " * (MAX_PAYLOAD_BYTES + 1), "exceeds", id="too many bytes"),
     ],
 )
-def test_what_is_no_webhook_is_refused(payload: bytes, message: str) -> None:
+def test_invalid_webhooks_are_rejected(payload: bytes, message: str) -> None:
     """The message says what is wrong, and the hint what to do."""
     with pytest.raises(WebhookError) as caught:
         parse(payload, now=NOW)

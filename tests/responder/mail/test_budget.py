@@ -78,7 +78,7 @@ def test_every_notification_is_sent_once_and_urgent_ones_immediately(
         pytest.param(0, 0, [], id="nothing to tell"),
     ],
 )
-def test_one_by_one_or_together(waiting: int, left: int, expected: list[int]) -> None:
+def test_individually_or_as_a_digest(waiting: int, left: int, expected: list[int]) -> None:
     """With five e-mails an hour."""
     moments = [NOON - timedelta(minutes=number + 1) for number in range(left)]
 

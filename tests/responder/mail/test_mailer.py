@@ -99,7 +99,7 @@ async def post(http: aiohttp.ClientSession, responder: Responder, call: bytes) -
         assert response.status == 200
 
 
-async def test_an_alert_is_mailed_when_it_fires_and_when_it_is_over(
+async def test_an_alert_is_mailed_when_firing_and_when_resolved(
     history_url: str,
     start: Start,
     http: aiohttp.ClientSession,
@@ -152,7 +152,7 @@ async def test_beyond_the_budget_there_is_one_digest(
     assert len(postbox.mails) == 2
 
 
-async def test_mail_that_is_refused_waits(
+async def test_rejected_mail_waits(
     tmp_path: Path,
     start: Start,
     http: aiohttp.ClientSession,
@@ -177,7 +177,7 @@ async def test_mail_that_is_refused_waits(
     await until(lambda: len(postbox.mails) == 1)
 
 
-async def test_a_mail_on_its_way_is_finished_before_we_stop(
+async def test_stopping_waits_for_the_mail_being_sent(
     tmp_path: Path,
     start: Start,
     http: aiohttp.ClientSession,
@@ -205,7 +205,7 @@ def _letters(path: Path) -> list[str | None]:
         return [row[0] for row in file.execute("SELECT outcome FROM letter")]
 
 
-async def test_what_alerts_say_breaks_no_mail(
+async def test_text_of_alerts_breaks_no_mail(
     tmp_path: Path,
     start: Start,
     http: aiohttp.ClientSession,

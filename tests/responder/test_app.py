@@ -279,7 +279,7 @@ async def test_a_test_alert_needs_alertmanager(tmp_path: Path, start: Start, htt
         "": (501, "no Alertmanager to send the test alert to"),
         "?timeout=never": (400, "timeout"),
         "?timeout=11m": (400, "timeout must be more than 0 and at most 600s"),
-        "?severity=dire": (400, "severity"),
+        "?severity=dire": (400, "unknown severity 'dire'"),
         "?x=1": (400, "unknown parameter 'x'"),
         "another site": (400, "test alerts cannot be sent from another site's pages"),
     }

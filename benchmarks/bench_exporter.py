@@ -121,14 +121,14 @@ async def _publish_batch(client: Client, group: list[Any]) -> None:
 
 async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any]:
     from jelmon_exporter.app import Exporter
-    from jelmon_exporter.gc_tuning import collect_seldom
+    from jelmon_exporter.gc_tuning import collect_rarely
     from jelmon_exporter.settings import ExporterSettings
 
     settings = ExporterSettings(
         listen_address=ListenAddress("127.0.0.1", 0), nats=NatsSettings(url=nats_url), redis_url=redis_url
     )
     exporter = Exporter(settings)
-    collect_seldom()  # as the command does
+    collect_rarely()  # as the command does
     started, cpu = time.perf_counter(), time.process_time()
     await exporter.start()
 
@@ -483,19 +483,19 @@ def main() -> None:
         say(json.dumps(asyncio.run(CHILDREN[kind](nats_url, redis_url, int(count)))))
         return
     only = set(args.only.split(","))
-    from jelmon_exporter.gc_tuning import collect_seldom
+    from jelmon_exporter.gc_tuning import collect_rarely
 
     if only & {"ours", "ordinary", "batches"}:
         bench_ingest(args.events, ours="ours" in only, ordinary="ordinary" in only, batches="batches" in only)
     if "steps" in only:
-        collect_seldom()
+        collect_rarely()
         bench_steps(min(args.events, 60_000))
     if "metrics" in only:
         bench_metrics()
     if "memory" in only:
         bench_memory()
     if "growth" in only:
-        collect_seldom()
+        collect_rarely()
         bench_growth(min(args.events, 60_000))
 
 

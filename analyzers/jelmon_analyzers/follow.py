@@ -1,27 +1,27 @@
-"""The stream of events, followed by a consumer of our own: the last stretch of it first, then what comes.
+"""Follows the stream of events: first its latest stretch, then what arrives.
 
-Nothing is acknowledged and nothing is stored: who follows can always start again. A hole, a silent server or a lost
-consumer makes a new one, just after the last event that was seen.
+Reads through an ephemeral consumer. Nothing is acknowledged or stored: after a gap, a silent server or a lost consumer,
+a new consumer starts just after the last event that was read.
 """
 
 import asyncio
 import contextlib
 import logging
-import math
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from jelmon.errors import EventError, SourceError
 from jelmon.events import Event, parse, split, type_of
 from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
+from jelmon.nats.consumer import Batch, ConsumerError, PullConsumer
+from jelmon.nats.consumer_direct import new_client
 from jelmon.nats.partitions import possible_by_stream
 from jelmon.nats.subjects import BATCH, PARTITIONS, STREAM, takes
 from jelmon.service.backoff import Backoff
@@ -31,52 +31,47 @@ logger = logging.getLogger(__name__)
 NOUNS = ("card", "stage", "pipeline", "action", "test")
 PARTITIONED = "jelmore.events.*.*.*"
 SUBJECTS = tuple(f"jelmore.events.{noun}.*.*" for noun in (*NOUNS, BATCH))
-HEARTBEAT_SECONDS = 5.0
-SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
-_BREATH = 500  # events after which others may run, while a long stretch is read again
-_TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+PATIENCE_SECONDS = 5.0
+_BATCH_MESSAGES = 500
+"""After this many messages other tasks run, while a long stretch is replayed."""
+_NATS_ERRORS = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
 class Follower:
-    """Calls ``take`` with every event about cards, stages, tests, pipelines and actions, in the order
-    of the stream.
-    """
+    """Calls ``on_event`` with every event about cards, stages, tests, pipelines and actions, in stream order."""
 
     def __init__(
         self,
         settings: NatsSettings,
-        take: Callable[[Event], None],
+        on_event: Callable[[Event], None],
         *,
         replay_seconds: float,
         name: str = "jelmon-analyzer",
         subjects: tuple[str, ...] = SUBJECTS,
     ) -> None:
+        """Prepare to follow ``subjects``, from ``replay_seconds`` ago. ``name`` is that of the connection."""
         self._settings = settings
-        self._take = take
+        self._on_event = on_event
         self._replay_seconds = replay_seconds
         self._name = name
         self._subjects = subjects
-        self._sequence = 0  # in the stream, of the last event seen
-        self._incarnation = ""
-        self._delivered = 0
-        self._there: float = 0
-        """How many events were in the stream when the consumer was made."""
-        self._heard = 0.0
-        self._hole = asyncio.Event()
-        self._changed = asyncio.Condition()
+        self._sequence = 0  # in the stream, of the last event read
+        self._created = ""  # creation time of the stream: a recreated one starts at sequence 1 again
+        self._consumer: PullConsumer | None = None
         self.connected = False
         self.caught_up = False
-        """Everything that was in the stream when we came has been seen."""
+        """Whether everything has been read that was in the stream at the start."""
         self.trouble = "not connected yet"
 
     async def run(self) -> None:
-        """Follow until cancelled; what fails is tried again for ever."""
+        """Follow until cancelled. Failures are retried without end."""
         backoff = Backoff(0.25, 5.0)
         while True:
             try:
                 client = await connection.connect(
                     self._settings,
                     name=self._name,
+                    client=new_client(),
                     ping_interval=5,
                     max_outstanding_pings=2,
                     on_reconnected=self._reconnected,
@@ -88,71 +83,77 @@ class Follower:
                 finally:
                     self.connected = False
                     await client.close()
-            except (*_TROUBLE, SourceError) as error:
+            except (*_NATS_ERRORS, SourceError) as error:
                 trouble = error if isinstance(error, SourceError) else streams.stream_error(error)
                 self.trouble = trouble.message
                 if backoff.failures == 0:
-                    logger.error("%s; trying again until it answers", trouble)
+                    logger.error("%s; retrying until it answers", trouble)
                 await backoff.wait()
 
     async def _reconnected(self) -> None:
-        self._hole.set()  # our consumer lives in the server's memory, which may be new
+        if self._consumer is not None:  # it lives in the server's memory, and the server may be another one
+            self._consumer.interrupt("the connection was lost")
 
     async def _follow(self, client: Client) -> None:
-        """One consumer, from its making to its loss."""
+        """Read one consumer until it is lost or messages are missed."""
         context = client.jetstream()
         try:
             state = await context.stream_info(STREAM)
         except nats.js.errors.NotFoundError as error:
             raise SourceError(f"stream {STREAM} is absent", hint="start `jelmon exporter`, which creates it") from error
-        incarnation = state.created.isoformat() if state.created is not None else ""
-        if incarnation != self._incarnation or self._sequence > state.state.last_seq:
-            self._incarnation, self._sequence = incarnation, 0  # another stream of that name
+        created = state.created.isoformat() if state.created is not None else ""
+        if created != self._created or self._sequence > state.state.last_seq:
+            self._created, self._sequence = created, 0
         if self._sequence == 0:
             await self._read_declarations(client)
-        inbox = client.new_inbox()
-        self._delivered, self._there = 0, math.inf
-        self._hole.clear()
-        self._heard = time.monotonic()
-        subscription = await client.subscribe(inbox, cb=self._arrived, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        consumer = None
+        info = await context.add_consumer(STREAM, self._config(client))
+        consumer = PullConsumer(client, STREAM, info.name, batch=_BATCH_MESSAGES, sequence=self._sequence)
         try:
-            info = await context.add_consumer(STREAM, self._consumer(client, inbox))
-            consumer = info.name
+            await consumer.open()
+            self._consumer = consumer
             self.connected, self.trouble = True, ""
-            self._there = info.num_pending or 0
-            self._look_whether_caught_up()
-            while time.monotonic() - self._heard < SILENCE_SECONDS:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hole.wait(), HEARTBEAT_SECONDS)
-                    break
-            logger.warning("the flow of events broke off; beginning again where it did")
+            await self._read(consumer, info.num_pending or 0)
+        except ConsumerError as error:
+            logger.warning("the stream of events was interrupted; resuming", extra={"reason": error.message})
         finally:
-            self.connected = False
-            if not client.is_closed and client.is_connected:
-                with contextlib.suppress(*_TROUBLE):
-                    await subscription.unsubscribe()
-                    if consumer is not None:
-                        await context.delete_consumer(STREAM, consumer)
+            self.connected, self._consumer = False, None
+            await self._close(client, context, consumer, info.name)
 
-    def _look_whether_caught_up(self) -> None:
-        # not before the last one: a judgement in between would take what is still to come for late
-        if self._delivered >= self._there:
-            self.caught_up = True
+    async def _read(self, consumer: PullConsumer, pending: int) -> None:
+        """Read until the consumer fails; ``pending`` messages were in the stream when it was created."""
+        delivered = 0
+        while True:
+            # not before the last one: a result in between would treat events that are still to come as late
+            self.caught_up = self.caught_up or delivered >= pending
+            batch = await consumer.next_batch(_BATCH_MESSAGES, seconds=0.0, patience=PATIENCE_SECONDS)
+            if batch is not None:
+                self._handle(batch)
+                delivered = batch.last.delivered
+            await asyncio.sleep(0)
 
-    def _consumer(self, client: Client, inbox: str) -> ConsumerConfig:
+    def _handle(self, batch: Batch) -> None:
+        for payload, subject, _ in batch.messages:
+            if takes(PARTITIONED, subject.decode()):  # one without a partition is copied into its own, and read there
+                self._parse(payload)
+        self._sequence = batch.last.sequence
+
+    async def _close(self, client: Client, context: JetStreamContext, consumer: PullConsumer, name: str) -> None:
+        with contextlib.suppress(*_NATS_ERRORS):
+            await consumer.close()
+        if not client.is_closed and client.is_connected:
+            with contextlib.suppress(*_NATS_ERRORS):
+                await context.delete_consumer(STREAM, name)
+
+    def _config(self, client: Client) -> ConsumerConfig:
         config = ConsumerConfig(
             description="an analyzer of jelmon; ephemeral",
-            deliver_subject=inbox,
             ack_policy=AckPolicy.NONE,
             max_deliver=1,
-            flow_control=True,
-            idle_heartbeat=HEARTBEAT_SECONDS,
             inactive_threshold=60.0,
             mem_storage=True,
             num_replicas=1,
         )
-        if possible_by_stream(client):  # an older server knows no list of filters: we get everything
+        if possible_by_stream(client):  # an older server accepts no list of filters: it delivers everything
             config.filter_subjects = list(self._subjects)
         if self._sequence:
             config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
@@ -162,32 +163,7 @@ class Follower:
             config.opt_start_time = datetime.now(UTC) - timedelta(seconds=self._replay_seconds)
         return config
 
-    async def _arrived(self, message: Msg) -> None:
-        self._heard = time.monotonic()
-        if message.headers and message.headers.get("Status") == "100":  # flow control, or a heartbeat
-            if message.reply:
-                await message.respond(b"")
-            elif stalled := message.headers.get("Nats-Consumer-Stalled"):
-                await message._client.publish(stalled)
-            if int(message.headers.get("Nats-Last-Consumer", "0")) > self._delivered:
-                self._hole.set()
-            return
-        tokens = message.reply.split(".")
-        if len(tokens) > 9:  # with domain and account
-            tokens = tokens[2:]
-        sequence, delivered = int(tokens[5]), int(tokens[6])
-        if delivered != self._delivered + 1:
-            self._hole.set()
-            return
-        self._delivered = delivered
-        self._sequence = sequence
-        if takes(PARTITIONED, message.subject):  # one that came without a partition is copied into it, and seen there
-            self._read(message.data)
-        self._look_whether_caught_up()
-        if delivered % _BREATH == 0:
-            await asyncio.sleep(0)
-
-    def _read(self, payload: bytes) -> None:
+    def _parse(self, payload: bytes) -> None:
         try:
             parts = split(payload)
         except EventError:  # the exporter counts and parks it
@@ -198,15 +174,15 @@ class Follower:
             except EventError:
                 continue
             if type_of(event).split(".")[1] in NOUNS:  # a batch may hold others
-                self._take(event)
+                self._on_event(event)
 
     async def _read_declarations(self, client: Client) -> None:
-        """What pipelines declared may be much older than the stretch that is read again."""
+        """Read the declarations of pipelines, which may be much older than the stretch that is replayed."""
         for partition in range(PARTITIONS):
             await self._read_last(client, f"jelmore.events.pipeline.{partition}.*")
 
     async def _read_last(self, client: Client, subjects: str) -> None:
-        """The last message of each of the subjects."""
+        """Read the last message of each of the subjects."""
         context = client.jetstream()
         subscription = await context.pull_subscribe(
             subjects,
@@ -224,8 +200,8 @@ class Follower:
             while left > 0:
                 messages = await subscription.fetch(min(left, 256), timeout=5)
                 for message in messages:
-                    self._read(message.data)
+                    self._parse(message.data)
                 left -= len(messages)
         finally:
-            with contextlib.suppress(*_TROUBLE):
+            with contextlib.suppress(*_NATS_ERRORS):
                 await subscription.unsubscribe()

@@ -11,7 +11,7 @@ from jelmon.nats.connection import add_nats_arguments
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.dry_run import dry_run
-from jelmon_exporter.gc_tuning import collect_seldom
+from jelmon_exporter.gc_tuning import collect_rarely
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import DEFAULT_ADDRESS, ExporterSettings
 from jelmon_exporter.sources.pipelines_file import load_pipelines
@@ -143,6 +143,6 @@ async def _check(settings: ExporterSettings) -> int:
 
 
 async def _serve(settings: ExporterSettings) -> None:
-    collect_seldom()
+    collect_rarely()
     exporter = Exporter(settings)
     await run_until_signal(exporter, on_hangup=exporter.reloader.reload)

@@ -1,4 +1,4 @@
-"""``jelmon exporter --dry-run FILE``: what the exporter would show after these events, without any server."""
+"""``jelmon exporter --dry-run FILE``: what the exporter would expose after these events, without any server."""
 
 import sys
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from jelmon_exporter.settings import ExporterSettings
 
 
 def dry_run(path: Path, settings: ExporterSettings, view: View) -> tuple[str, list[str]]:
-    """The page at /metrics after the events of a JSON Lines file, and what is wrong with the lines that were skipped.
+    """Return the page at /metrics after the events of a JSON Lines file, and the errors of lines that were skipped.
 
     Raises:
         ConfigError: the file cannot be read.
     """
     ledger = Ledger(limits=settings.limits, admission=Admission(settings.label_limit))
     tracker = Tracker(ledger)
-    faults: list[str] = []
+    errors: list[str] = []
     for number, line in _lines(path):
         try:
             parts = [events.parse(part) for part in events.split(line)]
         except EventError as error:
-            faults.append(f"{path}:{number}: {error}")
+            errors.append(f"{path}:{number}: {error}")
             ledger.parked[error.reason].add()
             continue
         for event in parts:
@@ -37,7 +37,7 @@ def dry_run(path: Path, settings: ExporterSettings, view: View) -> tuple[str, li
     changes = drain(ledger)
     view.update("dry run", changes.series)
     view.declare("dry run", changes.declared)
-    return render(view, Format.TEXT_0_0_4), faults
+    return render(view, Format.TEXT_0_0_4), errors
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

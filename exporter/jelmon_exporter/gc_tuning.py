@@ -1,7 +1,7 @@
-"""How often Python looks for reference cycles: seldom, as the exporter makes hardly any.
+"""Makes Python search for reference cycles rarely, as the exporter creates hardly any.
 
-By default it looks after each 700 objects more than before, and from time to time at everything that lives. Parsing a
-batch makes more objects than that, none of them part of a cycle; what is left are some tasks and exceptions.
+By default it searches after every 700 new objects, and now and then among all objects. Parsing a batch creates more
+objects than that, none of them in a cycle; only some tasks and exceptions are.
 """
 
 import gc
@@ -9,8 +9,8 @@ import gc
 _THRESHOLD = 50_000
 
 
-def collect_seldom() -> None:
-    """Set the process up for the exporter; for those who own the process, not for tests."""
+def collect_rarely() -> None:
+    """Configure the garbage collector of this process. For the command, not for tests."""
     gc.collect()
-    gc.freeze()  # modules and classes are never looked at again
+    gc.freeze()  # modules and classes are never searched again
     gc.set_threshold(_THRESHOLD)

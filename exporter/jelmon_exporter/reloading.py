@@ -1,6 +1,7 @@
-"""The files of targets and pipelines, which are read again at SIGHUP and, if that is enabled, at ``POST /-/reload``.
+"""Reloads the files of targets and pipelines on SIGHUP and, if enabled, on ``POST /-/reload``.
 
-As with Prometheus: all files are taken or none, a bad one keeps the old in force, and two gauges tell how it went.
+As in Prometheus, all files are applied or none; after an error the old ones remain in force. Two gauges report the
+result.
 """
 
 import logging
@@ -24,17 +25,17 @@ PATH = "/-/reload"
 
 
 class Files(NamedTuple):
-    """What the files say."""
+    """The content of the files."""
 
     targets: tuple[Target, ...]
     pipelines: Mapping[str, Declaration]
 
     @classmethod
     def read(cls, settings: ExporterSettings) -> "Files":
-        """Read them; one that is not asked for is empty.
+        """Read the files; one that is not configured is empty.
 
         Raises:
-            DefinitionError: with every fault of the first file that is wrong, and its line.
+            DefinitionError: with every mistake in the first invalid file, and its line.
         """
         return cls(
             load_targets(settings.targets_file) if settings.targets_file is not None else (),
@@ -43,42 +44,42 @@ class Files(NamedTuple):
 
 
 class Reloader:
-    """Reads the files again and hands them on. They were read once, and good, when this is made."""
+    """Reads the files again and applies them. They must have been read successfully before."""
 
     def __init__(
         self,
         settings: ExporterSettings,
         table: SeriesTable,
-        take: Callable[[Files], None],
+        apply: Callable[[Files], None],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._take = take
+        self._apply = apply
         self._clock = clock
         self._good = table.cell(c.CONFIG_RELOADED)
         self._when = table.cell(c.CONFIG_RELOAD_TIME)
-        self._note()
+        self._record_success()
 
-    def _note(self) -> None:
+    def _record_success(self) -> None:
         self._good.set(1)
         self._when.set(self._clock())
 
     def reload(self) -> str:
-        """Read them again; returns what is wrong, nothing if they are in force now."""
+        """Read the files again; return what is wrong, or an empty string once they are in force."""
         try:
             files = Files.read(self._settings)
         except JelmonError as error:
             self._good.set(0)
-            logger.error("files cannot be used, what was read before stays in force: %s", error)
+            logger.error("reload failed, the previous files remain in force: %s", error)
             return str(error)
-        self._take(files)
-        self._note()
-        logger.info("files read again", extra={"targets": len(files.targets), "pipelines": len(files.pipelines)})
+        self._apply(files)
+        self._record_success()
+        logger.info("files reloaded", extra={"targets": len(files.targets), "pipelines": len(files.pipelines)})
         return ""
 
     async def answer(self, _: http.Request) -> http.Response:
-        """``POST /-/reload``."""
+        """Answer ``POST /-/reload``."""
         if not self._settings.lifecycle:
             return http.Response(status=403, text="start the exporter with --web.enable-lifecycle to allow this\n")
         trouble = self.reload()

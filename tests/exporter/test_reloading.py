@@ -11,7 +11,8 @@ import requests
 
 from jelmon import catalogue as c
 from jelmon.demo.processes import Processes, free_port
-from jelmon_exporter.collectors.prober import Prober, Result
+from jelmon_exporter.collectors.probe_result import Result
+from jelmon_exporter.collectors.prober import Prober
 from jelmon_exporter.collectors.targets import Target
 from jelmon_exporter.series.cells import SeriesTable
 

@@ -1,4 +1,4 @@
-"""Collectors that users add: entry points of the group ``jelmon.collectors``, functions that return samples.
+"""Collectors that users install: entry points of the group ``jelmon.collectors``, functions that return samples.
 
 ::
 
@@ -8,8 +8,8 @@
     def collect():
         yield "licences_seats_used", "Seats in use.", {"product": "ide"}, 17
 
-A collector's metrics begin with its name. It gets a time limit; what it raises is told and shown in
-``jelmore_exporter_collector_up``, and nothing else of the exporter is touched.
+The names of a collector's metrics begin with its name. It has a time limit; an exception is logged, sets
+``jelmore_exporter_collector_up`` to 0, and affects nothing else.
 """
 
 import asyncio
@@ -39,20 +39,20 @@ _RESERVED = ("jelmore", "jelmon", "process", "python", "go", "up", "scrape", "sy
 _SUFFIXES = ("_bucket", "_count", "_sum", "_created", "_info")
 
 Sample = tuple[str, str, dict[str, str], float]
-"""Name, help, labels and value. A name that ends in ``_total`` is a counter, any other a gauge."""
+"""Name, help, labels and value. A name that ends in ``_total`` is a counter, any other one a gauge."""
 
 Collect = Callable[[], Iterable[Sample] | Awaitable[Iterable[Sample]]]
 
 
 class CollectorError(Exception):
-    """A collector did something that it may not."""
+    """A collector broke its contract."""
 
 
 class CustomCollectors:
     """All installed collectors, each with the samples of its last run."""
 
     def __init__(
-        self, table: SeriesTable, *, limit: float = LIMIT_SECONDS, found: Iterable[EntryPoint] | None = None
+        self, table: SeriesTable, *, limit: float = LIMIT_SECONDS, entries: Iterable[EntryPoint] | None = None
     ) -> None:
         self._table = table
         self._limit = limit
@@ -60,13 +60,13 @@ class CustomCollectors:
         self._running: dict[str, threading.Thread] = {}
         self._families: dict[str, dict[str, list[tuple[str, str]]]] = {}
         self._help: dict[str, str] = {}
-        entries = sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name)
-        for entry in entries:
-            self._load(entry, [other.name for other in entries if other is not entry])
+        installed = sorted(entry_points(group=GROUP) if entries is None else entries, key=lambda entry: entry.name)
+        for entry in installed:
+            self._load(entry, [other.name for other in installed if other is not entry])
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The collectors that could be loaded."""
+        """The names of the loaded collectors."""
         return tuple(self._collect)
 
     def _load(self, entry: EntryPoint, others: list[str]) -> None:
@@ -75,13 +75,13 @@ class CustomCollectors:
             collect = entry.load()
             if not callable(collect):
                 raise CollectorError(f"{entry.value} is not a function")
-        except Exception as error:  # what a foreign module raises while it is imported is anybody's guess
-            self._tell(entry.name, error)
+        except Exception as error:  # a module may raise anything while it is imported
+            self._report(entry.name, error)
         else:
             self._collect[entry.name] = collect
 
     async def collect(self) -> None:
-        """Run all collectors side by side. Never raises but when it is cancelled."""
+        """Run all collectors concurrently. Their errors are reported, not raised."""
         await asyncio.gather(*(self._run(name) for name in self._collect))
 
     async def _run(self, name: str) -> None:
@@ -90,8 +90,8 @@ class CustomCollectors:
             samples = await self._samples(name)
             self._families[name] = _families(name, samples, self._help)
         except Exception as error:
-            self._families.pop(name, None)  # no figure is better than one that no longer holds
-            self._tell(name, error)
+            self._families.pop(name, None)  # no value is better than an outdated one
+            self._report(name, error)
         else:
             self._table.cell(c.COLLECTOR_UP, real(name)).set(1)
         self._table.cell(c.COLLECTOR_TIME, real(name)).set(time.perf_counter() - began)
@@ -100,7 +100,7 @@ class CustomCollectors:
         collect = self._collect[name]
         if name in self._running:
             if self._running[name].is_alive():
-                raise CollectorError("the last run has not ended yet")
+                raise CollectorError("the previous run has not finished")
             del self._running[name]
         try:
             async with asyncio.timeout(self._limit):
@@ -111,11 +111,11 @@ class CustomCollectors:
             raise CollectorError(f"not done within {self._limit:g} s") from error
 
     async def _in_thread(self, name: str, collect: Collect) -> list[Any]:
-        """Call a function that may block. Its thread cannot be stopped, only left alone; it never delays our end."""
+        """Call a function that may block. Its thread cannot be stopped, only abandoned; it never delays shutdown."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[list[Any]] = loop.create_future()
 
-        def settle(samples: list[Any] | None, error: BaseException | None) -> None:
+        def finish(samples: list[Any] | None, error: BaseException | None) -> None:
             if outcome.done():
                 return
             if error is not None:
@@ -129,18 +129,18 @@ class CustomCollectors:
                 samples = list(collect())  # type: ignore[arg-type] # not a coroutine function
             except BaseException as error:
                 fault = error if isinstance(error, Exception) else CollectorError(f"raised {type(error).__name__}")
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                loop.call_soon_threadsafe(settle, samples, fault)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(finish, samples, fault)
 
         thread = self._running[name] = threading.Thread(target=work, name=f"collector-{name}", daemon=True)
         thread.start()
         try:
             return await outcome
         finally:
-            if not outcome.cancelled():  # it told us how it went: what is left of the thread is its end
+            if not outcome.cancelled():  # the function returned: its thread is about to end
                 self._running.pop(name, None)
 
-    def _tell(self, name: str, error: Exception) -> None:
+    def _report(self, name: str, error: Exception) -> None:
         up = self._table.cell(c.COLLECTOR_UP, real(name))
         if up.value != 0:
             reason = str(error) if isinstance(error, CollectorError) else f"{type(error).__name__}: {error}"
@@ -148,7 +148,7 @@ class CustomCollectors:
         up.set(0)
 
     def render(self, *, openmetrics: bool) -> str:
-        """The samples of all last runs, in the text format."""
+        """Return the samples of the last runs, in the text format."""
         parts = []
         for families in self._families.values():
             for name, lines in families.items():
@@ -163,18 +163,22 @@ class CustomCollectors:
 
 def _check_name(name: str, others: list[str]) -> None:
     if not _COLLECTOR.fullmatch(name):
-        raise CollectorError("a collector's name has small letters, digits and '_', and begins with a letter")
+        raise CollectorError("a collector's name has lower-case letters, digits and '_', and begins with a letter")
     if name.split("_", 1)[0] in _RESERVED:
-        raise CollectorError(f"names that begin with {name.split('_', 1)[0]!r} are taken")
+        raise CollectorError(f"names that begin with {name.split('_', 1)[0]!r} are reserved")
     for other in others:
         if name == other or name.startswith(f"{other}_"):
             raise CollectorError(f"the collector {other!r} has this name, or a part of it that would mix their metrics")
 
 
 def _families(collector: str, samples: list[Any], helps: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
-    """Samples by metric, checked and ready to be printed."""
+    """Return the samples by metric, checked and formatted.
+
+    Raises:
+        CollectorError: a sample is invalid.
+    """
     if len(samples) > MAX_SAMPLES:
-        raise CollectorError(f"{len(samples)} samples, at most {MAX_SAMPLES} are taken")
+        raise CollectorError(f"{len(samples)} samples, at most {MAX_SAMPLES} are allowed")
     families: dict[str, list[tuple[str, str]]] = {}
     seen: set[tuple[str, str]] = set()
     for sample in samples:
@@ -187,10 +191,10 @@ def _families(collector: str, samples: list[Any], helps: dict[str, str]) -> dict
         if not isinstance(name, str) or not _METRIC.fullmatch(name) or not name.startswith(f"{collector}_"):
             raise CollectorError(f"the metric {_short(name)} does not begin with '{collector}_', the collector's name")
         if name.endswith(_SUFFIXES):
-            raise CollectorError(f"the metric {name!r} ends like a part of a histogram; use another name")
+            raise CollectorError(f"the metric {name!r} has a suffix that is reserved for histograms; use another name")
         printed = _labels(name, labels)
         if (name, printed) in seen:
-            raise CollectorError(f"{name}{printed} stands twice")
+            raise CollectorError(f"{name}{printed} occurs twice")
         seen.add((name, printed))
         helps[name] = str(text).replace("\\", "\\\\").replace("\n", "\\n")
         families.setdefault(name, []).append((printed, number(value)))
@@ -201,7 +205,7 @@ def _labels(metric: str, labels: dict[Any, Any]) -> str:
     parts = []
     for name, value in sorted(labels.items(), key=lambda item: str(item[0])):
         if not isinstance(name, str) or not _METRIC.fullmatch(name) or name.startswith("__") or name == "le":
-            raise CollectorError(f"{metric}: {_short(name)} is no label name")
+            raise CollectorError(f"{metric}: {_short(name)} is not a label name")
         text = str(value)
         if len(text) > _LABEL_LENGTH:
             raise CollectorError(f"{metric}: the value of {name!r} has more than {_LABEL_LENGTH} characters")

@@ -1,6 +1,6 @@
-"""Targets of probes, from a YAML file written by hand. What can be wrong is told with its line before anything runs.
+"""Targets of probes, read from a YAML file. Every mistake is reported with its line before anything runs.
 
-Targets come from a file only: an address in a request would let anybody who may scrape ask our network questions.
+Targets come from a file only: an address in a request would let every client of `/metrics` explore the network.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _STATUS = re.compile(r"[1-5](\d\d|xx)")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = ("host", "content-length", "connection", "transfer-encoding")
 _METADATA = ("fd00:ec2::254", "100.100.100.200")  # addresses of cloud metadata that are not link-local
-_HINT_LINK_LOCAL = "clouds serve credentials there"
+_HINT_LINK_LOCAL = "cloud providers serve credentials there"
 
 
 class SecretError(Exception):
@@ -32,7 +32,7 @@ class SecretError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One thing to probe. ``expected``: statuses as ``200`` or ``2xx``."""
+    """One service to probe. ``expected``: statuses such as ``200`` or ``2xx``; times are in seconds."""
 
     name: str
     url: str
@@ -53,12 +53,12 @@ class Target:
         return self.parts.port or {"http": 80, "https": 443}[self.parts.scheme]
 
     def all_headers(self) -> dict[str, str]:
-        """The headers with the secrets as they stand in their files now.
+        """Return the headers, with secrets as they are in their files now.
 
         Raises:
             SecretError: a file cannot be read.
         """
-        found = dict(self.headers)
+        headers = dict(self.headers)
         for name, path in self.secret_headers:
             try:
                 value = path.read_text(encoding="utf-8").strip()
@@ -67,28 +67,28 @@ class Target:
                 raise SecretError(f"header {name}: cannot read {path}: {reason}") from error
             if not value or "\n" in value or "\r" in value:
                 raise SecretError(f"header {name}: {path} must hold one line")
-            found[name] = value
-        return found
+            headers[name] = value
+        return headers
 
     def expects(self, status: int) -> bool:
-        """Whether an answer with this status is a success."""
+        """Return whether an answer with this status is a success."""
         return any(str(status) == wanted or f"{status // 100}xx" == wanted for wanted in self.expected)
 
 
 def is_forbidden(address: str) -> bool:
-    """Whether an IP address is one that no probe may reach: link-local or cloud metadata, multicast, none."""
-    found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
+    """Return whether probes may not reach an IP address: link-local, cloud metadata, multicast or unspecified."""
+    parsed: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None)
     if mapped is not None:
-        found = mapped
-    return found.is_link_local or found.is_multicast or found.is_unspecified or str(found) in _METADATA
+        parsed = mapped
+    return parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified or str(parsed) in _METADATA
 
 
 def load_targets(path: Path) -> tuple[Target, ...]:
     """Read a file of targets; paths in it are relative to it.
 
     Raises:
-        DefinitionError: with every fault and its line.
+        DefinitionError: with every mistake and its line.
     """
     problems: list[Problem] = []
     top = read(Path(), str(path), problems)
@@ -100,7 +100,9 @@ def load_targets(path: Path) -> tuple[Target, ...]:
         for entry in entries:
             target = _target(entry, path.parent)
             if target.name in targets:
-                entry.at("name").refuse(f"target {target.name!r} stands twice", hint="the name is the label 'target'")
+                entry.at("name").refuse(
+                    f"target {target.name!r} occurs twice", hint="names are values of the label 'target'"
+                )
             targets[target.name] = target
         top.done("a file of targets")
     if problems:
@@ -118,7 +120,7 @@ def _target(entry: Fields, folder: Path) -> Target:
     interval = entry.duration("interval", DEFAULT_INTERVAL)
     timeout = entry.duration("timeout", min(DEFAULT_TIMEOUT, interval))
     if len(entry.place.source.problems) > before:
-        pass  # no durations: told already
+        pass  # invalid durations are reported already
     elif interval < 1:
         entry.at("interval").refuse("interval must be at least 1s")
     elif not 0 < timeout <= interval:
@@ -140,16 +142,16 @@ def _target(entry: Fields, folder: Path) -> Target:
     )
     for field_name in http_only:
         if scheme in STREAM_SCHEMES and entry.has(field_name):
-            entry.keys[field_name].refuse(f"{field_name} makes no sense for {scheme}://")
+            entry.keys[field_name].refuse(f"{field_name} does not apply to {scheme}://")
     if scheme == "http" and secrets:
-        entry.at("secret_headers").refuse("a secret over http:// is none", hint="write https://")
+        entry.at("secret_headers").refuse("a secret must not be sent over http://", hint="write https://")
     _check_files(entry, target, scheme)
     entry.done("a target")
     return target
 
 
 def _check_url(url: str, place: Place) -> str:
-    """The scheme; faults are noted."""
+    """Return the scheme; report mistakes."""
     known = (*HTTP_SCHEMES, *STREAM_SCHEMES)
     try:
         parts = urlsplit(url)
@@ -158,20 +160,22 @@ def _check_url(url: str, place: Place) -> str:
         place.refuse(f"url: {error}", hint="for example https://registry.example/v2/ or tcp://10.0.0.5:5432")
         return ""
     if parts.scheme not in known:
-        place.refuse(f"url: begins with none of {', '.join(f'{one}://' for one in known)}")
+        place.refuse(f"url: must begin with one of {', '.join(f'{scheme}://' for scheme in known)}")
     elif not host:
-        place.refuse("url: has no host", hint="for example https://registry.example/v2/")
+        place.refuse("url: the host is missing", hint="for example https://registry.example/v2/")
     elif parts.scheme in STREAM_SCHEMES and (port is None or parts.path not in ("", "/") or parts.query):
-        place.refuse(f"url: {parts.scheme}:// takes a host and a port", hint=f"{parts.scheme}://{host}:5432")
+        place.refuse(
+            f"url: {parts.scheme}:// needs a host and a port, nothing else", hint=f"{parts.scheme}://{host}:5432"
+        )
     elif port == 0:
-        place.refuse("url: port 0 is none")
+        place.refuse("url: port 0 is not allowed")
     if parts.username is not None or parts.password is not None:
-        place.refuse("url: has a user or a password in it", hint="use secret_headers with a file, for Authorization")
+        place.refuse("url: must not contain a user or a password", hint="set Authorization in secret_headers")
     try:
         if host and is_forbidden(host):
             place.refuse(f"url: {host} may not be probed", hint=_HINT_LINK_LOCAL)
     except ValueError:
-        pass  # a name: looked at when it is resolved
+        pass  # a name: checked when it is resolved
     return parts.scheme if parts.scheme in known else ""
 
 
@@ -179,7 +183,7 @@ def _expected(entry: Fields) -> tuple[str, ...]:
     written = entry.texts("expect_status")
     for text, place in written:
         if not _STATUS.fullmatch(text):
-            place.refuse(f"expect_status: {text!r} is no status", hint="write 200, or 2xx for all of them")
+            place.refuse(f"expect_status: {text!r} is not a status", hint="write 200, or 2xx for all of them")
     return tuple(text for text, _ in written) or ("2xx",)
 
 
@@ -187,9 +191,9 @@ def _headers(entry: Fields, name: str) -> tuple[tuple[str, str], ...]:
     found = []
     for header, value, place in entry.plain(name):
         if not _HEADER.fullmatch(header) or header.lower() in _OURS:
-            place.refuse(f"{name}: {header!r} is no header that can be set")
+            place.refuse(f"{name}: {header!r} is not a header that can be set")
         elif "\n" in value or "\r" in value:
-            place.refuse(f"{name}: a header is one line")
+            place.refuse(f"{name}: a header must be a single line")
         else:
             found.append((header, value))
     return tuple(found)
@@ -199,7 +203,7 @@ def _check_files(entry: Fields, target: Target, scheme: str) -> None:
     try:
         target.all_headers()
     except SecretError as error:
-        entry.at("secret_headers").refuse(str(error), hint="the file holds the whole value, such as: Bearer abc")
+        entry.at("secret_headers").refuse(str(error), hint="the file must hold the whole value, such as: Bearer abc")
     if target.ca_file is None:
         return
     if scheme not in ("https", "tls"):
@@ -207,4 +211,4 @@ def _check_files(entry: Fields, target: Target, scheme: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(target.ca_file)
     except (OSError, ssl.SSLError) as error:
-        entry.at("ca_file").refuse(f"ca_file: cannot use {target.ca_file}: {error}", hint="it is a PEM file")
+        entry.at("ca_file").refuse(f"ca_file: cannot use {target.ca_file}: {error}", hint="it must be a PEM file")

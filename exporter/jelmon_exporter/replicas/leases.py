@@ -1,4 +1,4 @@
-"""Which partitions are ours: a fair share of them, each under a lease that is renewed, taken and given up in time."""
+"""Divides the partitions among replicas: each holds an equal share, under leases that it acquires and renews."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Holding:
-    """A partition in our hands. Setting ``stop`` asks its task to commit and end."""
+    """A partition that this replica holds. Setting ``stop`` asks its task to commit and end."""
 
     claim: Claim
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -23,11 +23,11 @@ class Holding:
 
 
 Hold = Callable[[int, Holding], Coroutine[Any, Any, None]]
-"""Counts a partition until ``stop`` is set or it is fenced."""
+"""Counts a partition until ``stop`` is set or another replica owns it."""
 
 
 def share(replicas: list[str], replica: str, partitions: int) -> int:
-    """How many partitions a replica should own: all replicas work this out alike."""
+    """Return how many partitions a replica should own. All replicas compute the same shares."""
     if replica not in replicas:
         return 0
     quotient, remainder = divmod(partitions, len(replicas))
@@ -35,7 +35,7 @@ def share(replicas: list[str], replica: str, partitions: int) -> int:
 
 
 class Leases:
-    """Takes, renews and gives up partitions, for as long as `run` runs."""
+    """Acquires, renews and releases partitions while `run` runs."""
 
     def __init__(self, store: StateStore, replica: str, partitions: int) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Leases:
         self._holdings: dict[int, Holding] = {}
 
     async def run(self, hold: Hold, stopping: asyncio.Event, able: Callable[[], bool]) -> None:
-        """Own a fair share until ``stopping`` is set; while we are not ``able`` to count, own nothing."""
+        """Own a share until ``stopping`` is set; nothing while ``able()`` is false."""
         troubled = False
         try:
             while not stopping.is_set():
@@ -58,7 +58,7 @@ class Leases:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), self._store.renew_seconds)
         finally:
-            await self._leave()
+            await self._release_all()
 
     async def _round(self, hold: Hold, *, able: bool) -> None:
         self._drop_ended()
@@ -66,7 +66,7 @@ class Leases:
         await self._renew()
         wanted = share(replicas, self._replica, self._partitions) if able else 0
         for partition in list(self._holdings)[wanted:]:
-            await self._give_up(partition)
+            await self._release(partition)
         start = replicas.index(self._replica) * self._partitions // len(replicas) if wanted else 0
         for offset in range(self._partitions):
             partition = (start + offset) % self._partitions
@@ -77,7 +77,7 @@ class Leases:
                     holding.task = asyncio.create_task(hold(partition, holding), name=f"partition {partition}")
 
     def _drop_ended(self) -> None:
-        """Forget partitions whose task ended: it was fenced. A fault of ours in it is not hidden."""
+        """Drop partitions whose task ended because another replica owns them. Other errors of the task are raised."""
         for partition, holding in list(self._holdings.items()):
             if holding.task is not None and holding.task.done():
                 del self._holdings[partition]
@@ -85,13 +85,13 @@ class Leases:
 
     async def _renew(self) -> None:
         holdings = list(self._holdings.items())
-        kept = await asyncio.gather(*(self._store.renew(partition, one.claim) for partition, one in holdings))
+        kept = await asyncio.gather(*(self._store.renew(partition, holding.claim) for partition, holding in holdings))
         for (partition, holding), still_ours in zip(holdings, kept, strict=True):
             if not still_ours:
                 logger.warning("a lease was lost", extra={"partition": partition})
-                holding.stop.set()  # its commits are refused; it ends by itself
+                holding.stop.set()  # its commits are refused, so it ends by itself
 
-    async def _give_up(self, partition: int) -> None:
+    async def _release(self, partition: int) -> None:
         holding = self._holdings.pop(partition)
         await self._end(holding)
         await self._store.release(partition, holding.claim)
@@ -101,16 +101,18 @@ class Leases:
         if holding.task is not None:
             await holding.task
 
-    async def _leave(self) -> None:
-        """End all tasks and tell the others at once. When we are cancelled there is no time for that."""
+    async def _release_all(self) -> None:
+        """End all tasks and release the leases, so that others need not wait. If cancelled, only end the tasks."""
         holdings, self._holdings = self._holdings, {}
         tasks = [holding.task for holding in holdings.values() if holding.task is not None]
         try:
             await asyncio.gather(*(self._end(holding) for holding in holdings.values()))
-            await asyncio.gather(*(self._store.release(partition, one.claim) for partition, one in holdings.items()))
+            await asyncio.gather(
+                *(self._store.release(partition, holding.claim) for partition, holding in holdings.items())
+            )
             await self._store.attend(self._replica, leaving=True)
         except StoreUnavailableError as error:
-            logger.warning("leases run out by themselves", extra={"error": error.message})
+            logger.warning("leases were not released; they expire by themselves", extra={"error": error.message})
         except asyncio.CancelledError:
             await asyncio.gather(*(end(task) for task in tasks), return_exceptions=True)
             raise

@@ -1,6 +1,6 @@
-"""Series while they are being counted: a cell for each label set, and the list of cells changed since the last commit.
+"""Series while they are counted: one cell per label set, and the list of cells changed since the last commit.
 
-`prometheus_client` is ten times slower per update and cannot say what changed, which a checkpoint must know.
+`prometheus_client` is ten times slower per update and does not track changes, which a checkpoint needs.
 """
 
 from bisect import bisect_left
@@ -28,11 +28,11 @@ _ZERO = timedelta()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 OVERFLOW = "other"
-"""The label value that takes what is above the limit."""
+"""The label value of everything above the limit."""
 
 
 def real(value: str) -> str:
-    """A label value as it is shown. One that looks like `OVERFLOW` gets an apostrophe, so that the two never mix."""
+    """Return a label value as exposed. One that looks like `OVERFLOW` gets an apostrophe, so that the two never mix."""
     return f"{value}'" if value.startswith(OVERFLOW) and not value[len(OVERFLOW) :].strip("'") else value
 
 
@@ -45,12 +45,12 @@ class Cell:
         self.key = key
         self.value: float | None = value
         self.dirty = True
-        self.changed_at = 0.0  # when a change was last taken
+        self.changed_at = 0.0  # when a change was last drained
         self.changed = changed
         changed.append(self)
 
     def add(self, amount: float = 1) -> None:
-        """Count. A gauge goes down by a negative amount."""
+        """Add to the value; a negative amount lowers a gauge."""
         self.value += amount  # type: ignore[operator] # only gauges that are set, never added to, may be absent
         if not self.dirty:
             self.dirty = True
@@ -78,10 +78,10 @@ class HistogramCell:
         self.bounds = bounds
         self.spans = _spans(bounds)
         self.counts = [0] * (len(bounds) + 1)
-        self.exemplars: dict[int, Exemplar] = {}  # by bucket: the newest since they were last taken
+        self.exemplars: dict[int, Exemplar] = {}  # by bucket: the newest since they were last drained
         self.total = 0
         self.dirty = True
-        self.changed_at = 0.0  # when a change was last taken
+        self.changed_at = 0.0  # when a change was last drained
         self.changed = changed
         changed.append(self)
 
@@ -94,25 +94,25 @@ class HistogramCell:
             self.changed.append(self)
 
     def observe_all(self, durations: list[timedelta]) -> int:
-        """Count durations; a negative one is 0. Returns how many were negative."""
+        """Count durations, negative ones as 0; return how many were negative."""
         negative = 0
         if min(durations) < _ZERO:
-            negative = sum(one < _ZERO for one in durations)
-            durations = [max(_ZERO, one) for one in durations]
+            negative = sum(duration < _ZERO for duration in durations)
+            durations = [max(_ZERO, duration) for duration in durations]
         spans, counts = self.spans, self.counts
-        for one in durations:
-            counts[bisect_left(spans, one)] += 1
+        for duration in durations:
+            counts[bisect_left(spans, duration)] += 1
         try:
             self.total += sum(durations, _ZERO) // MICROSECOND
-        except OverflowError:  # many durations of thousands of years: somebody's clock stands at zero
-            self.total += sum(one // MICROSECOND for one in durations)
+        except OverflowError:  # many durations of thousands of years: a producer's clock is at year 1
+            self.total += sum(duration // MICROSECOND for duration in durations)
         if not self.dirty:
             self.dirty = True
             self.changed.append(self)
         return negative
 
     def exemplify(self, micros: int, traceparent: str, time: datetime) -> None:
-        """Remember the trace of a duration that was counted, for its bucket."""
+        """Keep the trace of a counted duration as exemplar of its bucket."""
         parts = traceparent.split("-")
         if len(parts) >= 4 and len(parts[1]) == 32 and parts[1].isalnum():
             self.exemplars[bisect_left(self.bounds, micros)] = (parts[1], micros, (time - _EPOCH) // MICROSECOND)
@@ -126,7 +126,7 @@ class HistogramCell:
 
 
 class OverflowCell(Cell):
-    """The cell for label values above the limit: it also counts how often it is used."""
+    """The cell of all label values above the limit; it also counts how often it is used."""
 
     __slots__ = ("spill",)
 
@@ -140,7 +140,7 @@ class OverflowCell(Cell):
 
 
 class OverflowHistogramCell(HistogramCell):
-    """The histogram for label values above the limit: it also counts how often it is used."""
+    """The histogram of all label values above the limit; it also counts how often it is used."""
 
     __slots__ = ("spill",)
 
@@ -158,7 +158,7 @@ class OverflowHistogramCell(HistogramCell):
 
 
 class SeriesTable:
-    """All cells of one partition (or of this process), found by metric and labels."""
+    """The cells of one partition, or of this process, by metric and labels."""
 
     def __init__(self) -> None:
         self.cells: dict[Key, Cell | HistogramCell] = {}
@@ -170,14 +170,14 @@ class SeriesTable:
     @overload
     def cell(self, metric: Counter | Gauge, *labels: str) -> Cell: ...
     def cell(self, metric: Counter | Gauge | Histogram, *labels: str) -> Cell | HistogramCell:
-        """The cell of a label set, made on first use: counters at 0, gauges absent."""
+        """Return the cell of a label set, created on first use: counters at 0, gauges absent."""
         if len(labels) != len(metric.labels):
             raise ValueError(f"{metric.name} has the labels {metric.labels}, got {labels}")
         key = (metric.name, labels)
-        found = self.cells.get(key)
-        if found is None:
-            found = self.cells[key] = self._make(metric, key)
-        return found
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = self._make(metric, key)
+        return cell
 
     def _make(self, metric: Counter | Gauge | Histogram, key: Key) -> Cell | HistogramCell:
         spill = self.cell(LABELS_OVERFLOWED, metric.name) if OVERFLOW in key[1] else None
@@ -190,13 +190,13 @@ class SeriesTable:
         return Cell(key, self._changed, start) if spill is None else OverflowCell(key, self._changed, start, spill)
 
     def drop(self, key: Key) -> None:
-        """Forget a series; nobody may use its cell any more."""
+        """Drop a series; its cell must not be used any more."""
         cell = self.cells.pop(key)
-        cell.dirty = True  # so that nobody who does so all the same brings it back
+        cell.dirty = True  # a late update must not bring it back
         self._dropped.append(key)
 
     def drain(self, now: float = 0.0) -> dict[Key, Value]:
-        """What changed since the last call, with None for what was dropped. ``now`` is noted in the cells."""
+        """Return what changed since the last call, None for dropped series. ``now`` is the time of the change."""
         changes: dict[Key, Value] = dict.fromkeys(self._dropped)
         self._dropped.clear()
         for cell in self._changed:
@@ -208,16 +208,16 @@ class SeriesTable:
         return changes
 
     def drain_exemplars(self, keys: Iterable[Key]) -> dict[Key, dict[int, Exemplar]]:
-        """The exemplars of these series since the last call; call it with what `take` returned."""
-        found: dict[Key, dict[int, Exemplar]] = {}
+        """Return the exemplars of these series since the last call; ``keys`` are those that `drain` returned."""
+        exemplars: dict[Key, dict[int, Exemplar]] = {}
         for key in keys:
             cell = self.cells.get(key)
             if isinstance(cell, HistogramCell) and cell.exemplars:
-                found[key], cell.exemplars = cell.exemplars, {}
-        return found
+                exemplars[key], cell.exemplars = cell.exemplars, {}
+        return exemplars
 
     def restore(self, metric: Metric, labels: tuple[str, ...], value: Value) -> None:
-        """Put back a value that was taken; the cell is not dirty afterwards."""
+        """Restore a stored value; the cell is not dirty afterwards."""
         if isinstance(metric, Histogram):
             cell = self.cell(metric, *labels)
             assert isinstance(value, tuple)
@@ -228,7 +228,7 @@ class SeriesTable:
             self.cell(metric, *labels).value = value
 
     def mark_committed(self, keys: Iterable[Key], now: float) -> None:
-        """Take these series as committed: they are not dirty until they change again."""
+        """Mark these series as committed: clean until they change again."""
         committed = set(keys)
         for cell in self._changed:
             cell.dirty = cell.key not in committed
@@ -247,6 +247,6 @@ def _spans(bounds: tuple[int, ...]) -> tuple[timedelta, ...]:
 
 
 def closed_sets(metric: Metric, known: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    """The label sets that exist as soon as the other labels are known: every combination of the closed ones."""
+    """Yield the label sets that exist once the open labels are known: every combination of the closed ones."""
     choices = [(known[label],) if label in known else metric.closed[label] for label in metric.labels]
     yield from product(*choices)

@@ -1,8 +1,7 @@
 """The text at ``/metrics``: Prometheus 0.0.4 and 1.0.0, and OpenMetrics 1.0, chosen by the Accept header.
 
-Each series' lines are rendered once and kept until its value changes, which is 20 times faster than
-``prometheus_client.generate_latest`` at ten thousand series. Sample lines are the same in all formats; only names in
-the metadata and the end of the page differ.
+Each series is rendered once until its value changes, which is 20 times faster than `prometheus_client.generate_latest`
+at ten thousand series. Sample lines are the same in all formats; only metadata and the end of the page differ.
 """
 
 import math
@@ -14,11 +13,11 @@ from itertools import accumulate
 from jelmon import catalogue as c
 from jelmon_exporter.series.cells import MICRO, Exemplar, Value
 from jelmon_exporter.series.text import escape, number
-from jelmon_exporter.serving.view import Family, Shown, View
+from jelmon_exporter.serving.view import ExposedSeries, Family, View
 
 
 class Format(Enum):
-    """The formats we speak, best first; the value is the Content-Type."""
+    """The supported formats, best first; the value is the Content-Type."""
 
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
     TEXT_1_0_0 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
@@ -35,17 +34,17 @@ class _Wanted:
 
 
 def choose_format(accept: str) -> Format:
-    """The best format that the client takes, by q-value; text 0.0.4 if it names none of ours (protobuf, say)."""
+    """Return the best format that the client accepts, by q-value; text 0.0.4 if it names none that is supported."""
     best, best_quality = Format.TEXT_0_0_4, 0.0
     for wanted in _wanted(accept):
-        found = _format(wanted)
-        if found is not None and wanted.quality > best_quality:
-            best, best_quality = found, wanted.quality
+        form = _format(wanted)
+        if form is not None and wanted.quality > best_quality:
+            best, best_quality = form, wanted.quality
     return best
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip."""
+    """Return whether the client accepts gzip."""
     qualities = {wanted.kind: wanted.quality for wanted in _wanted(accept_encoding)}
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0
 
@@ -74,12 +73,12 @@ def _format(wanted: _Wanted) -> Format | None:
 
 
 def render(view: View, form: Format) -> str:
-    """All families of the exporter, those without a series too. The end mark of OpenMetrics is the caller's."""
+    """Return the text of all families, also those without series. The caller adds the end mark of OpenMetrics."""
     return "".join(pieces(view, form))
 
 
 def pieces(view: View, form: Format) -> Iterator[str]:
-    """The text of each family; the same string as before if nothing in it changed."""
+    """Yield the text of each family; the same string object as before if nothing in it changed."""
     openmetrics = form is Format.OPENMETRICS
     for name, family in view.families.items():
         text = family.openmetrics if openmetrics else family.text
@@ -88,9 +87,9 @@ def pieces(view: View, form: Format) -> Iterator[str]:
 
 def _render_family(view: View, name: str, family: Family, *, openmetrics: bool) -> str:
     lines = [(_OPENMETRICS_HEADS if openmetrics else _HEADS)[name]]
-    for shown in family.values():
-        text = shown.text or _render(view, shown)
-        lines.append((openmetrics and shown.openmetrics) or text)
+    for exposed in family.values():
+        text = exposed.text or _render(view, exposed)
+        lines.append((openmetrics and exposed.openmetrics) or text)
     text = "".join(lines)
     if openmetrics:
         family.openmetrics = text
@@ -117,34 +116,34 @@ _BOUNDS = {
 }
 
 
-def _pattern(shown: Shown) -> str:
-    """The lines of a series, with ``%s`` for each value."""
+def _pattern(exposed: ExposedSeries) -> str:
+    """Return the lines of a series, with ``%s`` for each value."""
     labels = ",".join(
-        f'{name}="{escape(value)}"' for name, value in zip(shown.metric.labels, shown.labels, strict=True)
+        f'{name}="{escape(value)}"' for name, value in zip(exposed.metric.labels, exposed.labels, strict=True)
     ).replace("%", "%%")
-    name, braces = shown.metric.name, f"{{{labels}}}" if labels else ""
-    if not isinstance(shown.metric, c.Histogram):
+    name, braces = exposed.metric.name, f"{{{labels}}}" if labels else ""
+    if not isinstance(exposed.metric, c.Histogram):
         return f"{name}{braces} %s\n"
     separator = "," if labels else ""
     buckets = "".join(f'{name}_bucket{{{labels}{separator}le="{bound}"}} %s\n' for bound in _BOUNDS[name])
     return f"{buckets}{name}_sum{braces} %s\n{name}_count{braces} %s\n"
 
 
-def _render(view: View, shown: Shown) -> str:
-    pattern = shown.pattern
+def _render(view: View, exposed: ExposedSeries) -> str:
+    pattern = exposed.pattern
     if pattern is None:
-        pattern = shown.pattern = _pattern(shown)
-    value: Value = view.merged(shown)
+        pattern = exposed.pattern = _pattern(exposed)
+    value: Value = view.merged(exposed)
     if isinstance(value, tuple):
         total, counts = value
         so_far = (*accumulate(counts),)
         text = pattern % (*so_far, number(total / MICRO), so_far[-1])
-        if shown.exemplars:
-            shown.openmetrics = _with_exemplars(text, shown.exemplars)
+        if exposed.exemplars:
+            exposed.openmetrics = _with_exemplars(text, exposed.exemplars)
     else:
         assert value is not None
         text = pattern % number(value)
-    shown.text = text
+    exposed.text = text
     return text
 
 

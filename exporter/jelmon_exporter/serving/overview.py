@@ -1,10 +1,10 @@
-"""The short live overview on the landing page: what the exporter knows now, for people who open it in a browser."""
+"""The overview on the landing page: the current state, for people who open the exporter in a browser."""
 
 import html
 from collections.abc import Iterable, Mapping
 
 from jelmon import catalogue as c
-from jelmon_exporter.collectors.prober import Result
+from jelmon_exporter.collectors.probe_result import Result
 from jelmon_exporter.series.cells import Value
 from jelmon_exporter.serving.view import View
 
@@ -12,7 +12,7 @@ _ROWS = 20
 
 
 def overview(view: View, probed: Mapping[str, Result], *, now: float) -> str:
-    """HTML, with every name escaped."""
+    """Return the overview as HTML, with every name escaped."""
     return f"{_figures(view, now)}\n{_pipelines(view, now)}\n{_targets(view, probed)}"
 
 
@@ -33,7 +33,7 @@ def _pipelines(view: View, now: float) -> str:
     metrics = (c.CARDS_WAITING, c.CARDS_IN_PROGRESS, c.CARDS_FINISHED, c.LAST_ACTIVITY)
     names = {labels[0] for metric in metrics for labels in view.families[metric.name]}
     if not names:
-        return '<p class="soft">No pipeline has told of itself yet.</p>'
+        return '<p class="soft">No pipeline has sent events yet.</p>'
     finished: dict[str, float] = {}
     for labels, shown in view.families[c.CARDS_FINISHED.name].items():
         finished[labels[0]] = finished.get(labels[0], 0) + _number(view.merged(shown))
@@ -54,21 +54,23 @@ def _pipelines(view: View, now: float) -> str:
 
 
 def _targets(view: View, probed: Mapping[str, Result]) -> str:
-    """Targets that we probe, and those of which another replica tells no more than whether they are up."""
-    found = {
+    """Return the table of targets: with details if they are probed here, else only whether they are up."""
+    rows_by_name = {
         name: (result.up, f": {html.escape(result.reason)}", f"{result.seconds * 1000:,.0f} ms")
         for name, result in probed.items()
     }
     if not probed:
-        found = {labels[0]: (view.merged(one) == 1, "", "-") for labels, one in view.families[c.TARGET_UP.name].items()}
-    if not found:
+        rows_by_name = {
+            labels[0]: (view.merged(series) == 1, "", "-") for labels, series in view.families[c.TARGET_UP.name].items()
+        }
+    if not rows_by_name:
         return ""
     rows = []
-    for name, (up, reason, took) in sorted(found.items(), key=lambda item: (item[1][0], item[0]))[:_ROWS]:
+    for name, (up, reason, took) in sorted(rows_by_name.items(), key=lambda item: (item[1][0], item[0]))[:_ROWS]:
         state = '<td class="good">up</td>' if up else f'<td class="bad">down{reason}</td>'
         rows.append(f'<tr><td>{html.escape(name)}</td>{state}<td class="number">{took}</td></tr>')
     heads = '<tr><th>Target</th><th>State</th><th class="number">Probe took</th></tr>'
-    more = f'<p class="soft">and {len(found) - _ROWS} more</p>' if len(found) > _ROWS else ""
+    more = f'<p class="soft">and {len(rows_by_name) - _ROWS} more</p>' if len(rows_by_name) > _ROWS else ""
     return f'<h2>Services</h2><div class="wide"><table>{heads}{"".join(rows)}</table></div>{more}'
 
 
@@ -93,7 +95,7 @@ def _number(value: Value) -> float:
 
 
 def _ago(moment: float, now: float) -> str:
-    """A moment as an age in words; a dash when it never was."""
+    """Return how long ago a moment was, in words; a dash if it is unset."""
     if moment <= 0:
         return "-"
     seconds = max(now - moment, 0.0)

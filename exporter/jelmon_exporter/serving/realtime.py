@@ -1,7 +1,7 @@
-"""Real-time figures in Redis for anybody who reads Redis: they expire by themselves when nobody renews them.
+"""Real-time figures in Redis, for readers of Redis; they expire unless they are renewed.
 
-``jelmore:metrics:<pipeline>`` is a hash that lives 30 seconds, ``jelmore:sessions:<kind>`` one that lives 5 minutes.
-They follow from what `/metrics` shows; every replica may write them, as all show the same.
+``jelmore:metrics:<pipeline>`` is a hash that expires after 30 seconds, ``jelmore:sessions:<kind>`` one that expires
+after 5 minutes. They derive from what `/metrics` exposes; every replica writes them, as all expose the same.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ METRICS_LIFETIME_SECONDS = 30
 SESSIONS_LIFETIME_SECONDS = 300
 WRITE_SECONDS = 5.0
 WINDOW_SECONDS = 900.0
-"""Over how long velocity is taken, as the signal ``cards_per_hour`` does."""
+"""Length of the window for velocity, the same as that of the signal ``cards_per_hour``."""
 
 
 class RealtimeFigures:
-    """Writes velocity, cards in flight and the state of each pipeline, again and again."""
+    """Writes velocity, cards in flight and the state of each pipeline, every `WRITE_SECONDS`."""
 
     def __init__(self, store: RedisStore, view: View, clock: Callable[[], float]) -> None:
         self._store = store
@@ -34,7 +34,7 @@ class RealtimeFigures:
         self.warm = False
 
     async def run(self) -> None:
-        """Write until cancelled; what cannot be written now is old in a moment anyway."""
+        """Write until cancelled. A failed write is not repeated: its values would be outdated."""
         while True:
             if self._view.complete:
                 try:
@@ -46,9 +46,9 @@ class RealtimeFigures:
             await asyncio.sleep(WRITE_SECONDS)
 
     def pipelines(self) -> dict[str, dict[str, str | float]]:
-        """Key (without the prefix) to fields, for each pipeline."""
+        """Return the fields of each pipeline, by key without the prefix."""
         now = self._clock()
-        found: dict[str, dict[str, str | float]] = {}
+        pipelines: dict[str, dict[str, str | float]] = {}
         for (pipeline,) in self._view.families[c.CARDS_STARTED.name]:
             finished = sum(
                 self._number(c.CARDS_FINISHED, pipeline, outcome) for outcome in c.CARDS_FINISHED.closed["outcome"]
@@ -58,7 +58,7 @@ class RealtimeFigures:
             stall = self._number(c.STALL_LIMIT, pipeline) or 600.0
             waiting = self._number(c.CARDS_WAITING, pipeline)
             stalled = (in_progress or waiting) and last and now - last > stall
-            found[f"metrics:{pipeline}"] = {
+            pipelines[f"metrics:{pipeline}"] = {
                 "cards_per_hour": round(self._velocity(pipeline, now, finished), 3),
                 "cards_in_progress": in_progress,
                 "cards_waiting": waiting,
@@ -67,17 +67,17 @@ class RealtimeFigures:
                 "state": "stalled" if stalled else "running" if in_progress else "idle",
                 "time": round(now, 3),
             }
-        return found
+        return pipelines
 
     def sessions(self) -> dict[str, dict[str, str | float]]:
-        """Key (without the prefix) to fields, for each kind of session."""
+        """Return the fields of each kind of session, by key without the prefix."""
         return {
             f"sessions:{kind}": {"active": self._number(c.SESSIONS_ACTIVE, kind), "time": round(self._clock(), 3)}
             for (kind,) in self._view.families[c.SESSIONS_ACTIVE.name]
         }
 
     def _velocity(self, pipeline: str, now: float, finished: float) -> float:
-        """Cards finished per hour, over the last quarter of an hour as far as we have seen it."""
+        """Return the cards finished per hour, over the part of the window that was observed."""
         seen = self._finished.setdefault(pipeline, deque())
         seen.append((now, finished))
         while len(seen) > 2 and seen[1][0] <= now - WINDOW_SECONDS:

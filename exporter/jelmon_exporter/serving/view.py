@@ -1,6 +1,6 @@
-"""What is shown: the committed series of all partitions, merged, with each series' text rendered once until it changes.
+"""What is exposed: the committed series of all partitions, merged. Each series is rendered once until it changes.
 
-Every replica shows the same, whoever owns which partition: values come here only after a commit, or from the store.
+Every replica exposes the same, whichever partitions it owns: values get here only after a commit, or from the store.
 """
 
 import time
@@ -12,7 +12,7 @@ from jelmon_exporter.series.cells import Exemplar, Key, Value, real
 from jelmon_exporter.state.model import Declaration
 
 Part = int | str
-"""A partition, or a name for what this process itself contributes."""
+"""A partition, or a name for what this process contributes."""
 
 
 def _total(values: Iterable[Value]) -> Value:
@@ -42,43 +42,43 @@ _MERGE: dict[str, Callable[[Iterable[Value]], Value]] = {
     c.STAGE_OLDEST_WAITING.name: _smallest,
     c.STAGE_OLDEST_RUNNING.name: _smallest,
 }
-"""How values of several partitions become one, where adding them up is wrong."""
+"""How values of several partitions are merged where their sum would be wrong."""
 
 
 HOLD_SECONDS = 60.0
-"""How long the last value shown stays when a lower one arrives."""
+"""How long the last value stays exposed when a lower one arrives."""
 
 
 @dataclass(slots=True)
-class Shown:
-    """One series: what each part contributes, and its lines once rendered."""
+class ExposedSeries:
+    """One exposed series: the contribution of each part, and the rendered lines."""
 
     metric: c.Metric
     labels: tuple[str, ...]
     parts: dict[Part, Value]
-    pattern: str | None = None  # the lines with %s for each value, made by who renders
+    pattern: str | None = None  # the lines with %s for each value, set by the renderer
     text: str | None = None
     exemplars: dict[int, Exemplar] = field(default_factory=dict)  # by bucket
     openmetrics: str | None = None  # the lines with exemplars, if there are any
 
 
-class Family(dict[tuple[str, ...], Shown]):
-    """The series of one metric, by their label values, and the text of all of them until one changes."""
+class Family(dict[tuple[str, ...], ExposedSeries]):
+    """The series of one metric by label values, and the text of all of them until one changes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.text: str | None = None
         self.openmetrics: str | None = None
 
-    def changed(self, shown: Shown | None = None) -> None:
-        """Note that a series has to be rendered again, or that one is gone."""
+    def changed(self, exposed: ExposedSeries | None = None) -> None:
+        """Discard rendered text: a series changed, or was removed."""
         self.text = self.openmetrics = None
-        if shown is not None:
-            shown.text = shown.openmetrics = None
+        if exposed is not None:
+            exposed.text = exposed.openmetrics = None
 
 
 class View:
-    """The series of one exporter, ready to be shown."""
+    """The series of one exporter, ready to be exposed."""
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class View:
         clock: Callable[[], float] = time.monotonic,
         on_reset: Callable[[], None] = lambda: None,
     ) -> None:
-        """Partitions are shown once values of all ``partitions`` are known: half a sum would look like a reset.
+        """Create an empty view. Partitions are exposed once all are known: a partial sum would look like a reset.
 
-        ``on_reset`` is called when a counter of a partition has to go down after all.
+        ``on_reset`` is called when a counter of a partition really has to decrease.
         """
         self._clock = clock
         self._on_reset = on_reset
-        self._lower: dict[Part, dict[Key, Value]] = {}  # values below what was shown, not shown yet
+        self._lower: dict[Part, dict[Key, Value]] = {}  # values below the exposed ones, not exposed yet
         self._lower_since: dict[Part, float] = {}
         self._awaited = set(range(partitions))
         self._held_back: dict[Part, dict[Key, Value]] = {}
@@ -101,11 +101,11 @@ class View:
         self._declared: dict[str, dict[Part, Declaration]] = {}
 
     def update(self, part: Part, series: Mapping[Key, Value], *, known: bool = True) -> None:
-        """Take committed values of a part; None removes the part's contribution.
+        """Set committed values of a part; None removes the part's contribution.
 
-        While a partition is not ``known`` (it counts again what an earlier process had counted) nothing is shown.
+        While a partition is not ``known`` (it recounts what an earlier process had counted), nothing is exposed.
 
-        A counter that is lower than before is not shown: a store that fell back is caught up with in a moment. See
+        A counter lower than before is not exposed: after a store fell back, counting soon catches up. See
         `accept_decreases`.
         """
         if self._awaited and isinstance(part, int):
@@ -114,8 +114,8 @@ class View:
                 self._awaited.discard(part)
             if not self._awaited:
                 held_back, self._held_back = self._held_back, {}
-                for one, values in held_back.items():
-                    self.update(one, values)
+                for partition, values in held_back.items():
+                    self.update(partition, values)
             return
         families = self.families
         risen = set(series) if part in self._lower else set()
@@ -123,40 +123,40 @@ class View:
             family = families.get(name)
             if family is None:  # a metric of another version of this program
                 continue
-            shown = family.get(labels)
-            if shown is None:
+            exposed = family.get(labels)
+            if exposed is None:
                 if value is None:
                     continue
-                shown = family[labels] = Shown(c.BY_NAME[name], labels, {})
+                exposed = family[labels] = ExposedSeries(c.BY_NAME[name], labels, {})
             if value is None:
-                shown.parts.pop(part, None)
-                if not shown.parts:
+                exposed.parts.pop(part, None)
+                if not exposed.parts:
                     del family[labels]
-            elif _fell(shown, part, value):
+            elif _fell(exposed, part, value):
                 self._hold(part, (name, labels), value)
                 risen.discard((name, labels))
                 continue
             else:
-                shown.parts[part] = value
-            family.changed(shown)
+                exposed.parts[part] = value
+            family.changed(exposed)
         if part in self._lower:
-            self._let_go(part, risen)
+            self._release(part, risen)
 
     def exemplify(self, exemplars: Mapping[Key, Mapping[int, Exemplar]]) -> None:
-        """Take examples of durations: the newest of each bucket is shown, where the format has a place for it."""
-        for (name, labels), found in exemplars.items():
-            shown = self.families[name].get(labels)
-            if shown is not None:
-                shown.exemplars.update(found)
-                self.families[name].changed(shown)
+        """Set exemplars; the newest of each bucket is exposed where the format allows it."""
+        for (name, labels), by_bucket in exemplars.items():
+            exposed = self.families[name].get(labels)
+            if exposed is not None:
+                exposed.exemplars.update(by_bucket)
+                self.families[name].changed(exposed)
 
     def replace(self, part: Part, series: Mapping[Key, Value], *, known: bool = True) -> None:
-        """Take all that a part contributes; what it does not contribute any more goes, counters as in `update`."""
+        """Set everything that a part contributes; anything else of it is removed, counters as in `update`."""
         gone: dict[Key, Value] = {}
         for name, family in self.families.items():
-            for labels, shown in family.items():
-                if part in shown.parts and (name, labels) not in series:
-                    if isinstance(shown.metric, c.Gauge):
+            for labels, exposed in family.items():
+                if part in exposed.parts and (name, labels) not in series:
+                    if isinstance(exposed.metric, c.Gauge):
                         gone[name, labels] = None
                     else:
                         self._hold(part, (name, labels), None)
@@ -166,8 +166,8 @@ class View:
         self._lower.setdefault(part, {})[key] = value
         self._lower_since.setdefault(part, self._clock())
 
-    def _let_go(self, part: Part, risen: Iterable[Key]) -> None:
-        """Values that are shown as they are again are held no longer."""
+    def _release(self, part: Part, risen: Iterable[Key]) -> None:
+        """Stop holding back values that rose again."""
         lower = self._lower[part]
         for key in risen:
             lower.pop(key, None)
@@ -175,29 +175,29 @@ class View:
             del self._lower[part], self._lower_since[part]
 
     def accept_decreases(self) -> None:
-        """Accept, and count, what did not rise again within `HOLD_SECONDS`."""
+        """Expose, and count as reset, what did not rise again within `HOLD_SECONDS`."""
         for part, since in list(self._lower_since.items()):
             if self._clock() >= since + HOLD_SECONDS:
                 lower = self._lower.pop(part)
                 del self._lower_since[part]
                 for (name, labels), value in lower.items():
-                    shown = self.families[name].get(labels)
-                    if shown is not None:
-                        shown.parts.pop(part, None)
-                        self.families[name].changed(shown)
+                    exposed = self.families[name].get(labels)
+                    if exposed is not None:
+                        exposed.parts.pop(part, None)
+                        self.families[name].changed(exposed)
                         if value is not None:
-                            shown.parts[part] = value
-                        elif not shown.parts:
+                            exposed.parts[part] = value
+                        elif not exposed.parts:
                             del self.families[name][labels]
                 self._on_reset()
 
     def contribution(self, part: Part) -> dict[Key, Value]:
-        """What a part contributes now."""
+        """Return what a part contributes now."""
         return {
-            (name, labels): shown.parts[part]
+            (name, labels): exposed.parts[part]
             for name, family in self.families.items()
-            for labels, shown in family.items()
-            if part in shown.parts
+            for labels, exposed in family.items()
+            if part in exposed.parts
         }
 
     @property
@@ -205,22 +205,22 @@ class View:
         """Whether values of all partitions are known."""
         return not self._awaited
 
-    def merged(self, shown: Shown) -> Value:
-        """The value of a series over all parts."""
-        if len(shown.parts) == 1:
-            (value,) = shown.parts.values()
+    def merged(self, exposed: ExposedSeries) -> Value:
+        """Return the value of a series over all parts."""
+        if len(exposed.parts) == 1:
+            (value,) = exposed.parts.values()
             return value
-        if isinstance(shown.metric, c.Histogram):
-            return _merged_histogram(shown.parts.values())
-        return _MERGE.get(shown.metric.name, _total)(shown.parts.values())
+        if isinstance(exposed.metric, c.Histogram):
+            return _merged_histogram(exposed.parts.values())
+        return _MERGE.get(exposed.metric.name, _total)(exposed.parts.values())
 
     def value(self, metric: c.Metric, *labels: str) -> Value:
-        """The value shown for one series, None if it is absent."""
-        shown = self.families[metric.name].get(labels)
-        return None if shown is None else self.merged(shown)
+        """Return the exposed value of one series, None if it is absent."""
+        exposed = self.families[metric.name].get(labels)
+        return None if exposed is None else self.merged(exposed)
 
     def declare(self, part: Part, declared: Mapping[str, Declaration]) -> None:
-        """Take declarations of pipelines. Of several the newest counts; gauges follow it."""
+        """Set declarations of pipelines. The newest of a pipeline determines its gauges."""
         for pipeline, declaration in declared.items():
             before = self._newest(pipeline)
             self._declared.setdefault(pipeline, {})[part] = declaration
@@ -230,7 +230,7 @@ class View:
                 self.update("declared", gone | (_gauges(pipeline, after) if after else {}))
 
     def redeclare(self, part: Part, declared: Mapping[str, Declaration]) -> None:
-        """Take all that a part declares; what it declares no more goes."""
+        """Set everything that a part declares; other declarations of it are removed."""
         for pipeline, parts in self._declared.items():
             if part in parts and pipeline not in declared:
                 gone = dict.fromkeys(_gauges(pipeline, parts[part])) if self._newest(pipeline) is parts[part] else {}
@@ -240,13 +240,13 @@ class View:
         self.declare(part, declared)
 
     def _newest(self, pipeline: str) -> Declaration | None:
-        return max(self._declared.get(pipeline, {}).values(), key=lambda one: one.time, default=None)
+        return max(self._declared.get(pipeline, {}).values(), key=lambda declaration: declaration.time, default=None)
 
 
-def _fell(shown: Shown, part: Part, value: Value) -> bool:
-    """Whether a counter or histogram of a part would go down."""
-    before = shown.parts.get(part)
-    if before is None or isinstance(shown.metric, c.Gauge):
+def _fell(exposed: ExposedSeries, part: Part, value: Value) -> bool:
+    """Return whether a counter or histogram of a part would decrease."""
+    before = exposed.parts.get(part)
+    if before is None or isinstance(exposed.metric, c.Gauge):
         return False
     if isinstance(before, tuple):
         return not isinstance(value, tuple) or sum(value[1]) < sum(before[1])
@@ -254,7 +254,7 @@ def _fell(shown: Shown, part: Part, value: Value) -> bool:
 
 
 def _gauges(pipeline: str, declaration: Declaration) -> dict[Key, Value]:
-    """The gauges that a declaration sets; what it does not say is absent."""
+    """Return the gauges that a declaration sets; fields that it does not have are absent."""
     data, pipeline = declaration.data, real(pipeline)
     gauges: dict[Key, Value] = {
         (c.STALL_LIMIT.name, (pipeline,)): data.stall_limit_seconds,

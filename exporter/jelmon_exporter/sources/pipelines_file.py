@@ -1,4 +1,4 @@
-"""Pipelines declared in YAML, for those that do not declare themselves by an event. One that does comes first."""
+"""Pipelines declared in a YAML file, for those that publish no declaration. A published one takes precedence."""
 
 import re
 from pathlib import Path
@@ -19,14 +19,14 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PIPELINE_FIELDS = set(PipelineDeclaredData.__struct_fields__)
 _STAGE_FIELDS = set(StageDeclaration.__struct_fields__)
 _WHERE = re.compile(r" - at `\$(.*?)`$")
-_HINT = "a list under `pipelines:`, each with `pipeline:` and `stages:`; docs/events.md has the fields"
+_HINT = "write a list under `pipelines:`, each entry with `pipeline:` and `stages:`; see docs/events.md for the fields"
 
 
 def load_pipelines(path: Path) -> dict[str, Declaration]:
     """Read a file of declarations.
 
     Raises:
-        DefinitionError: with every fault and its line.
+        DefinitionError: with every mistake and its line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def load_pipelines(path: Path) -> dict[str, Declaration]:
             )
         stages = [stage.stage for stage in data.stages]
         problems += [
-            _problem(path, text, line_of(node, ".stages"), f"stage {stage!r} stands twice in {data.pipeline!r}")
+            _problem(path, text, line_of(node, ".stages"), f"stage {stage!r} occurs twice in {data.pipeline!r}")
             for stage in sorted({stage for stage in stages if stages.count(stage) > 1})
         ]
         declared[data.pipeline] = Declaration(time=DECLARED_IN_FILE, data=data)
@@ -77,7 +77,7 @@ def _entries(path: Path, text: str, root: Any, problems: list[Problem]) -> list[
 
 
 def _refuse_unknown(path: Path, text: str, node: Any, problems: list[Problem]) -> None:
-    """Unknown and doubled fields: an event may have them, a file written by hand is wrong."""
+    """Report unknown and repeated fields, which are allowed in an event but a mistake in a hand-written file."""
     _check_fields(path, text, node, _PIPELINE_FIELDS, problems)
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         if key.value == "stages" and isinstance(value, yaml.SequenceNode):
@@ -89,14 +89,14 @@ def _check_fields(path: Path, text: str, node: Any, known: set[str], problems: l
     seen: set[str] = set()
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
         if key.value not in known or key.value in seen:
-            fault = "stands twice" if key.value in seen else "is not known"
+            fault = "occurs twice" if key.value in seen else "is unknown"
             problems.append(
                 _problem(
                     path,
                     text,
                     key.start_mark.line + 1,
                     f"field {key.value!r} {fault}",
-                    hint=f"known: {', '.join(sorted(known))}",
+                    hint=f"known fields: {', '.join(sorted(known))}",
                 )
             )
         seen.add(key.value)

@@ -1,8 +1,8 @@
 """State on local disk, without Redis: a SQLite file, one transaction per batch.
 
-The write-ahead log is not forced to disk at each commit. Losing the last of them with the machine's power does no harm:
-values and position fall back together, and the rest is counted again from the stream. Where there is no stream to count
-again from it is forced (``sole``).
+The write-ahead log is not flushed to disk at each commit. Losing the last commits in a power failure does no harm:
+values and position fall back together, and the stream is counted again from there. Without a stream, it is flushed
+(``sole``).
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from jelmon_exporter.state.store import Claim, FellBackError, FencedError, Seen,
 R = TypeVar("R")
 
 _HINTS = {
-    sqlite3.SQLITE_BUSY: "another exporter has it open: each needs a file of its own, or --redis.url",
-    sqlite3.SQLITE_CANTOPEN: "it must be a file, in a folder that the exporter may write",
-    sqlite3.SQLITE_READONLY: "the exporter needs the right to write the file and its folder",
-    sqlite3.SQLITE_FULL: "the disk is full: make room",
-    sqlite3.SQLITE_NOTADB: "that file is somebody else's: name another one",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged: move it away, and what the stream still has is counted again",
-    sqlite3.SQLITE_IOERR: "the disk does not do what it should: look into the system's log",
+    sqlite3.SQLITE_BUSY: "another exporter has it open: give each its own file, or use --redis.url",
+    sqlite3.SQLITE_CANTOPEN: "it must be a file in a directory that the exporter can write",
+    sqlite3.SQLITE_READONLY: "the exporter needs permission to write the file and its directory",
+    sqlite3.SQLITE_FULL: "the disk is full: free some space",
+    sqlite3.SQLITE_NOTADB: "the file belongs to another program: name a different one",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: move it away, and the exporter counts the stream again",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check the system log",
 }
-"""What helps, by SQLite's primary result code."""
+"""Hints by SQLite's primary result code."""
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -47,24 +47,24 @@ CREATE INDEX IF NOT EXISTS ids_by_partition ON ids (partition, number);
 
 
 def _hint(error: OSError | sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)  # an OSError: of its folder
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)  # an OSError comes from its folder
     return _HINTS.get(code & 0xFF, "")
 
 
 def check_path(path: Path) -> None:
-    """Look whether a state file can be there, without making anything.
+    """Check that a state file can be created there, without creating anything.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot be.
     """
     if path.is_dir():
-        raise ConfigError(f"--state.path: {path} is a folder", hint=f"name a file in it: {path / 'state.db'}")
+        raise ConfigError(f"--state.path: {path} is a directory", hint=f"name a file in it: {path / 'state.db'}")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
-        raise ConfigError(f"--state.path: {folder} is no folder, so there is no {path}", hint="name another file")
-    for found in (path, folder):
-        if found.exists() and not os.access(found, os.W_OK):
-            raise ConfigError(f"--state.path: no right to write {found}", hint=_HINTS[sqlite3.SQLITE_READONLY])
+        raise ConfigError(f"--state.path: {folder} is not a directory", hint="name another file")
+    for existing in (path, folder):
+        if existing.exists() and not os.access(existing, os.W_OK):
+            raise ConfigError(f"--state.path: no permission to write {existing}", hint=_HINTS[sqlite3.SQLITE_READONLY])
 
 
 class DiskStore:
@@ -75,10 +75,10 @@ class DiskStore:
     renew_seconds = 2.0
 
     def __init__(self, path: Path, *, sole: bool = False) -> None:
-        """Open the file, or make it. ``sole``: it is the only place where events are, so commits wait for the disk.
+        """Open or create the file. ``sole``: there is no stream to count again from, so commits wait for the disk.
 
         Raises:
-            ConfigError: it cannot be opened, or another exporter has it.
+            ConfigError: it cannot be opened, or another exporter uses it.
         """
         # one thread, so that transactions never mix; SQLite waits for the disk, which the event loop must not
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
@@ -182,9 +182,9 @@ class DiskStore:
             written.append((partition, "entry", name.encode(), entry))
         for pipeline, declaration in changes.declared.items():
             written.append((partition, "declared", pipeline.encode(), encode(declaration)))
-        database.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", [one for one in written if one[3]])
+        database.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", [row for row in written if row[3]])
         database.executemany(
-            "DELETE FROM kept WHERE partition = ? AND kind = ? AND name = ?", [one[:3] for one in written if not one[3]]
+            "DELETE FROM kept WHERE partition = ? AND kind = ? AND name = ?", [row[:3] for row in written if not row[3]]
         )
         if changes.ids:
             batch = encode((position.time, changes.ids))

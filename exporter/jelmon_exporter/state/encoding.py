@@ -1,4 +1,4 @@
-"""State as it is stored: JSON where a person may want to look (series, declarations), MessagePack where only we do."""
+"""The encoding of stored state: JSON where people may read it (series, declarations), MessagePack elsewhere."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -16,12 +16,12 @@ _decode_ids = msgspec.json.Decoder(tuple[float, list[str]]).decode
 
 
 def encode_key(key: Key) -> bytes:
-    """A series' name and label values."""
+    """Encode the name and label values of a series."""
     return encode((key[0], *key[1]))
 
 
 def read_series(stored: Iterable[tuple[bytes, bytes]]) -> dict[Key, Value]:
-    """Series as they are stored; an empty value is a series that is gone."""
+    """Decode stored series; an empty value is a dropped series."""
     series: dict[Key, Value] = {}
     for field, value in stored:
         name, *labels = _decode_key(field)
@@ -30,10 +30,10 @@ def read_series(stored: Iterable[tuple[bytes, bytes]]) -> dict[Key, Value]:
 
 
 def read_declared(stored: Iterable[tuple[bytes, bytes]]) -> dict[str, Declaration]:
-    """Declarations as they are stored."""
+    """Decode stored declarations."""
     return {pipeline.decode(): _decode_declaration(value) for pipeline, value in stored}
 
 
 def read_ids(stored: Iterable[bytes]) -> list[tuple[float, list[str]]]:
-    """Batches of ids as they are stored."""
+    """Decode stored batches of ids, each with its time in seconds."""
     return [_decode_ids(batch) for batch in stored]

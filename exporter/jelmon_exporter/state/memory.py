@@ -1,4 +1,4 @@
-"""State in this process only: after a restart everything is counted again from what the stream still has."""
+"""State in memory: after a restart everything that the stream still has is counted again."""
 
 import uuid
 from collections import deque

@@ -1,4 +1,4 @@
-"""What a partition's owner keeps besides series: cards and sessions in flight, declarations, ids seen lately."""
+"""The stored state of a partition: series, cards and sessions, declarations, recent ids, and the position."""
 
 from dataclasses import dataclass, field
 
@@ -9,32 +9,32 @@ from jelmon_exporter.series.cells import Exemplar, Key, Value
 from jelmon_exporter.state.lifecycle import Lifecycle
 
 RunKey = str | tuple[str, int]
-"""A run of a card: its stage if it is the first attempt, which nearly all are; else stage and attempt."""
+"""A run of a card: the stage for a first attempt, as nearly all are; else stage and attempt."""
 
 
 def stage_of(key: RunKey) -> str:
-    """The stage of a run."""
+    """Return the stage of a run."""
     return key if isinstance(key, str) else key[0]
 
 
 def attempt_of(key: RunKey) -> int:
-    """The attempt of a run."""
+    """Return the attempt of a run."""
     return 1 if isinstance(key, str) else key[1]
 
 
 class Card(Lifecycle, gc=False, array_like=True, tag="card"):
-    """A card in flight, or finished a short while ago so that late events still find it."""
+    """A card in flight, or finished recently, for late events."""
 
     pipeline: str = ""
     id: str = ""
     touched: float = 0.0  # when the newest of its events arrived, seconds
     runs: dict[RunKey, Lifecycle] = msgspec.field(default_factory=dict)
-    held: dict[str, str] | None = None  # stage -> the next one, which has no room
-    left: str = ""  # the stage it left without saying where to
+    held: dict[str, str] | None = None  # stage -> the next one, which is blocked
+    left: str = ""  # the stage that it left for an unknown next one
 
 
 class Session(Lifecycle, gc=False, array_like=True, tag="session"):
-    """A session that is open, or ended a short while ago."""
+    """A session that is open, or finished recently."""
 
     kind: str = ""
     id: str = ""
@@ -42,7 +42,7 @@ class Session(Lifecycle, gc=False, array_like=True, tag="session"):
 
 
 class Declaration(msgspec.Struct, frozen=True, array_like=True, tag="declaration"):
-    """What a pipeline last said it is made of, and when (seconds)."""
+    """The latest declaration of a pipeline, and its time in seconds."""
 
     time: float
     data: PipelineDeclaredData
@@ -53,17 +53,17 @@ _decoder: msgspec.msgpack.Decoder[Card | Session | Declaration] = msgspec.msgpac
 
 
 def encode_entry(entry: Card | Session | Declaration) -> bytes:
-    """An entry as it is stored."""
+    """Encode an entry for storage."""
     return _encoder.encode(entry)
 
 
 def decode_entry(stored: bytes) -> Card | Session | Declaration:
-    """An entry as it was stored."""
+    """Decode a stored entry."""
     return _decoder.decode(stored)
 
 
 def card_key(pipeline: str, card: str) -> str:
-    """Under which name a card is stored. A length comes first, as both parts may hold any character."""
+    """Return the key of a stored card. It begins with a length, as both parts may contain any character."""
     return f"c{len(pipeline)}:{pipeline}:{card}"
 
 
@@ -79,13 +79,13 @@ def entry_key(entry: Card | Session) -> str:
 
 @dataclass(slots=True)
 class Changes:
-    """What one batch of events changed, as absolute values: writing them twice does no harm."""
+    """The changes of one batch of events, as absolute values: writing them twice does no harm."""
 
     series: dict[Key, Value] = field(default_factory=dict)  # None: absent
-    entries: dict[str, bytes | None] = field(default_factory=dict)  # None: gone
+    entries: dict[str, bytes | None] = field(default_factory=dict)  # None: removed
     declared: dict[str, Declaration] = field(default_factory=dict)  # by pipeline
     ids: list[str] = field(default_factory=list)  # seen in this batch
-    exemplars: dict[Key, dict[int, Exemplar]] = field(default_factory=dict)  # shown by the owner, kept by nobody
+    exemplars: dict[Key, dict[int, Exemplar]] = field(default_factory=dict)  # exposed by the owner, not stored
     expired_batches: int = 0  # how many batches of ids, from the oldest, left the deduplication window
 
     def __bool__(self) -> bool:
@@ -94,7 +94,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a partition is counted. ``stream`` names the stream's incarnation: its time of creation."""
+    """How far a partition is counted. ``stream`` is the creation time of the stream, which identifies it."""
 
     version: int = 0  # number of commits
     sequence: int = 0  # stream sequence of the last message counted
@@ -104,7 +104,7 @@ class Position:
 
 @dataclass(slots=True)
 class Snapshot:
-    """All that is stored of a partition."""
+    """Everything that is stored of a partition."""
 
     position: Position = field(default_factory=Position)
     series: dict[Key, Value] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """State in Redis, shared by all replicas: one atomic, fenced script per batch.
 
-Keys of a partition share a hash tag, so that they live together in a cluster.
+Keys of a partition share a hash tag, so that a cluster stores them on one node.
 """
 
 import uuid
@@ -19,7 +19,7 @@ from jelmon_exporter.state.encoding import encode, encode_key, read_declared, re
 from jelmon_exporter.state.model import Changes, Position, Snapshot
 from jelmon_exporter.state.store import Claim, FellBackError, FencedError, Seen, StoreUnavailableError
 
-START_HINT = "start one with `redis-server`, or name yours with --redis.url or REDIS_URL"
+START_HINT = "start one with `redis-server`, or set --redis.url or REDIS_URL"
 _FOLDER = Path(__file__).parent
 _MOST_FIELDS = 200_000
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
@@ -40,10 +40,10 @@ class RedisStore:
         timeout: float = 5.0,
         renew_seconds: float = 2.0,
     ) -> None:
-        """Nothing is connected yet.
+        """Prepare the client, without connecting.
 
         Raises:
-            ConfigError: the address cannot be used.
+            ConfigError: the URL is invalid.
         """
         self._prefix = prefix
         self.renew_seconds = renew_seconds
@@ -56,7 +56,7 @@ class RedisStore:
                 socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 0),
             )
-            # options in the address are looked at only here
+            # options in the URL are checked only here
             self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         except (ValueError, TypeError, redis.exceptions.RedisError) as error:
             raise ConfigError(f"REDIS_URL: {error}", hint="for example redis://host:6379/0") from error
@@ -67,7 +67,7 @@ class RedisStore:
         self._fields: dict[Key, bytes] = {}
 
     def key(self, partition: int, part: str) -> str:
-        """The name of one of a partition's keys."""
+        """Return the name of one of a partition's keys."""
         return f"{self._prefix}:state:{{{partition}}}:{part}"
 
     async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
@@ -104,7 +104,7 @@ class RedisStore:
         )
 
     async def publish(self, hashes: Mapping[str, Mapping[str, Any]], seconds: int) -> None:
-        """Write hashes (by key without the prefix) that expire after some seconds.
+        """Write hashes (by key without the prefix) that expire after ``seconds``.
 
         Raises:
             StoreUnavailableError: not written.
@@ -155,7 +155,7 @@ class RedisStore:
                 raise FellBackError(f"Redis holds an older state of partition {partition}")
 
     def _arguments(self, claim: Claim, position: Position, changes: Changes, *, whole: bool) -> list[Any]:
-        if len(self._fields) > _MOST_FIELDS:  # names that come and go
+        if len(self._fields) > _MOST_FIELDS:  # bounds the memory for names of dropped series
             self._fields.clear()
         series_set: list[bytes] = []
         series_gone: list[bytes] = []
@@ -219,5 +219,5 @@ def _position(meta: Mapping[bytes, bytes]) -> Position:
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
-    """What a failed command means."""
+    """Return the error to raise for a failed command."""
     return StoreUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}", hint=START_HINT)

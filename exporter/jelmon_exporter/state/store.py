@@ -1,8 +1,8 @@
-"""The seam between counting and keeping: what a state store offers, and how it refuses.
+"""The protocol of state stores, and their errors.
 
 A commit writes state and stream position together or not at all. It is refused unless it comes from the newest owner
-(``claim``) and follows the commit before it (``position.version``), so that neither a paused owner that wakes up nor a
-lost reply can make a count wrong.
+(``claim``) and follows the previous commit (``position.version``), so that neither a resumed former owner nor a lost
+reply can make a count wrong.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from jelmon_exporter.state.model import Changes, Position, Snapshot
 
 
 class FencedError(JelmonError):
-    """Somebody else owns the partition by now: what we counted since our last commit is theirs to count."""
+    """The partition has a newer owner, which counts everything since our last commit."""
 
 
 class FellBackError(JelmonError):
-    """The store holds an older state than we committed: it must be given everything anew (`Ledger.whole`)."""
+    """The store holds an older state than was committed: it needs the whole state again (`changes.drain_all`)."""
 
 
 class StoreUnavailableError(SourceError):
-    """The store does not answer; trying again may help."""
+    """The store does not answer; a retry may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ownership of a partition. The epoch fences off earlier owners; the token tells apart equal epochs, which a store
-    that fell back may give out.
+    """Ownership of a partition. The epoch fences off earlier owners; the token distinguishes equal epochs, which a
+    store that fell back may issue.
     """
 
     epoch: int
@@ -36,14 +36,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Up to which commit a reader knows a partition."""
+    """The last commit of a partition that a reader knows."""
 
     epoch: int
     version: int
 
 
 class StateStore(Protocol):
-    """Where state is kept. Two kinds: shared by replicas, or our own."""
+    """Stores the state. Some stores are shared by replicas, others belong to one."""
 
     @property
     def name(self) -> str:
@@ -51,68 +51,68 @@ class StateStore(Protocol):
 
     @property
     def shared(self) -> bool:
-        """Whether replicas share it: they divide the partitions, and each shows what the others committed."""
+        """Whether replicas share it: they divide the partitions, and each exposes what the others committed."""
 
     @property
     def renew_seconds(self) -> float:
         """How often leases must be renewed; they last three times as long."""
 
     async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
-        """Say that we are alive (or leave), and learn who is, in the same order for all.
+        """Register this replica (or remove it); return all live replicas, in the same order everywhere.
 
         Raises:
-            StoreUnavailableError: try again.
+            StoreUnavailableError: retry.
         """
 
     async def acquire(self, partition: int) -> Claim | None:
-        """Become the partition's owner; None while somebody else is. The lease must be renewed.
+        """Become the partition's owner; None while another replica is. The lease must be renewed.
 
         Raises:
-            StoreUnavailableError: try again.
+            StoreUnavailableError: retry.
         """
 
     async def renew(self, partition: int, claim: Claim) -> bool:
-        """Keep the lease; False: somebody else owns the partition by now.
+        """Renew the lease; False if another replica owns the partition.
 
         Raises:
-            StoreUnavailableError: try again.
+            StoreUnavailableError: retry.
         """
 
     async def release(self, partition: int, claim: Claim) -> None:
-        """Give the lease up, so that another need not wait until it runs out.
+        """Release the lease, so that another replica need not wait until it expires.
 
         Raises:
-            StoreUnavailableError: it runs out by itself.
+            StoreUnavailableError: it expires by itself.
         """
 
     async def changes_since(self, partition: int, seen: Seen | None) -> tuple[Seen, Snapshot, bool] | None:
-        """What others committed since ``seen``; None if nothing. The flag: these are all series there are.
+        """Return what was committed since ``seen``, None if nothing; the flag says that these are all series.
 
-        A series that is gone has the value None.
+        A dropped series has the value None.
 
         Raises:
-            StoreUnavailableError: try again.
+            StoreUnavailableError: retry.
         """
 
     async def load(self, partition: int) -> Snapshot:
-        """All that is stored of a partition.
+        """Return everything that is stored of a partition.
 
         Raises:
-            StoreUnavailableError: try again.
+            StoreUnavailableError: retry.
         """
 
     async def commit(
         self, partition: int, *, claim: Claim, position: Position, changes: Changes, whole: bool = False
     ) -> None:
-        """Write changes and position at once. ``position.version`` is that of the commit before, plus one.
+        """Write changes and position atomically. ``position.version`` is that of the previous commit plus one.
 
-        ``whole``: the changes are everything; what is stored besides goes, and the version stored does not matter.
+        ``whole``: the changes are the whole state; anything else stored is removed, and its version is ignored.
 
         Raises:
             FencedError: there is a newer owner.
-            FellBackError: the stored version is not the one before.
-            StoreUnavailableError: not written, or written and the reply was lost; the same commit may be tried again.
+            FellBackError: the stored version is not the previous one.
+            StoreUnavailableError: not written, or the reply was lost; the same commit may be repeated.
         """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

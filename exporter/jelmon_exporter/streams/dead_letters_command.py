@@ -1,4 +1,4 @@
-"""``jelmon dlq``: what the exporter could not read."""
+"""``jelmon dlq``: lists, replays or drops events that the exporter could not read."""
 
 import argparse
 import asyncio
@@ -11,23 +11,23 @@ from jelmon_exporter.streams.dead_letters import DeadLetter, dead_letters, drop,
 
 _EPILOG = """\
 examples:
-  jelmon dlq list                show what is parked, and why
-  jelmon dlq list --payload 3    the bytes of one
-  jelmon dlq replay 3 4          send these again, after the exporter or the producer was mended
+  jelmon dlq list                list the parked events and the reasons
+  jelmon dlq list --payload 3    also print the payload of one
+  jelmon dlq replay 3 4          publish these again, once the exporter or the producer is fixed
   jelmon dlq replay --all
-  jelmon dlq drop --all          forget them
+  jelmon dlq drop --all          delete them
 
-Exit code 0: nothing is parked any more (list: nothing is parked), 1: something is.
+Exit code of list: 0 if nothing is parked, else 1.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of ``jelmon dlq``."""
+    """Add the flags of ``jelmon dlq``."""
     parser.epilog = _EPILOG
     parser.add_argument("what", choices=("list", "replay", "drop"))
-    parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="which; as `list` shows them")
-    parser.add_argument("--all", action="store_true", help="all of them (list shows all anyway)")
-    parser.add_argument("--payload", action="store_true", help="list: show the bytes, too")
+    parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="numbers as `list` prints them")
+    parser.add_argument("--all", action="store_true", help="all events (`list` prints all by default)")
+    parser.add_argument("--payload", action="store_true", help="list: also print the payload")
     add_nats_arguments(parser)
 
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         SourceError: NATS or a stream does not answer.
     """
     if args.what != "list" and bool(args.numbers) == args.all:
-        sys.stderr.write(f"jelmon dlq {args.what}: name the numbers, or --all\n")
+        sys.stderr.write(f"jelmon dlq {args.what}: give numbers, or --all\n")
         return 2
     return asyncio.run(_run(args, NatsSettings.from_environ(os.environ, url=args.nats_url)))
 
@@ -54,7 +54,7 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
                 _show(letter, payload=args.payload)
             else:
                 await (replay if args.what == "replay" else drop)(context, letter)
-        done = {"list": "parked", "replay": "sent again", "drop": "dropped"}[args.what]
+        done = {"list": "parked", "replay": "published again", "drop": "dropped"}[args.what]
         sys.stdout.write(f"{count} {'event' if count == 1 else 'events'} {done}\n")
         return 1 if args.what == "list" and count else 0
     finally:

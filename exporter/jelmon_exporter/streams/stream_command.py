@@ -1,4 +1,4 @@
-"""``jelmon stream``: make the streams, and check that they are as they should be."""
+"""``jelmon stream``: creates the streams, and checks their configuration."""
 
 import argparse
 import asyncio
@@ -20,16 +20,16 @@ from jelmon.nats.subjects import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, P
 _CONSUMER = re.compile(r"jelmon-(?:(?P<replica>.+)-)?\d+")
 _EPILOG = """\
 examples:
-  jelmon stream init                make the streams of events and of dead letters
-  jelmon stream init --replicas 3   in a cluster: each message on three servers
-  jelmon stream info                what there is, how far it is counted, and what is wrong with it
+  jelmon stream init                create the streams of events and of dead letters
+  jelmon stream init --replicas 3   in a cluster: keep each message on three servers
+  jelmon stream info                show the streams, how far they are counted, and problems
 
-Exit code 0: fine, 1: findings.
+Exit code 0: no findings, 1: findings.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of ``jelmon stream``."""
+    """Add the flags of ``jelmon stream``."""
     parser.epilog = _EPILOG
     parser.add_argument("what", choices=("init", "info"))
     parser.add_argument(
@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make or check the streams.
+    """Create or check the streams.
 
     Raises:
-        SourceError: NATS does not answer, or a stream cannot be made.
+        SourceError: NATS does not answer, or a stream cannot be created.
     """
     return asyncio.run(_run(args, NatsSettings.from_environ(os.environ, url=args.nats_url)))
 
@@ -67,10 +67,10 @@ async def _init(client: Client, context: JetStreamContext, *, replicas: int, max
     if max_age is not None:
         events = events.evolve(max_age=parse_duration(max_age, name="--max-age"))
     for config in (events, streams.dead_letter_stream(replicas=replicas)):
-        made = await streams.ensure_stream(context, config)
-        sys.stdout.write(f"stream {config.name}: {'made' if made else 'was there already, left as it is'}\n")
+        created = await streams.ensure_stream(context, config)
+        sys.stdout.write(f"stream {config.name}: {'created' if created else 'already exists, left unchanged'}\n")
     if await partitions.ensure_partitions(client):
-        sys.stdout.write(f"stream {STREAM}: partitioned from now on\n")
+        sys.stdout.write(f"stream {STREAM}: now partitioned\n")
 
 
 async def _info(client: Client, context: JetStreamContext) -> list[str]:
@@ -79,7 +79,7 @@ async def _info(client: Client, context: JetStreamContext) -> list[str]:
         try:
             info = await context.stream_info(name)
         except nats.js.errors.NotFoundError:
-            findings.append(f"stream {name} is absent: `jelmon stream init` makes it")
+            findings.append(f"stream {name} is absent: `jelmon stream init` creates it")
             continue
         except (nats.js.errors.APIError, nats.errors.Error, TimeoutError) as error:
             raise streams.stream_error(error, name) from error
@@ -88,13 +88,13 @@ async def _info(client: Client, context: JetStreamContext) -> list[str]:
             findings += _faults(info) + await _show_partitions(client, context, info)
             await _show_consumers(context)
         elif info.state.messages:
-            findings.append(f"{info.state.messages} events could not be read: `jelmon dlq list` shows them")
+            findings.append(f"{info.state.messages} events could not be read: see `jelmon dlq list`")
     return findings
 
 
 def _show(info: StreamInfo) -> None:
     config, state = info.config, info.state
-    age = f"{(config.max_age or 0) / 86400:g} d" if config.max_age else "for ever"
+    age = f"{(config.max_age or 0) / 86400:g} d" if config.max_age else "permanently"
     sys.stdout.write(
         f"stream {config.name}: {state.messages} messages, {state.bytes / 1e6:.1f} MB, sequences {state.first_seq} to "
         f"{state.last_seq}, kept {age}, {config.num_replicas} replica(s), {getattr(config.storage, 'value', '')}\n"
@@ -102,51 +102,51 @@ def _show(info: StreamInfo) -> None:
 
 
 def _faults(info: StreamInfo) -> list[str]:
-    """What a stream of events should not be."""
+    """Return what is wrong with the configuration of the stream of events."""
     config = info.config
     faults = []
     if config.storage != StorageType.FILE:
-        faults.append("it is kept in memory: a restart of NATS loses events that were not counted")
+        faults.append("it is stored in memory: a restart of NATS loses events that are not counted yet")
     if config.retention != RetentionPolicy.LIMITS:
-        faults.append("its retention is not by limits: events would go once they are acknowledged")
+        faults.append("its retention is not by limits: events are deleted once they are acknowledged")
     if config.duplicate_window < DUPLICATE_WINDOW_SECONDS:
-        faults.append(f"its duplicate window is {config.duplicate_window:g} s, shorter than producers repeat")
+        faults.append(f"its duplicate window is {config.duplicate_window:g} s, too short for repeats by producers")
     return faults
 
 
 async def _show_partitions(client: Client, context: JetStreamContext, info: StreamInfo) -> list[str]:
-    """Who puts events into partitions, besides publishers, which name them; returns what is wrong with that."""
+    """Show what partitions events whose publisher names no partition; return what is wrong with that."""
     version = client.connected_server_version
     if partitions.by_stream(info.config):
-        shown = "the stream puts in events that come without one"
+        shown = "the stream partitions events that arrive without one"
     elif await partitions.mapped_by_server(client):
-        shown = "the configuration of the NATS server puts in events that come without one (mappings)"
+        shown = "a mapping of the NATS server partitions events that arrive without one"
     else:
-        shown = "the exporter copies in events that come without one"
+        shown = "the exporter copies events that arrive without one into theirs"
     if waiting := await partitions.waiting(context):
-        shown += f"; {waiting} wait for that"
+        shown += f"; {waiting} not copied yet"
     sys.stdout.write(f"partitions: {shown} (NATS {version.major}.{version.minor}.{version.patch})\n")
     if partitions.missing_subjects(info.config) or (
         not partitions.by_stream(info.config) and partitions.possible_by_stream(client)
     ):
-        return ["events are not partitioned as they should be: `jelmon stream init` sees to it"]
+        return ["events are not partitioned correctly: `jelmon stream init` fixes that"]
     return []
 
 
 async def _show_consumers(context: JetStreamContext) -> None:
-    """How far exporters are: those that share their state in Redis together, the others each by itself."""
+    """Show how far exporters have counted: those that share a Redis together, others individually."""
     consumers: list[ConsumerInfo] = []
     while page := await context.consumers_info(STREAM, offset=len(consumers)):
         consumers += page
     groups: dict[str, list[ConsumerInfo]] = {}
     for consumer in consumers:
-        found = _CONSUMER.fullmatch(consumer.name)
-        if found is not None:
-            groups.setdefault(found["replica"] or "", []).append(consumer)
+        match = _CONSUMER.fullmatch(consumer.name)
+        if match is not None:
+            groups.setdefault(match["replica"] or "", []).append(consumer)
     for replica, group in sorted(groups.items()):
-        whose = f" of exporter {replica}, which keeps a state of its own" if replica else ""
+        whose = f" of exporter {replica}, which has its own state" if replica else ""
         behind = sum(consumer.num_pending or 0 for consumer in group)
-        idle = "" if any(consumer.num_waiting for consumer in group) else "; nobody asks for them now"
+        idle = "" if any(consumer.num_waiting for consumer in group) else "; no exporter is reading them"
         sys.stdout.write(f"consumers{whose}: {len(group)} of {PARTITIONS} partitions, {behind} messages behind{idle}\n")
     if not groups:
-        sys.stdout.write("consumers: none, as no exporter has counted lately\n")
+        sys.stdout.write("consumers: none, as no exporter has run recently\n")

@@ -114,7 +114,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Callable[..., CustomCollectors
     def made(table: SeriesTable, limit: float = 20, **functions: Any) -> CustomCollectors:
         vars(module).update(functions)
         entries = [EntryPoint(name, f"{module.__name__}:{name}", GROUP) for name in functions]
-        return CustomCollectors(table, limit=limit, found=entries)
+        return CustomCollectors(table, limit=limit, entries=entries)
 
     return made
 
@@ -175,14 +175,14 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "no metric name": (lambda: [("bad_a-b", "", {}, 1)], "the metric 'bad_a-b' does not begin with 'bad_'"),
     "a histogram's part": (
         lambda: [("bad_a_bucket", "", {"x": "1"}, 1)],
-        "the metric 'bad_a_bucket' ends like a part of a histogram; use another name",
+        "the metric 'bad_a_bucket' has a suffix that is reserved for histograms; use another name",
     ),
-    "no label name": (lambda: [("bad_a", "", {"a-b": "c"}, 1)], "bad_a: 'a-b' is no label name"),
+    "no label name": (lambda: [("bad_a", "", {"a-b": "c"}, 1)], "bad_a: 'a-b' is not a label name"),
     "a long value": (lambda: [("bad_a", "", {"a": "x" * 129}, 1)], "bad_a: the value of 'a' has more than 128"),
-    "a series twice": (lambda: [("bad_a", "", {"a": "b"}, 1)] * 2, 'bad_a{a="b"} stands twice'),
+    "a series twice": (lambda: [("bad_a", "", {"a": "b"}, 1)] * 2, 'bad_a{a="b"} occurs twice'),
     "too many": (
         lambda: [("bad_a", "", {"a": str(number)}, 1) for number in range(MAX_SAMPLES + 1)],
-        "1001 samples, at most 1000 are taken",
+        "1001 samples, at most 1000 are allowed",
     ),
 }
 
@@ -241,9 +241,9 @@ async def test_a_collector_that_hangs_is_left_alone_until_it_comes_back(
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("jelmore_more", "math:pi", "names that begin with 'jelmore' are taken"),
-        ("process", "math:pi", "names that begin with 'process' are taken"),
-        ("Upper", "math:pi", "a collector's name has small letters"),
+        ("jelmore_more", "math:pi", "names that begin with 'jelmore' are reserved"),
+        ("process", "math:pi", "names that begin with 'process' are reserved"),
+        ("Upper", "math:pi", "a collector's name has lower-case letters"),
         ("constant", "math:pi", "math:pi is not a function"),
         ("gone", "no_such_module:collect", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("lost", "math:collect", "AttributeError: module 'math' has no attribute 'collect'"),
@@ -251,7 +251,7 @@ async def test_a_collector_that_hangs_is_left_alone_until_it_comes_back(
 )
 def test_what_cannot_be_loaded_is_told(name: str, value: str, message: str, caplog: pytest.LogCaptureFixture) -> None:
     table = SeriesTable()
-    collectors = CustomCollectors(table, found=[EntryPoint(name, value, GROUP)])
+    collectors = CustomCollectors(table, entries=[EntryPoint(name, value, GROUP)])
 
     assert collectors.names == ()
     assert up_of(table, name) == 0
@@ -261,4 +261,4 @@ def test_what_cannot_be_loaded_is_told(name: str, value: str, message: str, capl
 def test_two_collectors_whose_metrics_could_mix_are_not_both_loaded() -> None:
     entries = [EntryPoint(name, "math:sqrt", GROUP) for name in ("disk", "disk_array", "diskless")]
 
-    assert CustomCollectors(SeriesTable(), found=entries).names == ("disk", "diskless")
+    assert CustomCollectors(SeriesTable(), entries=entries).names == ("disk", "diskless")

@@ -15,7 +15,9 @@ from aiohttp import web
 
 from jelmon import catalogue as c
 from jelmon.service import tasks
-from jelmon_exporter.collectors.prober import MAX_BODY_BYTES, Prober, Result
+from jelmon_exporter.collectors.probe_client import MAX_BODY_BYTES
+from jelmon_exporter.collectors.probe_result import Result
+from jelmon_exporter.collectors.prober import Prober
 from jelmon_exporter.collectors.targets import Target
 from jelmon_exporter.series.cells import SeriesTable
 

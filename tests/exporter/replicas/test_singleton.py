@@ -13,7 +13,8 @@ from jelmon import catalogue as c
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.service.tasks import end
-from jelmon_exporter.collectors.prober import Prober, Result
+from jelmon_exporter.collectors.probe_result import Result
+from jelmon_exporter.collectors.prober import Prober
 from jelmon_exporter.collectors.targets import Target
 from jelmon_exporter.replicas.singleton import PROBES, Singleton, StoreElection, election_for
 from jelmon_exporter.series.cells import SeriesTable

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from jelmon import catalogue as c
-from jelmon_exporter.collectors.prober import Result
+from jelmon_exporter.collectors.probe_result import Result
 from jelmon_exporter.serving.overview import overview
 from jelmon_exporter.serving.view import View
 
@@ -13,7 +13,7 @@ from jelmon_exporter.serving.view import View
 def test_the_page_of_an_exporter_that_knows_nothing() -> None:
     page = overview(View(), {}, now=0)
 
-    assert "No pipeline has told of itself yet." in page
+    assert "No pipeline has sent events yet." in page
     assert "Services" not in page
 
 

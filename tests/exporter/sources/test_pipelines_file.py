@@ -31,12 +31,12 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     ("old", "new", "expected"),
     [
         pytest.param("workers: 2", "workers: 0", ":6: Expected `int` >= 1", id="a number out of range"),
-        pytest.param("workers: 2", "wrokers: 2", ":6: field 'wrokers' is not known", id="an unknown field"),
-        pytest.param("stage: test", "stage: build", ":5: stage 'build' stands twice in 'main'", id="a stage twice"),
+        pytest.param("workers: 2", "wrokers: 2", ":6: field 'wrokers' is unknown", id="an unknown field"),
+        pytest.param("stage: test", "stage: build", ":5: stage 'build' occurs twice in 'main'", id="a stage twice"),
         pytest.param("- pipeline: main\n    ", "- ", ":2: Object missing required field `pipeline`", id="no name"),
         pytest.param("pipelines:", "pipeline:", ":1: expected a list of pipelines", id="another top"),
         pytest.param("workers: 2", "workers: [2", ": not YAML: ", id="no YAML"),
-        pytest.param("workers: 2", "stage: again", ":6: field 'stage' stands twice", id="a field twice"),
+        pytest.param("workers: 2", "stage: again", ":6: field 'stage' occurs twice", id="a field twice"),
     ],
 )
 def test_a_fault_is_told_with_its_line(tmp_path: Path, old: str, new: str, expected: str) -> None:

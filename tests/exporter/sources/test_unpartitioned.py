@@ -107,7 +107,7 @@ async def test_the_oldest_nats_is_good_enough(
         told = await asyncio.to_thread(jelmon, "stream", "info", "--nats.url", old_servers.nats_url)
 
     assert told.returncode == 0
-    assert "partitions: the exporter copies in events that come without one (NATS 2.9." in told.stdout
+    assert "partitions: the exporter copies events that arrive without one into theirs (NATS 2.9." in told.stdout
 
 
 async def test_a_copy_that_is_made_twice_counts_once(

@@ -25,11 +25,13 @@ async def test_what_is_no_state_file_is_refused_with_what_helps(tmp_path: Path) 
     (tmp_path / "notes").write_text("somebody's notes, " * 100, encoding="utf-8")
     store = DiskStore(tmp_path / "state")
 
-    assert refused(tmp_path) == f"--state.path: {tmp_path} is a folder\n  hint: name a file in it: {tmp_path}/state.db"
-    assert f"{tmp_path}/notes is no folder" in refused(tmp_path / "notes" / "state")
+    assert (
+        refused(tmp_path) == f"--state.path: {tmp_path} is a directory\n  hint: name a file in it: {tmp_path}/state.db"
+    )
+    assert f"{tmp_path}/notes is not a directory" in refused(tmp_path / "notes" / "state")
     assert "file is not a database\n  hint: that file is somebody else's" in refused(tmp_path / "notes")
     assert "database is locked\n  hint: another exporter has it open" in refused(tmp_path / "state")
-    assert "database or disk is full\n  hint: the disk is full: make room" in refused(Path("/dev/full"))
+    assert "database or disk is full\n  hint: the disk is full: free some space" in refused(Path("/dev/full"))
     assert (tmp_path / "notes").read_text(encoding="utf-8").startswith("somebody's notes")
     await store.close()
     await DiskStore(tmp_path / "state").close()
@@ -41,8 +43,8 @@ def test_a_file_that_must_not_be_written_is_refused(tmp_path: Path) -> None:
     folder.mkdir(mode=0o500)
     (tmp_path / "file").touch(mode=0o400)
 
-    assert f"no right to write {folder}\n  hint: the exporter needs the right" in refused(folder / "state")
-    assert f"no right to write {tmp_path}/file\n" in refused(tmp_path / "file")
+    assert f"no permission to write {folder}\n  hint: the exporter needs the right" in refused(folder / "state")
+    assert f"no permission to write {tmp_path}/file\n" in refused(tmp_path / "file")
 
 
 async def test_a_full_disk_is_told_and_the_same_commit_goes_through_when_there_is_room(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ async def test_a_full_disk_is_told_and_the_same_commit_goes_through_when_there_i
     store._database.execute("PRAGMA max_page_count = 100000")
     await store.commit(0, claim=claim, position=position, changes=changes)
 
-    assert caught.value.hint == "the disk is full: make room"
+    assert caught.value.hint == "the disk is full: free some space"
     assert len((await store.load(0)).entries) == 100
     await store.close()
 
@@ -81,5 +83,5 @@ async def test_checking_the_configuration_makes_no_state_file_and_asks_no_server
         2,
         "jelmon: REDIS_URL: Port out of range 0-65535",
     )
-    assert "is a folder" in folder.stderr
+    assert "is a directory" in folder.stderr
     assert [path.name for path in tmp_path.iterdir() if "state" not in path.name] == []

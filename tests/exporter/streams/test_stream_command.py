@@ -18,7 +18,7 @@ async def test_consumers_are_told_by_who_keeps_their_state(
         assert told.returncode == 0, told.stdout
         return [line for line in told.stdout.splitlines() if line.startswith("consumers")]
 
-    own = "consumers of exporter one, which keeps a state of its own: 16 of 16 partitions, 0 messages behind"
+    own = "consumers of exporter one, which has its own state: 16 of 16 partitions, 0 messages behind"
     async with exporting(nats_url=own_nats_url, redis_url=redis_url) as shared:
         await until(lambda: shared.source.up)
         before = await info()
@@ -29,4 +29,4 @@ async def test_consumers_are_told_by_who_keeps_their_state(
 
     assert before == ["consumers: 16 of 16 partitions, 0 messages behind"]
     assert both == [*before, own]
-    assert after == [f"{line}; nobody asks for them now" for line in both]
+    assert after == [f"{line}; no exporter is reading them" for line in both]

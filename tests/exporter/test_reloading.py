@@ -59,7 +59,7 @@ async def test_a_request_has_the_files_read_again_if_that_is_enabled(
     assert f'{c.CARD_TARGET.name}{{pipeline="second"}} 7\n' in after[1]
     assert 'pipeline="main"' not in after[1]
     assert f"{RELOADED} 1\n" in after[1]
-    assert f"{probed}:2: url: begins with none of" in bad[1]
+    assert f"{probed}:2: url: must begin with one of" in bad[1]
     assert f"{RELOADED} 0\n" in bad[1]
     assert 'jelmore_target_up{target="new"} 0\n' in bad[1]
     assert f'{c.CARD_TARGET.name}{{pipeline="second"}} 7\n' in bad[1]  # all files or none
@@ -90,7 +90,7 @@ def test_sighup_has_the_files_read_again(own_processes: Processes, tmp_path: Pat
     own_processes.wait_until("the new targets", shows('jelmore_target_up{target="new"} 0\n'), seconds=60, child=child)
 
     assert shows(f"{RELOADED} 1\n")()
-    assert "what was read before stays in force" in child.tail()
+    assert "the previous files remain in force" in child.tail()
 
 
 async def test_a_probe_that_ends_too_late_brings_nothing_back() -> None:

@@ -214,7 +214,7 @@ async def test_a_mapping_of_the_server_is_as_good(
         told = await asyncio.to_thread(jelmon, "stream", "info", "--nats.url", servers.nats_url)
 
         assert subjects == expected
-        assert "partitions: the configuration of the NATS server puts in events" in told.stdout
+        assert "partitions: a mapping of the NATS server partitions events that arrive without one" in told.stdout
 
         await servers.end("nats-server")
         servers.nats = NEW

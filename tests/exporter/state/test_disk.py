@@ -29,7 +29,7 @@ async def test_what_is_no_state_file_is_refused_with_what_helps(tmp_path: Path) 
         refused(tmp_path) == f"--state.path: {tmp_path} is a directory\n  hint: name a file in it: {tmp_path}/state.db"
     )
     assert f"{tmp_path}/notes is not a directory" in refused(tmp_path / "notes" / "state")
-    assert "file is not a database\n  hint: that file is somebody else's" in refused(tmp_path / "notes")
+    assert "file is not a database\n  hint: the file belongs to another program" in refused(tmp_path / "notes")
     assert "database is locked\n  hint: another exporter has it open" in refused(tmp_path / "state")
     assert "database or disk is full\n  hint: the disk is full: free some space" in refused(Path("/dev/full"))
     assert (tmp_path / "notes").read_text(encoding="utf-8").startswith("somebody's notes")

@@ -81,7 +81,7 @@ def _plan(made: Compilation, args: argparse.Namespace) -> int:
         sys.stdout.write("nothing would change\n")
     if args.backtest:
         changed = {difference.key[2].split(",")[0] for difference in found if difference.key[0] == "alert"}
-        chosen = [one for one in made.compiled if args.all or one.alert.rule_id in changed]
+        chosen = [compiled for compiled in made.compiled if args.all or compiled.alert.rule_id in changed]
         _backtest(chosen, made, server, parse_duration(args.backtest, name="--backtest"))
     return 1 if found or routes else 0
 
@@ -93,26 +93,26 @@ def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Ap
     sys.stdout.write(f"\nin the last {duration(round(now - start))}, evaluated every {duration(step)}:\n")
     sys.stdout.write(f"{'alert':<36} {'fired':>6} {'for':>12} {'pages':>6}  levels reached\n")
     known = server.get(f"/api/v1/label/__name__/values?start={start:.3f}&end={now:.3f}")["data"]
-    for one in chosen:
-        text = query(one, made)
+    for compiled in chosen:
+        text = query(compiled, made)
         asked = metrics(text)
         missing = [name for name in asked if name not in known]
         if asked and missing == asked:
-            sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: no history of {', '.join(missing)}\n")
+            sys.stdout.write(f"{compiled.alert.name:<36} cannot be backtested: no history of {', '.join(missing)}\n")
             continue
         fields = {"query": text, "start": f"{start:.3f}", "end": f"{now:.3f}", "step": f"{step:.3f}"}
         try:
             matrix = server.form("/api/v1/query_range", fields)["data"]["result"]
         except SourceError as error:  # too expensive for this server; others may still work
-            sys.stdout.write(f"{one.alert.name:<36} cannot be backtested: {error.message}\n")
+            sys.stdout.write(f"{compiled.alert.name:<36} cannot be backtested: {error.message}\n")
             continue
-        escalation = made.bundle.escalations.get(one.alert.escalation or "")
+        escalation = made.bundle.escalations.get(compiled.alert.escalation or "")
         levels = [level.minutes * 60 for level in escalation.levels] if escalation else []
-        got = outcome(one, held(matrix), levels, step)
+        got = outcome(compiled, held(matrix), levels, step)
         reached = ", ".join(f"{place}: {count}" for place, count in enumerate(got.levels, 1))
         reached += f"  (no history of {', '.join(missing)})" if missing else ""
         sys.stdout.write(
-            f"{one.alert.name:<36} {len(got.episodes):>6} {duration(round(got.firing_seconds)):>12} {got.pages:>6}"
+            f"{compiled.alert.name:<36} {len(got.episodes):>6} {duration(round(got.firing_seconds)):>12} {got.pages:>6}"
             f"  {reached}\n"
         )
 

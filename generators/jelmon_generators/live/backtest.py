@@ -50,7 +50,7 @@ class Outcome:
         return len(self.episodes) + sum(self.levels)
 
 
-def query(one: Compiled, made: Compilation) -> str:
+def query(compiled: Compiled, made: Compilation) -> str:
     """Return the condition in terms of raw metrics, since new recordings have no history.
 
     A recording is replaced by its expression, and a window over it by a subquery at the evaluation interval. A median
@@ -83,7 +83,7 @@ def query(one: Compiled, made: Compilation) -> str:
             function = f"{number(step / interval)} * {function}"
         return f"{function}{text}[{match['window']}:{duration(step)}]"
 
-    return inlined(one.rules[0].expr)
+    return inlined(compiled.rules[0].expr)
 
 
 def metrics(condition: str) -> list[str]:
@@ -108,7 +108,7 @@ def episodes(moments: Samples, *, step: float, for_seconds: float, keep_seconds:
     return found
 
 
-def outcome(one: Compiled, series: Iterable[Samples], levels: Sequence[float], step: float) -> Outcome:
+def outcome(compiled: Compiled, series: Iterable[Samples], levels: Sequence[float], step: float) -> Outcome:
     """Combine all series of a definition. ``levels`` are in seconds after the alert started firing."""
     all_episodes = [
         episode
@@ -116,8 +116,8 @@ def outcome(one: Compiled, series: Iterable[Samples], levels: Sequence[float], s
         for episode in episodes(
             moments,
             step=step,
-            for_seconds=one.alert.duration_seconds,
-            keep_seconds=one.alert.keep_firing_seconds,
+            for_seconds=compiled.alert.duration_seconds,
+            keep_seconds=compiled.alert.keep_firing_seconds,
         )
     ]
     reached = tuple(sum(episode.seconds >= level for episode in all_episodes) for level in levels)
@@ -126,4 +126,4 @@ def outcome(one: Compiled, series: Iterable[Samples], levels: Sequence[float], s
 
 def held(matrix: Iterable[Mapping[str, object]]) -> list[list[float]]:
     """Return the moments of each series in the response to a range query."""
-    return [[float(moment) for moment, _ in one["values"]] for one in matrix]  # type: ignore[attr-defined]
+    return [[float(moment) for moment, _ in series["values"]] for series in matrix]  # type: ignore[attr-defined]

@@ -12,9 +12,9 @@ from jelmon_generators.promql.expressions import duration
 
 def completed(made: Compilation, labels: Mapping[str, str]) -> dict[str, str]:
     """Complete the labels of an alert that is given by its name or ``rule_id``."""
-    for one in made.compiled:
-        if labels.get("rule_id") == one.alert.rule_id or labels.get("alertname") == one.alert.name:
-            return {"alertname": one.alert.name, **common_labels(one.alert), **labels}
+    for compiled in made.compiled:
+        if labels.get("rule_id") == compiled.alert.rule_id or labels.get("alertname") == compiled.alert.name:
+            return {"alertname": compiled.alert.name, **common_labels(compiled.alert), **labels}
     return dict(labels)
 
 
@@ -29,7 +29,7 @@ def explain(made: Compilation, given: Mapping[str, str], moment: datetime) -> li
         lines.append("")
         lines.append(f"receiver:  {hop.receiver}")
         lines.append("  route:    " + (" > ".join(hop.path) or "root"))
-        lines.append("  channels: " + (", ".join(f"{one.name} ({one.type})" for one in known) or "none"))
+        lines.append("  channels: " + (", ".join(f"{channel.name} ({channel.type})" for channel in known) or "none"))
         group = ", ".join(f"{name}={labels.get(name, '')!r}" for name in hop.group_by)
         lines.append(f"  group:    {group or 'all alerts in one group'}")
         lines.append(
@@ -53,10 +53,10 @@ def _silent(made: Compilation, labels: Mapping[str, str], moment: datetime) -> I
         if occurrence := covers(window, moment, labels):
             found = True
             yield f"silenced: by window {window.name} until {occurrence.ends.isoformat(timespec='minutes')}"
-    for one in made.routing.inhibitions:
-        if one.target == labels.get("rule_id"):
+    for inhibition in made.routing.inhibitions:
+        if inhibition.target == labels.get("rule_id"):
             found = True
-            same = f" for the same {', '.join(one.equal)}" if one.equal else ""
-            yield f"inhibited: while {made.bundle.alerts[one.source].name} fires{same}"
+            same = f" for the same {', '.join(inhibition.equal)}" if inhibition.equal else ""
+            yield f"inhibited: while {made.bundle.alerts[inhibition.source].name} fires{same}"
     if not found:
         yield "not suppressed"

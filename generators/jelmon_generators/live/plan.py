@@ -109,16 +109,16 @@ def _details(old: Facts, new: Facts) -> Iterator[str]:
     if before != after:
         if _NUMBER.sub("#", before) == _NUMBER.sub("#", after):
             numbers = zip(_NUMBER.findall(before), _NUMBER.findall(after), strict=True)
-            yield "condition: " + ", ".join(f"{one} -> {two}" for one, two in numbers if one != two)
+            yield "condition: " + ", ".join(f"{was} -> {now}" for was, now in numbers if was != now)
         else:
             yield f"condition: {before}"
             yield f"        -> {after}"
-    for name, one, two in (
+    for name, was, now in (
         ("for", old.for_seconds, new.for_seconds),
         ("keep_firing_for", old.keep_firing_seconds, new.keep_firing_seconds),
     ):
-        if one != two:
-            yield f"{name}: {duration(one)} -> {duration(two)}"
+        if was != now:
+            yield f"{name}: {duration(was)} -> {duration(now)}"
     for what, olds, news in (("label", old.labels, new.labels), ("annotation", old.annotations, new.annotations)):
         for name in sorted(olds.keys() | news.keys()):
             if olds.get(name) != news.get(name):
@@ -162,8 +162,8 @@ def _short(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 def _receivers(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the number of integrations by receiver and type: Alertmanager hides secrets and adds defaults."""
     return {
-        one["name"]: {key: len(value) for key, value in one.items() if isinstance(value, list)}
-        for one in config.get("receivers") or ()
+        receiver["name"]: {key: len(value) for key, value in receiver.items() if isinstance(value, list)}
+        for receiver in config.get("receivers") or ()
     }
 
 
@@ -178,8 +178,8 @@ def _routes(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, dict
 
 def _named_inhibitions(rules: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
-        f"of {' '.join(sorted(one['target_matchers']))} by {' '.join(sorted(one['source_matchers']))}": {
-            "equal": one.get("equal") or []
+        f"of {' '.join(sorted(rule['target_matchers']))} by {' '.join(sorted(rule['source_matchers']))}": {
+            "equal": rule.get("equal") or []
         }
-        for one in rules
+        for rule in rules
     }

@@ -25,7 +25,9 @@ class Step:
     silence: Mapping[str, Any]
 
     def __str__(self) -> str:
-        matchers = ",".join(f'{one["name"]}{_SIGNS[_kind(one)]}"{one["value"]}"' for one in self.silence["matchers"])
+        matchers = ",".join(
+            f'{matcher["name"]}{_SIGNS[_kind(matcher)]}"{matcher["value"]}"' for matcher in self.silence["matchers"]
+        )
         return f"{self.action:<7}{self.tag}  {self.silence['startsAt']} to {self.silence['endsAt']}  {{{matchers}}}"
 
 
@@ -97,7 +99,7 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool
 
 
 def _matchers(silence: Mapping[str, Any]) -> set[tuple[str, str, tuple[bool, bool]]]:
-    return {(one["name"], one["value"], _kind(one)) for one in silence["matchers"]}
+    return {(matcher["name"], matcher["value"], _kind(matcher)) for matcher in silence["matchers"]}
 
 
 def _kind(matcher: Mapping[str, Any]) -> tuple[bool, bool]:

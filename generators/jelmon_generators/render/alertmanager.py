@@ -27,7 +27,7 @@ def configuration(made: Compilation) -> dict[str, Any]:
         "route": _route(routing.root),
     }
     if routing.inhibitions:
-        plain["inhibit_rules"] = [_inhibition(one, version) for one in routing.inhibitions]
+        plain["inhibit_rules"] = [_inhibition(inhibition, version) for inhibition in routing.inhibitions]
     intervals = [time_interval(window) for window in made.bundle.windows.values() if window.route]
     if intervals:
         plain["time_intervals"] = intervals
@@ -58,14 +58,14 @@ def _route(node: RoutingNode) -> dict[str, Any]:
     return plain
 
 
-def _inhibition(one: Inhibition, version: Version) -> dict[str, Any]:
+def _inhibition(inhibition: Inhibition, version: Version) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     if version >= _NAMED_INHIBITION:
-        plain["name"] = f"{one.source}-{one.target}"
+        plain["name"] = f"{inhibition.source}-{inhibition.target}"
     # the source's escalation levels add nothing; the target's levels are inhibited with the target
-    plain["source_matchers"] = [f'rule_id="{one.source}"', 'escalation_level=""']
-    plain["target_matchers"] = [f'rule_id="{one.target}"']
-    plain["equal"] = list(one.equal)
+    plain["source_matchers"] = [f'rule_id="{inhibition.source}"', 'escalation_level=""']
+    plain["target_matchers"] = [f'rule_id="{inhibition.target}"']
+    plain["equal"] = list(inhibition.equal)
     return plain
 
 

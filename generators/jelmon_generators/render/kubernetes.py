@@ -79,16 +79,16 @@ def _rules(made: Compilation, group: Group) -> str:
 def _config(made: Compilation) -> str:
     spec: dict[str, Any] = {"route": _route(made.routing.root)}
     spec["receivers"] = [
-        {"name": name, **_integrations([made.bundle.channels[one] for one in channels], made.target)}
+        {"name": name, **_integrations([made.bundle.channels[channel] for channel in channels], made.target)}
         for name, channels in sorted(made.routing.receivers.items())
     ]
     spec["inhibitRules"] = [
         {
-            "sourceMatch": [_matcher(Matcher("rule_id", "=", one.source))],
-            "targetMatch": [_matcher(Matcher("rule_id", "=", one.target))],
-            "equal": list(one.equal),
+            "sourceMatch": [_matcher(Matcher("rule_id", "=", inhibition.source))],
+            "targetMatch": [_matcher(Matcher("rule_id", "=", inhibition.target))],
+            "equal": list(inhibition.equal),
         }
-        for one in made.routing.inhibitions
+        for inhibition in made.routing.inhibitions
     ]
     windows = [window for window in made.bundle.windows.values() if window.route]
     for window in windows:
@@ -99,7 +99,7 @@ def _config(made: Compilation) -> str:
             )
     intervals = [time_interval(window) for window in windows]
     if intervals:
-        spec["muteTimeIntervals"] = [_camel_interval(one) for one in intervals]
+        spec["muteTimeIntervals"] = [_camel_interval(interval) for interval in intervals]
     return _object("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "jelmon", {"spec": spec})
 
 
@@ -156,12 +156,12 @@ def _camel_interval(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return a time interval in the spelling of the operator."""
     parts = []
     for part in plain["time_intervals"]:
-        one: dict[str, Any] = {
+        camel_part: dict[str, Any] = {
             "times": [{"startTime": span["start_time"], "endTime": span["end_time"]} for span in part["times"]]
         }
         if "weekdays" in part:
-            one["weekdays"] = part["weekdays"]
+            camel_part["weekdays"] = part["weekdays"]
         if "days_of_month" in part:
-            one["daysOfMonth"] = [{"start": int(day), "end": int(day)} for day in part["days_of_month"]]
-        parts.append(one)
+            camel_part["daysOfMonth"] = [{"start": int(day), "end": int(day)} for day in part["days_of_month"]]
+        parts.append(camel_part)
     return {"name": plain["name"], "timeIntervals": parts}

@@ -29,7 +29,7 @@ def metrics_document() -> dict[str, str]:
     ]
     for service in Service:
         lines += ["", f"## {service.value.capitalize()}", "", f"Job `{service.job}`.", ""]
-        lines += table(("metric", "type", "labels", "meaning"), [_metric_row(one) for one in of_service(service)])
+        lines += table(("metric", "type", "labels", "meaning"), [_metric_row(metric) for metric in of_service(service)])
     buckets: dict[tuple[float, ...], list[str]] = {}
     for metric in CATALOGUE:
         if isinstance(metric, Histogram):
@@ -65,13 +65,13 @@ def alerts_document(made: Compilation) -> dict[str, str]:
             ("alert", "severity", "fires when", "after", "escalation"),
             [
                 (
-                    f"[{one.alert.name}](#{one.alert.name.lower()})",
-                    one.alert.severity,
-                    one.alert.condition.describe(bundle.signals),
-                    duration(one.alert.duration_seconds) if one.alert.duration_seconds else "immediately",
-                    one.alert.escalation or "",
+                    f"[{compiled.alert.name}](#{compiled.alert.name.lower()})",
+                    compiled.alert.severity,
+                    compiled.alert.condition.describe(bundle.signals),
+                    duration(compiled.alert.duration_seconds) if compiled.alert.duration_seconds else "immediately",
+                    compiled.alert.escalation or "",
                 )
-                for one in made.compiled
+                for compiled in made.compiled
             ],
         ),
     ]
@@ -80,8 +80,8 @@ def alerts_document(made: Compilation) -> dict[str, str]:
     lines += ["`jelmon routes explain` shows it for any labels and time.", ""]
     lines += table(("alert", *(f"{moment:%A %H:%M}" for moment in MOMENTS)), _notified_rows(made))
     lines += _objectives(made) + _windows(made)
-    for one in made.compiled:
-        lines += _alert_section(one, made)
+    for compiled in made.compiled:
+        lines += _alert_section(compiled, made)
     lines += ["", "## Signals", "", "The expressions that alerts compare. Each is recorded as `jelmore:<signal>`.", ""]
     lines += table(
         ("signal", "unit", "worse when", "meaning"),
@@ -142,8 +142,8 @@ def _notified_at(made: Compilation, labels: dict[str, str], moment: datetime) ->
     return ", ".join(channels) or "none"
 
 
-def _alert_section(one: Compiled, made: Compilation) -> list[str]:
-    alert = one.alert
+def _alert_section(compiled: Compiled, made: Compilation) -> list[str]:
+    alert = compiled.alert
     facts = [
         ("condition", alert.condition.describe(made.bundle.signals)),
         *(("unless", part.describe(made.bundle.signals)) for part in alert.unless),
@@ -165,10 +165,10 @@ def _alert_section(one: Compiled, made: Compilation) -> list[str]:
         facts.append(("automated actions", ", ".join(f"`{action}`" for action in alert.auto_actions)))
     if alert.dashboard:
         facts.append(("dashboard", f"{alert.dashboard}" + (f", panel *{alert.panel}*" if alert.panel else "")))
-    facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(one.expression.labels)) or "none"))
+    facts.append(("labels", ", ".join(f"`{label}`" for label in sorted(compiled.expression.labels)) or "none"))
     facts.append(("see", f"[runbook](runbooks/{alert.name}.md), `{alert.source}`"))
     lines = ["", f"## {alert.name}", "", _plain(alert.summary) + ".", "", *table(("", ""), facts)]
-    return [*lines, "", "```promql", one.rules[0].expr, "```"]
+    return [*lines, "", "```promql", compiled.rules[0].expr, "```"]
 
 
 def _plain(template: str) -> str:

@@ -14,14 +14,14 @@ _PART = re.compile(r"(prometheus|alertmanager)=(\d+)\.(\d+)(?:\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the rendered files must be understood by."""
+    """The versions that must understand the rendered files."""
 
     prometheus: Version = OLDEST_PROMETHEUS
     alertmanager: Version = OLDEST_ALERTMANAGER
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """Read ``prometheus=2.42,alertmanager=0.25``; what is not named is the oldest that is supported.
+        """Read ``prometheus=2.42,alertmanager=0.25``; the default of each is the oldest supported version.
 
         Raises:
             ConfigError: not of this form, or too old.
@@ -48,5 +48,5 @@ OLDEST = Target()
 
 
 def written(version: Version) -> str:
-    """``2.42``."""
+    """Return a version as text: ``2.42``."""
     return f"{version[0]}.{version[1]}"

@@ -1,4 +1,4 @@
-"""Pieces of text: a banner, a Markdown table, names in camel case."""
+"""Text of generated files: banners, Markdown tables, JSON, quoted YAML, names in camel case."""
 
 import json
 import re
@@ -11,36 +11,36 @@ _NEEDS_ESCAPES = re.compile(r"['\\\x00-\x1f]")
 
 
 def banner(source: str) -> str:
-    """The first line of a generated document."""
+    """Return the first line of a generated document."""
     return f"<!-- generated from {source}, do not edit -->"
 
 
 def camel(name: str) -> str:
-    """``group_wait`` becomes ``groupWait``."""
+    """Return a name in camel case: ``group_wait`` becomes ``groupWait``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 def json_text(plain: object, *, sort_keys: bool = False) -> str:
-    """JSON for people and for diffs. The standard library indents in Python, which takes four times as long."""
+    """Return JSON for people and diffs. The standard library's own indentation takes four times as long."""
     compact = json.dumps(plain, sort_keys=sort_keys, ensure_ascii=False)
     return msgspec.json.format(compact, indent=2) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Text that cannot end a table's cell."""
+    """Return text that cannot end a table cell."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table; cells are escaped here."""
+    """Return the lines of a table; cells are escaped here."""
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     lines.extend(f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows)
     return lines
 
 
 def quoted(text: str) -> str:
-    """A YAML string that no reader takes for anything else, in quotes that need no escapes where possible."""
+    """Return a YAML string that every reader reads as a string, in quotes that need no escapes where possible."""
     if '"' in text and not _NEEDS_ESCAPES.search(text):
         return f"'{text}'"
     return encode_basestring(text)

@@ -9,7 +9,7 @@ from jelmon_generators.compile.routing import RoutingNode
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A route that takes the alert, with the timing that is in force there."""
+    """A route that an alert takes, with the timing in effect there."""
 
     path: tuple[str, ...]
     receiver: str
@@ -26,7 +26,7 @@ class Hop:
 
 
 def hops(root: RoutingNode, labels: Mapping[str, str]) -> list[Hop]:
-    """The routes that take an alert, as Alertmanager finds them: the deepest that match, siblings in order."""
+    """Return the routes of an alert as Alertmanager determines them: the deepest that match, siblings in order."""
     start = Hop((), root.receiver, (), 30.0, 300.0, 4 * 3600.0, ())
     return list(_walk(root, labels, start))
 
@@ -41,12 +41,12 @@ def _walk(node: RoutingNode, labels: Mapping[str, str], above: Hop) -> Iterator[
         above.repeat_interval if node.repeat_interval is None else node.repeat_interval,
         node.muted_in,  # intervals of a parent are not inherited
     )
-    taken = False
+    matched = False
     for child in node.routes:
         if all(matcher.matches(labels) for matcher in child.matchers):
             yield from _walk(child, labels, here)
-            taken = True
+            matched = True
             if not child.goes_on:
                 break
-    if not taken:
+    if not matched:
         yield here

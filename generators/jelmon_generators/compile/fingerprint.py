@@ -1,4 +1,4 @@
-"""Which rules these are, as a number that Prometheus records with them and the responder is told: it tells old ones."""
+"""The identity of a set of rules, as a number that Prometheus records: the responder detects outdated rules by it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ GROUP = "rules-fingerprint"  # no signal can have this name
 
 
 def fingerprint(groups: Iterable[Group]) -> int:
-    """A number below 2**48 (a sample holds it exactly) that another set of rules does not have."""
+    """Return a number below 2**48, which a sample holds exactly, that identifies this set of rules."""
     digest = hashlib.sha256()
     for group in groups:
         digest.update(repr((group.name, group.interval_seconds, group.limit, group.rules)).encode())
@@ -18,5 +18,5 @@ def fingerprint(groups: Iterable[Group]) -> int:
 
 
 def group(value: int, interval: float) -> Group:
-    """The group that records it."""
+    """Return the group that records the number."""
     return Group(GROUP, (Recording(FINGERPRINT, f"vector({value})", {"instance": "all"}),), ("rules/",), (), interval)

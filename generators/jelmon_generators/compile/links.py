@@ -6,7 +6,7 @@ from jelmon_generators.model.settings import Settings
 
 
 def common_labels(alert: Alert) -> dict[str, str]:
-    """The labels of every alert. A change of one makes it another alert, so what may change is an annotation."""
+    """Return the labels of every alert. Changing one makes it another alert, so what may change is an annotation."""
     labels = {"rule_id": alert.rule_id, "severity": alert.severity, "team": alert.team}
     if alert.escalation:
         labels["escalation"] = alert.escalation
@@ -14,7 +14,7 @@ def common_labels(alert: Alert) -> dict[str, str]:
 
 
 def annotations(alert: Alert, settings: Settings, labels: frozenset[str]) -> dict[str, str]:
-    """What people and the responder read."""
+    """Return the annotations, for people and the responder."""
     notes = {
         "summary": alert.summary,
         "description": alert.description,

@@ -1,8 +1,8 @@
-"""Maintenance as Prometheus knows it: one recording for each window, and what objectives leave out because of it.
+"""Maintenance in Prometheus: one recording for each window, and what objectives exclude because of it.
 
-When a window is open is computed where time zones and calendars are known (the responder, by the occurrence that is
-open or comes next); the rules only compare its start and end with the clock. The labels that a window is about become
-labels of its recording, with their names in ``scope``, so that rules ask for a scope and never for a window.
+The responder, which knows time zones and calendars, exports the start and end of the current or next occurrence; the
+rules only compare them with the clock. The labels that a window matches become labels of its recording, and their
+names its ``scope``, so that rules select a scope and never a window.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ GROUP = "maintenance-windows"  # no signal can have this name
 
 
 def groups(bundle: Bundle) -> list[Group]:
-    """The group that says which windows are open; none without windows that are about labels."""
+    """Return the group that records which windows are open, if any window has matchers."""
     windows = [window for window in bundle.windows.values() if window.matchers]
     if not windows:
         return []
@@ -29,7 +29,7 @@ def groups(bundle: Bundle) -> list[Group]:
 
 
 def recording(window: Window, interval: float) -> Recording:
-    """1 while the window is open, else 0. It opens one evaluation early: who reads it elsewhere is never too late."""
+    """Return a rule: 1 while the window is open, else 0. It opens one evaluation early, for readers in other groups."""
     selector = f'{{window="{window.name}"}}'
     expr = (
         "max without (instance, pod) (\n"
@@ -43,23 +43,23 @@ def recording(window: Window, interval: float) -> Recording:
 
 
 def scope_of(names: Iterator[str]) -> str:
-    """The value of the label ``scope`` for a window about these labels."""
+    """Return the value of the label ``scope`` for a window with these labels."""
     return ",".join(sorted(names))
 
 
 def scopes(by: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The labels that a window may be about to concern series with the labels ``by`` as a whole."""
+    """Return each set of labels by which a window can cover whole series with the labels ``by``."""
     names = sorted(by)
     return [some for size in range(1, len(names) + 1) for some in combinations(names, size)]
 
 
 def concerns(window: Maintenance, by: tuple[str, ...]) -> bool:
-    """Whether the window is left out of what is counted by these labels."""
+    """Return whether the window is excluded from what is counted by these labels."""
     return tuple(name for name, _ in window.matchers) in scopes(by)
 
 
 def excluded(by: tuple[str, ...], lookback: str) -> str:
-    """PromQL to put behind a vector with the labels ``by``: without what was maintained at any time in ``lookback``."""
+    """Return PromQL to append to a vector with the labels ``by``: it drops series in maintenance in ``lookback``."""
     return "".join(
         f"\nunless on ({', '.join(names)})\n"
         f'  (max_over_time({MAINTENANCE_ACTIVE}{{scope="{scope_of(iter(names))}"}}[{lookback}]) == 1)'

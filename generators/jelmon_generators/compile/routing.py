@@ -1,9 +1,9 @@
 """Channels, routing and escalations to the tree that Alertmanager walks, as data.
 
-Every route has one receiver: the channels it names plus those that hear everything, so that nothing else depends on
+Every route has one receiver: the channels it names plus those of ``everywhere``, so that nothing else depends on
 ``continue`` (two routes with equal matchers, grouping and receiver would share one notification log). The exception:
-a channel with a rate limit has a route of its own in which all its alerts form a single group, since a group is told at
-most once an interval. Critical alerts and escalation levels go past that limit.
+a channel with a rate limit has its own route, in which all its alerts form a single group, since a group is notified
+at most once per interval. Critical alerts and escalation levels bypass that limit.
 """
 
 import re
@@ -16,18 +16,18 @@ from jelmon_generators.model.definitions import Alert, Bundle, Channel, Route
 from jelmon_generators.promql.expressions import shared
 
 ONE_GROUP = ("all_in_one_group",)
-"""Grouping by a label that no alert has makes one group; an empty list would mean the parent's grouping."""
+"""Grouping by a label that no alert has forms one group; an empty list would inherit the parent's grouping."""
 
 
 class Matcher(NamedTuple):
-    """``name operator "value"``, as in Alertmanager: a label that is not there is an empty one."""
+    """``name operator "value"``, as in Alertmanager: a missing label is an empty one."""
 
     name: str
     operator: str
     value: str
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the labels satisfy it."""
+        """Return whether the labels satisfy it."""
         have = labels.get(self.name, "")
         if self.operator in ("=", "!="):
             return (have == self.value) == (self.operator == "=")
@@ -39,7 +39,7 @@ class Matcher(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RoutingNode:
-    """One node of the routing tree. Timing that is None is the parent's."""
+    """One node of the routing tree. Timing that is None is inherited."""
 
     matchers: tuple[Matcher, ...]
     receiver: str
@@ -53,7 +53,7 @@ class RoutingNode:
 
 
 class Inhibition(NamedTuple):
-    """While ``source`` fires, ``target`` is not told, for equal values of these labels."""
+    """While ``source`` fires, ``target`` does not notify, for equal values of these labels."""
 
     source: str
     target: str
@@ -62,30 +62,30 @@ class Inhibition(NamedTuple):
 
 @dataclass(slots=True)
 class Receivers:
-    """The receivers that routes asked for: one for each different set of channels."""
+    """The receivers that routes use: one for each set of channels."""
 
     channels: Mapping[str, Channel]
     everywhere: tuple[str, ...]
-    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    used: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, names: Iterable[str], *, past_limits: bool = False) -> str:
-        """The name of the receiver that tells these channels and those that hear everything."""
+        """Return the name of the receiver with these channels and those of ``everywhere``."""
         wanted = [name for name in names if past_limits or self.channels[name].max_per_hour is None]
         chosen = tuple(dict.fromkeys((*self.everywhere, *wanted)))
         return self._named("+".join(chosen) or "nobody", chosen)
 
     def limited(self, name: str) -> str:
-        """The receiver of one channel with a rate limit."""
+        """Return the name of the receiver of one channel with a rate limit."""
         return self._named(name, (name,))
 
     def _named(self, name: str, channels: tuple[str, ...]) -> str:
-        self.asked[name] = channels
+        self.used[name] = channels
         return name
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """All that decides who is told."""
+    """Everything that decides who is notified."""
 
     root: RoutingNode
     receivers: Mapping[str, tuple[str, ...]]
@@ -93,7 +93,7 @@ class Routing:
 
 
 def routing(bundle: Bundle, compiled: Iterable[Compiled]) -> Routing:
-    """Watchdog first, then channels with a limit, then escalation levels, then severities."""
+    """Return the tree: watchdog first, then channels with a limit, escalation levels, severities."""
     muted = {name: _muted(name, bundle) for name in bundle.routes}
     receivers = Receivers(bundle.channels, tuple(name for name, _ in bundle.everywhere))
     routes = bundle.routes
@@ -119,11 +119,11 @@ def routing(bundle: Bundle, compiled: Iterable[Compiled]) -> Routing:
         )
         children.append(replace(node, routes=own))
     root = RoutingNode((), receivers.of(()), ("alertname",), 30.0, 300.0, 4 * 3600.0, routes=tuple(children))
-    return Routing(root, receivers.asked, _inhibitions(compiled))
+    return Routing(root, receivers.used, _inhibitions(compiled))
 
 
 def channels_of(alert: Alert, bundle: Bundle) -> tuple[str, ...]:
-    """The channels that hear the alert itself, besides those that hear everything."""
+    """Return the channels of the alert itself, without those of ``everywhere``."""
     if alert.rule_id == "watchdog":
         return tuple(name for name, _ in bundle.routes["watchdog"].channels)
     if alert.channels:
@@ -156,11 +156,11 @@ def _muted(route: str, bundle: Bundle) -> tuple[str, ...]:
 
 
 def _limited(bundle: Bundle, receivers: Receivers) -> Iterable[RoutingNode]:
-    """A route for each channel with a rate limit that an alert reaches."""
+    """Yield a route for each channel with a rate limit that an alert reaches."""
     for name, channel in bundle.channels.items():
         if channel.max_per_hour is None:
             continue
-        ids: dict[tuple[str, ...], list[str]] = {}  # by what mutes them: a route is muted as a whole
+        ids: dict[tuple[str, ...], list[str]] = {}  # by the windows that mute them: a route is muted as a whole
         for alert in bundle.alerts.values():
             if alert.severity != "critical" and name in channels_of(alert, bundle):
                 ids.setdefault(_muted(alert.severity, bundle), []).append(alert.rule_id)

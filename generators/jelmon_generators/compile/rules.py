@@ -21,11 +21,11 @@ from jelmon_generators.promql.expressions import Expression, duration
 
 FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
 OTHERS = "signals"
-"""The group of signals that no alert is about."""
+"""The group of signals that no alert uses."""
 SLO_INTERVAL_SECONDS = 60.0
-"""Objectives look at days; once a minute is enough."""
+"""Objectives cover days; once a minute is enough."""
 CARRIED_SECONDS = 600.0
-"""How long the clock of an escalation outlives a pause of its alert, besides the alert's own ``for``."""
+"""How long the clock of an escalation survives a pause of its alert, in addition to the alert's own ``for``."""
 
 
 class Recording(NamedTuple):
@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """An alert and what became of it."""
+    """An alert and the rules that it became."""
 
     alert: Alert
     expression: Expression
@@ -69,13 +69,13 @@ class Compiled:
 
 
 def recorded_labels(signal: Signal, analysis: Analysis) -> frozenset[str]:
-    """The labels of a signal's recorded series."""
+    """Return the labels of a signal's recorded series."""
     labels = analysis.labels or frozenset()
     return labels | {"instance"} | ({"job"} if signal.job else frozenset())
 
 
 def recording(signal: Signal, analysis: Analysis) -> Recording:
-    """The rule that records a signal. Where replicas are aggregated away, dashboards still ask for ``instance``."""
+    """Return the rule that records a signal. Dashboards need ``instance`` even where replicas are aggregated away."""
     labels = {}
     if "instance" not in (analysis.labels or ()):
         labels["instance"] = "all"
@@ -85,7 +85,7 @@ def recording(signal: Signal, analysis: Analysis) -> Recording:
 
 
 def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> Compiled:
-    """The alert, the clock of its escalation, and one alert for each level."""
+    """Return the alert, the clock of its escalation, and one alert for each level."""
     expression = excluded(alert.condition.promql(known), [part.promql(known) for part in alert.unless])
     labels = common_labels(alert)
     notes = annotations(alert, known.settings, expression.labels)
@@ -100,14 +100,14 @@ def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> 
 
 
 def _bare(text: str) -> str:
-    """Without the outermost parentheses of a multi-line expression."""
+    """Return a multi-line expression without its outermost parentheses."""
     if text.startswith("(\n") and text.endswith("\n)") and text.count("\n)") == 1:
         return "\n".join(line.removeprefix("  ") for line in text[2:-2].split("\n"))
     return text
 
 
 def _clock(alert: Alert) -> Recording:
-    """When the alert began to fire, carried over flaps and restarts for ``for`` + 10 minutes."""
+    """Return the recording of when the alert started to fire, kept over flaps and restarts for ``for`` + 10 minutes."""
     names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
     window = duration(alert.duration_seconds + CARRIED_SECONDS)
     firing = f'ALERTS{{{names},alertstate="firing",escalation_level=""}}'
@@ -115,7 +115,7 @@ def _clock(alert: Alert) -> Recording:
         FIRING_SINCE,
         f"(\n  last_over_time({FIRING_SINCE}{{{names}}}[{window}])\n    and ignoring (alertstate)\n  {firing}\n)\n"
         f"or\nmax without (alertstate) (\n  {firing} * time()\n)",
-        {"rule_id": alert.rule_id},  # it has that label anyway; said here, no two clocks look like duplicates
+        {"rule_id": alert.rule_id},  # the series has it anyway; here it keeps clocks from looking alike
     )
 
 
@@ -123,7 +123,7 @@ _VALUE = re.compile(r"\{\{\s*\$value\b([^}]*)\}\}")
 
 
 def _current_value(notes: dict[str, str], alert: Alert, known: Known) -> dict[str, str]:
-    """The annotations for a level: its ``$value`` is the time since the alert fired, so the signal is asked for."""
+    """Return the annotations of a level: its ``$value`` is the time since the alert fired, so they query the signal."""
     signal = alert.signals[0]
     labels = sorted(known.labels[signal] - {"instance"} if "job" in known.labels[signal] else known.labels[signal])
     selector = ",".join(f"{label}=%q" for label in labels)
@@ -135,12 +135,12 @@ def _current_value(notes: dict[str, str], alert: Alert, known: Known) -> dict[st
         inner = f'printf "{query}" {values} | query' if labels else f'query "{query}"'
         return f"{{{{ with {inner} }}}}{{{{ . | first | value{tail} }}}}{{{{ end }}}}"
 
-    # automated actions are the base alert's: a level must not ask for them again
+    # automated actions belong to the base alert: a level must not request them again
     return {name: _VALUE.sub(asked, text) for name, text in notes.items() if name != "auto_actions"}
 
 
 def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list[Alerting]:
-    """The same alert once more for each level: equal labels besides ``escalation_level``, so one silence mutes all."""
+    """Return the alert again for each level: only ``escalation_level`` differs, so that one silence mutes all."""
     names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
     return [
         Alerting(
@@ -177,7 +177,7 @@ def _further_recordings(compiled: Iterable[Compiled], known: Known) -> dict[str,
 
 
 def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]]) -> int | None:
-    """How many alerts of a definition there can be: of several signals, the one with the fewest values decides."""
+    """Return how many alerts of a definition there can be: the signal with the fewest values of a label decides."""
     fewest: dict[str, int | None] = {}
     for signal in one.alert.signals:
         for label, number in values[signal].items():
@@ -187,7 +187,7 @@ def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]
 
 
 def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: Sequence[Compiled], known: Known) -> list[Group]:
-    """One group for each signal that alerts are about, and one for the signals that only dashboards ask for."""
+    """Return one group for each signal that alerts use, and one for the signals that only dashboards use."""
     about: dict[str, list[Compiled]] = {}
     for one in compiled:
         about.setdefault(one.alert.signals[0], []).append(one)

@@ -1,7 +1,7 @@
-"""What an objective counts: events, by two counters, or minutes, by a signal that is compared with a threshold.
+"""What an objective counts: events, with two counters, or minutes, with a signal and a threshold.
 
-Events are counted in five-minute steps once a minute, so that each is in five counts; a minute is counted once. What
-happens in maintenance of the thing that is counted by is left out, bad and good.
+Events are counted once a minute over five minutes, so each is in five counts; a minute is counted once. Events during
+maintenance of what the objective is grouped by are excluded, good and bad.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ _LOOKBACK = "5m"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The two things that are counted for an objective."""
+    """The two counts of an objective."""
 
     slo: Slo
 
     @property
     def noun(self) -> str:
-        """What is counted."""
+        """What is counted: events or minutes."""
         return "minutes" if self.slo.condition else "events"
 
     @property
     def each_counted(self) -> int:
-        """How many of the one-minute evaluations count the same event."""
+        """In how many of the one-minute evaluations the same event is counted."""
         return 1 if self.slo.condition else 5
 
     @property
     def valid_name(self) -> str:
-        """The signal that counts all."""
+        """The signal that counts all of them."""
         return f"slo_{self.slo.name}_valid_{self._step}"
 
     @property
@@ -46,23 +46,23 @@ class Counts:
 
     @property
     def bad_field(self) -> str:
-        """The field that says what is bad, if it is another one."""
+        """The field that says what is bad, if that is another one."""
         return "" if self.slo.condition else "bad"
 
     @property
     def valid(self) -> str:
-        """PromQL of all."""
+        """The PromQL that counts all of them."""
         slo = self.slo
         if slo.condition is None:
             text = f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.valid}[{_LOOKBACK}])))"
         else:
-            # a percentile of nothing is NaN: no value, and no minute
+            # a percentile of nothing is NaN: not a value, so the minute is not counted
             text = f"group by ({self._grouping}) (jelmore:{slo.condition.signal} >= -Inf)"
         return text + maintenance.excluded(slo.by, _LOOKBACK)
 
     @property
     def bad(self) -> str:
-        """PromQL of the bad ones, 0 where there is none."""
+        """The PromQL that counts the bad ones, 0 where there are none."""
         slo = self.slo
         if slo.condition is None:
             text = f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.bad}[{_LOOKBACK}])))"

@@ -1,8 +1,9 @@
-"""Service level objectives to signals and alerts, after which they are treated like any others.
+"""Service level objectives to signals and alerts, which are then treated like any others.
 
 Good and bad are counted every minute (`slo_counts`), and windows add up the counts: a busy hour weighs more than a
-quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert asks a short and a long
-window (multi-window, multi-burn-rate), and for enough events to judge by.
+quiet one, and an idle one weighs nothing instead of turning everything into NaN. An alert requires that a short and a
+long window burn (multi-window, multi-burn-rate; Google, The Site Reliability Workbook, chapter 5) and that there are
+enough events to judge by.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from jelmon_generators.promql.expressions import duration
 
 
 class Window(NamedTuple):
-    """A pair of windows, and the share of the budget whose loss within the long one is worth an alert."""
+    """A pair of windows, and the share of the budget that may be spent within the long one before an alert fires."""
 
     short: float
     long: float
@@ -61,20 +62,20 @@ class _Names:
 
 
 def budget(slo: Slo) -> Decimal:
-    """The share of events that may be bad, without the noise of floating point."""
+    """Return the share of events that may be bad, without floating-point noise."""
     return 1 - Decimal(repr(slo.objective))
 
 
 @lru_cache(maxsize=256)
 def burn_threshold(slo: Slo, window: Window) -> float:
-    """The ratio of bad events at which the long window alone spends ``window.spent`` of the period's budget."""
+    """Return the ratio of bad events at which the long window spends ``window.spent`` of the period's budget."""
     factor = window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
     return float(factor * budget(slo))
 
 
-@lru_cache(maxsize=16)  # asked for several times in a row
+@lru_cache(maxsize=16)  # called several times in a row
 def windows_of(slo: Slo) -> tuple[Window, ...]:
-    """The pairs that can tell something: a long window must be shorter than the period, a threshold below 1."""
+    """Return the usable pairs: the long window is shorter than the period, and the threshold below 1."""
     usable = (window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds)
     return tuple(window for window in usable if burn_threshold(slo, window) < 1)
 
@@ -149,7 +150,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
         yield replace(
             signal(
                 names.series,
-                "Series that the objective is counted from, while their source can be scraped.",
+                "Series that the objective counts, while their source can be scraped.",
                 f"count by (job) (max without (instance, pod) ({slo.valid}))\n"
                 f'or max by (job) (up{{job="{_source(slo)}"}} == 1) * 0',
                 unit="series",
@@ -162,20 +163,20 @@ def _signals(slo: Slo) -> Iterator[Signal]:
     recent = names.ratio(windows_of(slo)[0].long) if windows_of(slo) else names.ratio(slo.period_seconds)
     yield signal(
         names.exhausted_in,
-        "Time until the budget is spent, at the present pace.",
+        "Time until the budget is spent, at the current rate.",
         f"(jelmore:{names.left} > 0) * {allowed} * {slo.period_seconds:.0f} / (jelmore:{recent} > 0)",
         unit="seconds",
     )
 
 
 def _source(slo: Slo) -> str:
-    """The job that exposes what is counted; of a metric that is not in the catalogue, any job."""
+    """Return the job that exposes what is counted; empty for a metric that is not in the catalogue."""
     metric = BY_SERIES.get(slo.valid.split("{")[0])
     return metric.service.job if metric else ""
 
 
 def _guarded(slo: Slo) -> list[float]:
-    """The windows whose events are counted: the shortest long one of each kind of alert."""
+    """Return the windows whose events are counted: the shortest long one of each kind of alert."""
     usable = windows_of(slo)
     firsts = [next((one.long for one in kind if one in usable), None) for kind in (PAGE, TICKET)]
     return [seconds for seconds in firsts if seconds is not None]
@@ -200,8 +201,8 @@ def _alerts(slo: Slo, settings: Settings) -> Iterator[Alert]:
             summary=f"{slo.title}{where}: the error budget burns {how}",
             description=(
                 f"{{{{ $value | humanizePercentage }}}} of the {Counts(slo).noun} are bad;"
-                f" {slo.objective * 100:g} % are to be good over {duration(slo.period_seconds)}."
-                f" At this pace the budget is spent {when}."
+                f" the objective is {slo.objective * 100:g} % good over {duration(slo.period_seconds)}."
+                f" At this rate the budget is spent {when}."
             ),
             condition=condition,
             unless=(),
@@ -222,12 +223,12 @@ def _alerts(slo: Slo, settings: Settings) -> Iterator[Alert]:
 
 
 def _no_data(slo: Slo, settings: Settings) -> Alert:
-    """An objective that is counted from nothing is kept for ever, whatever happens."""
+    """Return the alert for missing counters: without them an objective is met forever, whatever happens."""
     return Alert(
         rule_id=f"{slo.name}_no_data",
         summary=f"{slo.title}: nothing is counted",
         description=(
-            "{{ $labels.job }} is scraped, but gives no series that the objective is counted from; it cannot be missed."
+            "{{ $labels.job }} is scraped but exposes none of the series that the objective counts, so it cannot fail."
         ),
         condition=Compare(signal=_Names(slo.name).series, operator=Operator.EQ, threshold=0.0, fields=slo.fields),
         unless=(),

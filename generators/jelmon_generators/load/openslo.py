@@ -1,4 +1,4 @@
-"""OpenSLO v1 to ``rules/slos.yaml``: ratio objectives over counters, by name, as text to look at and commit."""
+"""OpenSLO v1 to ``rules/slos.yaml``: ratio objectives over counters, as text to review and commit."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ Matchers = frozenset[tuple[str, str, str]]
 
 
 class Counter(NamedTuple):
-    """What a query counts."""
+    """The counter that a query reads."""
 
     metric: str
     matchers: Matchers
@@ -33,17 +33,17 @@ class Counter(NamedTuple):
 
 
 def convert(path: Path) -> str:
-    """The objectives of a file as text for ``rules/slos.yaml``.
+    """Return the objectives of a file as text for ``rules/slos.yaml``.
 
     Raises:
-        ConfigError: the file is not OpenSLO v1, or asks for what a ratio of counters cannot say.
+        ConfigError: the file is not OpenSLO v1, or has an objective that is no ratio of counters.
     """
     try:
         documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if not all(isinstance(one, dict) and one.get("apiVersion") == "openslo/v1" for one in documents):
-        raise ConfigError(f"{path}: not OpenSLO v1", hint="every document begins with apiVersion: openslo/v1")
+        raise ConfigError(f"{path}: not OpenSLO v1", hint="every document needs apiVersion: openslo/v1")
     indicators = {one["metadata"]["name"]: one["spec"] for one in documents if one["kind"] == "SLI"}
     lines = ["slos:"]
     for one in documents:
@@ -62,7 +62,7 @@ def _objectives(document: Mapping[str, Any], indicators: Mapping[str, Mapping[st
     spec, name = document["spec"], document["metadata"]["name"]
     window = spec["timeWindow"][0]
     if not window.get("isRolling", False):
-        raise ConfigError(f"SLO {name!r}: a calendar window cannot be compiled", hint="use a rolling one")
+        raise ConfigError(f"SLO {name!r}: calendar windows are not supported", hint="use a rolling window")
     indicator = spec["indicator"]["spec"] if "indicator" in spec else indicators[spec["indicatorRef"]]
     valid, bad = _counters(indicator["ratioMetric"], name)
     title = document["metadata"].get("displayName") or spec.get("description") or name
@@ -86,7 +86,7 @@ def _target(objective: Mapping[str, Any], name: str) -> float:
 
 
 def _counters(ratio: Mapping[str, Any], name: str) -> tuple[Counter, Counter]:
-    """Valid and bad events. From good ones the bad are those that fail the one matcher that makes them good."""
+    """Return valid and bad events. With good events given, the bad ones fail the one matcher that makes them good."""
     total = _counter(ratio["total"], name)
     if "bad" in ratio:
         return total, _counter(ratio["bad"], name)
@@ -94,7 +94,7 @@ def _counters(ratio: Mapping[str, Any], name: str) -> tuple[Counter, Counter]:
     making = good.matchers - total.matchers
     if good.metric != total.metric or not total.matchers <= good.matchers or len(making) != 1:
         raise ConfigError(
-            f"SLO {name!r}: what is bad does not follow from what is good",
+            f"SLO {name!r}: cannot derive the bad events from the good ones",
             hint="state bad instead of good, or let good differ from total by one matcher",
         )
     ((label, operator, value),) = making
@@ -122,6 +122,6 @@ def _counter(source: Mapping[str, Any], name: str) -> Counter:
     except ValueError as error:
         raise ConfigError(f"SLO {name!r}: {error} in {text!r}") from error
     if len(selectors) != 1 or selectors[0].name is None:
-        raise ConfigError(f"SLO {name!r}: {text!r} does not count one metric", hint="sum(rate(metric{...}[5m]))")
+        raise ConfigError(f"SLO {name!r}: {text!r} does not read exactly one metric", hint="sum(rate(metric{...}[5m]))")
     matchers = frozenset((one.name, _operator(one), one.value) for one in selectors[0].matchers.matchers)
     return Counter(selectors[0].name, matchers, groupings[0] if groupings else ())

@@ -59,7 +59,7 @@ class Signal:
         return f"jelmore:{self.name}"
 
     def amount(self, value: float) -> str:
-        """A value of the signal with its unit, for people."""
+        """Return a value of the signal with its unit, for people."""
         match self.unit:
             case "ratio":
                 return f"{number(value * 100)} %"

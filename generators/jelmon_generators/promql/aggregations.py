@@ -28,11 +28,11 @@ class Name(NamedTuple):
 
     metric: str
     matchers: str = ""
-    sound: bool = True  # else it is wrong, and that has been told where it stands
+    sound: bool = True  # otherwise it is wrong, which has been reported where it is declared
 
     @property
     def family(self) -> Metric | None:
-        """The metric of the catalogue, whose ``jelmore_`` may be left out."""
+        """The metric of the catalogue; the name may omit ``jelmore_``."""
         return BY_NAME.get(self.metric) or BY_NAME.get(f"jelmore_{self.metric}")
 
 
@@ -47,7 +47,7 @@ class AggregationError(ValueError):
 
 
 class UnsoundNameError(AggregationError):
-    """The value uses a name that is wrong; there is nothing more to tell."""
+    """The value uses a short name that is wrong, which has been reported where it is declared."""
 
 
 class _Call(NamedTuple):
@@ -67,7 +67,7 @@ class _Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """``kinds`` says which PromQL it becomes for each type of metric; another type is an error."""
+    """``kinds``: the PromQL that it becomes for each type of metric; any other type is an error."""
 
     kinds: Mapping[type[Metric], Callable[[_Call], str]]
     takes_number: bool = False
@@ -102,20 +102,20 @@ FUNCTIONS: dict[str, _Function] = {
     ),
     "sum": _Function(
         {Counter: _increase, Histogram: lambda call: _increase(call, "_sum")},
-        why_not="a sum of a gauge over time counts scrapes; use avg, min or max",
+        why_not="the sum of a gauge over time depends on the scrape interval; use avg, min or max",
     ),
     "rate": _Function(
         {
             Counter: lambda call: _increase(call, "", "rate"),
             Histogram: lambda call: _increase(call, "_count", "rate"),
         },
-        why_not="only what counts has a rate",
+        why_not="only counters and histograms have a rate",
     ),
     "avg": _Function(
-        {Gauge: _over_time("avg"), Histogram: _mean}, why_not="the mean of a counter says nothing; use count or rate"
+        {Gauge: _over_time("avg"), Histogram: _mean}, why_not="the mean of a counter is meaningless; use count or rate"
     ),
-    "min": _Function({Gauge: _over_time("min")}, why_not="only a gauge has a smallest value"),
-    "max": _Function({Gauge: _over_time("max")}, why_not="only a gauge has a largest value"),
+    "min": _Function({Gauge: _over_time("min")}, why_not="only a gauge has a minimum"),
+    "max": _Function({Gauge: _over_time("max")}, why_not="only a gauge has a maximum"),
     "percentile": _Function({Histogram: _percentile}, takes_number=True, why_not="only a histogram has percentiles"),
 }
 
@@ -126,22 +126,22 @@ class _Token(NamedTuple):
 
 
 def metric_hint(word: str, names: Iterable[str] = ()) -> str:
-    """What may have been meant by the name of a metric."""
+    """Return a hint for the unknown name of a metric."""
     known = [*names, *BY_NAME, *(full.removeprefix("jelmore_") for full in BY_NAME)]
     return did_you_mean(word, known, otherwise="docs/metrics.md lists the metrics")
 
 
 def compile_value(text: str, names: Mapping[str, Name], by: tuple[str, ...]) -> str:
-    """The value as PromQL. ``by`` holds where a call names no labels of its own.
+    """Return the value as PromQL. ``by`` is the grouping of calls that state none.
 
     Raises:
-        AggregationError: the text is not of the language, or asks for what a metric has not.
+        AggregationError: the text is not valid, or applies a function to the wrong type of metric.
     """
     return _Parser(text, names, by).parse()
 
 
 class _Parser:
-    """Recursive descent; every method consumes what it names and gives PromQL."""
+    """Recursive descent; every method consumes what it is named after and returns PromQL."""
 
     def __init__(self, text: str, names: Mapping[str, Name], by: tuple[str, ...]) -> None:
         self._names = names
@@ -158,19 +158,19 @@ class _Parser:
     def _peek(self) -> _Token:
         return self._tokens[self._next]
 
-    def _take(self) -> _Token:
+    def _next_token(self) -> _Token:
         token = self._tokens[self._next]
         self._next += 1
         return token
 
     def _expect(self, sign: str) -> None:
-        token = self._take()
+        token = self._next_token()
         if token.text != sign or token.kind != "sign":
             raise AggregationError(f"expected {sign!r}, found {token.text or 'the end'!r}", needle=token.text)
 
     def _accept(self, *signs: str) -> str | None:
         token = self._peek()
-        return self._take().text if token.kind == "sign" and token.text in signs else None
+        return self._next_token().text if token.kind == "sign" and token.text in signs else None
 
     def _sum(self) -> str:
         value = self._product()
@@ -192,7 +192,7 @@ class _Parser:
             value = self._sum()
             self._expect(")")
             return f"({value})"
-        token = self._take()
+        token = self._next_token()
         if token.kind == "number":
             return token.text
         if token.kind != "word":
@@ -208,7 +208,7 @@ class _Parser:
                 f"unknown function {function!r}", hint=did_you_mean(function, FUNCTIONS), needle=function
             )
         self._expect("(")
-        word = self._take()
+        word = self._next_token()
         if word.kind != "word":
             raise AggregationError(f"{function}: expected a metric, found {word.text!r}", needle=word.text)
         metric, matchers = self._metric(word.text)
@@ -217,7 +217,7 @@ class _Parser:
             self._expect(",")
             argument = self._number(function)
         self._expect(",")
-        window = self._take()
+        window = self._next_token()
         if window.kind != "window" or not _WINDOW.fullmatch(window.text):
             raise AggregationError(
                 f"{function}: expected a window, found {window.text!r}", hint='write "5m" or "1h"', needle=window.text
@@ -240,7 +240,7 @@ class _Parser:
         return metric, name.matchers
 
     def _number(self, function: str) -> float:
-        token = self._take()
+        token = self._next_token()
         if token.kind != "number" or not 0 < float(token.text) < 100:
             raise AggregationError(f"{function}: expected a number between 0 and 100", needle=token.text)
         return float(token.text)
@@ -248,11 +248,11 @@ class _Parser:
     def _grouping(self, metric: Metric) -> tuple[str, ...]:
         if self._peek() != _Token("word", "by"):
             return tuple(label for label in self._by if label in metric.labels)
-        self._take()
+        self._next_token()
         self._expect("(")
-        labels = [self._take().text]
+        labels = [self._next_token().text]
         while self._accept(","):
-            labels.append(self._take().text)
+            labels.append(self._next_token().text)
         self._expect(")")
         for label in labels:
             if label not in metric.labels:
@@ -263,7 +263,7 @@ class _Parser:
 
 
 def _tokens(text: str) -> list[_Token]:
-    found, position = [], 0
+    tokens, position = [], 0
     stripped = text.rstrip()
     while position < len(stripped):
         match = _TOKEN.match(stripped, position)
@@ -272,6 +272,6 @@ def _tokens(text: str) -> list[_Token]:
                 f"unexpected {stripped[position:].split()[0]!r}", needle=stripped[position:].split()[0]
             )
         kind = match.lastgroup or ""
-        found.append(_Token(kind, match.group(kind)))
+        tokens.append(_Token(kind, match.group(kind)))
         position = match.end()
-    return [*found, _Token("end", "")]
+    return [*tokens, _Token("end", "")]

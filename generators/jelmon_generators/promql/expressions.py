@@ -1,27 +1,27 @@
-"""The pieces that PromQL is put together from: numbers, durations, matching clauses, an expression with its labels."""
+"""The pieces that PromQL is built from: numbers, durations, matching clauses, an expression with its labels."""
 
 from functools import lru_cache
 from typing import NamedTuple
 
 NOT_FOR_MATCHING = frozenset({"job", "instance"})
-"""Labels of the scrape: two signals about one thing may come from two services."""
+"""Labels of the scrape: signals about the same thing may come from different services."""
 
 
 class Expression(NamedTuple):
-    """PromQL and the labels that come out of it. ``text`` binds at least as tightly as a comparison."""
+    """PromQL and the labels of its result. ``text`` binds at least as tightly as a comparison."""
 
     text: str
     labels: frozenset[str]
 
 
 def number(value: float) -> str:
-    """A number as PromQL writes it, without noise."""
+    """Return a number as PromQL writes it, without floating-point noise."""
     return f"{value:.12g}"
 
 
 @lru_cache(maxsize=4096)
 def duration(seconds: float) -> str:
-    """A duration as Prometheus writes it: ``1h30m``."""
+    """Return a duration as Prometheus writes it: ``1h30m``."""
     milliseconds = round(seconds * 1000)
     parts = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
@@ -32,10 +32,10 @@ def duration(seconds: float) -> str:
 
 
 def on(labels: frozenset[str]) -> str:
-    """``on (a, b)`` in a fixed order."""
+    """Return ``on (a, b)`` with the labels in order."""
     return f"on ({', '.join(sorted(labels))})"
 
 
 def shared(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
-    """The labels by which two signals are matched."""
+    """Return the labels by which two signals are matched."""
     return (left & right) - NOT_FOR_MATCHING

@@ -58,7 +58,7 @@ def matcher_faults(matcher: Any, name: str, series: Series) -> Iterator[Fault]:
 
 
 def _bucket_faults(name: str, value: str) -> Iterator[Fault]:
-    """A bucket must exist, spelled as the exporter and every Prometheus since 3.0 spell it: ``30.0``."""
+    """Require a bucket that exists, spelled as the exporter and Prometheus 3.0 or newer spell it: ``30.0``."""
     metric = BY_SERIES.get(name)
     if not isinstance(metric, Histogram):
         return
@@ -70,7 +70,7 @@ def _bucket_faults(name: str, value: str) -> Iterator[Fault]:
 
 
 def _regexp_faults(matcher: Any) -> Iterator[Fault]:
-    """A regular expression must be needed, and must not repeat what is true of every matcher."""
+    """Require that a regular expression is needed and states nothing that is true of every matcher."""
     if matcher.op not in (parser.MatchOp.Re, parser.MatchOp.NotRe):
         return
     value = matcher.value
@@ -85,7 +85,7 @@ def _regexp_faults(matcher: Any) -> Iterator[Fault]:
 
 
 def _value_faults(matcher: Any, name: str, values: tuple[str, ...]) -> Iterator[Fault]:
-    """Each value must be one that the label can have."""
+    """Require values that the label can have."""
     if not values:
         return
     plain = matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual)

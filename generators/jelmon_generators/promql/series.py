@@ -1,4 +1,4 @@
-"""The series that a query may ask for: those of the catalogue, and a few of Prometheus and Alertmanager themselves."""
+"""The series that a query may read: those of the catalogue, and some of Prometheus and Alertmanager themselves."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,13 +7,13 @@ from typing import NamedTuple
 from jelmon.catalogue import CATALOGUE, Histogram
 
 TARGET_LABELS = frozenset({"job", "instance"})
-"""What Prometheus adds to every scraped series."""
+"""The labels that Prometheus adds to every scraped series."""
 OPTIONAL_LABELS = frozenset({"pod"})
-"""What service discovery may add: may be aggregated away, never relied on."""
+"""Labels that service discovery may add: they may be aggregated away, but not relied on."""
 
 
 class Series(NamedTuple):
-    """What is known of a name that a query may use."""
+    """What is known about a series."""
 
     kind: str  # counter, gauge, bucket, recorded
     labels: frozenset[str]
@@ -21,7 +21,7 @@ class Series(NamedTuple):
 
 
 def catalogue_series() -> dict[str, Series]:
-    """Every series of the catalogue."""
+    """Return every series of the catalogue."""
     known: dict[str, Series] = {}
     for metric in CATALOGUE:
         own = frozenset(metric.labels) | TARGET_LABELS
@@ -53,7 +53,7 @@ FOREIGN: dict[str, Series] = {
     **_foreign("counter", "integration", "alertmanager_notifications_failed_total", "alertmanager_notifications_total"),
     **_foreign("gauge", "state", "alertmanager_alerts", "alertmanager_silences"),
 }
-"""Series of Prometheus and Alertmanager themselves that definitions may ask for."""
+"""Series of Prometheus and Alertmanager themselves that definitions may read."""
 
 
 MAINTENANCE_ACTIVE = "jelmore:maintenance:active"
@@ -62,9 +62,9 @@ RECORDED: dict[str, Series] = {
     MAINTENANCE_ACTIVE: Series("recorded", TARGET_LABELS | {"window", "scope", "pipeline", "stage", "target"}),
     FINGERPRINT: Series("recorded", frozenset({"instance"})),
 }
-"""Series that are recorded beside the signals, and that definitions may ask for."""
+"""Series that are recorded in addition to the signals, and that definitions may read."""
 
 
 def known_series() -> dict[str, Series]:
-    """All of them."""
+    """Return all of them."""
     return {**catalogue_series(), **FOREIGN, **RECORDED}

@@ -7,14 +7,14 @@ _LABEL = re.compile(r'\s*(\w+)\s*=\s*"([^"]*)"\s*,?')
 
 
 def is_series(text: str) -> bool:
-    """Whether the text is a series."""
+    """Return whether the text is a series."""
     match = _SERIES.fullmatch(text)
     return match is not None and not _LABEL.sub("", match.group(2) or "").strip()
 
 
 def parsed(text: str) -> tuple[str, dict[str, str]]:
-    """Name and labels of a series."""
+    """Return the name and the labels of a series."""
     match = _SERIES.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no series")
+        raise ValueError(f"{text!r} is not a series")
     return match.group(1), dict(_LABEL.findall(match.group(2) or ""))

@@ -1,4 +1,4 @@
-"""Unit tests about maintenance: each window opens and closes in time, and what burns meanwhile costs no budget."""
+"""Unit tests for maintenance: each window opens and closes on time, and errors during it cost no budget."""
 
 import itertools
 import re
@@ -29,7 +29,7 @@ Labels = dict[str, str]
 
 
 def render(made: Compilation) -> dict[str, str]:
-    """One file for the windows, one for each objective that a window can concern."""
+    """Return a file for the windows, and one for each objective that a window can cover."""
     files = {}
     groups = {group.name: group for group in made.groups}
     if GROUP in groups:
@@ -48,11 +48,11 @@ def render(made: Compilation) -> dict[str, str]:
 
 
 def _window(name: str, matchers: Labels, interval: float) -> Case:
-    """Open from one evaluation before its start until its end."""
+    """Return a case: the window is open from one evaluation before its start until its end."""
     shape = f"x{round(_CLOSES / interval) + 2}"
     own = {"instance": "a", "job": "jelmon-responder", "window": name}
     count = f'count by ({", ".join(sorted(matchers))}) ({MAINTENANCE_ACTIVE}{{window="{name}"}} == 1)'
-    case = Case(f"{name} opens and closes in time")
+    case = Case(f"{name} opens and closes on time")
     case.series = [
         (selector(MAINTENANCE_START.name, own), f"{_OPENS}{shape}"),
         (selector(MAINTENANCE_END.name, own), f"{_CLOSES}{shape}"),
@@ -67,8 +67,8 @@ def _window(name: str, matchers: Labels, interval: float) -> Case:
 
 
 def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
-    """Two of the same kind burn alike; the one in maintenance pays nothing and does not page."""
-    case = Case(f"what burns in maintenance of its {' and '.join(names)} counts for nothing")
+    """Yield a case with two rows that burn alike: the one in maintenance spends no budget and does not page."""
+    case = Case(f"errors during maintenance of its {' and '.join(names)} are not counted")
     rows = [{**{label: f"a-{label}" for label in slo.by}, **dict.fromkeys(names, row)} for row in ("in", "out")]
     for row in rows:
         own = {**row, "instance": "a"}
@@ -96,11 +96,11 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
 
 
 def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
-    """Events: few good ones all the time, many bad ones while it burns."""
+    """Yield series of events: few good ones throughout, many bad ones while it burns."""
     good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
     if good is None or bad is None:
         return
-    if (good.keys() | bad.keys()) & set(slo.by):  # the objective is about one of them only, so there are no two
+    if (good.keys() | bad.keys()) & set(slo.by):  # the objective covers only one value, so there are no two rows
         return
     own = {"job": _job(slo.valid), **own}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
@@ -113,7 +113,7 @@ def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
 
 
 def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
-    """A signal that is beyond its threshold while it burns."""
+    """Yield a signal that crosses its threshold while it burns."""
     assert slo.condition is not None
     key = slo.condition.key
     values = [value for value in slo.condition.edges({}) if value is not None]
@@ -124,41 +124,41 @@ def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
     yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
 
 
-@lru_cache(maxsize=16)  # asked for each row
+@lru_cache(maxsize=16)  # called for each row
 def _labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
-    """Labels of a series that the selector takes; one that ``unlike`` does not take, if there is such a series.
+    """Return labels of a series that the selector matches and, if possible, ``unlike`` does not.
 
-    None: nobody knows, because a regular expression means something else to Python, or takes nothing of what was tried.
+    None: unknown, because Python would read a regular expression differently, or none of the candidates matches.
     """
     wanted, unwanted = _matchers(text), _matchers(unlike) if unlike and _name(unlike) == _name(text) else []
-    names = sorted({one.name for one in (*wanted, *unwanted)})
-    found: Labels | None = None
-    if not all(_portable(one) for one in (*wanted, *unwanted)):
+    names = sorted({matcher.name for matcher in (*wanted, *unwanted)})
+    best: Labels | None = None
+    if not all(_portable(matcher) for matcher in (*wanted, *unwanted)):
         return None
     for values in itertools.product(*(_candidates(name, _name(text), wanted + unwanted) for name in names)):
         labels = dict(zip(names, values, strict=True))
-        if all(_takes(one, labels) for one in wanted):
-            found = labels
-            if not unwanted or not all(_takes(one, labels) for one in unwanted):
+        if all(_matches(matcher, labels) for matcher in wanted):
+            best = labels
+            if not unwanted or not all(_matches(matcher, labels) for matcher in unwanted):
                 break
-    return found
+    return best
 
 
 def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
-    """Values of a label worth trying: those that it can have, those that are written, and another one."""
+    """Return candidate values of a label: those that it can have, those in the matchers, and another one."""
     closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
     written = [word for one in matchers if one.name == label for word in (one.value, *one.value.split("|"))]
     return [*closed.get(label, ()), *written, f"a-{label}"]
 
 
 def _portable(matcher: Any) -> bool:
-    """Whether Python reads the matcher as Go does, as far as we can tell."""
+    """Return whether Python and Go read the matcher alike, as far as can be told."""
     return matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual) or not re.search(
         r"\(\?|\[\[|\\[^.\-]", matcher.value
     )
 
 
-def _takes(matcher: Any, labels: Labels) -> bool:
+def _matches(matcher: Any, labels: Labels) -> bool:
     value = labels.get(matcher.name, "")
     match matcher.op:
         case parser.MatchOp.Equal:

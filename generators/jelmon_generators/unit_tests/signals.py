@@ -1,4 +1,4 @@
-"""A promtool unit test for every signal that has an example: the value it must record, and every label of it."""
+"""A promtool unit test for every signal that has an example: its recorded value and labels."""
 
 from jelmon.catalogue import BY_SERIES
 from jelmon_generators.compile.rules import Group, recording
@@ -14,7 +14,7 @@ _PRECISION = 0.0001
 
 
 def render(made: Compilation) -> dict[str, str]:
-    """One test file for each signal with an example."""
+    """Return one test file for each signal with an example."""
     where = {signal: group for group in made.groups for signal in group.signals}
     return {
         f"{TESTS_FOLDER}/{name}.yml": _file(signal, signal.example, where[name], made)
@@ -43,7 +43,7 @@ def _file(signal: Signal, example: Example, group: Group, made: Compilation) -> 
     labels = _recorded_labels(signal, inputs[0][1] if inputs else {}, made)
     lines += [
         "    promql_expr_test:",
-        # from 3.5 on promtool compares floats with a tolerance; before, through round()
+        # promtool compares floats with a tolerance since 3.5; older versions need round()
         f"      - expr: {quoted(f'round({signal.record}, {number(_PRECISION)})')}",
         f"        eval_time: {duration(example.at_seconds)}",
         f"        exp_samples: [{{labels: {quoted(labels)}, value: {number(example.value)}}}]",
@@ -52,7 +52,7 @@ def _file(signal: Signal, example: Example, group: Group, made: Compilation) -> 
 
 
 def _scraped(series: str) -> tuple[str, dict[str, str]]:
-    """Name and labels, with the labels of a scrape added where they are not written."""
+    """Return name and labels, with the labels of a scrape added where they are missing."""
     name, labels = parsed(series)
     job = BY_SERIES[name].service.job if name in BY_SERIES else "jelmon-exporter" if name == "up" else "a-job"
     return name, {"job": job, "instance": "a", **labels}

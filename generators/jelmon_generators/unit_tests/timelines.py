@@ -22,7 +22,7 @@ def timeline(subject: Subject, row: Row) -> Case:
     fires = start + subject.round_up(subject.alert.duration_seconds)
     hold = round((fires - start + (levels[-1] if levels else 0)) / step) + 20
     end = start + (hold + _GAP_STEPS) * step
-    case = Case("fires exactly in time, through a gap, and resolves", _timeline_series(subject, row, hold))
+    case = Case("fires exactly on time, through a gap, and resolves", _timeline_series(subject, row, hold))
     label, sample = _sample(subject, row)
     by = (label, "escalation_level")
 

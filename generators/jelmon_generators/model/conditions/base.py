@@ -145,7 +145,7 @@ class SignalCondition(Condition):
     # --- checks ---
 
     def check_matching(self, known: Known) -> None:
-        """A single signal always matches itself."""
+        """Do nothing: a single signal always matches itself."""
 
     def check_names(self, signals: Mapping[str, Signal], series: Mapping[str, Series]) -> None:
         """Report names that do not exist and thresholds outside the signal's range."""

@@ -7,7 +7,7 @@ from jelmon_generators.model.known import Known
 from jelmon_generators.model.test_case import Case
 from jelmon_generators.promql.expressions import number
 
-_MAD_FACTOR = 4.4478  # 3 * 1.4826, as the rule says it
+_MAD_FACTOR = 4.4478  # 3 * 1.4826, as written in the rule
 SUCCESS = 'jelmore_analyzer_last_success_timestamp_seconds{analyzer="regression",job="jelmon-analyzer"}'
 
 
@@ -42,7 +42,7 @@ def cases(bounds: Bounds, timing: Timing, known: Known) -> list[Case]:
         ((*good[:2], bounds.q_value * 0.99), True),
     ]
     verdict_case = Case("every bound of the analyzer's verdict", [fresh])
-    history = Case("every bound of the form without an analyzer")
+    history = Case("every bound of the judgement by history")
     silent = Case("while an analyzer runs, only its verdict counts", [fresh])
     for place, (verdict, _) in enumerate(verdicts):
         verdict_case.series += _verdict(bounds, known, f"row-{place}", verdict, worse, shape)
@@ -70,10 +70,10 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
         gone, fires = stale + timing.keep_firing_seconds, stale + timing.duration_seconds
         shape = f"x{round(max(gone, fires) / interval) + 4}"
         fresh = (SUCCESS, f"{success:.12g}{shape}")
-        case = Case(f"an old verdict does not count, of an analyzer that fell silent at {success:g} s", [fresh])
+        case = Case(f"a stale verdict does not count: last success at {success:g} s", [fresh])
         case.series += _verdict(bounds, known, "row-0", good, worse, shape)
         case.checks = [(firing, gone - interval, _rows([True])), (firing, gone, [])]
-        after = Case(f"history decides after an analyzer that fell silent at {success:g} s", [fresh])
+        after = Case(f"history decides when verdicts are stale: last success at {success:g} s", [fresh])
         after.series += _history(bounds, known, "row-0", _pasts(bounds, worse)[0], shape)
         after.checks = [(firing, fires - interval, []), (firing, fires, _rows([True]))]
         found += [case, after]
@@ -81,11 +81,11 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
 
 
 Past = tuple[float, float, float]
-"""Baseline, MAD and present median of a signal."""
+"""Baseline, MAD and current median of a signal."""
 
 
 def _pasts(bounds: Bounds, worse: int) -> list[Past]:
-    """Every bound of the form without an analyzer, on both sides of it and, where floats allow, met exactly."""
+    """Return every bound of the judgement by history: on both sides of it and, where floats allow, met exactly."""
     level = max(100.0, 2 * bounds.floor)
     delta = level * bounds.threshold * 2
     spread = 10_000.0  # times the factor: a whole number
@@ -96,7 +96,7 @@ def _pasts(bounds: Bounds, worse: int) -> list[Past]:
         (level, delta / _MAD_FACTOR * 1.01, level + worse * delta),
         (far, spread, far + worse * spread * _MAD_FACTOR),
         (level, 0.0, level + worse * level * bounds.threshold),
-        (0.0, 0.0, worse * high),  # a share of nothing is none
+        (0.0, 0.0, worse * high),  # a change relative to 0 is undefined
         (0.005, 0.0, 0.005 + worse * 0.005 * 2 * bounds.threshold if worse < 0 else high),
     ]
     if bounds.floor:

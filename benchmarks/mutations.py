@@ -1,8 +1,8 @@
 """Every operator, threshold and duration of every rendered alert changed, one at a time: how many changes go unnoticed?
 
-`tests/generators/test_generated_tests.py` tries a sample of these; this tries all of them, which takes many minutes, or
-those of the rule files that are named (``avg_processing_time_seconds.yml``). A change that makes no difference is told
-apart from one that no test notices: `EQUIVALENT` says which these are, and why.
+`tests/generators/unit_tests/test_generated_tests.py` tries a sample of these; this tries all of them, which takes many
+minutes, or those of the named rule files (``avg_processing_time_seconds.yml``). `EQUIVALENT` lists changes that make
+no difference, and why.
 """
 
 import argparse

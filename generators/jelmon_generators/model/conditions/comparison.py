@@ -98,11 +98,7 @@ class Compare(SignalCondition):
             where = ", ".join(f"{name} {value}" for name, value in override.labels)
             text += f"; for {where}: {signal.amount(override.threshold)}"
         if self.threshold_from:
-<<<<<<< HEAD
             text += f"; or `{self.threshold_from}` where declared"
-=======
-            text += f"; or the value of `{self.threshold_from}` where it exists"
->>>>>>> 9921f3d (Say what the compiler's texts mean in plain English)
         return text
 
     def promql(self, known: Known) -> Expression:

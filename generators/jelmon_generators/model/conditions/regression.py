@@ -77,13 +77,8 @@ class Regression(SignalCondition):
 
     def describe(self, signals: Mapping[str, Signal]) -> str:
         return (
-<<<<<<< HEAD
             f"`{self.signal}` is more than {self.threshold:.0%} worse than its baseline, according to the regression"
             " analyzer or, while none runs, the median and MAD of its own history"
-=======
-            f"`{self.signal}` is worse than usual by more than {self.threshold:.0%}, according to the"
-            " regression analyzer or, while none runs, to the median and MAD of its history"
->>>>>>> 9921f3d (Say what the compiler's texts mean in plain English)
         )
 
     def check_values(self, known: Known, duration_place: Place, duration_seconds: float) -> None:

@@ -66,11 +66,15 @@ def test_an_objective_is_imported_and_compiles(
     ("old", "new", "message"),
     [
         ("openslo/v1\nkind: SLO", "openslo/v1alpha\nkind: SLO", "not OpenSLO v1"),
-        ("isRolling: true", "isRolling: false", "a calendar window cannot be compiled"),
+        ("isRolling: true", "isRolling: false", "calendar windows are not supported"),
         ("indicatorRef: cards", "indicatorRef: card", "SLO 'card-success' lacks 'card'"),
         ("target: 0.99", "goal: 0.99", "an objective has neither target nor targetPercent"),
-        ('{outcome="success"}', '{outcome="success",pipeline="a"}', "what is bad does not follow from what is good"),
-        ("sum by (pipeline) (rate(jelmore_cards_finished_total[{{.window}}]))", "up / up", "does not count one metric"),
+        ('{outcome="success"}', '{outcome="success",pipeline="a"}', "cannot derive the bad events from the good ones"),
+        (
+            "sum by (pipeline) (rate(jelmore_cards_finished_total[{{.window}}]))",
+            "up / up",
+            "does not read exactly one metric",
+        ),
         ("sum by (pipeline) (rate(jelmore_cards_finished_total[{{.window}}]))", "sum(", "in 'sum('"),
     ],
 )

@@ -63,8 +63,8 @@ def test_it_becomes_promql_that_the_catalogue_knows(value: str, promql: str) -> 
     [
         ('percentile(cards_waiting, 95, "5m")', "percentile of a gauge", "only a histogram has percentiles"),
         ('percentile(cards_processed, 95, "5m")', "percentile of a counter", "only a histogram has percentiles"),
-        ('avg(cards_processed, "5m")', "avg of a counter", "the mean of a counter says nothing; use count or rate"),
-        ('rate(cards_waiting, "5m")', "rate of a gauge", "only what counts has a rate"),
+        ('avg(cards_processed, "5m")', "avg of a counter", "the mean of a counter is meaningless; use count or rate"),
+        ('rate(cards_waiting, "5m")', "rate of a gauge", "only counters and histograms have a rate"),
         ('percentle(cards_waiting, 9, "5m")', "unknown function 'percentle'", "did you mean 'percentile'?"),
         ('count(cards_procesed, "5m")', "unknown metric 'cards_procesed'", "did you mean 'cards_processed'?"),
         ('count(cards_processed, "5m") by (stage)', "jelmore_cards_finished_total has no label 'stage'", None),

@@ -11,7 +11,7 @@ from jelmon_generators.checks import CHECKS
 from jelmon_generators.compile.rules import Recording
 from jelmon_generators.compiler import compile_bundle
 
-BAD = Path(__file__).parent / "bad"
+BAD = Path(__file__).parents[1] / "bad"
 FAULTY = {
     "yaml/parse": ["signals-duplicate-key", "signals-unknown-field", "signals-not-yaml"],
     "promql/syntax": ["signals-no-promql"],

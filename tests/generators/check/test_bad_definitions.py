@@ -11,7 +11,7 @@ import pytest
 from jelmon.errors import DefinitionError
 from jelmon_generators.compiler import compile_bundle
 
-BAD = Path(__file__).parent / "bad"
+BAD = Path(__file__).parents[1] / "bad"
 TARGETS = {"alerts": "rules/alerts/all.yaml"}
 
 

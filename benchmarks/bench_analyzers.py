@@ -25,13 +25,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import scoring
-import synthetic
-import synthetic_held
 from numpy.typing import NDArray
 
 from jelmon_analyzers import OnlineDetector, detect, detect_many
 from jelmon_analyzers.timeseries import changepoints
+from support import scoring, synthetic, synthetic_held
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]
@@ -162,7 +160,7 @@ def online(arguments: argparse.Namespace) -> None:
 def _steps(seed: int, family: Mapping[str, Draw], each: int) -> None:
     kinds = list(family)
     base = _draw(seed, family, each, 13 * DAY)
-    steps = np.random.default_rng(seed).integers(9 * DAY + 300, 12 * DAY + 300, base.shape[1])
+    steps = np.random.default_rng(seed).integers(9 * DAY + 300, 12 * DAY + 300, (base.shape[1],))
     trained = OnlineDetector(base.shape[1], 60, synthetic.START)
     for row in base[: 9 * DAY]:
         trained.update_many(row)

@@ -14,17 +14,18 @@ import math
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
-from line_scenarios import MINUTE, SCENARIOS, Scenario
-from lines import START, Line, Run, Stage, events, faster, simulate, stage_name
 from scipy.stats import spearmanr
 
 from jelmon.client import Card
 from jelmon.events import Event
 from jelmon_analyzers.bottleneck import BottleneckAnalyzer, StageReport
+from support.line_scenarios import MINUTE, SCENARIOS, Scenario
+from support.lines import START, Line, Run, Stage, events, faster, simulate, stage_name
 
 METHODS = ("named", "severity", "impact", "gain", "utilisation", "time in stage", "queue length")
 WARN = 50.0
@@ -62,7 +63,7 @@ def figures(reports: dict[str, StageReport], gain: dict[str, float], names: list
     }
 
 
-def right_stages(scenario: Scenario, seed: int) -> list[tuple[float, float, set[str], str]]:
+def right_stages(scenario: Scenario, seed: int) -> "list[Phase]":
     """Each phase between two changes: begin, end, the right stages, the best of them."""
     seconds = scenario.minutes * MINUTE
     edges = [0.0, *scenario.changes, seconds]
@@ -84,61 +85,96 @@ def true_gains(scenario: Scenario, usual: Run, begin: float, end: float, seed: i
     return gained
 
 
+Phase = tuple[float, float, set[str], str]
+
+
+@dataclass(slots=True)
+class _Shifts:
+    """When each method first named the best stage of a phase for some looks in a row, in minutes from its begin."""
+
+    first_right: dict[tuple[str, float], float] = field(default_factory=dict)
+    streak: dict[tuple[str, float], int] = field(default_factory=lambda: defaultdict(int))
+
+    def note(self, method: str, begin: float, tick: float, *, right: bool) -> None:
+        key = (method, begin)
+        if begin == 0 or key in self.first_right:
+            return
+        self.streak[key] = self.streak[key] + 1 if right else 0
+        if self.streak[key] == STEADY_TICKS:
+            self.first_right[key] = (tick - begin) / MINUTE - STEADY_TICKS + 1
+
+
 def judge(scenario: Scenario, seed: int, window: float, *, every: float) -> Score:
     """Play one scenario through the analyzer, with a look each minute."""
-    score = Score()
+    score, shifts = Score(), _Shifts()
     seconds = scenario.minutes * MINUTE
     run = simulate(scenario.line, seconds=seconds, seed=seed, log=True)
     analyzer = BottleneckAnalyzer(window_seconds=window)
     log = events(scenario.line, run)
-    pending = next(log)
+    pending = next(log, None)
     phases = right_stages(scenario, seed)
     names = [stage_name(number) for number in range(len(scenario.line.stages))]
-    first_right: dict[tuple[str, float], float] = {}
-    streak: dict[tuple[str, float], int] = defaultdict(int)
     tick = window
     while tick <= seconds:
         while pending is not None and pending[0] <= tick:
             analyzer.observe(pending[1])
             pending = next(log, None)
-        now = START + timedelta(seconds=tick)
         look = round(tick - window) % round(every) == 0
-        began = time.perf_counter()
-        reports = analyzer.report(now)
-        limiting = analyzer.bottleneck(now)
-        gain = analyzer.gain(now) if look else {}
-        score.cycle.append(time.perf_counter() - began)
-        found = figures(reports, gain, names)
-        # the naming is no figure: the stage that is named comes first, the others by severity
-        found["named"] = found["severity"] | ({limiting.stage: 101.0} if limiting else {})
-        begin, _, right, best = next(phase for phase in phases if phase[0] <= tick - 1e-9 <= phase[1])
-        severities = found["severity"].values()
-        settled = begin == 0 or tick - begin > 15 * MINUTE
-        if settled and (not scenario.limited or tick > scenario.limited_from):
-            score.alarms.append(max(severities, default=0.0) >= WARN)
-        for method in METHODS:
-            named = max(found[method], key=found[method].__getitem__, default="")
-            if method == "gain" and not look:
-                continue
-            if settled and scenario.limited and tick > scenario.limited_from:
-                score.right[method].append(named in right)
-            if begin > 0 and (method, begin) not in first_right:
-                key = (method, begin)
-                streak[key] = streak[key] + 1 if named == best else 0
-                if streak[key] == STEADY_TICKS:
-                    first_right[key] = (tick - begin) / MINUTE - STEADY_TICKS + 1
+        found = _look(analyzer, tick, names, score, with_gain=look)
+        phase = next(phase for phase in phases if phase[0] <= tick - 1e-9 <= phase[1])
+        _tally(score, shifts, scenario, found, phase, tick, with_gain=look)
         if look:
-            truth = true_gains(scenario, run, tick - window, tick, seed)
-            score.truth.append(truth)
-            score.withheld += len(names) - len(gain)
+            score.truth.append(true_gains(scenario, run, tick - window, tick, seed))
+            score.withheld += len(names) - len(found["gain"])
             for method in METHODS:
                 score.ranks[method].append([found[method].get(name, 0.0) for name in names])
         tick += MINUTE
     for begin, end, _, _ in phases:
         for method in METHODS:
             if begin > 0:
-                score.shifts[method].append(first_right.get((method, begin), (end - begin) / MINUTE))
+                score.shifts[method].append(shifts.first_right.get((method, begin), (end - begin) / MINUTE))
     return score
+
+
+def _look(
+    analyzer: BottleneckAnalyzer, tick: float, names: list[str], score: Score, *, with_gain: bool
+) -> dict[str, dict[str, float]]:
+    """Each method's figures at a tick; the time of the analyzer's cycle goes into the score."""
+    now = START + timedelta(seconds=tick)
+    began = time.perf_counter()
+    reports = analyzer.report(now)
+    limiting = analyzer.bottleneck(now)
+    gain = analyzer.gain(now) if with_gain else {}
+    score.cycle.append(time.perf_counter() - began)
+    found = figures(reports, gain, names)
+    # the naming is no figure: the stage that is named comes first, the others by severity
+    found["named"] = found["severity"] | ({limiting.stage: 101.0} if limiting else {})
+    return found
+
+
+def _tally(
+    score: Score,
+    shifts: _Shifts,
+    scenario: Scenario,
+    found: dict[str, dict[str, float]],
+    phase: Phase,
+    tick: float,
+    *,
+    with_gain: bool,
+) -> None:
+    """Count whether each method is right, and whether there is an alarm."""
+    begin, _, right, best = phase
+    steady = begin == 0 or tick - begin > 15 * MINUTE
+    limited = scenario.limited and tick > scenario.limited_from
+    if steady and (limited or not scenario.limited):
+        score.alarms.append(max(found["severity"].values(), default=0.0) >= WARN)
+    for method in METHODS:
+        if method == "gain" and not with_gain:
+            continue
+        named = max(found[method], key=found[method].__getitem__, default="")
+        if steady and limited:
+            score.right[method].append(named in right)
+        shifts.note(method, begin, tick, right=named == best)
 
 
 def rank(ours: list[list[float]], truth: list[list[float]]) -> tuple[float, float]:
@@ -238,6 +274,79 @@ def time_by_stage(line: Line, run: Run, begin: float, end: float) -> np.ndarray:
     return spent
 
 
+def compare(seeds: list[int], window: float, only: str) -> None:
+    """Judge every scenario and print a line for each, then the whole."""
+    total = Score()
+    quiet: list[bool] = []
+    print(
+        f"{'scenario':40}{'alarm':>7} {'shift':>6} " + " ".join(f"{method:>13}" for method in METHODS) + "   gain rank"
+    )
+    worst: dict[str, float] = defaultdict(lambda: 1.0)
+    for name, scenario in SCENARIOS.items():
+        if only not in name:
+            continue
+        scores = [judge(scenario, seed, window * MINUTE, every=15 * MINUTE) for seed in seeds]
+        for score in scores:
+            _add(total, score)
+        alarms = [alarm for score in scores for alarm in score.alarms]
+        if scenario.limited:
+            total.alarms += alarms
+        else:
+            quiet += [not alarm for alarm in alarms]
+        shares = {}
+        for method in METHODS:
+            ticks = [one for score in scores for one in score.right[method]]
+            if ticks:
+                shares[method] = float(np.mean(ticks))
+                worst[method] = min(worst[method], shares[method])
+        _print_scenario(name, scores, alarms, shares)
+    _print_total(total, quiet, worst)
+
+
+def _add(total: Score, score: Score) -> None:
+    for method in METHODS:
+        total.right[method] += score.right[method]
+        total.shifts[method] += score.shifts[method]
+        total.ranks[method] += score.ranks[method]
+    total.truth += score.truth
+    total.withheld += score.withheld
+    total.cycle += score.cycle
+
+
+def _print_scenario(name: str, scores: list[Score], alarms: list[bool], shares: dict[str, float]) -> None:
+    shifts = [minutes for score in scores for minutes in score.shifts["severity"]]
+    mine = rank([row for score in scores for row in score.ranks["gain"]], [r for s in scores for r in s.truth])
+    print(
+        f"{name:40}{_mean(alarms):7.2f} {_mean(shifts):6.1f} "
+        + " ".join(f"{shares.get(method, math.nan):13.3f}" for method in METHODS)
+        + f"   {mine[0]:.2f} {mine[1]:.2f}",
+        flush=True,
+    )
+
+
+def _print_total(total: Score, quiet: list[bool], worst: dict[str, float]) -> None:
+    print(f"\n{'all':40}" + " " * 15 + " ".join(f"{method:>13}" for method in METHODS) + "   goal")
+    for label, values, goal in (
+        ("right stage, share of ticks", {m: _mean(total.right[m]) for m in METHODS}, ">= .98"),
+        ("worst scenario", worst, ">= .85"),
+        ("minutes to a shift, median", {m: float(np.median(total.shifts[m] or [math.nan])) for m in METHODS}, "<= 15"),
+        ("minutes to a shift, most", {m: float(np.max(total.shifts[m] or [math.nan])) for m in METHODS}, ""),
+        ("rank with true gain, pooled", {m: rank(total.ranks[m], total.truth)[0] for m in METHODS}, ">= .85"),
+        ("rank with true gain, mean of looks", {m: rank(total.ranks[m], total.truth)[1] for m in METHODS}, ""),
+    ):
+        print(f"{label:40}" + " " * 15 + " ".join(f"{values[method]:13.3f}" for method in METHODS) + f"   {goal}")
+    print(
+        f"alarm when there is one {_mean(total.alarms):.3f} (goal .95), "
+        f"quiet when there is none {_mean(quiet):.3f} (goal .95), {total.withheld} gains withheld, "
+        f"a cycle {1000 * np.mean(total.cycle):.1f} ms, at most {1000 * np.max(total.cycle):.0f}"
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean; not a number for none."""
+    return float(np.mean(values)) if values else math.nan
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="11,12")
@@ -250,59 +359,7 @@ def main() -> int:
         cost()
         return 0
     seeds = [int(seed) for seed in args.seeds.split(",")]
-    total = Score()
-    quiet: list[bool] = []
-    print(
-        f"{'scenario':40}{'alarm':>7} {'shift':>6} " + " ".join(f"{method:>13}" for method in METHODS) + "   gain rank"
-    )
-    worst: dict[str, float] = defaultdict(lambda: 1.0)
-    for name, scenario in SCENARIOS.items():
-        if args.only not in name:
-            continue
-        scores = [judge(scenario, seed, args.window * MINUTE, every=15 * MINUTE) for seed in seeds]
-        alarms = [alarm for score in scores for alarm in score.alarms]
-        shifts = [minutes for score in scores for minutes in score.shifts["severity"]]
-        shares = {}
-        for score in scores:
-            for method in METHODS:
-                total.right[method] += score.right[method]
-                total.shifts[method] += score.shifts[method]
-                total.ranks[method] += score.ranks[method]
-            total.truth += score.truth
-            total.withheld += score.withheld
-            total.cycle += score.cycle
-        for method in METHODS:
-            ticks = [one for score in scores for one in score.right[method]]
-            if ticks:
-                shares[method] = float(np.mean(ticks))
-                worst[method] = min(worst[method], shares[method])
-        if scenario.limited:
-            total.alarms += alarms
-        else:
-            quiet += [not alarm for alarm in alarms]
-        mine = rank([row for score in scores for row in score.ranks["gain"]], [r for s in scores for r in s.truth])
-        print(
-            f"{name:40}{np.mean(alarms):7.2f} {np.mean(shifts) if shifts else math.nan:6.1f} "
-            + " ".join(f"{shares.get(method, math.nan):13.3f}" for method in METHODS)
-            + f"   {mine[0]:.2f} {mine[1]:.2f}",
-            flush=True,
-        )
-    print(f"\n{'all':40}" + " " * 15 + " ".join(f"{method:>13}" for method in METHODS) + "   goal")
-    for label, values, goal in (
-        ("right stage, share of ticks", {m: float(np.mean(total.right[m] or [math.nan])) for m in METHODS}, ">= .98"),
-        ("worst scenario", worst, ">= .85"),
-        ("minutes to a shift, median", {m: float(np.median(total.shifts[m] or [math.nan])) for m in METHODS}, "<= 15"),
-        ("minutes to a shift, most", {m: float(np.max(total.shifts[m] or [math.nan])) for m in METHODS}, ""),
-        ("rank with true gain, pooled", {m: rank(total.ranks[m], total.truth)[0] for m in METHODS}, ">= .85"),
-        ("rank with true gain, mean of looks", {m: rank(total.ranks[m], total.truth)[1] for m in METHODS}, ""),
-    ):
-        print(f"{label:40}" + " " * 15 + " ".join(f"{values[method]:13.3f}" for method in METHODS) + f"   {goal}")
-    print(f"alarm when there is one {np.mean(total.alarms or [math.nan]):.3f} (goal .95), ", end="")
-    print(
-        f"quiet when there is none {np.mean(quiet or [math.nan]):.3f} (goal .95), {total.withheld} gains withheld, ",
-        end="",
-    )
-    print(f"a cycle {1000 * np.mean(total.cycle):.1f} ms, at most {1000 * np.max(total.cycle):.0f}")
+    compare(seeds, args.window, args.only)
     check_simulator()
     check_cascade(seeds[0])
     if not args.no_cost:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO
 
 import psutil
-from bench_exporter import STAGES, Stack, _steps, publish, run_child, say, traffic
 
+from bench_exporter import STAGES, Stack, _steps, publish, run_child, say, traffic
 from jelmon import catalogue as c
 from jelmon.demo.processes import free_port
 

@@ -139,9 +139,10 @@ async def _messages(client: Client) -> list[bytes]:
     context = client.jetstream()
     config = ConsumerConfig(ack_policy=AckPolicy.NONE)
     subscription = await context.pull_subscribe("", stream=STREAM, config=config)
-    left, found = (await context.stream_info(STREAM)).state.messages, []
+    left = (await context.stream_info(STREAM)).state.messages
+    found: list[bytes] = []
     while len(found) < left:
-        found += [message.data for message in await subscription.fetch(min(1000, left - len(found)))]
+        found += [message.data or b"" for message in await subscription.fetch(min(1000, left - len(found)))]
     await subscription.unsubscribe()
     return found
 

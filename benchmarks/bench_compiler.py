@@ -201,7 +201,14 @@ def beside_sloth(sloth: str | None, promtool: Path | None, *, objectives: int = 
         bundle(folder, 0, objectives)
         specification = SLOTH_HEAD + "".join(SLOTH.format(n=n) for n in range(objectives))
         (folder / "sloth.yaml").write_text(specification)
-        command = [sloth or "", "generate", "-i", folder / "sloth.yaml", "-o", folder / "sloth.rules.yaml"]
+        command: list[str | Path] = [
+            sloth or "",
+            "generate",
+            "-i",
+            folder / "sloth.yaml",
+            "-o",
+            folder / "sloth.rules.yaml",
+        ]
         ours, theirs = [], []
         for _ in range(runs):
             ours.append(spent(_ours(folder, "rules")))
@@ -254,7 +261,7 @@ def beside_pint(pint: str | None, sloth: str | None, *, objectives: int = 100) -
             linted.append(("sloth's rules", _rules_in(path), path))
         (folder / "pint.hcl").write_text("")
         for what, rules, path in linted:
-            command = [pint, "--offline", "-c", folder / "pint.hcl", "-l", "error", "lint", path]
+            command: list[str | Path] = [pint, "--offline", "-c", folder / "pint.hcl", "-l", "error", "lint", path]
             theirs = spent(command, may_find=True).cpu / rules * 1e6
             sys.stdout.write(
                 f"  pint, {what:<13} {theirs:>8.0f}  ours are {theirs / ours:.0f} times as fast (goal: 50)\n"
@@ -272,13 +279,13 @@ def _missing(name: str) -> None:
 
 def _render(folder: Path) -> None:
     """Write every file, in another process: what this one has in memory would count as its children's."""
-    command = [sys.executable, "-m", "jelmon", "generate", "--root", folder]
+    command: list[str | Path] = [sys.executable, "-m", "jelmon", "generate", "--root", folder]
     subprocess.run(command, check=True, capture_output=True)
 
 
 def from_the_shell() -> None:
     """The check of our own bundle."""
-    command = [sys.executable, "-m", "jelmon", "generate", "--check", "--root", ROOT]
+    command: list[str | Path] = [sys.executable, "-m", "jelmon", "generate", "--check", "--root", ROOT]
     best = min(spent(command, may_find=True) for _ in range(9))
     sys.stdout.write(f"\njelmon generate --check on our own bundle: {best} (best of 9; goal: 0.7 s)\n")
 

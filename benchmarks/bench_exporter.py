@@ -210,7 +210,7 @@ def say(text: str = "") -> None:
 
 
 def row(name: str, result: dict[str, Any], count: int) -> float:
-    rate = count / result["cpu"]
+    rate: float = count / result["cpu"]
     say(
         f"  {name:<34} {rate / 1000:8.1f}k events per CPU-second   {1e6 * result['cpu'] / count:6.2f} us/event   "
         f"{count / result['seconds'] / 1000:7.1f}k/s wall"

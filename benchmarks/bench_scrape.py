@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bench_exporter import Stack, publish, say, traffic
-
 from jelmon import catalogue as c
 from jelmon.demo.processes import free_port
 from jelmon.nats import connection

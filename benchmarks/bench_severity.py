@@ -17,11 +17,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-from bench_bottleneck import WARN, right_stages
-from line_scenarios import MINUTE, Scenario
-from lines import FULL, START, Line, Spell, Stage, Telling, events, simulate
 
+from bench_bottleneck import WARN, right_stages
 from jelmon_analyzers.bottleneck import BottleneckAnalyzer
+from support.line_scenarios import MINUTE, Scenario
+from support.lines import FULL, START, Line, Spell, Stage, Telling, events, simulate
 
 PER_MINUTE = 12.0
 SECONDS_A_CARD = 60 / PER_MINUTE
@@ -205,7 +205,7 @@ def main() -> int:
     tellings = args.telling.split(",")
     shares: dict[str, list[float]] = {telling: [] for telling in tellings}
     alarmed: dict[str, list[bool]] = {telling: [] for telling in tellings}
-    quiet: dict[str, list[bool]] = {telling: [] for telling in tellings}
+    quiet: dict[str, list[float]] = {telling: [] for telling in tellings}
     print(f"{'line':30}" + "".join(f"{telling + ': right, alarm':>27}" for telling in tellings))
     for name, make in LINES.items():
         if args.only not in name:

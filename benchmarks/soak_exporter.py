@@ -16,9 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from bench_exporter import Stack, traffic
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench_exporter import Stack, traffic
 from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher

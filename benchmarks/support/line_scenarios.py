@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from lines import Line, Spell, Stage
+from support.lines import Line, Spell, Stage
 
 MINUTE = 60.0
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from synthetic import DAY
+
+from support.synthetic import DAY
 
 Floats = NDArray[np.float64]
 

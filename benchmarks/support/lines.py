@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Run:
 
     arrived: np.ndarray
     left: np.ndarray
-    log: list[tuple]
+    log: list[tuple[Any, ...]]
 
     def flow_time(self, begin: float, end: float) -> float:
         """Little's flow time in an interval: integral of work in process / cards that left."""
@@ -78,8 +79,10 @@ class Run:
 class _Room:
     spec: Stage
     workers: "_Pool"
-    queue: deque = field(default_factory=deque)
-    held: deque = field(default_factory=deque)  # (card, room before or None, worker) that find no space here
+    queue: deque[tuple[float, int]] = field(default_factory=deque)
+    held: deque[tuple[int, int | None, int]] = field(
+        default_factory=deque
+    )  # (card, room before or None, worker) that find no space here
     spells: list[Spell] = field(default_factory=list)
 
     def factor(self, now: float) -> float:
@@ -99,14 +102,166 @@ class _Pool:
 
 
 def simulate(line: Line, *, seconds: float, seed: int, log: bool = False) -> Run:
-    """One run. The same seed gives the same cards, whatever the spells are."""
-    # one source of chance for each purpose, so that a longer run begins like a shorter one
-    sources = np.random.default_rng(seed).spawn(3 + len(line.stages))
-    arrivals = _arrivals(sources[0], line, seconds)
-    count, stages = len(arrivals), len(line.stages)
-    works = _works(sources[3:], line, count)
-    retried = sources[1].random((count, stages, 2)) < np.array([stage.retry for stage in line.stages])[None, :, None]
-    skipped = sources[2].random((count, stages)) < np.array([stage.skip for stage in line.stages])
+    """Return one run. The same seed gives the same cards, whatever the spells are."""
+    return _Simulation(line, seconds, seed, log=log).run()
+
+
+class _Simulation:
+    """The state of one run: a heap of what happens next, and the rooms with their queues."""
+
+    def __init__(self, line: Line, seconds: float, seed: int, *, log: bool) -> None:
+        self.line, self.seconds, self.logs = line, seconds, log
+        # one source of chance for each purpose, so that a longer run begins like a shorter one
+        sources = np.random.default_rng(seed).spawn(3 + len(line.stages))
+        self.arrivals = _arrivals(sources[0], line, seconds)
+        count, self.stages = len(self.arrivals), len(line.stages)
+        self.works = _works(sources[3:], line, count)
+        retry = np.array([stage.retry for stage in line.stages])[None, :, None]
+        self.retried = sources[1].random((count, self.stages, 2)) < retry
+        self.skipped = sources[2].random((count, self.stages)) < np.array([stage.skip for stage in line.stages])
+        self.rooms = _rooms(line)
+        self.left = np.full(count, np.inf)
+        self.log: list[tuple[Any, ...]] = []
+        self.heap: list[tuple[float, int, str, int, int, int]] = [
+            (time, number, "arrive", number, 0, 0) for number, time in enumerate(self.arrivals)
+        ]
+        self.order = count
+        for spell in line.spells:
+            if spell.factor == np.inf:
+                self.order += 1
+                self.heap.append((spell.end, self.order, "wake", spell.stage, 0, 0))
+        heapq.heapify(self.heap)
+        self.attempts: dict[tuple[int, int], int] = {}
+        self.outside: deque[int] = deque()
+        self.inside = 0
+
+    def run(self) -> Run:
+        while self.heap:
+            now, _, what, card, stage, worker = heapq.heappop(self.heap)
+            if now > self.seconds:
+                break
+            if what == "arrive":
+                self.arrive(card, now)
+            elif what == "wake":
+                self.serve(self.rooms[card].workers, now)
+            else:
+                self.end(card, stage, worker, now)
+        return Run(np.asarray(self.arrivals), self.left, self.log)
+
+    def tell(self, *what: Any) -> None:
+        if self.logs:
+            self.log.append(what)
+
+    def following(self, card: int, stage: int) -> int | None:
+        stage += 1
+        while stage < self.stages and self.skipped[card, stage]:
+            stage += 1
+        return stage if stage < self.stages else None
+
+    def has_space(self, room: _Room, now: float) -> bool:
+        capacity = room.spec.capacity
+        if capacity is None or len(room.queue) < capacity:
+            return True
+        return not room.queue and bool(room.workers.free) and room.factor(now) < np.inf
+
+    def enqueue(self, card: int, stage: int, now: float) -> None:
+        attempt = self.attempts[(card, stage)] = self.attempts.get((card, stage), 0) + 1
+        self.tell(now, "queued", card, stage, attempt)
+        self.rooms[stage].queue.append((now, card))
+
+    def serve(self, pool: _Pool, now: float) -> None:
+        """Start what can start, until no held card finds space any more."""
+        again = True
+        while again:
+            while pool.free and (number := self.first_waiting(pool, now)) is not None:
+                self.begin(number, now)
+            again = self.let_in(pool, now)
+
+    def first_waiting(self, pool: _Pool, now: float) -> int | None:
+        heads = [
+            (self.rooms[number].queue[0][0], number)
+            for number in pool.rooms
+            if self.rooms[number].queue and self.rooms[number].factor(now) < np.inf
+        ]
+        return min(heads)[1] if heads else None
+
+    def begin(self, number: int, now: float) -> None:
+        room = self.rooms[number]
+        _, card = room.queue.popleft()
+        worker = heapq.heappop(room.workers.free)
+        attempt = self.attempts[(card, number)]
+        self.tell(now, "started", card, number, attempt, worker)
+        self.order += 1
+        work = self.works[card, number, min(attempt, 3) - 1] * room.factor(now)
+        heapq.heappush(self.heap, (now + work, self.order, "end", card, number, worker))
+
+    def let_in(self, pool: _Pool, now: float) -> bool:
+        """Move held cards to where space is; return whether there was one."""
+        moved = False
+        for number in pool.rooms:
+            room = self.rooms[number]
+            while room.held and self.has_space(room, now):
+                card, before, worker = room.held.popleft()
+                self.enqueue(card, number, now)
+                moved = True
+                if before is not None:
+                    heapq.heappush(self.rooms[before].workers.free, worker)
+                    if self.rooms[before].workers is not pool:
+                        self.serve(self.rooms[before].workers, now)
+        return moved
+
+    def arrive(self, card: int, now: float) -> None:
+        self.tell(now, "arrived", card)
+        if self.line.wip_limit is not None and self.inside >= self.line.wip_limit:
+            self.outside.append(card)
+        else:
+            self.admit(card, now)
+
+    def admit(self, card: int, now: float) -> None:
+        self.inside += 1
+        stage = self.following(card, -1)
+        if stage is None:
+            self.leave(card, now)
+        elif self.has_space(self.rooms[stage], now):
+            self.enqueue(card, stage, now)
+            self.serve(self.rooms[stage].workers, now)
+        else:
+            self.rooms[stage].held.append((card, None, 0))
+
+    def leave(self, card: int, now: float) -> None:
+        self.inside -= 1
+        self.left[card] = now
+        if self.outside and (self.line.wip_limit is None or self.inside < self.line.wip_limit):
+            self.admit(self.outside.popleft(), now)
+
+    def end(self, card: int, stage: int, worker: int, now: float) -> None:
+        """A run ends: the card is tried again, leaves, is held up, or goes on."""
+        room = self.rooms[stage]
+        attempt = self.attempts[(card, stage)]
+        if attempt <= 2 and self.retried[card, stage, attempt - 1]:
+            self.tell(now, "finished", card, stage, attempt, worker, None, False, False)
+            heapq.heappush(room.workers.free, worker)
+            self.enqueue(card, stage, now)
+            self.serve(room.workers, now)
+            return
+        target = self.following(card, stage)
+        held = target is not None and not self.has_space(self.rooms[target], now)
+        self.tell(now, "finished", card, stage, attempt, worker, target, held, target is None)
+        if target is None:
+            heapq.heappush(room.workers.free, worker)
+            self.tell(now, "left", card)
+            self.leave(card, now)
+            self.serve(room.workers, now)
+        elif held:
+            self.rooms[target].held.append((card, stage, worker))
+        else:
+            heapq.heappush(room.workers.free, worker)
+            self.enqueue(card, target, now)
+            self.serve(self.rooms[target].workers, now)
+            self.serve(room.workers, now)
+
+
+def _rooms(line: Line) -> list[_Room]:
     pools: dict[str, _Pool] = {}
     rooms = []
     for number, stage in enumerate(line.stages):
@@ -114,127 +269,7 @@ def simulate(line: Line, *, seconds: float, seed: int, log: bool = False) -> Run
         pool = pools.setdefault(name, _Pool(name, list(range(stage.workers))))
         pool.rooms.append(number)
         rooms.append(_Room(stage, pool, spells=[spell for spell in line.spells if spell.stage == number]))
-    left = np.full(count, np.inf)
-    told: list[tuple] = []
-    tell = told.append if log else lambda _: None
-    heap: list[tuple] = [(time, number, "arrive", number, 0, 0) for number, time in enumerate(arrivals)]
-    order = count
-    for spell in line.spells:
-        if spell.factor == np.inf:
-            order += 1
-            heap.append((spell.end, order, "wake", spell.stage, 0, 0))
-    heapq.heapify(heap)
-    attempts: dict[tuple[int, int], int] = {}
-    outside: deque[int] = deque()
-    inside = 0
-
-    def following(card: int, stage: int) -> int | None:
-        stage += 1
-        while stage < stages and skipped[card, stage]:
-            stage += 1
-        return stage if stage < stages else None
-
-    def has_space(room: _Room, now: float) -> bool:
-        capacity = room.spec.capacity
-        if capacity is None or len(room.queue) < capacity:
-            return True
-        return not room.queue and bool(room.workers.free) and room.factor(now) < np.inf
-
-    def enqueue(card: int, stage: int, now: float) -> None:
-        attempt = attempts[(card, stage)] = attempts.get((card, stage), 0) + 1
-        tell((now, "queued", card, stage, attempt))
-        rooms[stage].queue.append((now, card))
-
-    def serve(pool: _Pool, now: float) -> None:
-        nonlocal order
-        again = True
-        while again:
-            again = False
-            while pool.free:
-                heads = [
-                    (rooms[number].queue[0][0], number)
-                    for number in pool.rooms
-                    if rooms[number].queue and rooms[number].factor(now) < np.inf
-                ]
-                if not heads:
-                    break
-                number = min(heads)[1]
-                room = rooms[number]
-                _, card = room.queue.popleft()
-                worker = heapq.heappop(pool.free)
-                attempt = attempts[(card, number)]
-                tell((now, "started", card, number, attempt, worker))
-                order += 1
-                work = works[card, number, min(attempt, 3) - 1] * room.factor(now)
-                heapq.heappush(heap, (now + work, order, "end", card, number, worker))
-            for number in pool.rooms:
-                room = rooms[number]
-                while room.held and has_space(room, now):
-                    card, before, worker = room.held.popleft()
-                    enqueue(card, number, now)
-                    again = True
-                    if before is not None:
-                        heapq.heappush(rooms[before].workers.free, worker)
-                        if rooms[before].workers is not pool:
-                            serve(rooms[before].workers, now)
-
-    def admit(card: int, now: float) -> None:
-        nonlocal inside
-        inside += 1
-        stage = following(card, -1)
-        if stage is None:
-            leave(card, now)
-        elif has_space(rooms[stage], now):
-            enqueue(card, stage, now)
-            serve(rooms[stage].workers, now)
-        else:
-            rooms[stage].held.append((card, None, None))
-
-    def leave(card: int, now: float) -> None:
-        nonlocal inside
-        inside -= 1
-        left[card] = now
-        if outside and (line.wip_limit is None or inside < line.wip_limit):
-            admit(outside.popleft(), now)
-
-    while heap:
-        now, _, what, card, stage, worker = heapq.heappop(heap)
-        if now > seconds:
-            break
-        if what == "arrive":
-            tell((now, "arrived", card))
-            if line.wip_limit is not None and inside >= line.wip_limit:
-                outside.append(card)
-            else:
-                admit(card, now)
-            continue
-        if what == "wake":
-            serve(rooms[card].workers, now)
-            continue
-        room = rooms[stage]
-        attempt = attempts[(card, stage)]
-        if attempt <= 2 and retried[card, stage, attempt - 1]:
-            tell((now, "finished", card, stage, attempt, worker, None, False, False))
-            heapq.heappush(room.workers.free, worker)
-            enqueue(card, stage, now)
-            serve(room.workers, now)
-            continue
-        target = following(card, stage)
-        held = target is not None and not has_space(rooms[target], now)
-        tell((now, "finished", card, stage, attempt, worker, target, held, target is None))
-        if target is None:
-            heapq.heappush(room.workers.free, worker)
-            tell((now, "left", card))
-            leave(card, now)
-            serve(room.workers, now)
-        elif held:
-            rooms[target].held.append((card, stage, worker))
-        else:
-            heapq.heappush(room.workers.free, worker)
-            enqueue(card, target, now)
-            serve(rooms[target].workers, now)
-            serve(room.workers, now)
-    return Run(np.asarray(arrivals), left, told)
+    return rooms
 
 
 def faster(line: Line, stage: int, begin: float, end: float, factor: float = 0.8) -> Line:
@@ -245,7 +280,8 @@ def faster(line: Line, stage: int, begin: float, end: float, factor: float = 0.8
 def _arrivals(random: np.random.Generator, line: Line, seconds: float) -> list[float]:
     highest = max([1.0, *(factor for _, factor in line.rates)])
     rate = line.per_minute / 60 / line.batch * highest
-    times, now = [], 0.0
+    times: list[float] = []
+    now = 0.0
     while True:
         now += random.exponential(1 / rate)
         keep = random.random()

@@ -1,0 +1,1 @@
+"""Checked definitions to rules, groups and routes: pure functions from data to data."""

@@ -1,0 +1,1 @@
+"""Files of ``rules/`` to definitions: one module for each kind of file."""

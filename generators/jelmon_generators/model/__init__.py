@@ -1,0 +1,1 @@
+"""Definitions as frozen data, and what can be said about them without the rest of the compiler."""

@@ -1,0 +1,1 @@
+"""Compiled alerts, signals and windows to promtool unit tests."""

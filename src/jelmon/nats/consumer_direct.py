@@ -75,7 +75,7 @@ class DirectParser(Parser):  # type: ignore[misc, unused-ignore] # nats-py is ty
 
 
 class DirectClient(Client):  # type: ignore[misc, unused-ignore]
-    """A NATS client with direct subscriptions besides ordinary ones."""
+    """A NATS client with direct and ordinary subscriptions."""
 
     def __init__(self) -> None:
         super().__init__()

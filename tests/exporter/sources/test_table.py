@@ -133,5 +133,5 @@ def test_checking_the_configuration_reads_every_file(jelmon: Jelmon, tmp_path: P
     )
     assert bad_web.returncode == bad_targets.returncode == 2
     assert f"{web}:2: basic_auth_users: the password of 'alice' is not a bcrypt hash" in bad_web.stderr
-    assert f"{targets}:2: url: begins with none of" in bad_targets.stderr
+    assert f"{targets}:2: url: must begin with one of" in bad_targets.stderr
     assert "Traceback" not in bad_web.stderr + bad_targets.stderr

@@ -111,11 +111,11 @@ def test_ciphers_have_the_names_that_go_gives_them(write: Write) -> None:
         ),
         (
             f"{TLS}basic_auth_users:\n  alice: {HASH.replace('$04$', '$18$')}\n",
-            "basic_auth_users: the bcrypt cost of 'alice' makes each first log-in take seconds",
+            "basic_auth_users: the bcrypt cost of 'alice' makes each first login take seconds",
         ),
         (
             f"basic_auth_users:\n  alice: {HASH}\n",
-            "basic_auth_users without TLS: passwords cross the network in the clear",
+            "basic_auth_users without TLS: passwords are sent in plain text",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and "\n" not in value else "",

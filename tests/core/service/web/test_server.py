@@ -125,7 +125,7 @@ async def test_a_port_that_is_taken_is_told(folder: Path) -> None:
         with pytest.raises(ConfigError, match=f"cannot listen on {server.address}") as caught:
             await second.start(server.address)
 
-    assert caught.value.hint.startswith("another process has the port")
+    assert caught.value.hint.startswith("another process uses the port")
 
 
 @pytest.mark.parametrize(

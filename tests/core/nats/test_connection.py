@@ -132,7 +132,7 @@ async def test_a_password_from_a_file_opens_the_door(closed_server: str, tmp_pat
     )
     client = await connect(settings, name="test")
     try:
-        with pytest.raises(SourceError, match="JetStream switched off"):
+        with pytest.raises(SourceError, match="JetStream is disabled"):
             await ensure_stream(client.jetstream(timeout=2))
     finally:
         await client.close()

@@ -159,7 +159,7 @@ def test_a_file_of_events_is_sent_whole(
     code = run(emit, "--file", str(path), "--nats.url", nats_url)
 
     assert code == 0
-    assert capsys.readouterr().err == "2 events stored, 1 were there before\n"
+    assert capsys.readouterr().err == "2 events stored, 1 already stored\n"
     assert stream() == 2
 
 

@@ -51,7 +51,7 @@ def test_a_replay_is_summed_up(
     assert codes == [0, 0]
     assert f"{log}: case=case, activity=activity, start=start, end=end\n" in said
     assert "pipeline claims: 1 cards, 2 runs of stages\n6 events stored, in " in said
-    assert "0 events stored, 6 were there before, in " in said
+    assert "0 events stored, 6 already stored, in " in said
     assert stream() == 6
 
 

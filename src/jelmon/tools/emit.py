@@ -21,13 +21,13 @@ _CHUNK = 65_536
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
+    """Add the arguments of the command."""
     parser.usage = "jelmon emit TYPE --pipeline P --subject ID ... | jelmon emit --file FILE"
-    parser.add_argument("type", nargs="?", metavar="TYPE", help="the type of the event, such as card.finished")
-    parser.add_argument("--file", metavar="FILE", help="send the events of this JSON Lines file; - is standard input")
-    parser.add_argument("--skip-bad-lines", action="store_true", help="with --file: send the good lines of a bad file")
+    parser.add_argument("type", nargs="?", metavar="TYPE", help="event type, such as card.finished")
+    parser.add_argument("--file", metavar="FILE", help="send the events of a JSON Lines file; - reads standard input")
+    parser.add_argument("--skip-bad-lines", action="store_true", help="with --file: send only the valid lines")
     parser.add_argument("--dry-run", action="store_true", help="print the event as JSON, send nothing")
-    parser.add_argument("--create-stream", action="store_true", help="create the stream if it is absent")
+    parser.add_argument("--create-stream", action="store_true", help="create the stream if it does not exist")
     add_event_arguments(parser)
     add_nats_arguments(parser)
     parser.epilog = f"""types:
@@ -43,7 +43,7 @@ examples:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Send, or print, and say what became of it."""
+    """Send or print the events, and report the result."""
     if (args.type is None) == (args.file is None):
         raise ConfigError(
             "say what to send: a TYPE with flags, or --file",
@@ -73,7 +73,7 @@ def _run_file(args: argparse.Namespace) -> int:
                         pass
             if problems:
                 raise ConfigError(
-                    listing(problems, "line"), hint="mend the file, or send the good lines with --skip-bad-lines"
+                    listing(problems, "line"), hint="fix the file, or send the good lines with --skip-bad-lines"
                 )
         with path.open("rb") as stream:
             return _pump(args, stream, str(path), problems)
@@ -84,14 +84,14 @@ def _run_file(args: argparse.Namespace) -> int:
 
 
 def _pump(args: argparse.Namespace, stream: BinaryIO, name: str, problems: list[Problem]) -> int:
-    """Send the good lines as they come; report the bad ones at the end."""
+    """Send valid lines as they arrive; report the invalid ones at the end."""
     if args.dry_run:
         for chunk in _lines(stream):
             for event in _events(chunk, name, problems):
                 sys.stdout.write(f"{encode(event).decode()}\n")
     else:
         summary = asyncio.run(_send(args, _streamed(stream, name, problems)))
-        _say(f"{summary.stored} events stored, {summary.duplicates} were there before")
+        _say(f"{summary.stored} events stored, {summary.duplicates} already stored")
     if problems:
         _say(f"{listing(problems, 'line')} not sent")
         return 1
@@ -110,7 +110,7 @@ async def _only(event: Event) -> AsyncIterator[Event]:
 
 
 async def _streamed(stream: BinaryIO, name: str, problems: list[Problem]) -> AsyncIterator[Event]:
-    """Events as they become readable: the end of a pipe need not come before the first is sent, nor after Ctrl-C."""
+    """Yield events as they arrive: the first is sent before the pipe ends, and Ctrl-C need not wait for the next."""
     descriptor = stream.fileno()
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         for lines in _lines(stream):
@@ -137,7 +137,7 @@ Lines = list[tuple[int, bytes]]
 
 
 class _Cutter:
-    """Cuts chunks into numbered lines. A line that is too long loses its end, which makes it no JSON."""
+    """Split chunks into numbered lines. A line that is too long is truncated, so it is not valid JSON."""
 
     def __init__(self) -> None:
         self._number = 1
@@ -161,7 +161,7 @@ def _lines(stream: BinaryIO) -> Iterator[Lines]:
 
 
 def _events(lines: Lines, path: str, problems: list[Problem]) -> Iterator[Event]:
-    """The events of the lines; what cannot be read goes to ``problems``."""
+    """Yield the events of the lines; add what cannot be read to ``problems``."""
     for number, line in lines:
         if not line.strip():
             continue

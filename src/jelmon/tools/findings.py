@@ -1,4 +1,4 @@
-"""Listing what is wrong with somebody's file: the first problems in full, the others counted."""
+"""Lists the problems of a file: the first in full, the others as a count."""
 
 from jelmon.errors import Problem
 
@@ -6,7 +6,7 @@ SHOWN = 20
 
 
 def listing(problems: list[Problem], noun: str) -> str:
-    """The problems, and how many there are: ``3 bad rows``."""
+    """Return the problems and their count, such as ``3 bad rows``."""
     lines = [str(problem) for problem in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"... and {len(problems) - SHOWN} more, the next in line {problems[SHOWN].line}")

@@ -1,4 +1,4 @@
-"""How far a long task is, on stderr: a bar for people at a terminal, a line now and then for logs."""
+"""Progress of a long task on stderr: a bar on a terminal, an occasional line in a log."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ _WIDTH = 30
 
 
 class Progress:
-    """A context manager; `show` may be called as often as one likes."""
+    """A context manager; `show` may be called at any rate."""
 
     def __init__(self, total: int, noun: str, *, stream: TextIO | None = None) -> None:
         self._total = max(total, 1)
@@ -34,7 +34,7 @@ class Progress:
             self._stream.flush()
 
     def show(self, done: int) -> None:
-        """Note how much is done; draw if it is time to."""
+        """Record how much is done; draw if an update is due."""
         self._done = done
         now = time.monotonic()
         if now >= self._next:

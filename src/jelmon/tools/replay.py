@@ -37,18 +37,18 @@ _HELP = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
-    parser.add_argument("log", metavar="LOG", help="a CSV file with a header, perhaps gzipped")
-    parser.add_argument("--pipeline", metavar="NAME", help="the name of the pipeline (default: that of the file)")
+    """Add the arguments of the command."""
+    parser.add_argument("log", metavar="LOG", help="CSV file with a header, optionally gzipped")
+    parser.add_argument("--pipeline", metavar="NAME", help="pipeline name (default: the file name)")
     columns = parser.add_argument_group("columns of the log (found by common names unless given; none leaves one out)")
     for meaning in COMMON_NAMES:
         columns.add_argument(f"--{meaning}", metavar="COLUMN", dest=f"column_{meaning}", help=_HELP[meaning])
     reading = parser.add_argument_group("reading")
-    reading.add_argument("--delimiter", metavar="C", help="between fields (default: seen from the header)")
-    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the file (default: utf-8)")
-    reading.add_argument("--time-format", metavar="FORMAT", help="of times, as for strptime (default: ISO 8601)")
-    reading.add_argument("--timezone", default="UTC", metavar="ZONE", help="of times without one (default: UTC)")
-    reading.add_argument("--skip-bad-rows", action="store_true", help="replay the good rows of a bad log")
+    reading.add_argument("--delimiter", metavar="C", help="field delimiter (default: detected from the header)")
+    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the file (default: utf-8)")
+    reading.add_argument("--time-format", metavar="FORMAT", help="time format, as for strptime (default: ISO 8601)")
+    reading.add_argument("--timezone", default="UTC", metavar="ZONE", help="zone of times without one (default: UTC)")
+    reading.add_argument("--skip-bad-rows", action="store_true", help="skip invalid rows and replay the others")
     limits = Limits()
     reading.add_argument("--max-rows", type=int, default=limits.rows, metavar="N", help="default: %(default)s")
     reading.add_argument(
@@ -60,13 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="X",
-        help="how many times as fast as it happened; 0 is as fast as possible (default: 0)",
+        help="speed relative to real time; 0 is as fast as possible (default: 0)",
     )
     sending.add_argument(
-        "--shift-to-now", action="store_true", help="move all times, so that the log ends when the replay does"
+        "--shift-to-now", action="store_true", help="shift all times so that the log ends when the replay ends"
     )
     sending.add_argument("--dry-run", action="store_true", help="print the events as JSON Lines, send nothing")
-    sending.add_argument("--create-stream", action="store_true", help="create the stream if it is absent")
+    sending.add_argument("--create-stream", action="store_true", help="create the stream if it does not exist")
     add_nats_arguments(parser)
     parser.epilog = """examples:
   jelmon replay loan.csv.gz                                    columns are found by their names
@@ -81,12 +81,12 @@ exporter remembers the ids. The whole log is held in memory, with about 1 kB for
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, check, send, and say what became of it."""
+    """Read, check and send the log, and report the result."""
     path = Path(args.log)
     if not 0 <= args.speed <= 1e6:  # nor NaN
         raise ConfigError(
             f"--speed: {args.speed:g} is not a number from 0 to 1000000",
-            hint="0 is as fast as possible, 1 is as it happened",
+            hint="0 is as fast as possible, 1 is real time",
         )
     log = read_log(path, _reading(args))
     _say(f"{path}: {log.columns}")
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         _report(log, skip=args.skip_bad_rows)
     totals = totals_of(log.runs)
     if totals.first is None or totals.last is None:
-        raise ConfigError(f"{path}: there is nothing to replay", hint="the log has a header and no good row")
+        raise ConfigError(f"{path}: there is nothing to replay", hint="the log has a header and no valid row")
     pipeline = args.pipeline or path.name.removesuffix(".gz").removesuffix(".csv")
     shift = _shift(totals.last - totals.first, totals.last, args.speed) if args.shift_to_now else 0
     events = events_of(log.runs, pipeline, shift=shift)
@@ -118,7 +118,7 @@ async def _publish(args: argparse.Namespace, replay: "_Replay", count: int) -> S
 
 
 class _Replay:
-    """Lets events through in their time, until they end or a signal comes."""
+    """Release events when they are due, until they end or a signal arrives."""
 
     def __init__(self, events: Iterator[Envelope], first: int, speed: float) -> None:
         self._events = events
@@ -131,7 +131,7 @@ class _Replay:
         return self._stop.is_set()
 
     async def events(self, progress: Progress) -> AsyncGenerator[Envelope, None]:
-        """The events, each counted in the progress."""
+        """Yield the events, counting each in the progress."""
         loop = asyncio.get_running_loop()
         for which in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(which, self._stop.set)
@@ -180,21 +180,21 @@ def _zone(name: str) -> tzinfo:
 
 
 def _report(log: EventLog, *, skip: bool) -> None:
-    """Show the problems; an error unless bad rows may be skipped."""
+    """Report the problems; raise unless invalid rows may be skipped."""
     text = f"{listing(log.problems, 'row')} of {log.rows}"
     if not skip:
-        raise ConfigError(text, hint="mend the log, or leave the bad rows out with --skip-bad-rows")
+        raise ConfigError(text, hint="fix the log, or leave the bad rows out with --skip-bad-rows")
     _say(f"{text} left out")
 
 
 def _shift(span: int, last: int, speed: float) -> int:
-    """Microseconds by which all times move, so that the last one is the moment at which it is sent."""
+    """Return the shift of all times in microseconds, so that the last event is sent at its own time."""
     now = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
     return now - last + (int(span / speed) if speed else 0)
 
 
 def _event_count(log: EventLog) -> int:
-    """About how many events there will be: exact but for the cards' own."""
+    """Return the approximate number of events: exact except for those of cards."""
     return sum((run.queued is not None) + (run.started is not None) + (run.finished is not None) for run in log.runs)
 
 
@@ -202,7 +202,7 @@ def _summary(totals: Totals, summary: Summary, pipeline: str, seconds: float, *,
     rate = summary.acknowledged / seconds if seconds else 0.0
     open_cards = f" ({totals.open_cards} still open)" if totals.open_cards else ""
     head = "stopped before the end" if stopped else f"{totals.cards} cards{open_cards}, {totals.runs} runs of stages"
-    again = f", {summary.duplicates} were there before" if summary.duplicates else ""
+    again = f", {summary.duplicates} already stored" if summary.duplicates else ""
     return (
         f"pipeline {pipeline}: {head}\n{summary.stored} events stored{again}, in {seconds:.1f} s ({rate:.0f} events/s)"
     )

@@ -28,25 +28,25 @@ _REPORT_SECONDS = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags."""
+    """Add the arguments of the command."""
     parser.add_argument("--scenario", default="demo", metavar="NAME|FILE", help="demo, or a YAML file (default: demo)")
-    parser.add_argument("--print-scenario", action="store_true", help="print the scenario as YAML and end")
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="how long to simulate (default: for ever)")
+    parser.add_argument("--print-scenario", action="store_true", help="print the scenario as YAML and exit")
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="simulated duration (default: until Ctrl-C)")
     parser.add_argument(
         "--speed",
         type=_factor,
         default=1.0,
         metavar="X",
-        help="how many times as fast as real time; 0 is as fast as possible (default: 1)",
+        help="speed relative to real time; 0 is as fast as possible (default: 1)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed simulates the same (default: random)")
-    parser.add_argument("--pipeline", metavar="NAME", help="another name for the pipeline")
-    when = parser.add_argument_group("what goes wrong, and when (seconds from the start, or never)")
-    when.add_argument("--slow-at", type=_moment, metavar="S", help="begin of the slow-down")
-    when.add_argument("--stall-at", type=_moment, metavar="S", help="begin of the stall")
-    when.add_argument("--stall-seconds", type=_moment, metavar="N", help="its length (default: to the end)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same events (default: random)")
+    parser.add_argument("--pipeline", metavar="NAME", help="pipeline name (default: that of the scenario)")
+    when = parser.add_argument_group("faults (seconds from the start, or never)")
+    when.add_argument("--slow-at", type=_moment, metavar="S", help="when a stage slows down")
+    when.add_argument("--stall-at", type=_moment, metavar="S", help="when the pipeline stalls")
+    when.add_argument("--stall-seconds", type=_moment, metavar="N", help="length of the stall (default: to the end)")
     parser.add_argument("--dry-run", action="store_true", help="print the events as JSON Lines, send nothing")
-    parser.add_argument("--create-stream", action="store_true", help="create the stream if it is absent")
+    parser.add_argument("--create-stream", action="store_true", help="create the stream if it does not exist")
     add_nats_arguments(parser)
     parser.epilog = """examples:
   jelmon simulate                                      the demo: a slow-down after 40 s, a stall after 65 s
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             "--speed other than 1 needs --seconds", hint="the simulated time must end now, so its length must be known"
         )
     seed = random.randrange(2**32) if args.seed is None else args.seed
-    # simulated time ends now, when the last event is sent: an event from the future helps nobody
+    # simulated time ends now, when the last event is sent: events must not lie in the future
     lead = 0.0 if args.speed == 1 else seconds - (seconds / args.speed if args.speed else 0.0)
     start = datetime.now(UTC) - timedelta(seconds=lead)
     _say(f"simulating pipeline {scenario.pipeline} with seed {seed}; Ctrl-C ends")
@@ -96,12 +96,12 @@ async def _publish(args: argparse.Namespace, pace: "_Pace", steps: Iterator[Step
             await publisher.ensure_stream()
         summary = await publisher.publish_many(pace.events(steps))
     pace.report("end")
-    _say(f"{summary.stored} events stored" + (f", {summary.duplicates} were there before" * bool(summary.duplicates)))
+    _say(f"{summary.stored} events stored" + (f", {summary.duplicates} already stored" * bool(summary.duplicates)))
     return 0
 
 
 class _Pace:
-    """Lets events through when their time has come, and tells people what goes on."""
+    """Release events when they are due, and report progress on stderr."""
 
     def __init__(self, scenario: Scenario, speed: float) -> None:
         self._changes = list(scenario.changes)
@@ -115,7 +115,7 @@ class _Pace:
         return self._speed > 0
 
     async def events(self, steps: Iterator[Step]) -> AsyncGenerator[Envelope, None]:
-        """The events, each in its time, until they end or a signal comes."""
+        """Yield each event when it is due, until they end or a signal arrives."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -155,7 +155,7 @@ class _Pace:
             self.report()
 
     def report(self, title: str = "") -> None:
-        """One line on stderr."""
+        """Write a summary line to stderr."""
         self._reported = self._now
         counts = self._counts
         _say(
@@ -172,7 +172,7 @@ async def _sleep(seconds: float, stop: asyncio.Event) -> None:
 
 
 def _scenario(args: argparse.Namespace) -> Scenario:
-    """The scenario with what the flags change: its first slow-down and its first stall."""
+    """Return the scenario with the changes of the flags: its first slowdown and its first stall."""
     scenario = load(args.scenario)
     if args.pipeline is not None:
         scenario = scenario.renamed(args.pipeline)
@@ -196,7 +196,7 @@ def _scenario(args: argparse.Namespace) -> Scenario:
 
 
 def _seconds(text: str) -> float:
-    """``90`` or ``1h30m``."""
+    """Return the seconds of ``90`` or ``1h30m``."""
     try:
         value = float(text)
     except ValueError:
@@ -210,7 +210,7 @@ def _seconds(text: str) -> float:
 
 
 def _moment(text: str) -> float:
-    """As `_seconds`, or ``never``."""
+    """Return the seconds as `_seconds` does, or infinity for ``never``."""
     return math.inf if text == "never" else _seconds(text)
 
 

@@ -150,7 +150,7 @@ async def test_an_unconnected_publisher_says_how_it_is_used() -> None:
     """Forgetting the with block is a common slip."""
     with pytest.raises(SourceError, match="not connected"):
         await Publisher("nats://127.0.0.1:4222").publish(CARD.started())
-    with pytest.raises(ConfigError, match="not the address"):
+    with pytest.raises(ConfigError, match="is not the URL of a NATS server"):
         await Publisher("http://127.0.0.1:4222").connect()
 
 

@@ -93,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
     """Generate or check; return the exit code."""
     root: Path = args.root
     if not (root / "rules").is_dir():
-        raise ConfigError(f"no folder rules/ in {root.resolve()}", hint="set --root DIR to the folder that contains it")
+        raise ConfigError(
+            f"no folder rules/ in {root.resolve()}", hint="set --root DIR, or start a project with `jelmon init`"
+        )
     if args.format != "files" and args.output is None:
         raise ConfigError("--format kubernetes requires --output DIR")
     files = generate(root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format)

@@ -5,6 +5,8 @@ import contextlib
 import logging
 from collections.abc import Iterable
 
+import nats.errors
+
 from jelmon import catalogue as c
 from jelmon.client import Published, Publisher
 from jelmon.errors import EventError, JelmonError, SourceError
@@ -63,8 +65,8 @@ class Forwarding(Source):
                 while not publisher.closed:  # a lost connection is restored by nats-py, a closed one is not
                     self._up.set(1 if publisher.connected else 0)
                     await asyncio.sleep(_POLL_SECONDS)
-            except JelmonError as error:
-                logger.debug("no connection for events over HTTP", extra={"error": error.message})
+            except (JelmonError, nats.errors.Error) as error:  # the latter if the server goes away during the set-up
+                logger.debug("no connection for events over HTTP", extra={"error": str(error)})
             finally:
                 self._publisher = None
                 self._up.set(0)

@@ -170,14 +170,14 @@ def test_every_bad_row_is_told_with_its_line_and_the_good_ones_are_kept(log: Pat
     assert problems(found) == [
         (3, "column 'case' is empty"),
         (4, "column 'activity' is empty"),
-        (5, "column 'start' is no time: 'yesterday'"),
+        (5, "column 'start' is not a time: 'yesterday'"),
         (6, "ends before it starts"),
         (7, "starts before it is queued"),
         (8, "neither a start nor an end"),
         (9, "column 'outcome' is 'succes'"),
         (10, "4 fields, the header names 6"),
         (11, "not utf-8"),
-        (12, "column 'end' is no time: '99999-01-01'"),
+        (12, "column 'end' is not a time: '99999-01-01'"),
         (13, "column 'activity' has 200 characters"),
     ]
     assert all(problem.hint for problem in found.problems)
@@ -203,7 +203,7 @@ def test_an_unknown_transition_is_a_problem(log: Path) -> None:
         pytest.param(
             "case,activity,start,end,time\n",
             {"start": "start", "timestamp": "time"},
-            "do not go with",
+            "cannot be combined with",
             id="both shapes at once",
         ),
         pytest.param("", {}, "the first line is empty", id="an empty file"),
@@ -246,7 +246,7 @@ def test_a_field_that_is_far_too_long_is_a_problem_of_its_row(log: Path) -> None
     found = read(log, text)
 
     assert [run.case for run in found.runs] == ["2"]
-    assert problems(found) == [(2, "no CSV: field larger than field limit (100000)")]
+    assert problems(found) == [(2, "invalid CSV: field larger than field limit (100000)")]
 
 
 def test_broken_archives_and_encodings_are_told(log: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_bad_log_sends_nothing_and_a_good_part_can_be_asked_for(
     before = stream()
     code = run(replay, str(log), "--nats.url", nats_url, "--skip-bad-rows")
 
-    assert f"{log}:4: column 'start' is no time: 'never'" in caught.value.message
+    assert f"{log}:4: column 'start' is not a time: 'never'" in caught.value.message
     assert "... and 10 more, the next in line 24\n30 bad rows of 32" in caught.value.message
     assert "--skip-bad-rows" in caught.value.hint
     assert (before, code, stream()) == (0, 0, 6)

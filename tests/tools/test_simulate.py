@@ -141,7 +141,7 @@ def test_real_time_is_kept(run: Run, capsys: pytest.CaptureFixture[str]) -> None
     [
         ("--speed 2", "--speed other than 1 needs --seconds"),
         ("--speed 0", "--speed other than 1 needs --seconds"),
-        ("--scenario none.yaml", "none of demo and no file"),
+        ("--scenario none.yaml", "neither a built-in scenario"),
         ("--stall-at never --stall-seconds 10", "no stall in this scenario"),
     ],
 )
@@ -181,9 +181,9 @@ def test_the_printed_demo_reads_back_as_the_demo(run: Run, tmp_path: Path, capsy
         pytest.param("workers: 6", "workers: 0", "workers: 0", "Expected `int` >= 1", id="a number out of range"),
         pytest.param("workers: 6", "workrs: 6", "stage: test_execution", "unknown field `workrs`", id="unknown field"),
         pytest.param("kind: stall", "kind: stal", "kind: stal", "Invalid enum value 'stal'", id="an unknown change"),
-        pytest.param("stage: deploy", "stage: code_analysis", "pipeline: demo", "is there twice", id="a stage twice"),
+        pytest.param("stage: deploy", "stage: code_analysis", "pipeline: demo", "is defined twice", id="a stage twice"),
         pytest.param(
-            "per_minute: 40", "per_minute: 40\n  per_minute: 4", "per_minute: 4", "stands twice", id="a key twice"
+            "per_minute: 40", "per_minute: 40\n  per_minute: 4", "per_minute: 4", "duplicate key", id="a key twice"
         ),
         pytest.param("pipeline: demo", "pipeline: [", "per_minute: 40", "not YAML", id="no YAML"),
     ],

@@ -1,4 +1,4 @@
-"""Which column of a process event log means what: by names given, else by names that tools commonly use."""
+"""Map the columns of a process event log to their meanings, by given names or by names that tools commonly use."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,12 @@ COMMON_NAMES: dict[str, tuple[str, ...]] = {
     "resource": ("resource", "org:resource", "worker", "user", "agent", "org:role"),
     "outcome": ("outcome", "result", "status"),
 }
-"""Meaning -> names, the most certain first. Compared without regard to case, blanks and hyphens."""
+"""Meaning -> names, most specific first. Compared ignoring case, spaces and hyphens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Positions of the columns. Either ``start`` or ``end`` is there, or ``timestamp``."""
+    """Positions of the columns. At least one of ``start``, ``end`` and ``timestamp`` is set."""
 
     case: int
     activity: int
@@ -56,16 +56,16 @@ class Columns:
     outcome: int | None = None
 
     def described(self, header: Sequence[str]) -> str:
-        """``case=case_id, activity=activity, ...``."""
-        found = ((meaning, getattr(self, meaning)) for meaning in COMMON_NAMES)
-        return ", ".join(f"{meaning}={header[position]}" for meaning, position in found if position is not None)
+        """Return the mapping as text: ``case=case_id, activity=activity, ...``."""
+        positions = ((meaning, getattr(self, meaning)) for meaning in COMMON_NAMES)
+        return ", ".join(f"{meaning}={header[position]}" for meaning, position in positions if position is not None)
 
 
 def choose_columns(header: Sequence[str], given: Mapping[str, str | None], *, path: str) -> Columns:
-    """The columns by the names given (meaning -> name); the others by common names. ``none`` leaves one out.
+    """Return the columns by the given names (meaning -> name), the others by common names; ``none`` omits a column.
 
     Raises:
-        ConfigError: a name is not in the header, or a column that is needed cannot be found.
+        ConfigError: a name is not in the header, or a required column is missing.
     """
     chosen: dict[str, int] = {}
     for meaning, name in given.items():
@@ -75,7 +75,7 @@ def choose_columns(header: Sequence[str], given: Mapping[str, str | None], *, pa
     points = {"timestamp", "lifecycle"} & chosen.keys()
     if spans and points:
         raise ConfigError(
-            "--start and --end do not go with --timestamp and --lifecycle",
+            "--start and --end cannot be combined with --timestamp and --lifecycle",
             hint="a log has either one row for each run, or one row for each moment of a run",
         )
     for meaning in COMMON_NAMES:

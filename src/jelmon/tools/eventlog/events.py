@@ -1,4 +1,4 @@
-"""Runs of an event log as events of cards and stages: pure, in order of time, with ids that follow from the content."""
+"""Turn the runs of an event log into card and stage events in order of time, with ids derived from the content."""
 
 import uuid
 from collections import Counter
@@ -35,7 +35,7 @@ _ENDS, _CARD_QUEUED, _QUEUED, _CARD_STARTED, _STARTED, _ENDS_AT_ONCE, _CARD_FINI
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a log holds, for the summary."""
+    """Counts of a log, for the summary."""
 
     cards: int
     open_cards: int
@@ -54,7 +54,7 @@ class _Moment(NamedTuple):
 
 
 def totals_of(runs: list[Run]) -> Totals:
-    """Count a log."""
+    """Return the totals of a log."""
     times = [time for run in runs for time in (run.queued, run.started, run.finished) if time is not None]
     cards = {run.case for run in runs}
     open_cards = {run.case for run in runs if run.finished is None}
@@ -62,7 +62,7 @@ def totals_of(runs: list[Run]) -> Totals:
 
 
 def events_of(runs: list[Run], pipeline: str, *, shift: int = 0) -> Iterator[Envelope]:
-    """The events of a log, in order of time, each later by ``shift`` microseconds.
+    """Yield the events of a log in order of time, each ``shift`` microseconds later.
 
     A card starts with the first start of its runs (or, in a log of ends only, with the first end) and finishes with
     the last end; it stays open as long as one of its runs does. The runs of one activity in one case get the attempts
@@ -70,9 +70,9 @@ def events_of(runs: list[Run], pipeline: str, *, shift: int = 0) -> Iterator[Env
     starts next in the case.
     """
     moments: list[_Moment] = []
-    for card, own in _by_case(runs):
-        moments += _card_moments(card, own, pipeline)
-        moments += _run_moments(card, own, pipeline)
+    for card, numbered in _by_case(runs):
+        moments += _card_moments(card, numbered, pipeline)
+        moments += _run_moments(card, numbered, pipeline)
     moments.sort(key=lambda moment: moment[:3])
     for moment in moments:
         time = moment.time + shift
@@ -87,7 +87,7 @@ def events_of(runs: list[Run], pipeline: str, *, shift: int = 0) -> Iterator[Env
 
 
 def _id_of(moment: _Moment, pipeline: str, time: int) -> str:
-    """The same moment of the same log has the same id, so that a second replay counts nothing twice."""
+    """Return an id derived from the content, so that a second replay is deduplicated."""
     data = moment.data
     name = (moment.kind.__name__, pipeline, moment.card, getattr(data, "stage", ""), getattr(data, "attempt", 0), time)
     return str(uuid.uuid5(_NAMESPACE, "\x1f".join(map(str, name))))
@@ -97,22 +97,22 @@ def _by_case(runs: list[Run]) -> Iterator[tuple[str, list[tuple[int, Run]]]]:
     cases: dict[str, list[tuple[int, Run]]] = {}
     for number, run in enumerate(runs):
         cases.setdefault(run.case, []).append((number, run))
-    for card, own in cases.items():
-        own.sort(key=lambda item: (_begun(item[1]), item[0]))
-        yield card, own
+    for card, numbered in cases.items():
+        numbered.sort(key=lambda item: (_begun(item[1]), item[0]))
+        yield card, numbered
 
 
 def _begun(run: Run) -> int:
-    """When the run began, as well as that is known."""
+    """Return the start of the run as far as it is known."""
     for time in (run.started, run.finished, run.queued):
         if time is not None:
             return time
     return 0
 
 
-def _card_moments(card: str, own: list[tuple[int, Run]], pipeline: str) -> Iterator[_Moment]:
-    runs = [run for _, run in own]
-    number = own[0][0]
+def _card_moments(card: str, numbered: list[tuple[int, Run]], pipeline: str) -> Iterator[_Moment]:
+    runs = [run for _, run in numbered]
+    number = numbered[0][0]
     queued = min((run.queued for run in runs if run.queued is not None), default=None)
     started = min((run.started for run in runs if run.started is not None), default=None)
     finished = min((run.finished for run in runs if run.finished is not None), default=None)
@@ -122,17 +122,17 @@ def _card_moments(card: str, own: list[tuple[int, Run]], pipeline: str) -> Itera
         yield _Moment(queued, _CARD_QUEUED, number, CardQueued, card, CardData(pipeline=pipeline))
     if started is not None:
         yield _Moment(started, _CARD_STARTED, number, CardStarted, card, CardData(pipeline=pipeline))
-    last = _last(own)
+    last = _last(numbered)
     if last is not None:
         data = CardFinishedData(pipeline=pipeline, outcome=last.outcome)
         yield _Moment(last.finished or 0, _CARD_FINISHED, number, CardFinished, card, data)
 
 
-def _run_moments(card: str, own: list[tuple[int, Run]], pipeline: str) -> Iterator[_Moment]:
+def _run_moments(card: str, numbered: list[tuple[int, Run]], pipeline: str) -> Iterator[_Moment]:
     attempts: Counter[str] = Counter()
-    following = [run.activity for _, run in own[1:]]
-    last = _last(own)
-    for place, (number, run) in enumerate(own):
+    following = [run.activity for _, run in numbered[1:]]
+    last = _last(numbered)
+    for place, (number, run) in enumerate(numbered):
         attempts[run.activity] += 1
         stage, attempt = run.activity, attempts[run.activity]
         if run.queued is not None:
@@ -156,8 +156,8 @@ def _run_moments(card: str, own: list[tuple[int, Run]], pipeline: str) -> Iterat
             yield _Moment(run.finished, order, number, StageFinished, card, ended)
 
 
-def _last(own: list[tuple[int, Run]]) -> Run | None:
-    """The run that ended last, once all have ended."""
-    if any(run.finished is None for _, run in own):
+def _last(numbered: list[tuple[int, Run]]) -> Run | None:
+    """Return the run that ended last, or None while any is open."""
+    if any(run.finished is None for _, run in numbered):
         return None
-    return max(own, key=lambda item: (item[1].finished or 0, item[0]))[1]
+    return max(numbered, key=lambda item: (item[1].finished or 0, item[0]))[1]

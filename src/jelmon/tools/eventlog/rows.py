@@ -1,4 +1,4 @@
-"""Bytes of a CSV file, perhaps gzipped, to rows of text: bounded, whatever the file pretends to be."""
+"""Read rows of text from a CSV file, optionally gzipped, within limits on size."""
 
 import csv
 import gzip
@@ -18,14 +18,14 @@ _DELIMITERS = ",;\t|"
 
 
 class Limits(NamedTuple):
-    """What a log may cost us."""
+    """Limits on the size of a log."""
 
     characters: int = 2_000_000_000  # unpacked
     rows: int = 5_000_000
 
 
 class Line(NamedTuple):
-    """A row and the line of the file on which it ends, from 1."""
+    """A row, and the line of the file on which it ends, counted from 1."""
 
     number: int
     fields: list[str]
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 
 def read_rows(path: Path, *, encoding: str, delimiter: str | None, limits: Limits) -> Iterator[Line]:
-    """The rows of the file, the header first.
+    """Yield the rows of the file, header first.
 
     Raises:
         ConfigError: no such file, a broken or hostile archive, the wrong encoding, too large.
@@ -75,7 +75,7 @@ def _rows(stream: TextIO, path: Path, encoding: str, delimiter: str | None, limi
         except StopIteration:
             return
         except csv.Error as error:
-            yield Line(lines.number, [], f"no CSV: {error}")
+            yield Line(lines.number, [], f"invalid CSV: {error}")
             continue
         if not fields:
             continue

@@ -1,4 +1,4 @@
-"""A process event log as runs of activities: reading, checking, and pairing starts with ends. No events of ours yet."""
+"""Read a process event log into runs of activities: check rows and pair starts with ends."""
 
 import difflib
 import sys
@@ -30,7 +30,7 @@ OUTCOMES = {outcome.value: outcome for outcome in Outcome} | {
     "aborted": Outcome.CANCELLED,
     "withdrawn": Outcome.CANCELLED,
 }
-"""What may stand in the outcome column."""
+"""Accepted values of the outcome column."""
 
 _QUEUED, _STARTED, _FINISHED, _CANCELLED, _SKIPPED, _IGNORED = range(6)
 TRANSITIONS = {
@@ -55,7 +55,7 @@ TRANSITIONS = {
     "suspend": _IGNORED,
     "resume": _IGNORED,
 }
-"""What may stand in the lifecycle column: the transitions of XES, and plain words."""
+"""Accepted values of the lifecycle column: XES transitions and plain words."""
 
 
 class Run(msgspec.Struct, gc=False):
@@ -78,13 +78,13 @@ class Reading:
     encoding: str = "utf-8"
     delimiter: str | None = None
     time_format: str | None = None
-    zone: tzinfo = UTC  # of times that do not say theirs
+    zone: tzinfo = UTC  # of times without an offset
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(slots=True)
 class EventLog:
-    """The runs of a log, in the order of the file, and what was wrong with it."""
+    """The runs of a log in file order, and its problems."""
 
     runs: list[Run]
     problems: list[Problem]
@@ -93,10 +93,10 @@ class EventLog:
 
 
 def read_log(path: Path, reading: Reading) -> EventLog:
-    """Read the whole log. Rows that cannot be used are problems, not exceptions.
+    """Read the whole log; invalid rows become problems, not exceptions.
 
     Raises:
-        ConfigError: the file cannot be read at all, or its columns cannot be told apart.
+        ConfigError: the file is unreadable, or its columns are ambiguous.
     """
     lines = read_rows(path, encoding=reading.encoding, delimiter=reading.delimiter, limits=reading.limits)
     header = next(lines)
@@ -173,7 +173,7 @@ class _RowReader:
     def _about(self, line: Line) -> Run:
         self.rows += 1
         if line.fault:
-            raise _BadRow(line.fault, "mend the row, or name the encoding: --encoding latin-1")
+            raise _BadRow(line.fault, "fix the row, or name the encoding: --encoding latin-1")
         if len(line.fields) != len(self._header):
             raise _BadRow(
                 f"{len(line.fields)} fields, the header names {len(self._header)}",
@@ -191,7 +191,7 @@ class _RowReader:
         return run
 
     def _name(self, line: Line, position: int) -> str:
-        """A text that becomes a label value: line ends and the like, which have no place there, are spaces."""
+        """Return text for a label value, with control characters replaced by spaces."""
         return sys.intern(CONTROL.sub(" ", self._text(line, position, 128)))
 
     def _text(self, line: Line, position: int, limit: int) -> str:
@@ -212,7 +212,7 @@ class _RowReader:
             return self._parse_time(text)
         except (ValueError, OverflowError):
             raise _BadRow(
-                f"{self._named(position)} is no time: {text[:40]!r}",
+                f"{self._named(position)} is not a time: {text[:40]!r}",
                 "write 2026-01-31T12:00:00Z, or say how to read it: --time-format '%d.%m.%Y %H:%M'",
             ) from None
 
@@ -227,7 +227,7 @@ def _near(word: str, known: Iterable[str], text: str) -> str:
 
 
 def time_parser(time_format: str | None, zone: tzinfo) -> Callable[[str], int]:
-    """A function from the text of a time to microseconds since 1970. It raises ValueError."""
+    """Return a function that parses a time to microseconds since 1970 and raises ValueError."""
 
     def parse(text: str) -> int:
         if time_format is not None:
@@ -245,7 +245,7 @@ def time_parser(time_format: str | None, zone: tzinfo) -> Callable[[str], int]:
 
 
 def _paired(reader: _RowReader, lines: Iterable[Line]) -> list[Run]:
-    """Runs out of rows that tell one moment each: an end belongs to the oldest run of its case and activity."""
+    """Pair rows of single moments into runs: an end belongs to the oldest run of its case and activity."""
     moments = [moment for line in lines if (moment := reader.moment(line)) is not None]
     moments.sort(key=lambda item: (item[0], item[1]))  # at the same instant queued, started, finished
     runs: list[Run] = []
@@ -268,14 +268,14 @@ def _paired(reader: _RowReader, lines: Iterable[Line]) -> list[Run]:
     return runs
 
 
-def _known(run: Run, others: deque[Run]) -> Run | None:
-    """The oldest of the others, preferably with the same resource; it takes over the resource if it has none."""
-    if not others:
+def _known(run: Run, candidates: deque[Run]) -> Run | None:
+    """Remove and return the oldest candidate, preferring one with the same resource; set its resource if missing."""
+    if not candidates:
         return None
-    found = next((other for other in others if other.resource in (None, run.resource)), others[0])
-    others.remove(found)
-    found.resource = found.resource or run.resource
-    return found
+    match = next((known for known in candidates if known.resource in (None, run.resource)), candidates[0])
+    candidates.remove(match)
+    match.resource = match.resource or run.resource
+    return match
 
 
 def _added(run: Run, runs: list[Run]) -> Run:

@@ -1,4 +1,4 @@
-"""What goes on around a simulated pipeline, stall or not: sessions, and calls to services."""
+"""Sessions and service calls of a simulated pipeline; a stall does not affect them."""
 
 import heapq
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ class Step(NamedTuple):
     event: Envelope
 
 
-class Telling(NamedTuple):
-    """What every event of a run has in common."""
+class RunContext(NamedTuple):
+    """What all events of a run share."""
 
     source: str
     start: datetime
@@ -39,8 +39,8 @@ class Telling(NamedTuple):
         return self.start + timedelta(seconds=at)
 
 
-def sessions(random: Random, part: Sessions, *, pipeline: str, telling: Telling) -> Iterator[Step]:
-    """Sessions begin and end, for ever, in order of time."""
+def sessions(random: Random, part: Sessions, *, pipeline: str, context: RunContext) -> Iterator[Step]:
+    """Yield starts and ends of sessions in order of time, without end."""
     ends: list[tuple[float, str, bool]] = []
     at, number = 0.0, 0
     while True:
@@ -54,22 +54,22 @@ def sessions(random: Random, part: Sessions, *, pipeline: str, telling: Telling)
                 make(
                     SessionFinished,
                     data,
-                    source=telling.source,
+                    source=context.source,
                     subject=session,
-                    time=telling.time(end),
+                    time=context.time(end),
                     id=f"{session}-finished",
                 ),
             )
         number += 1
-        session = f"session-{part.kind}-{telling.run}-{number}"
+        session = f"session-{part.kind}-{context.run}-{number}"
         yield Step(
             at,
             make(
                 SessionStarted,
                 SessionData(kind=part.kind, pipeline=pipeline),
-                source=telling.source,
+                source=context.source,
                 subject=session,
-                time=telling.time(at),
+                time=context.time(at),
                 id=f"{session}-started",
             ),
         )
@@ -77,8 +77,8 @@ def sessions(random: Random, part: Sessions, *, pipeline: str, telling: Telling)
         heapq.heappush(ends, (end, session, random.random() < part.failure_share))
 
 
-def calls(random: Random, part: Calls, *, telling: Telling) -> Iterator[Step]:
-    """Calls to one service end, for ever, in order of time."""
+def calls(random: Random, part: Calls, *, context: RunContext) -> Iterator[Step]:
+    """Yield finished calls to one service in order of time, without end."""
     ends: list[tuple[float, int, CallFinishedData]] = []
     at, number = 0.0, 0
     while True:
@@ -90,9 +90,9 @@ def calls(random: Random, part: Calls, *, telling: Telling) -> Iterator[Step]:
                 make(
                     CallFinished,
                     data,
-                    source=telling.source,
-                    time=telling.time(end),
-                    id=f"call-{part.target}-{telling.run}-{which}",
+                    source=context.source,
+                    time=context.time(end),
+                    id=f"call-{part.target}-{context.run}-{which}",
                 ),
             )
         number += 1

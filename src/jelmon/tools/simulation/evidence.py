@@ -1,4 +1,4 @@
-"""What a run of a simulated stage brings to light: tests, verdicts of gates, findings of scans. Random draws only."""
+"""Random results of a simulated stage run: tests, gate verdicts, scan findings."""
 
 import math
 from dataclasses import dataclass
@@ -22,24 +22,24 @@ from jelmon.tools.simulation.scenario import Duration, Gate, Scan, Stage, Tests
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The facts to tell, and how the run ended because of them."""
+    """The events of one run, and the outcome that follows from them."""
 
     facts: tuple[tuple[type[Envelope], Data], ...]
     outcome: Outcome
 
 
 def draw_duration(random: Random, duration: Duration) -> float:
-    """One log-normal draw."""
+    """Draw a log-normal duration in seconds."""
     return random.lognormvariate(math.log(duration.median_seconds), duration.spread)
 
 
 def draw_weighted(random: Random, weights: dict[str, float]) -> str:
-    """One of the keys, by weight."""
+    """Draw one of the keys by weight."""
     return random.choices(list(weights), list(weights.values()))[0]
 
 
 def draw_count(random: Random, mean: float) -> int:
-    """A Poisson number (Knuth's method: fit for the small means of findings)."""
+    """Draw a Poisson number by Knuth's method, which suits small means."""
     limit, product, count = math.exp(-mean), random.random(), 0
     while product > limit:
         product *= random.random()
@@ -48,7 +48,7 @@ def draw_count(random: Random, mean: float) -> int:
 
 
 def examine(random: Random, pipeline: str, stage: Stage) -> Evidence:
-    """Draw the evidence of one run that was not cut short."""
+    """Draw the results of one run that did not time out."""
     if random.random() < stage.error_share:
         return Evidence((), Outcome.ERROR)
     facts: list[tuple[type[Envelope], Data]] = []

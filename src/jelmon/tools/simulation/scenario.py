@@ -1,4 +1,4 @@
-"""What a simulated pipeline is made of, as data; and the built-in demo."""
+"""The data model of a simulated pipeline, and the built-in demo scenario."""
 
 import math
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the parts of a scenario: an unknown field is an error."""
+    """Base class of scenario parts; unknown fields are errors."""
 
 
 class Duration(Part, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Arrivals(Part, frozen=True, kw_only=True):
 
 
 class Tests(Part, frozen=True, kw_only=True):
-    """Tests of one category that each run of the stage makes."""
+    """Tests of one category that each run of a stage executes."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -52,7 +52,7 @@ class Tests(Part, frozen=True, kw_only=True):
 
 
 class Gate(Part, frozen=True, kw_only=True):
-    """A quality gate. If it fails, the run of the stage fails."""
+    """A quality gate; when it fails, the run of the stage fails."""
 
     gate: Name
     failed_share: Share = 0.0
@@ -68,7 +68,7 @@ class Scan(Part, frozen=True, kw_only=True):
 
 
 class Stage(Part, frozen=True, kw_only=True):
-    """One stage: a queue, workers, and what a run of it may bring."""
+    """A stage: its queue, its workers and the possible results of a run."""
 
     stage: Name
     workers: Annotated[int, Meta(ge=1, le=10_000)]
@@ -103,10 +103,10 @@ class Calls(Part, frozen=True, kw_only=True):
 
 
 class Change(Part, frozen=True, kw_only=True):
-    """Something that happens to a stage, or without ``stage`` to all of them.
+    """A change of one stage, or of all stages if ``stage`` is absent.
 
-    ``slow``: work takes ``factor`` times as long. ``stall``: workers stand still, cards go on arriving.
-    ``recover``: as in the beginning.
+    ``slow``: work takes ``factor`` times as long. ``stall``: workers stop while cards keep arriving.
+    ``recover``: back to normal speed.
     """
 
     at_seconds: Natural
@@ -141,13 +141,13 @@ class Scenario(Part, frozen=True, kw_only=True):
         names = [stage.stage for stage in self.stages]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"stage {name!r} is there twice")
+                raise ValueError(f"stage {name!r} is defined twice")
         for change in self.changes:
             if change.stage is not None and change.stage not in names:
-                raise ValueError(f"a change speaks of stage {change.stage!r}; the stages are {', '.join(names)}")
+                raise ValueError(f"a change names unknown stage {change.stage!r} (stages: {', '.join(names)})")
 
     def declaration(self) -> PipelineDeclaredData:
-        """What the pipeline says about itself."""
+        """Return the declaration event's data for this pipeline."""
         return PipelineDeclaredData(
             pipeline=self.pipeline,
             stages=tuple(
@@ -164,11 +164,11 @@ class Scenario(Part, frozen=True, kw_only=True):
         )
 
     def with_changes(self, changes: tuple[Change, ...]) -> "Scenario":
-        """The same scenario with other changes, in order of time."""
+        """Return the scenario with these changes, sorted by time."""
         return msgspec.structs.replace(self, changes=tuple(sorted(changes, key=lambda change: change.at_seconds)))
 
     def renamed(self, pipeline: str) -> "Scenario":
-        """The same scenario under another name."""
+        """Return the scenario under another pipeline name."""
         return msgspec.convert(msgspec.to_builtins(self) | {"pipeline": pipeline}, Scenario)
 
 

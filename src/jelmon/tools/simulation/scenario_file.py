@@ -1,4 +1,4 @@
-"""Scenarios of the simulation in YAML files: reading with places in the errors, and writing."""
+"""Read scenarios from YAML files, with the line of each error, and write them."""
 
 import re
 from pathlib import Path
@@ -16,11 +16,11 @@ _HINT = "compare with the output of `jelmon simulate --print-scenario`"
 
 
 def load(name: str) -> Scenario:
-    """The built-in scenario of that name, or the one in the YAML file of that path.
+    """Return the built-in scenario of that name, or read the YAML file of that path.
 
     Raises:
-        ConfigError: there is neither.
-        DefinitionError: the file is wrong.
+        ConfigError: neither exists.
+        DefinitionError: the file is invalid.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -29,12 +29,12 @@ def load(name: str) -> Scenario:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"--scenario: {name!r} is none of {', '.join(BUILT_IN)} and no file that can be read: {error}",
+            f"--scenario: {name!r} is neither a built-in scenario ({', '.join(BUILT_IN)}) nor a readable file: {error}",
             hint="`jelmon simulate --print-scenario` prints the demo as a start for your own",
         ) from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_doubles(root)
+        _refuse_duplicate_keys(root)
         return msgspec.convert(yaml.safe_load(text), Scenario)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
@@ -48,7 +48,7 @@ def load(name: str) -> Scenario:
 
 
 def dump(scenario: Scenario) -> str:
-    """The scenario as YAML, without what stands at its default."""
+    """Return the scenario as YAML, without defaults."""
     return str(yaml.safe_dump(_plain(scenario), sort_keys=False, allow_unicode=True))
 
 
@@ -69,8 +69,8 @@ def _wrong(path: Path, text: str, line: int, message: str, hint: str = "") -> De
     return DefinitionError([Problem(str(path), line, message, hint, lines[line - 1] if 0 < line <= len(lines) else "")])
 
 
-def _refuse_doubles(root: yaml.Node | None) -> None:
-    """A key that stands twice is an error, not a silent choice."""
+def _refuse_duplicate_keys(root: yaml.Node | None) -> None:
+    """Raise on duplicate keys, which YAML would resolve silently."""
     visited: set[int] = set()  # an alias may lead back
     left = [root]
     while left:
@@ -84,6 +84,6 @@ def _refuse_doubles(root: yaml.Node | None) -> None:
             seen: set[Any] = set()
             for key, value in node.value:
                 if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+                    raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark)
                 seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
                 left.append(value)

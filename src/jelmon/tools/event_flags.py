@@ -19,7 +19,7 @@ _DESTINATION = "field_"
 
 
 def add_event_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags for the attributes of every event and for every field of every type's data."""
+    """Add flags for the attributes of every event and for every field of every type's data."""
     group = parser.add_argument_group("attributes of every event")
     group.add_argument("--subject", metavar="ID", help="the id of the card, session or action that it is about")
     group.add_argument("--source", default=DEFAULT_SOURCE, metavar="URI", help="who tells it (default: %(default)s)")
@@ -40,7 +40,7 @@ def add_event_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def event_of(args: argparse.Namespace) -> Event:
-    """The event that the flags describe.
+    """Return the event that the flags describe.
 
     Raises:
         ConfigError: an unknown type, a flag that the type does not have, or a value that cannot be read.
@@ -84,12 +84,12 @@ def event_of(args: argparse.Namespace) -> Event:
 
 
 def short_names() -> list[str]:
-    """The types as people write them: ``card.finished``."""
+    """Return the types as people write them: ``card.finished``."""
     return [name.removeprefix(_PREFIX) for name in EVENT_TYPES]
 
 
 def kind_named(name: str) -> type[Event]:
-    """The class of ``card.finished`` or ``jelmore.card.finished``.
+    """Return the class of ``card.finished`` or ``jelmore.card.finished``.
 
     Raises:
         ConfigError: there is no such type.
@@ -105,7 +105,7 @@ def kind_named(name: str) -> type[Event]:
 
 
 def data_class(kind: type[Event]) -> type[Data]:
-    """The struct of the type's ``data``."""
+    """Return the struct of the type's ``data``."""
     found = get_type_hints(kind)["data"]
     assert isinstance(found, type)
     assert issubclass(found, Data)
@@ -136,7 +136,7 @@ def _given(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 def _plain(hint: Any) -> Any:
-    """The type without its annotations and without ``| None``."""
+    """Return the type without annotations and without ``| None``."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     parts = [part for part in get_args(hint) if part is not type(None)]
@@ -168,7 +168,7 @@ def _metavar(hint: Any) -> str:
 
 
 def _value(flag: str, text: str, hint: Any) -> Any:
-    """The text as the field's type."""
+    """Convert the text to the field's type."""
     plain = _plain(hint)
     raw: Any = text
     if get_origin(plain) is dict and not text.lstrip().startswith("{"):

@@ -127,7 +127,7 @@ class _RowReader:
         self._parse_time = time_parser(reading.time_format, reading.zone)
 
     def run(self, line: Line) -> Run | None:
-        """The run that a row of one run tells, or None after noting a problem."""
+        """Return the run of a row, or None after recording a problem."""
         columns = self._columns
         try:
             run = self._about(line)

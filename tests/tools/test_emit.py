@@ -102,10 +102,10 @@ def test_attributes_can_be_given(run: Run, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("command", "message", "hint"),
     [
-        ("", "say what to send", "jelmon emit card.started"),
-        ("card.queued --file x", "say what to send", "jelmon emit card.started"),
-        ("card.finishd", "there is no event type 'card.finishd'", "did you mean 'card.finished'?"),
-        ("x", "there is no event type 'x'", "card.queued, card.started"),
+        ("", "give either a TYPE with flags or --file", "jelmon emit card.started"),
+        ("card.queued --file x", "give either a TYPE with flags or --file", "jelmon emit card.started"),
+        ("card.finishd", "unknown event type 'card.finishd'", "did you mean 'card.finished'?"),
+        ("x", "unknown event type 'x'", "card.queued, card.started"),
         ("card.queued --stage s", "card.queued has no --stage", "it has --pipeline"),
         ("card.finished --pipeline p --subject c", "missing required field `outcome`", "add --outcome"),
         ("card.queued --pipeline p", "card.queued needs --subject", "the id of the card"),
@@ -120,7 +120,7 @@ def test_attributes_can_be_given(run: Run, capsys: pytest.CaptureFixture[str]) -
         ('card.queued --data {"pipelin":"p"}', "card.queued has no field 'pipelin'", "did you mean 'pipeline'?"),
         (
             "card.queued --pipeline p --subject c --time now",
-            "--time: 'now' is not a time with its zone",
+            "--time: 'now' is not a time with a zone",
             "2026-01-31T12:00:00Z",
         ),
         ("card.queued --pipeline p --subject c --time 2026-01-01T00:00:00", "is not a time with", "T13:00:00+01:00"),
@@ -146,7 +146,7 @@ def test_an_event_is_stored_and_the_same_id_is_told(
     said = capsys.readouterr().err.splitlines()
 
     assert codes == [0, 0]
-    assert said == ["card.queued once stored", "card.queued once was stored before"]
+    assert said == ["card.queued once stored", "card.queued once already stored"]
     assert stream() == 1
 
 
@@ -173,7 +173,7 @@ def test_a_bad_file_sends_nothing_and_tells_every_line(
         run(emit, "--file", str(path), "--nats.url", nats_url)
 
     assert f"{path}:2: the event is not JSON" in caught.value.message
-    assert "... and 11 more, the next in line 22\n31 bad lines" in caught.value.message
+    assert "... and 11 more, the next in line 22\n31 invalid lines" in caught.value.message
     assert stream() == 0
 
 

@@ -170,14 +170,14 @@ def test_every_bad_row_is_told_with_its_line_and_the_good_ones_are_kept(log: Pat
     assert problems(found) == [
         (3, "column 'case' is empty"),
         (4, "column 'activity' is empty"),
-        (5, "column 'start' is not a time: 'yesterday'"),
+        (5, "column 'start': invalid time 'yesterday'"),
         (6, "ends before it starts"),
         (7, "starts before it is queued"),
-        (8, "neither a start nor an end"),
-        (9, "column 'outcome' is 'succes'"),
-        (10, "4 fields, the header names 6"),
+        (8, "neither start nor end"),
+        (9, "column 'outcome': unknown outcome 'succes'"),
+        (10, "4 fields, but the header has 6"),
         (11, "not utf-8"),
-        (12, "column 'end' is not a time: '99999-01-01'"),
+        (12, "column 'end': invalid time '99999-01-01'"),
         (13, "column 'activity' has 200 characters"),
     ]
     assert all(problem.hint for problem in found.problems)
@@ -189,15 +189,15 @@ def test_an_unknown_transition_is_a_problem(log: Path) -> None:
     """With the nearest known one."""
     found = read(log, "case,activity,timestamp,lifecycle\n1,A,2024-01-01,strat\n1,A,,start\n")
 
-    assert problems(found) == [(2, "column 'lifecycle' is 'strat'"), (3, "no time")]
+    assert problems(found) == [(2, "column 'lifecycle': unknown transition 'strat'"), (3, "no time")]
     assert found.problems[0].hint == "did you mean 'start'?"
 
 
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        pytest.param("a,b\n", {}, "cannot find the column of the case", id="no case"),
-        pytest.param("case,b\n", {}, "cannot find the column of the activity", id="no activity"),
+        pytest.param("a,b\n", {}, "cannot find the case column", id="no case"),
+        pytest.param("case,b\n", {}, "cannot find the activity column", id="no activity"),
         pytest.param("case,activity\n", {}, "cannot find a column with times", id="no times"),
         pytest.param("case,activity,start\n", {"end": "strat"}, "did you mean 'start'?", id="a misspelt name"),
         pytest.param(

@@ -83,11 +83,11 @@ def test_a_bad_log_sends_nothing_and_a_good_part_can_be_asked_for(
     before = stream()
     code = run(replay, str(log), "--nats.url", nats_url, "--skip-bad-rows")
 
-    assert f"{log}:4: column 'start' is not a time: 'never'" in caught.value.message
-    assert "... and 10 more, the next in line 24\n30 bad rows of 32" in caught.value.message
+    assert f"{log}:4: column 'start': invalid time 'never'" in caught.value.message
+    assert "... and 10 more, the next in line 24\n30 invalid rows of 32" in caught.value.message
     assert "--skip-bad-rows" in caught.value.hint
     assert (before, code, stream()) == (0, 0, 6)
-    assert "30 bad rows of 32 left out" in capsys.readouterr().err
+    assert "30 invalid rows of 32 skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_bad_log_sends_nothing_and_a_good_part_can_be_asked_for(
         (["--speed", "-1"], "--speed: -1 is not a number from 0"),
         (["--speed", "nan"], "--speed: nan is not a number from 0"),
         (["--delimiter", ";;"], "--delimiter must be one character"),
-        (["--timezone", "Mars/Olympus"], "there is no zone 'Mars/Olympus'"),
+        (["--timezone", "Mars/Olympus"], "unknown time zone 'Mars/Olympus'"),
         (["--case", "csae"], "has no column 'csae'"),
         (["--max-rows", "1"], "more than 1 rows"),
     ],

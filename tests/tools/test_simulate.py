@@ -51,7 +51,7 @@ def test_what_goes_wrong_is_told_with_a_summary(run: Run, capsys: pytest.Capture
     said = capsys.readouterr().err
 
     assert "    20 s  test_execution slows down by a factor of 3\n" in said
-    assert "    50 s  every stage stalls: cards wait, nothing starts or finishes\n" in said
+    assert "    50 s  every stage stalls: nothing starts or finishes\n" in said
     assert "   150 s  every stage recovers\n" in said
     assert "cards arrived" in said.splitlines()[-1]
 
@@ -141,7 +141,7 @@ def test_real_time_is_kept(run: Run, capsys: pytest.CaptureFixture[str]) -> None
     [
         ("--speed 2", "--speed other than 1 needs --seconds"),
         ("--speed 0", "--speed other than 1 needs --seconds"),
-        ("--scenario none.yaml", "neither a built-in scenario"),
+        ("--scenario none.yaml", "'none.yaml' is neither demo nor a readable file"),
         ("--stall-at never --stall-seconds 10", "no stall in this scenario"),
     ],
 )
@@ -181,11 +181,13 @@ def test_the_printed_demo_reads_back_as_the_demo(run: Run, tmp_path: Path, capsy
         pytest.param("workers: 6", "workers: 0", "workers: 0", "Expected `int` >= 1", id="a number out of range"),
         pytest.param("workers: 6", "workrs: 6", "stage: test_execution", "unknown field `workrs`", id="unknown field"),
         pytest.param("kind: stall", "kind: stal", "kind: stal", "Invalid enum value 'stal'", id="an unknown change"),
-        pytest.param("stage: deploy", "stage: code_analysis", "pipeline: demo", "is defined twice", id="a stage twice"),
+        pytest.param(
+            "stage: deploy", "stage: code_analysis", "pipeline: demo", "is declared twice", id="a stage twice"
+        ),
         pytest.param(
             "per_minute: 40", "per_minute: 40\n  per_minute: 4", "per_minute: 4", "duplicate key", id="a key twice"
         ),
-        pytest.param("pipeline: demo", "pipeline: [", "per_minute: 40", "not YAML", id="no YAML"),
+        pytest.param("pipeline: demo", "pipeline: [", "per_minute: 40", "invalid YAML", id="no YAML"),
     ],
 )
 def test_a_wrong_scenario_is_told_with_its_line(tmp_path: Path, old: str, new: str, line_of: str, message: str) -> None:
@@ -198,7 +200,7 @@ def test_a_wrong_scenario_is_told_with_its_line(tmp_path: Path, old: str, new: s
     problem = caught.value.problems[0]
 
     assert message in problem.message
-    assert problem.message.startswith("not YAML") or line_of in text.splitlines()[problem.line - 1]
+    assert problem.message.startswith("invalid YAML") or line_of in text.splitlines()[problem.line - 1]
 
 
 def test_an_alias_that_leads_back_does_not_hang(tmp_path: Path) -> None:

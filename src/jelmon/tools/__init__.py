@@ -1,1 +1,1 @@
-"""What people run beside the services: a simulated pipeline, a replay of recorded logs, single events."""
+"""Commands that produce events or projects: simulate, replay, emit, init."""

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Send or print the events, and report the result."""
     if (args.type is None) == (args.file is None):
         raise ConfigError(
-            "say what to send: a TYPE with flags, or --file",
+            "give either a TYPE with flags or --file",
             hint="for example: jelmon emit card.started --subject 1 ...",
         )
     if args.file is None:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(f"{encode(event).decode()}\n")
             return 0
         summary = asyncio.run(_send(args, _only(event)))
-        _say(f"{args.type} {event.id} {'was stored before' if summary.duplicates else 'stored'}")
+        _say(f"{args.type} {event.id} {'already stored' if summary.duplicates else 'stored'}")
         return 0
     return _run_file(args)
 
@@ -66,14 +66,14 @@ def _run_file(args: argparse.Namespace) -> int:
         return _pump(args, sys.stdin.buffer, "stdin", problems)
     path = Path(args.file)
     try:
-        if not args.skip_bad_lines:  # look before sending: a bad file sends nothing
+        if not args.skip_bad_lines:  # check before sending: an invalid file sends nothing
             with path.open("rb") as stream:
                 for chunk in _lines(stream):
                     for _ in _events(chunk, str(path), problems):
                         pass
             if problems:
                 raise ConfigError(
-                    listing(problems, "line"), hint="fix the file, or send the good lines with --skip-bad-lines"
+                    listing(problems, "line"), hint="fix the file, or send only the valid lines with --skip-bad-lines"
                 )
         with path.open("rb") as stream:
             return _pump(args, stream, str(path), problems)

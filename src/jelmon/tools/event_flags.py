@@ -21,14 +21,16 @@ _DESTINATION = "field_"
 def add_event_arguments(parser: argparse.ArgumentParser) -> None:
     """Add flags for the attributes of every event and for every field of every type's data."""
     group = parser.add_argument_group("attributes of every event")
-    group.add_argument("--subject", metavar="ID", help="the id of the card, session or action that it is about")
-    group.add_argument("--source", default=DEFAULT_SOURCE, metavar="URI", help="who tells it (default: %(default)s)")
+    group.add_argument("--subject", metavar="ID", help="id of the card, session or action")
     group.add_argument(
-        "--time", metavar="RFC3339", help="when it happened, such as 2026-01-31T12:00:00Z (default: now)"
+        "--source", default=DEFAULT_SOURCE, metavar="URI", help="URI of the producer (default: %(default)s)"
     )
-    group.add_argument("--id", metavar="ID", help="the same id is the same event, however often sent (default: random)")
+    group.add_argument(
+        "--time", metavar="RFC3339", help="time of the event, such as 2026-01-31T12:00:00Z (default: now)"
+    )
+    group.add_argument("--id", metavar="ID", help="event id; events with the same id count once (default: random)")
     group.add_argument("--traceparent", metavar="W3C", help="trace context")
-    group = parser.add_argument_group("data of the event, by its type")
+    group = parser.add_argument_group("data of the event, by event type")
     for name, (hint, kinds) in sorted(_fields().items()):
         flag = _flag(name)
         text = f"{_description(hint)} ({', '.join(kinds)})".replace("%", "%%")
@@ -36,14 +38,14 @@ def add_event_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(flag, dest=_DESTINATION + name, action="store_const", const="true", help=text)
         else:
             group.add_argument(flag, dest=_DESTINATION + name, metavar=_metavar(hint), help=text)
-    group.add_argument("--data", metavar="JSON", help="the whole data as a JSON object; flags come before its fields")
+    group.add_argument("--data", metavar="JSON", help="all data as a JSON object; flags override its fields")
 
 
 def event_of(args: argparse.Namespace) -> Event:
     """Return the event that the flags describe.
 
     Raises:
-        ConfigError: an unknown type, a flag that the type does not have, or a value that cannot be read.
+        ConfigError: the type is unknown, it does not have a given field, or a value is invalid.
         EventError: a consumer would refuse the event.
     """
     kind = kind_named(args.type)
@@ -67,7 +69,7 @@ def event_of(args: argparse.Namespace) -> Event:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{label}: {error}", hint=_missing_hint(str(error))) from error
     if args.subject is None and _needs_subject(kind):
-        raise ConfigError(f"{label} needs --subject", hint="the id of the card, session or action that it is about")
+        raise ConfigError(f"{label} needs --subject", hint="the id of the card, session or action")
     event = make(
         kind,
         data,
@@ -84,7 +86,7 @@ def event_of(args: argparse.Namespace) -> Event:
 
 
 def short_names() -> list[str]:
-    """Return the types as people write them: ``card.finished``."""
+    """Return the event types without prefix, such as ``card.finished``."""
     return [name.removeprefix(_PREFIX) for name in EVENT_TYPES]
 
 
@@ -92,13 +94,13 @@ def kind_named(name: str) -> type[Event]:
     """Return the class of ``card.finished`` or ``jelmore.card.finished``.
 
     Raises:
-        ConfigError: there is no such type.
+        ConfigError: the type is unknown.
     """
     kind = EVENT_TYPES.get(_PREFIX + name.removeprefix(_PREFIX))
     if kind is None:
         near = difflib.get_close_matches(name.removeprefix(_PREFIX), short_names(), n=1)
         raise ConfigError(
-            f"there is no event type {name!r}",
+            f"unknown event type {name!r}",
             hint=f"did you mean {near[0]!r}?" if near else f"the types are {', '.join(short_names())}",
         )
     return kind
@@ -106,14 +108,14 @@ def kind_named(name: str) -> type[Event]:
 
 def data_class(kind: type[Event]) -> type[Data]:
     """Return the struct of the type's ``data``."""
-    found = get_type_hints(kind)["data"]
-    assert isinstance(found, type)
-    assert issubclass(found, Data)
-    return found
+    struct = get_type_hints(kind)["data"]
+    assert isinstance(struct, type)
+    assert issubclass(struct, Data)
+    return struct
 
 
 def _fields() -> dict[str, tuple[Any, list[str]]]:
-    """Field -> (its type, the short names of the event types that have it)."""
+    """Return field -> (its type, the short names of the event types that have it)."""
     fields: dict[str, tuple[Any, list[str]]] = {}
     for name, kind in EVENT_TYPES.items():
         for field, hint in get_type_hints(data_class(kind), include_extras=True).items():
@@ -136,7 +138,7 @@ def _given(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 def _plain(hint: Any) -> Any:
-    """Return the type without annotations and without ``| None``."""
+    """Return the type without its annotations and without ``| None``."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     parts = [part for part in get_args(hint) if part is not type(None)]
@@ -150,9 +152,9 @@ def _description(hint: Any) -> str:
         if isinstance(part, msgspec.Meta) and part.description:
             return part.description
     for part in get_args(hint):
-        found = _description(part)
-        if found:
-            return found
+        description = _description(part)
+        if description:
+            return description
     return ""
 
 
@@ -163,12 +165,12 @@ def _metavar(hint: Any) -> str:
     if plain in (int, float):
         return "NUMBER"
     if get_origin(plain) is None and hasattr(plain, "__members__"):
-        return "WORD"  # which words, depends on the type; the error for a wrong one lists them
+        return "WORD"  # the words depend on the type; the error for an unknown one lists them
     return "KEY=NUMBER,..." if get_origin(plain) is dict else "JSON"
 
 
 def _value(flag: str, text: str, hint: Any) -> Any:
-    """Convert the text to the field's type."""
+    """Return the text converted to the field's type."""
     plain = _plain(hint)
     raw: Any = text
     if get_origin(plain) is dict and not text.lstrip().startswith("{"):
@@ -191,8 +193,8 @@ def _time(text: str) -> datetime:
         return time
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"--time: {text!r} is not a time with its zone",
-            hint="write 2026-01-31T12:00:00Z, or 2026-01-31T13:00:00+01:00; without --time it is now",
+            f"--time: {text!r} is not a time with a zone",
+            hint="write 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00; the default is now",
         ) from error
 
 
@@ -211,8 +213,8 @@ def _choices(plain: Any) -> str:
 
 
 def _missing_hint(message: str) -> str:
-    found = re.search(r"missing required field `(\w+)`", message)
-    return f"add {_flag(found[1])}" if found else "see docs/events.md for the fields of this type"
+    missing = re.search(r"missing required field `(\w+)`", message)
+    return f"add {_flag(missing[1])}" if missing else "see docs/events.md for the fields of this type"
 
 
 def _data_of(text: str | None) -> dict[str, Any]:

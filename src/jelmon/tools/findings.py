@@ -6,9 +6,9 @@ SHOWN = 20
 
 
 def listing(problems: list[Problem], noun: str) -> str:
-    """Return the problems and their count, such as ``3 bad rows``."""
+    """Return the problems and their count, such as ``3 invalid rows``."""
     lines = [str(problem) for problem in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"... and {len(problems) - SHOWN} more, the next in line {problems[SHOWN].line}")
-    lines.append(f"{len(problems)} bad {noun}{'s' * (len(problems) != 1)}")
+    lines.append(f"{len(problems)} invalid {noun}{'s' * (len(problems) != 1)}")
     return "\n".join(lines)

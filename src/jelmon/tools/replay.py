@@ -24,15 +24,15 @@ from jelmon.tools.progress import Progress
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HELP = {
-    "case": "the case, which becomes the card",
-    "activity": "the activity, which becomes the stage",
-    "queued": "when the run began to wait",
-    "start": "when the run started",
-    "end": "when the run ended",
-    "timestamp": "the time of a row that tells one moment of a run",
-    "lifecycle": "which moment: schedule, start, complete, ... (XES)",
-    "resource": "who did it, which becomes the worker",
-    "outcome": "how the run ended: success, failure, ...",
+    "case": "case, which becomes the card",
+    "activity": "activity, which becomes the stage",
+    "queued": "time the run was queued",
+    "start": "time the run started",
+    "end": "time the run ended",
+    "timestamp": "time of a row, in logs with one lifecycle transition per row",
+    "lifecycle": "lifecycle transition: schedule, start, complete, ... (XES)",
+    "resource": "person or system that did the work, which becomes the worker",
+    "outcome": "outcome of the run: success, failure, ...",
 }
 
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("log", metavar="LOG", help="CSV file with a header, optionally gzipped")
     parser.add_argument("--pipeline", metavar="NAME", help="pipeline name (default: the file name)")
-    columns = parser.add_argument_group("columns of the log (found by common names unless given; none leaves one out)")
+    columns = parser.add_argument_group("columns of the log (default: found by common names; none omits one)")
     for meaning in COMMON_NAMES:
         columns.add_argument(f"--{meaning}", metavar="COLUMN", dest=f"column_{meaning}", help=_HELP[meaning])
     reading = parser.add_argument_group("reading")
@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
       --lifecycle lifecycle:transition
   jelmon replay log.csv --shift-to-now --speed 600             ten minutes a second, ending now
 
-The ids of the events follow from their content: replaying the same log again counts nothing twice, as long as the
-exporter remembers the ids. The whole log is held in memory, with about 1 kB for each row.
+Event ids are derived from the content: a log replayed again within the deduplication window counts nothing twice.
+The whole log is held in memory, about 1 kB per row.
 """
 
 
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         _report(log, skip=args.skip_bad_rows)
     totals = totals_of(log.runs)
     if totals.first is None or totals.last is None:
-        raise ConfigError(f"{path}: there is nothing to replay", hint="the log has a header and no valid row")
+        raise ConfigError(f"{path}: there is nothing to replay", hint="the log has no valid rows")
     pipeline = args.pipeline or path.name.removesuffix(".gz").removesuffix(".csv")
     shift = _shift(totals.last - totals.first, totals.last, args.speed) if args.shift_to_now else 0
     events = events_of(log.runs, pipeline, shift=shift)
@@ -145,7 +145,7 @@ class _Replay:
                         with contextlib.suppress(TimeoutError):
                             await asyncio.wait_for(self._stop.wait(), min(left, 0.5))
                 elif number % 1000 == 0:
-                    await asyncio.sleep(0)  # let the signal in
+                    await asyncio.sleep(0)  # let signals be handled
                 if self.stopped:
                     return
                 progress.show(number)
@@ -175,7 +175,7 @@ def _zone(name: str) -> tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ConfigError(
-            f"--timezone: there is no zone {name!r}", hint="for example Europe/Tallinn, or UTC"
+            f"--timezone: unknown time zone {name!r}", hint="for example Europe/Tallinn, or UTC"
         ) from error
 
 
@@ -183,8 +183,8 @@ def _report(log: EventLog, *, skip: bool) -> None:
     """Report the problems; raise unless invalid rows may be skipped."""
     text = f"{listing(log.problems, 'row')} of {log.rows}"
     if not skip:
-        raise ConfigError(text, hint="fix the log, or leave the bad rows out with --skip-bad-rows")
-    _say(f"{text} left out")
+        raise ConfigError(text, hint="fix the log, or omit invalid rows with --skip-bad-rows")
+    _say(f"{text} skipped")
 
 
 def _shift(span: int, last: int, speed: float) -> int:

@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_nats_arguments(parser)
     parser.epilog = """examples:
   jelmon simulate                                      the demo: a slow-down after 40 s, a stall after 65 s
-  jelmon simulate --stall-at never --slow-at never     the demo, and nothing goes wrong
+  jelmon simulate --stall-at never --slow-at never     the demo without faults
   jelmon simulate --seconds 6h --speed 0 --stall-at never   six hours of history, at once, ending now
-  jelmon simulate --dry-run --speed 0 --seconds 60     look at the events
+  jelmon simulate --dry-run --speed 0 --seconds 60     print the events
   jelmon simulate --print-scenario > mine.yaml; jelmon simulate --scenario mine.yaml
 """
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             "--speed other than 1 needs --seconds", hint="the simulated time must end now, so its length must be known"
         )
     seed = random.randrange(2**32) if args.seed is None else args.seed
-    # simulated time ends now, when the last event is sent: events must not lie in the future
+    # simulated time ends when the last event is sent: events must not be in the future
     lead = 0.0 if args.speed == 1 else seconds - (seconds / args.speed if args.speed else 0.0)
     start = datetime.now(UTC) - timedelta(seconds=lead)
     _say(f"simulating pipeline {scenario.pipeline} with seed {seed}; Ctrl-C ends")
@@ -130,7 +130,7 @@ class _Pace:
                 self._notice(step)
                 yield step.event
                 if not self.in_real_time and self._counts["events"] % 1000 == 0:
-                    await asyncio.sleep(0)  # let the signal in
+                    await asyncio.sleep(0)  # let signals be handled
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)

@@ -1,0 +1,1 @@
+"""Process event logs (CSV) as events of cards and stages."""

@@ -1,4 +1,4 @@
-"""Map the columns of a process event log to their meanings, by given names or by names that tools commonly use."""
+"""The meaning of the columns of a process event log: from given names, else from common names."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,12 @@ COMMON_NAMES: dict[str, tuple[str, ...]] = {
     "resource": ("resource", "org:resource", "worker", "user", "agent", "org:role"),
     "outcome": ("outcome", "result", "status"),
 }
-"""Meaning -> names, most specific first. Compared ignoring case, spaces and hyphens."""
+"""Meaning -> names, the most certain first; compared ignoring case, spaces and hyphens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Positions of the columns. At least one of ``start``, ``end`` and ``timestamp`` is set."""
+    """Positions of the columns: ``start``, ``end`` or both, or else ``timestamp``."""
 
     case: int
     activity: int
@@ -56,13 +56,13 @@ class Columns:
     outcome: int | None = None
 
     def described(self, header: Sequence[str]) -> str:
-        """Return the mapping as text: ``case=case_id, activity=activity, ...``."""
+        """Return ``case=case_id, activity=activity, ...``."""
         positions = ((meaning, getattr(self, meaning)) for meaning in COMMON_NAMES)
         return ", ".join(f"{meaning}={header[position]}" for meaning, position in positions if position is not None)
 
 
 def choose_columns(header: Sequence[str], given: Mapping[str, str | None], *, path: str) -> Columns:
-    """Return the columns by the given names (meaning -> name), the others by common names; ``none`` omits a column.
+    """Return the columns by the given names (meaning -> name), the others by common names; ``none`` omits one.
 
     Raises:
         ConfigError: a name is not in the header, or a required column is missing.
@@ -76,7 +76,7 @@ def choose_columns(header: Sequence[str], given: Mapping[str, str | None], *, pa
     if spans and points:
         raise ConfigError(
             "--start and --end cannot be combined with --timestamp and --lifecycle",
-            hint="a log has either one row for each run, or one row for each moment of a run",
+            hint="a log has either one row per run, or one row per lifecycle transition of a run",
         )
     for meaning in COMMON_NAMES:
         if meaning in chosen or given.get(meaning) == "none":
@@ -92,11 +92,11 @@ def choose_columns(header: Sequence[str], given: Mapping[str, str | None], *, pa
 def _consistent(chosen: dict[str, int], header: Sequence[str], path: str) -> dict[str, int]:
     for meaning in ("case", "activity"):
         if meaning not in chosen:
-            raise _missing(f"the column of the {meaning}", f"--{meaning}", header, path)
-    if "end" in chosen and "start" in chosen:  # one row for each run
+            raise _missing(f"the {meaning} column", f"--{meaning}", header, path)
+    if "end" in chosen and "start" in chosen:  # one row per run
         chosen.pop("timestamp", None)
         chosen.pop("lifecycle", None)
-    elif "timestamp" in chosen:  # one row for each moment
+    elif "timestamp" in chosen:  # one row per transition
         for meaning in ("queued", "start", "end"):
             chosen.pop(meaning, None)
     elif "end" not in chosen and "start" not in chosen:

@@ -1,4 +1,4 @@
-"""Read rows of text from a CSV file, optionally gzipped, within limits on size."""
+"""Bytes of a CSV file, perhaps gzipped, to rows of text: bounded, whatever the file pretends to be."""
 
 import csv
 import gzip
@@ -18,14 +18,14 @@ _DELIMITERS = ",;\t|"
 
 
 class Limits(NamedTuple):
-    """Limits on the size of a log."""
+    """What a log may cost us."""
 
     characters: int = 2_000_000_000  # unpacked
     rows: int = 5_000_000
 
 
 class Line(NamedTuple):
-    """A row, and the line of the file on which it ends, counted from 1."""
+    """A row and the line of the file on which it ends, from 1."""
 
     number: int
     fields: list[str]
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 
 def read_rows(path: Path, *, encoding: str, delimiter: str | None, limits: Limits) -> Iterator[Line]:
-    """Yield the rows of the file, header first.
+    """Yield the rows of the file, the header first.
 
     Raises:
         ConfigError: no such file, a broken or hostile archive, the wrong encoding, too large.
@@ -43,16 +43,16 @@ def read_rows(path: Path, *, encoding: str, delimiter: str | None, limits: Limit
             packed = raw.read(2) == _GZIP
             raw.seek(0)
             stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), 262_144) if packed else raw
-            # bytes that are no text become lone surrogates, so that the row at fault can be named
+            # undecodable bytes become lone surrogates, so that the faulty row can be named
             with io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline="") as text:
                 yield from _rows(text, path, encoding, delimiter, limits)
     except (LookupError, UnicodeError) as error:
         raise ConfigError(
             f"{path}: cannot be read as {encoding}: {error}",
-            hint="name the encoding: --encoding utf-8, latin-1, utf-16",
+            hint="set the encoding: --encoding utf-8, latin-1, utf-16",
         ) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path}: the gzip archive is broken: {error}", hint="test it with `gzip -t`") from error
+        raise ConfigError(f"{path}: the gzip archive is broken: {error}", hint="check it with `gzip -t`") from error
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror or error}", hint="give the path of a CSV file, gzipped or not"
@@ -82,7 +82,8 @@ def _rows(stream: TextIO, path: Path, encoding: str, delimiter: str | None, limi
         count += 1
         if count > limits.rows + 1:
             raise ConfigError(
-                f"{path}: more than {limits.rows} rows", hint="split the log, or raise --max-rows (about 1 kB each)"
+                f"{path}: more than {limits.rows} rows",
+                hint="split the log, or raise --max-rows (about 1 kB of memory per row)",
             )
         yield Line(lines.number, fields, "" if all(map(_is_text, fields)) else f"not {encoding}")
 
@@ -102,7 +103,7 @@ def _delimiter(header: str) -> str:
 
 
 class _Lines(Iterator[str]):
-    """Lines of text, none longer than allowed, and not more in all than allowed."""
+    """Lines of text, limited in length and in total."""
 
     def __init__(self, stream: TextIO, path: Path, limits: Limits) -> None:
         self.number = 0
@@ -120,11 +121,11 @@ class _Lines(Iterator[str]):
         if self._left < 0:
             raise ConfigError(
                 f"{self._path}: more than {self._limits.characters} characters",
-                hint="split the log, or raise --max-characters; an archive that unpacks to so much may be an attack",
+                hint="split the log, or raise --max-characters; an archive that unpacks to this much may be an attack",
             )
         if len(line) > MAX_LINE_CHARACTERS:
             raise ConfigError(
                 f"{self._path}:{self.number}: a line of more than {MAX_LINE_CHARACTERS} characters",
-                hint="this is no event log with one row a line",
+                hint="an event log has one row per line",
             )
         return line.removeprefix("\ufeff") if self.number == 1 else line

@@ -1,4 +1,4 @@
-"""Read a process event log into runs of activities: check rows and pair starts with ends."""
+"""A process event log as runs of activities: reading, checking, and pairing starts with ends."""
 
 import difflib
 import sys
@@ -30,7 +30,7 @@ OUTCOMES = {outcome.value: outcome for outcome in Outcome} | {
     "aborted": Outcome.CANCELLED,
     "withdrawn": Outcome.CANCELLED,
 }
-"""Accepted values of the outcome column."""
+"""Words of the outcome column -> outcome."""
 
 _QUEUED, _STARTED, _FINISHED, _CANCELLED, _SKIPPED, _IGNORED = range(6)
 TRANSITIONS = {
@@ -55,11 +55,11 @@ TRANSITIONS = {
     "suspend": _IGNORED,
     "resume": _IGNORED,
 }
-"""Accepted values of the lifecycle column: XES transitions and plain words."""
+"""Words of the lifecycle column -> transition: those of XES, and plain words."""
 
 
 class Run(msgspec.Struct, gc=False):
-    """One activity of one case. Times are microseconds since 1970; None is unknown (or, for finished, still open)."""
+    """One activity of one case. Times are microseconds since 1970; None: unknown or, for ``finished``, still open."""
 
     case: str
     activity: str
@@ -78,13 +78,13 @@ class Reading:
     encoding: str = "utf-8"
     delimiter: str | None = None
     time_format: str | None = None
-    zone: tzinfo = UTC  # of times without an offset
+    zone: tzinfo = UTC  # of times without a zone
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(slots=True)
 class EventLog:
-    """The runs of a log in file order, and its problems."""
+    """The runs of a log, in the order of the file, and its problems."""
 
     runs: list[Run]
     problems: list[Problem]
@@ -93,10 +93,10 @@ class EventLog:
 
 
 def read_log(path: Path, reading: Reading) -> EventLog:
-    """Read the whole log; invalid rows become problems, not exceptions.
+    """Read the whole log. Invalid rows are problems, not exceptions.
 
     Raises:
-        ConfigError: the file is unreadable, or its columns are ambiguous.
+        ConfigError: the file cannot be read, or its columns cannot be identified.
     """
     lines = read_rows(path, encoding=reading.encoding, delimiter=reading.delimiter, limits=reading.limits)
     header = next(lines)
@@ -116,7 +116,7 @@ class _BadRow(Exception):  # noqa: N818 (it never leaves this module)
 
 
 class _RowReader:
-    """Reads one row after the other and gathers what is wrong."""
+    """Reads row by row and collects the problems."""
 
     def __init__(self, path: str, header: list[str], columns: Columns, reading: Reading) -> None:
         self.problems: list[Problem] = []
@@ -127,7 +127,7 @@ class _RowReader:
         self._parse_time = time_parser(reading.time_format, reading.zone)
 
     def run(self, line: Line) -> Run | None:
-        """Return the run of a row, or None after recording a problem."""
+        """Return the run that the row describes, or None after recording a problem."""
         columns = self._columns
         try:
             run = self._about(line)
@@ -135,19 +135,19 @@ class _RowReader:
             run.started = self._time(line, columns.start)
             run.finished = self._time(line, columns.end)
             if run.started is None and run.finished is None:
-                raise _BadRow("neither a start nor an end", "a run needs one of them")
+                raise _BadRow("neither start nor end", "a run needs one of them")
             if run.started is not None and run.finished is not None and run.finished < run.started:
                 raise _BadRow("ends before it starts", "swap the times, or check --start and --end")
             begun = run.started if run.started is not None else run.finished
             if run.queued is not None and begun is not None and begun < run.queued:
-                raise _BadRow("starts before it is queued", "leave the queue times out with --queued none")
+                raise _BadRow("starts before it is queued", "omit the queue times with --queued none")
         except _BadRow as bad:
             self.note(line, bad.message, bad.hint)
             return None
         return run
 
     def moment(self, line: Line) -> tuple[int, int, Run] | None:
-        """Time, transition and run (without times) of a row of one moment, or None after noting a problem."""
+        """Return time, transition and run (without times) of the row, or None after recording a problem."""
         columns = self._columns
         try:
             run = self._about(line)
@@ -158,8 +158,8 @@ class _RowReader:
             transition = TRANSITIONS.get(word)
             if transition is None:
                 raise _BadRow(
-                    f"{self._named(columns.lifecycle)} is {word[:40]!r}",
-                    _near(word, TRANSITIONS, "the transitions are"),
+                    f"{self._named(columns.lifecycle)}: unknown transition {word[:40]!r}",
+                    _near(word, TRANSITIONS, "use one of"),
                 )
         except _BadRow as bad:
             self.note(line, bad.message, bad.hint)
@@ -173,11 +173,11 @@ class _RowReader:
     def _about(self, line: Line) -> Run:
         self.rows += 1
         if line.fault:
-            raise _BadRow(line.fault, "fix the row, or name the encoding: --encoding latin-1")
+            raise _BadRow(line.fault, "fix the row, or set the encoding: --encoding latin-1")
         if len(line.fields) != len(self._header):
             raise _BadRow(
-                f"{len(line.fields)} fields, the header names {len(self._header)}",
-                "quote fields that hold the delimiter, or name it: --delimiter ';'",
+                f"{len(line.fields)} fields, but the header has {len(self._header)}",
+                "quote fields that contain the delimiter, or set it: --delimiter ';'",
             )
         columns = self._columns
         run = Run(self._text(line, columns.case, 256), self._name(line, columns.activity))
@@ -186,12 +186,15 @@ class _RowReader:
         if columns.outcome is not None:
             word = line.fields[columns.outcome].strip().casefold()
             if word not in OUTCOMES:
-                raise _BadRow(f"{self._named(columns.outcome)} is {word[:40]!r}", _near(word, OUTCOMES, "outcomes are"))
+                raise _BadRow(
+                    f"{self._named(columns.outcome)}: unknown outcome {word[:40]!r}",
+                    _near(word, OUTCOMES, "use one of"),
+                )
             run.outcome = OUTCOMES[word]
         return run
 
     def _name(self, line: Line, position: int) -> str:
-        """Return text for a label value, with control characters replaced by spaces."""
+        """Return a text for use as a label value, with control characters replaced by spaces."""
         return sys.intern(CONTROL.sub(" ", self._text(line, position, 128)))
 
     def _text(self, line: Line, position: int, limit: int) -> str:
@@ -212,8 +215,8 @@ class _RowReader:
             return self._parse_time(text)
         except (ValueError, OverflowError):
             raise _BadRow(
-                f"{self._named(position)} is not a time: {text[:40]!r}",
-                "write 2026-01-31T12:00:00Z, or say how to read it: --time-format '%d.%m.%Y %H:%M'",
+                f"{self._named(position)}: invalid time {text[:40]!r}",
+                "write 2026-01-31T12:00:00Z, or set the format: --time-format '%d.%m.%Y %H:%M'",
             ) from None
 
     def _named(self, position: int | None) -> str:
@@ -227,7 +230,7 @@ def _near(word: str, known: Iterable[str], text: str) -> str:
 
 
 def time_parser(time_format: str | None, zone: tzinfo) -> Callable[[str], int]:
-    """Return a function that parses a time to microseconds since 1970 and raises ValueError."""
+    """Return a function that converts a time to microseconds since 1970 or raises ValueError."""
 
     def parse(text: str) -> int:
         if time_format is not None:
@@ -245,7 +248,7 @@ def time_parser(time_format: str | None, zone: tzinfo) -> Callable[[str], int]:
 
 
 def _paired(reader: _RowReader, lines: Iterable[Line]) -> list[Run]:
-    """Pair rows of single moments into runs: an end belongs to the oldest run of its case and activity."""
+    """Return the runs of a log with one transition per row; an end belongs to the oldest run of case and activity."""
     moments = [moment for line in lines if (moment := reader.moment(line)) is not None]
     moments.sort(key=lambda item: (item[0], item[1]))  # at the same instant queued, started, finished
     runs: list[Run] = []
@@ -268,14 +271,14 @@ def _paired(reader: _RowReader, lines: Iterable[Line]) -> list[Run]:
     return runs
 
 
-def _known(run: Run, candidates: deque[Run]) -> Run | None:
-    """Remove and return the oldest candidate, preferring one with the same resource; set its resource if missing."""
-    if not candidates:
+def _known(run: Run, others: deque[Run]) -> Run | None:
+    """Remove and return the oldest of the others, preferably of the same resource; copy the resource if it has none."""
+    if not others:
         return None
-    match = next((known for known in candidates if known.resource in (None, run.resource)), candidates[0])
-    candidates.remove(match)
-    match.resource = match.resource or run.resource
-    return match
+    oldest = next((other for other in others if other.resource in (None, run.resource)), others[0])
+    others.remove(oldest)
+    oldest.resource = oldest.resource or run.resource
+    return oldest
 
 
 def _added(run: Run, runs: list[Run]) -> Run:

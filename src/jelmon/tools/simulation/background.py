@@ -1,4 +1,4 @@
-"""Sessions and service calls of a simulated pipeline; a stall does not affect them."""
+"""Activity around a simulated pipeline, which a stall does not affect: sessions and calls to services."""
 
 import heapq
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from jelmon.tools.simulation.scenario import Calls, Sessions
 
 
 class Step(NamedTuple):
-    """An event and when it happens, in seconds from the beginning."""
+    """An event and its time, in seconds from the start."""
 
     at: float
     event: Envelope
 
 
 class RunContext(NamedTuple):
-    """What all events of a run share."""
+    """What all events of a run have in common."""
 
     source: str
     start: datetime
@@ -40,7 +40,7 @@ class RunContext(NamedTuple):
 
 
 def sessions(random: Random, part: Sessions, *, pipeline: str, context: RunContext) -> Iterator[Step]:
-    """Yield starts and ends of sessions in order of time, without end."""
+    """Yield the starts and ends of sessions, without end, in order of time."""
     ends: list[tuple[float, str, bool]] = []
     at, number = 0.0, 0
     while True:
@@ -78,7 +78,7 @@ def sessions(random: Random, part: Sessions, *, pipeline: str, context: RunConte
 
 
 def calls(random: Random, part: Calls, *, context: RunContext) -> Iterator[Step]:
-    """Yield finished calls to one service in order of time, without end."""
+    """Yield the ends of calls to a service, without end, in order of time."""
     ends: list[tuple[float, int, CallFinishedData]] = []
     at, number = 0.0, 0
     while True:

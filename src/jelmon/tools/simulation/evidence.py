@@ -1,4 +1,4 @@
-"""Random results of a simulated stage run: tests, gate verdicts, scan findings."""
+"""What a run of a simulated stage brings to light: tests, verdicts of gates, findings of scans. Random draws only."""
 
 import math
 from dataclasses import dataclass
@@ -22,24 +22,24 @@ from jelmon.tools.simulation.scenario import Duration, Gate, Scan, Stage, Tests
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The events of one run, and the outcome that follows from them."""
+    """Facts to report, and the outcome of the run that follows from them."""
 
     facts: tuple[tuple[type[Envelope], Data], ...]
     outcome: Outcome
 
 
 def draw_duration(random: Random, duration: Duration) -> float:
-    """Draw a log-normal duration in seconds."""
+    """One log-normal draw."""
     return random.lognormvariate(math.log(duration.median_seconds), duration.spread)
 
 
 def draw_weighted(random: Random, weights: dict[str, float]) -> str:
-    """Draw one of the keys by weight."""
+    """One of the keys, by weight."""
     return random.choices(list(weights), list(weights.values()))[0]
 
 
 def draw_count(random: Random, mean: float) -> int:
-    """Draw a Poisson number by Knuth's method, which suits small means."""
+    """Draw a Poisson-distributed number (Knuth's method, suited to the small means of findings)."""
     limit, product, count = math.exp(-mean), random.random(), 0
     while product > limit:
         product *= random.random()
@@ -48,7 +48,7 @@ def draw_count(random: Random, mean: float) -> int:
 
 
 def examine(random: Random, pipeline: str, stage: Stage) -> Evidence:
-    """Draw the results of one run that did not time out."""
+    """Draw the evidence of one run that was not cut short."""
     if random.random() < stage.error_share:
         return Evidence((), Outcome.ERROR)
     facts: list[tuple[type[Envelope], Data]] = []

@@ -1,4 +1,4 @@
-"""The data model of a simulated pipeline, and the built-in demo scenario."""
+"""The parts of a simulated pipeline as data, and the built-in demo."""
 
 import math
 from typing import Annotated, Literal
@@ -14,11 +14,11 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base class of scenario parts; unknown fields are errors."""
+    """Base of the parts of a scenario: an unknown field is an error."""
 
 
 class Duration(Part, frozen=True, kw_only=True):
-    """A log-normal time: half of the draws are below the median; ``spread`` is the sigma of its logarithm."""
+    """A log-normal duration; ``spread`` is the standard deviation of its logarithm."""
 
     median_seconds: Positive
     spread: Annotated[float, Meta(ge=0, le=3)] = 0.4
@@ -29,7 +29,7 @@ class Duration(Part, frozen=True, kw_only=True):
 
 
 class Arrivals(Part, frozen=True, kw_only=True):
-    """Cards arrive at random (a Poisson process). The rate may rise and fall over the day by ``daily_swing``."""
+    """Arrivals of cards: a Poisson process whose rate may vary over the day by ``daily_swing``."""
 
     per_minute: Positive
     daily_swing: Share = 0.0
@@ -37,9 +37,9 @@ class Arrivals(Part, frozen=True, kw_only=True):
 
 
 class Tests(Part, frozen=True, kw_only=True):
-    """Tests of one category that each run of a stage executes."""
+    """Tests of a category in each run of the stage."""
 
-    __test__ = False  # not a test class, whatever pytest thinks of its name
+    __test__ = False  # not a test class, although pytest would collect the name
 
     category: Name
     per_run: Annotated[int, Meta(ge=1, le=1000)] = 1
@@ -52,7 +52,7 @@ class Tests(Part, frozen=True, kw_only=True):
 
 
 class Gate(Part, frozen=True, kw_only=True):
-    """A quality gate; when it fails, the run of the stage fails."""
+    """A quality gate. If it fails, the run of the stage fails."""
 
     gate: Name
     failed_share: Share = 0.0
@@ -68,7 +68,7 @@ class Scan(Part, frozen=True, kw_only=True):
 
 
 class Stage(Part, frozen=True, kw_only=True):
-    """A stage: its queue, its workers and the possible results of a run."""
+    """A stage: its queue, workers, and possible results of a run."""
 
     stage: Name
     workers: Annotated[int, Meta(ge=1, le=10_000)]
@@ -84,7 +84,7 @@ class Stage(Part, frozen=True, kw_only=True):
 
 
 class Sessions(Part, frozen=True, kw_only=True):
-    """Sessions of one kind."""
+    """Sessions of a kind."""
 
     kind: Name
     per_minute: Positive
@@ -93,7 +93,7 @@ class Sessions(Part, frozen=True, kw_only=True):
 
 
 class Calls(Part, frozen=True, kw_only=True):
-    """Calls to one service."""
+    """Calls to a service."""
 
     target: Name
     per_minute: Positive
@@ -103,10 +103,10 @@ class Calls(Part, frozen=True, kw_only=True):
 
 
 class Change(Part, frozen=True, kw_only=True):
-    """A change of one stage, or of all stages if ``stage`` is absent.
+    """A change of a stage or, without ``stage``, of all stages.
 
-    ``slow``: work takes ``factor`` times as long. ``stall``: workers stop while cards keep arriving.
-    ``recover``: back to normal speed.
+    ``slow``: work takes ``factor`` times as long. ``stall``: workers stop, cards keep arriving. ``recover``: back to
+    the initial speed.
     """
 
     at_seconds: Natural
@@ -115,14 +115,14 @@ class Change(Part, frozen=True, kw_only=True):
     factor: Positive = 1.0
 
     def __str__(self) -> str:
-        who = self.stage or "every stage"
+        subject = self.stage or "every stage"
         match self.kind:
             case "slow":
-                return f"{who} slows down by a factor of {self.factor:g}"
+                return f"{subject} slows down by a factor of {self.factor:g}"
             case "stall":
-                return f"{who} stalls: cards wait, nothing starts or finishes"
+                return f"{subject} stalls: nothing starts or finishes"
             case _:
-                return f"{who} recovers"
+                return f"{subject} recovers"
 
 
 class Scenario(Part, frozen=True, kw_only=True):
@@ -141,13 +141,13 @@ class Scenario(Part, frozen=True, kw_only=True):
         names = [stage.stage for stage in self.stages]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"stage {name!r} is defined twice")
+                raise ValueError(f"stage {name!r} is declared twice")
         for change in self.changes:
             if change.stage is not None and change.stage not in names:
-                raise ValueError(f"a change names unknown stage {change.stage!r} (stages: {', '.join(names)})")
+                raise ValueError(f"a change names unknown stage {change.stage!r}; the stages are {', '.join(names)}")
 
     def declaration(self) -> PipelineDeclaredData:
-        """Return the declaration event's data for this pipeline."""
+        """Return the data of the pipeline's declaration event."""
         return PipelineDeclaredData(
             pipeline=self.pipeline,
             stages=tuple(
@@ -164,11 +164,11 @@ class Scenario(Part, frozen=True, kw_only=True):
         )
 
     def with_changes(self, changes: tuple[Change, ...]) -> "Scenario":
-        """Return the scenario with these changes, sorted by time."""
+        """Return the scenario with other changes, sorted by time."""
         return msgspec.structs.replace(self, changes=tuple(sorted(changes, key=lambda change: change.at_seconds)))
 
     def renamed(self, pipeline: str) -> "Scenario":
-        """Return the scenario under another pipeline name."""
+        """Return the scenario with another pipeline name."""
         return msgspec.convert(msgspec.to_builtins(self) | {"pipeline": pipeline}, Scenario)
 
 

@@ -1,4 +1,4 @@
-"""Read scenarios from YAML files, with the line of each error, and write them."""
+"""Reading and writing of scenarios as YAML files; errors name the line."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ _HINT = "compare with the output of `jelmon simulate --print-scenario`"
 
 
 def load(name: str) -> Scenario:
-    """Return the built-in scenario of that name, or read the YAML file of that path.
+    """Return the built-in scenario of that name, or the one in the YAML file at that path.
 
     Raises:
         ConfigError: neither exists.
@@ -29,8 +29,8 @@ def load(name: str) -> Scenario:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"--scenario: {name!r} is neither a built-in scenario ({', '.join(BUILT_IN)}) nor a readable file: {error}",
-            hint="`jelmon simulate --print-scenario` prints the demo as a start for your own",
+            f"--scenario: {name!r} is neither {' nor '.join(BUILT_IN)} nor a readable file: {error}",
+            hint="start from the demo: `jelmon simulate --print-scenario`",
         ) from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -38,17 +38,17 @@ def load(name: str) -> Scenario:
         return msgspec.convert(yaml.safe_load(text), Scenario)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise _wrong(path, text, line, f"not YAML: {error.problem}") from error
+        raise _wrong(path, text, line, f"invalid YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if not isinstance(error, msgspec.ValidationError):
-            raise _wrong(path, text, 0, f"not YAML: {str(error).splitlines()[0]}") from error
+            raise _wrong(path, text, 0, f"invalid YAML: {str(error).splitlines()[0]}") from error
         where = _WHERE.search(str(error))
         line = line_of(root, where[2] if where else "")
         raise _wrong(path, text, line, _WHERE.sub("", str(error)), _HINT) from error
 
 
 def dump(scenario: Scenario) -> str:
-    """Return the scenario as YAML, without defaults."""
+    """Return the scenario as YAML, without fields that have their default value."""
     return str(yaml.safe_dump(_plain(scenario), sort_keys=False, allow_unicode=True))
 
 
@@ -70,7 +70,7 @@ def _wrong(path: Path, text: str, line: int, message: str, hint: str = "") -> De
 
 
 def _refuse_duplicate_keys(root: yaml.Node | None) -> None:
-    """Raise on duplicate keys, which YAML would resolve silently."""
+    """Raise an error for a duplicate key, of which YAML would silently drop one value."""
     visited: set[int] = set()  # an alias may lead back
     left = [root]
     while left:

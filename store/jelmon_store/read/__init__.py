@@ -1,0 +1,1 @@
+"""Remote read: answers the queries of a Prometheus from the tables of the store."""

@@ -77,7 +77,7 @@ def compile_bundle(
     compiled = tuple(
         compile_alert(alert, known, bundle.escalations.get(alert.escalation or "")) for alert in bundle.alerts.values()
     )
-    texts.check(compiled)
+    texts.check(bundle, compiled)
     routes.check(bundle, compiled)
     inhibition.check(bundle)
     windows.check(bundle, compiled)

@@ -1,39 +1,48 @@
-"""What an alert says and asks for: labels in its texts exist, templates are closed, actions have valid names."""
+"""What an alert says and asks for: texts are valid templates about labels that exist, actions have valid names."""
 
 import re
 from collections.abc import Sequence
 
-from jelmon.config.strict_yaml import did_you_mean
+from jelmon.config.strict_yaml import Place
 from jelmon_generators.checks import ACTION, TEXT
-from jelmon_generators.compile.rules import Compiled
+from jelmon_generators.compile.rules import Alerting, Compiled
+from jelmon_generators.go_templates.fields import check_alert_text
+from jelmon_generators.go_templates.lexer import LEFT, TemplateError
+from jelmon_generators.model.definitions import Bundle
 from jelmon_generators.model.underline import underlined
 
-_TEMPLATE_LABEL = re.compile(r"\$labels\.(\w+)")
 _ACTION = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-def check(compiled: Sequence[Compiled]) -> None:
+def check(bundle: Bundle, compiled: Sequence[Compiled]) -> None:
     """Report faulty texts and actions."""
     for one in compiled:
-        _check_texts(one)
+        fields = one.alert.fields
+        base = next(rule for rule in one.rules if isinstance(rule, Alerting))
+        for name, text in base.annotations.items():  # the labels of the rule itself are not among $labels
+            _check_text(name, text, one.expression.labels, fields.at(name))
+        for name, value in base.labels.items():
+            if LEFT in value:
+                TEXT.report(
+                    underlined(fields.at(name), value),
+                    f"{name}: a label cannot be a template",
+                    hint="the alert would be another one whenever it changes; say it in summary or description",
+                )
         for action in one.alert.auto_actions:
             if not _ACTION.fullmatch(action):
                 ACTION.report(
-                    underlined(one.alert.fields.at("auto_actions"), action),
+                    underlined(fields.at("auto_actions"), action),
                     f"{action!r} is not a valid action name",
                     hint="use lower-case letters and '_', for example scale_up",
                 )
+    for escalation in bundle.escalations.values():
+        for level in escalation.levels:  # Prometheus expands it, like every annotation
+            _check_text("escalate_to", level.escalate_to, frozenset(), level.fields.at("escalate_to"))
 
 
-def _check_texts(one: Compiled) -> None:
-    labels = one.expression.labels | one.rules[0].labels.keys()
-    for name, text in (("summary", one.alert.summary), ("description", one.alert.description)):
-        for label in _TEMPLATE_LABEL.findall(text):
-            if label not in labels:
-                TEXT.report(
-                    underlined(one.alert.fields.at(name), label),
-                    f"{name}: the alert has no label {label!r}",
-                    hint=did_you_mean(label, labels, otherwise=f"its labels: {', '.join(sorted(labels))}"),
-                )
-        if text.count("{{") != text.count("}}"):
-            TEXT.report(one.alert.fields.at(name), f"{name}: a template is not closed")
+def _check_text(name: str, text: str, labels: frozenset[str], place: Place) -> None:
+    try:
+        check_alert_text(text, labels)
+    except TemplateError as error:
+        piece = error.piece.split("\n", 1)[0]
+        TEXT.report(underlined(place, piece), f"{name}: {error.message}", hint=error.hint)

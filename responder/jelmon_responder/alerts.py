@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from jelmon.catalogue import ALERT_SEVERITIES
+
+MAX_CLOCK_SKEW = timedelta(hours=1)
+"""A start or end that lies further ahead is the fault of some clock."""
 
 ActiveAlerts = dict[str, list[datetime]]
 """Alerts that are active in Alertmanager: fingerprint -> start times."""

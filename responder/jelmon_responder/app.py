@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from jelmon import __version__
+from jelmon.bundle.timeline import Timeline
 from jelmon.catalogue import ALERT_SEVERITIES, RESPONDER_INFO, WEBHOOK_SUCCESS, WEBHOOKS, Service
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, JelmonError
@@ -54,7 +55,7 @@ class Responder:
         self._recorder = AlertRecorder(
             self._history,
             self._instruments,
-            windows=lambda: self._rules.windows if self._rules else (),
+            timeline=lambda: self._rules.timeline if self._rules else Timeline(),
             allowed_actions=settings.allowed_actions,
             can_publish=self._publisher is not None,
             on_actions=self._publisher.wake if self._publisher else lambda: None,
@@ -106,7 +107,7 @@ class Responder:
 
     async def _refresh(self) -> None:
         if self._rules is not None:
-            self._rules.refresh(datetime.now(UTC))
+            await asyncio.to_thread(self._rules.refresh, datetime.now(UTC))
         await self._recorder.refresh()
 
     async def reconcile(self) -> None:

@@ -3,13 +3,14 @@
 The log lines go to the logger ``jelmon_responder.alerts``, so that a log collector can select them by name.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from jelmon.bundle.maintenance import Maintenance, overlap_seconds
+from jelmon.bundle.timeline import Timeline
 from jelmon.catalogue import (
     ALERT_DURATION,
     ALERT_SEVERITIES,
@@ -49,7 +50,7 @@ class AlertRecorder:
         on_actions: Callable[[], None] = lambda: None,
         mailed_severities: Collection[str] = (),
         on_notifications: Callable[[], None] = lambda: None,
-        windows: Callable[[], Collection[Maintenance]] = tuple,
+        timeline: Callable[[], Timeline] = Timeline,
     ) -> None:
         self._history = history
         self._instruments = instruments
@@ -58,7 +59,7 @@ class AlertRecorder:
         self._on_actions = on_actions
         self._mailed_severities = frozenset(mailed_severities)
         self._on_notifications = on_notifications
-        self._windows = windows
+        self._timeline = timeline
         self.check = Check(False, "not connected yet")
 
     async def start(self) -> None:
@@ -140,29 +141,24 @@ class AlertRecorder:
 
     async def _report(self, changes: Iterable[Change]) -> None:
         changes = list(changes)
-        for change in changes:
-            self._count(change)
+        durations = await asyncio.to_thread(self._times_to_restore, changes)
+        for change, duration in zip(changes, durations, strict=True):
+            self._count(change, duration)
             _log(change)
         if changes:
             self._on_notifications()
             with contextlib.suppress(JelmonError):  # the rows are written; the next refresh updates the gauge
                 await self.refresh()
 
-    def _count(self, change: Change) -> None:
+    def _count(self, change: Change, duration: float | None) -> None:
         severity = known_severity(change.episode.severity)
         self._instruments.inc(ALERTS_RECEIVED, severity=severity, status=change.kind)
-        if change.kind is ChangeKind.RESOLVED and not change.episode.is_drill:
-            duration = self._time_to_restore(change.episode)
-            if duration is not None:
-                self._instruments.observe(ALERT_DURATION, duration, severity=severity)
+        if duration is not None:
+            self._instruments.observe(ALERT_DURATION, duration, severity=severity)
 
-    def _time_to_restore(self, episode: Episode) -> float | None:
-        """Return the duration outside maintenance; None if it is unknown or all of it was maintenance."""
-        duration = episode.duration_seconds
-        if duration is None or episode.ends_at is None:
-            return None
-        maintained = overlap_seconds(self._windows(), episode.labels, episode.starts_at, episode.ends_at)
-        return None if 0 < duration <= maintained else duration - maintained
+    def _times_to_restore(self, changes: Iterable[Change]) -> list[float | None]:
+        timeline = self._timeline()
+        return [_time_to_restore(change, timeline) for change in changes]
 
     async def _access(self, work: Awaitable[T]) -> T:
         try:
@@ -180,6 +176,16 @@ class AlertRecorder:
     def _set_check(self, check: Check) -> None:
         self.check = check
         self._instruments.set(HISTORY_UP, int(check.ok))
+
+
+def _time_to_restore(change: Change, timeline: Timeline) -> float | None:
+    """Return the duration outside maintenance; None if it is unknown or all of it was maintenance."""
+    episode = change.episode
+    duration = episode.duration_seconds
+    if change.kind is not ChangeKind.RESOLVED or episode.is_drill or duration is None or episode.ends_at is None:
+        return None
+    maintained = timeline.overlap_seconds(episode.labels, episode.starts_at, episode.ends_at)
+    return None if 0 < duration <= maintained else duration - maintained
 
 
 def _log(change: Change) -> None:

@@ -1,6 +1,8 @@
 """What the responder makes of the compiled rules: gauges that follow the file, durations without maintenance."""
 
+import dataclasses
 import logging
+import time as clock
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -130,3 +132,33 @@ async def test_maintenance_is_excluded_from_the_time_to_restore(
     assert durations == {"jelmore_alert_duration_seconds_count": 1, "jelmore_alert_duration_seconds_sum": 360}
     async with http.get(f"{responder.server.url}/health") as response:
         assert (await response.json())["dependencies"]["rules"]["detail"] == "2 windows"
+
+
+async def test_alerts_of_a_century_leave_the_event_loop_free(
+    tmp_path: Path,
+    start: Callable[[ResponderSettings], Any],
+    http: aiohttp.ClientSession,
+    payload: Callable[..., bytes],
+    wire: Callable[..., dict[str, Any]],
+) -> None:
+    """A hundred alerts that claim to have lasted from 2001 to 2099, under daily maintenance, cost no health check."""
+    path = tmp_path / "rules.json"
+    old = dataclasses.replace(window("daily", time(3), "FREQ=DAILY"), first=date(2001, 1, 1))
+    path.write_text(encode(7, [old]))
+    responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", rules_file=path))
+    alerts = [
+        wire(status="resolved", starts="2001-01-01T00:00:00Z", ends="2099-01-01T00:00:00Z", fingerprint=f"{number:x}")
+        for number in range(100)
+    ]
+    url = f"{responder.server.url}/api/v1/alerts/webhook"
+    began, cpu = clock.monotonic(), clock.process_time()
+    headers = {"Content-Type": "application/json"}
+    async with http.post(url, data=payload(*alerts), headers=headers) as response:
+        assert response.status == 200
+
+    assert clock.process_time() - cpu < 5, f"{clock.monotonic() - began:.0f} s; one expansion takes about half a second"
+    async with http.get(f"{responder.server.url}/api/v1/alerts") as response:
+        (row, *_) = (await response.json())["alerts"]
+    assert datetime.fromisoformat(row["ends_at"]) <= datetime.now(UTC), "an alert is resolved when its end has passed"
+    async with http.get(f"{responder.server.url}/metrics") as response:
+        assert 'jelmore_alert_duration_seconds_count{severity="critical"} 100.0' in await response.text()

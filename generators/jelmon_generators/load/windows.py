@@ -3,6 +3,7 @@
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from jelmon.bundle.maintenance import FIRST_YEAR, LAST_YEAR
 from jelmon.bundle.recurrence import Recurrence, RecurrenceError, local
 from jelmon.config.strict_yaml import Fields
 from jelmon_generators.checks import LONG_WINDOW, WINDOW
@@ -11,6 +12,7 @@ from jelmon_generators.model.windows import why_no_time_interval
 
 ROUTES = ("critical", "warning", "info", "escalation")
 _LONGEST_SECONDS = 7 * 86400.0
+_LONGEST_FORCED_SECONDS = 366 * 86400.0
 
 
 def read_windows(fields: Fields) -> dict[str, Window]:
@@ -79,6 +81,9 @@ def _moment(entry: Fields, name: str) -> datetime:
                 hint="write 2026-01-31 22:00 and set time_zone",
             )
         return datetime.combine(date(2000, 1, 1), time())
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        WINDOW.report(entry.at(name), f"{name}: the year {moment.year} is not from {FIRST_YEAR} to {LAST_YEAR}")
+        return datetime.combine(date(2000, 1, 1), time())
     return moment
 
 
@@ -111,6 +116,11 @@ def _length(entry: Fields, starts: datetime, zone: ZoneInfo) -> float:
             length = (stops.astimezone(ZoneInfo("UTC")) - begins.astimezone(ZoneInfo("UTC"))) / timedelta(seconds=1)
     if length <= 0:
         WINDOW.report(entry.at("ends" if entry.has("ends") else "duration"), "the window ends before it starts")
+        return 3600.0
+    if length > _LONGEST_FORCED_SECONDS:
+        WINDOW.report(
+            entry.at("ends" if entry.has("ends") else "duration"), "the window is longer than 366 days", hint="split it"
+        )
         return 3600.0
     return length
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from jelmon_responder.alerts import Alert, Delivery, Status
+from jelmon_responder.alerts import MAX_CLOCK_SKEW, Alert, Delivery, Status
 from jelmon_responder.history.episode import Change, ChangeKind, ClosedBy, Episode, Key
 
 MAX_COLUMN_CHARACTERS = 512
@@ -50,9 +50,7 @@ def fold_delivery(known: Iterable[Episode], delivery: Delivery, *, now: datetime
     for episode in known:
         put(episode)
     for alert in delivery.alerts:
-        own_starts = starts.get(alert.fingerprint, [])
-        index = bisect.bisect_right(own_starts, alert.starts_at)
-        next_start = own_starts[index] if index < len(own_starts) else None
+        next_start = _next(starts.get(alert.fingerprint, []), alert.starts_at, before=now + MAX_CLOCK_SKEW)
         row = rows.get((alert.fingerprint, alert.starts_at))
         if row is not None:
             write(*_repeated(row, alert, delivery.receiver, now, is_newest=next_start is None))
@@ -63,7 +61,7 @@ def fold_delivery(known: Iterable[Episode], delivery: Delivery, *, now: datetime
             continue
         write(episode, ChangeKind(alert.status))
         for other in [rows[key] for key in firing[alert.fingerprint]]:
-            if other.starts_at < alert.starts_at:
+            if other.starts_at < alert.starts_at or other.starts_at > max(alert.starts_at, now + MAX_CLOCK_SKEW):
                 write(_closed(other, alert.starts_at, ClosedBy.SUPERSEDED), ChangeKind.RESOLVED)
     return folded
 
@@ -83,6 +81,12 @@ def fold_active(rows: Iterable[Episode], active: Mapping[str, Iterable[datetime]
         folded.episodes[row.key] = row
         folded.changes.append(Change(ChangeKind.FIRING if is_active else ChangeKind.RESOLVED, row))
     return folded
+
+
+def _next(starts: list[datetime], start: datetime, *, before: datetime) -> datetime | None:
+    """Return the start that follows; one in the future says nothing about which alert is the newest."""
+    index = bisect.bisect_right(starts, start)
+    return starts[index] if index < len(starts) and starts[index] <= before else None
 
 
 def _repeated(

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from jelmon.errors import JelmonError
-from jelmon_responder.alerts import Alert, Delivery, Status, to_utc, without_nul
+from jelmon_responder.alerts import MAX_CLOCK_SKEW, Alert, Delivery, Status, to_utc, without_nul
 
 MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
 MAX_ALERTS = 20_000
@@ -50,7 +50,7 @@ def too_large(detail: str) -> WebhookError:
 
 
 def parse(payload: bytes, *, now: datetime) -> Delivery:
-    """Parse one webhook call. ``now`` is the end of an alert that is resolved without an end time.
+    """Parse one webhook call. ``now`` is the end of an alert that is resolved without an end, or with a future one.
 
     Raises:
         WebhookError: too large, not JSON, another version, or an invalid field; the message says which.
@@ -77,6 +77,8 @@ def _alert(wire: _WireAlert, now: datetime) -> Alert:
     if wire.status is Status.RESOLVED:
         is_set = wire.ends_at is not None and wire.ends_at.year > _UNSET_YEAR
         ends_at = to_utc(wire.ends_at) if wire.ends_at is not None and is_set else now
+        if ends_at > now + MAX_CLOCK_SKEW:  # it is resolved because its end has passed
+            ends_at = now
     return Alert(
         fingerprint=without_nul(wire.fingerprint),
         starts_at=to_utc(wire.starts_at),

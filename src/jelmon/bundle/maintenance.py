@@ -3,12 +3,15 @@
 Times are wall-clock times in a time zone, so that 03:00 stays 03:00 across daylight saving changes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from jelmon.bundle.recurrence import Recurrence, local
+
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""A window starts in these years: nearer the ends of the calendar, its occurrences would leave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,20 +54,3 @@ def occurrences(window: Maintenance, after: datetime, before: datetime | None = 
             return
         if starts + length > after:
             yield Occurrence(starts, starts + length, window.name)
-
-
-def overlap_seconds(
-    windows: Iterable[Maintenance], labels: Mapping[str, str], starts: datetime, ends: datetime
-) -> float:
-    """Return how many seconds of a span were maintenance for these labels; overlapping windows count once."""
-    spans = sorted(
-        (max(occurrence.starts, starts), min(occurrence.ends, ends))
-        for window in windows
-        if window.matches(labels)
-        for occurrence in occurrences(window, starts, ends)
-    )
-    total, reached = timedelta(0), starts
-    for begin, end in spans:
-        total += max(timedelta(0), end - max(begin, reached))
-        reached = max(reached, end)
-    return total / timedelta(seconds=1)

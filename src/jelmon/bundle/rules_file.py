@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from jelmon.bundle.maintenance import Maintenance
+from jelmon.bundle.maintenance import FIRST_YEAR, LAST_YEAR, Maintenance
 from jelmon.bundle.recurrence import Recurrence, RecurrenceError
 from jelmon.errors import ConfigError
 
 PATH = "deploy/responder/rules.json"
 """The path of the file, relative to the root of the generated files."""
 _BANNER = "generated from rules/, do not edit"
+_LONGEST_SECONDS = 366 * 86400.0
 
 
 class _Window(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -83,6 +84,11 @@ def _read(window: _Window) -> Maintenance:
             f"window {window.name!r}: unknown time zone {window.zone!r}",
             hint="install the package tzdata, or correct the name",
         ) from error
+    if not 0 < window.duration_seconds <= _LONGEST_SECONDS or not FIRST_YEAR <= window.first.year <= LAST_YEAR:
+        raise ConfigError(
+            f"window {window.name!r}: starts on {window.first} and lasts {window.duration_seconds:g} s",
+            hint=f"a window starts from {FIRST_YEAR} to {LAST_YEAR} and lasts at most 366 days",
+        )
     return Maintenance(
         name=window.name,
         matchers=tuple(sorted(window.matchers.items())),

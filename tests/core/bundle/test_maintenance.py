@@ -1,4 +1,4 @@
-"""When maintenance is, and how much of a span it covers: against a slow reading, and over changes of the clock."""
+"""When maintenance is, over changes of the clock; and the file that carries windows to the responder."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jelmon.bundle.maintenance import Maintenance, occurrences, overlap_seconds
+from jelmon.bundle.maintenance import Maintenance, occurrences
 from jelmon.bundle.recurrence import WEEKDAYS, Recurrence
 from jelmon.bundle.rules_file import decode, encode
 from jelmon.errors import ConfigError
@@ -50,62 +50,6 @@ def test_a_window_in_local_time_keeps_its_hour(day: date, starts: str) -> None:
     midnight = datetime.combine(day, time(), UTC)
 
     assert next(occurrences(weekly, midnight)).starts.isoformat() == starts
-
-
-@pytest.mark.parametrize(
-    ("windows", "starts", "ends", "minutes"),
-    [
-        ([window()], "02:00", "04:00", 60),
-        ([window()], "05:00", "06:00", 0),
-        ([window()], "03:30", "04:00", 30),
-        ([window(), window(at=time(4))], "02:00", "07:00", 180),
-        ([window(), window()], "00:00", "23:00", 120),
-        ([window(hours=3), window(at=time(4), hours=1)], "00:00", "23:00", 180),
-        ([window(pipeline="other")], "03:00", "04:00", 0),
-        ([window(pipeline="nightly", stage="tests")], "03:00", "04:00", 0),
-        ([window(pipeline="nightly", alertname="A")], "03:00", "04:00", 60),
-        ([], "03:00", "04:00", 0),
-    ],
-    ids=[
-        "the alert began before",
-        "the alert began afterwards",
-        "the alert lies inside",
-        "windows that overlap count once",
-        "the same window twice counts once",
-        "one window inside another",
-        "another pipeline",
-        "only a stage that the alert is not about",
-        "every label of the alert counts",
-        "no windows",
-    ],
-)
-def test_how_much_of_an_alert_was_maintenance(
-    windows: list[Maintenance], starts: str, ends: str, minutes: float
-) -> None:
-    """An alert of the pipeline on the day of the window."""
-    labels = {"alertname": "A", "pipeline": "nightly"}
-    begin, end = (datetime.fromisoformat(f"2026-01-04T{text}:00+00:00") for text in (starts, ends))
-
-    assert overlap_seconds(windows, labels, begin, end) == minutes * 60
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=5),
-    st.integers(0, 60),
-    st.integers(0, 60),
-)
-def test_overlap_is_the_number_of_minutes_in_any_window(spans: list[tuple[int, int]], begin: int, length: int) -> None:
-    """Minute by minute."""
-    day = datetime(2026, 1, 4, tzinfo=UTC)
-    windows = [window(at=time(0, start), hours=minutes / 60) for start, minutes in spans]
-    expected = sum(
-        any(start <= minute < start + minutes for start, minutes in spans) for minute in range(begin, begin + length)
-    )
-    starts = day + timedelta(minutes=begin)
-
-    found = overlap_seconds(windows, {"pipeline": "nightly"}, starts, starts + timedelta(minutes=length))
-    assert round(found, 3) == expected * 60
 
 
 def test_a_window_without_labels_covers_nothing() -> None:
@@ -180,8 +124,22 @@ def test_the_file_for_the_responder_holds_every_window(rule: Recurrence, at: tim
         (b'{"about": "", "fingerprint": 1, "windows": [{}]}', "not a rules file from `jelmon generate`"),
         (encode(1, [window("FREQ=DAILY")]).replace("DAILY", "HOURLY").encode(), "FREQ=HOURLY is not"),
         (encode(1, [window()]).replace('"UTC"', '"Mars/Olympus"').encode(), "unknown time zone"),
+        (encode(1, [window(hours=24 * 367)]).encode(), "lasts 3.17088e.07"),
+        (encode(1, [window()]).replace("7200.0", "1e300").encode(), "lasts 1e"),
+        (encode(1, [window(first=date(1, 1, 1))]).encode(), "starts on 0001-01-01"),
+        (encode(1, [window(first=date(9999, 12, 31))]).encode(), "starts on 9999-12-31"),
     ],
-    ids=["empty", "YAML", "a window without fields", "an unknown recurrence", "an unknown zone"],
+    ids=[
+        "empty",
+        "YAML",
+        "a window without fields",
+        "an unknown recurrence",
+        "an unknown zone",
+        "longer than a year",
+        "endless",
+        "the first day of the calendar",
+        "the last",
+    ],
 )
 def test_another_file_is_rejected(content: bytes, message: str) -> None:
     """With a reason."""

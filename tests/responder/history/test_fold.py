@@ -218,3 +218,12 @@ def test_many_starts_of_one_alert_cost_little() -> None:
     assert [minutes(MAX_ALERTS - 1)] == [
         row.starts_at for row in folded.episodes.values() if row.status is Status.FIRING
     ]
+
+
+def test_a_start_in_the_future_does_not_hide_later_alerts() -> None:
+    """The clock of Prometheus ran eight days ahead; after its correction, alerts are new, and the odd one is over."""
+    rows, changes = told(firing(8 * 24 * 60), firing(0))
+
+    ahead, new = rows["f1", minutes(8 * 24 * 60)], rows["f1", NOON]
+    assert (new.status, ahead.closed_by, ahead.duration_seconds) == (Status.FIRING, ClosedBy.SUPERSEDED, None)
+    assert [change.kind for change in changes] == [ChangeKind.FIRING, ChangeKind.FIRING, ChangeKind.RESOLVED]

@@ -50,6 +50,7 @@ def test_a_webhook_is_parsed() -> None:
         pytest.param("firing", "2026-01-31T13:00:00Z", None, id="a planned end is no end"),
         pytest.param("resolved", "2026-01-31T13:00:00Z", datetime(2026, 1, 31, 13, tzinfo=UTC), id="the end is kept"),
         pytest.param("resolved", "0001-01-01T00:00:00Z", NOW, id="an unset end is now"),
+        pytest.param("resolved", "2099-01-01T00:00:00Z", NOW, id="an end that no clock has reached is now"),
         pytest.param("resolved", "0001-01-01T00:00:00+14:00", NOW, id="an unset end in any zone is now"),
         pytest.param(
             "resolved", "2026-01-31T13:00:00+02:00", datetime(2026, 1, 31, 11, tzinfo=UTC), id="zones are turned to UTC"

@@ -2,31 +2,25 @@
 
 import asyncio
 import contextlib
-import html
 import logging
-import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from jelmon import __version__
 from jelmon.bundle.timeline import Timeline
-from jelmon.catalogue import ALERT_SEVERITIES, RESPONDER_INFO, WEBHOOK_SUCCESS, WEBHOOKS, Service
-from jelmon.config.settings import parse_duration
+from jelmon.catalogue import RESPONDER_INFO, Service
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon.service.registry import Instruments
-from jelmon.service.web import Check, Link, Server, WebConfig, landing_page, page
+from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
 from jelmon.service.web.metrics import metrics_handler
 from jelmon_responder.actions.publisher import ActionPublisher
 from jelmon_responder.alertmanager import Alertmanager
 from jelmon_responder.compiled_rules import CompiledRules
 from jelmon_responder.history.open import open_history
-from jelmon_responder.http import views
-from jelmon_responder.http.test_alert import run_test_alert
-from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES, WebhookError, parse, too_large
+from jelmon_responder.http.handlers import Handlers
+from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES
 from jelmon_responder.mail.mailer import Mailer
 from jelmon_responder.recorder import AlertRecorder
 from jelmon_responder.settings import ResponderSettings
@@ -35,9 +29,6 @@ from jelmon_responder.silences import SilenceGauges
 logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 10.0
-RETRY_AFTER_SECONDS = 5
-MAX_TEST_SECONDS = 600.0
-_encode = msgspec.json.Encoder().encode
 
 
 class Responder:
@@ -48,7 +39,9 @@ class Responder:
         self._instruments = Instruments(Service.RESPONDER)
         self._history = open_history(settings.history_url)
         self._publisher = (
-            ActionPublisher(settings.nats, self._history, self._instruments) if settings.nats is not None else None
+            ActionPublisher(settings.nats, self._history, self._instruments)
+            if settings.nats is not None and settings.publishes_actions
+            else None
         )
         self._mailer = Mailer(settings.mail, self._history, self._instruments) if settings.mail else None
         self._rules = CompiledRules(settings.rules_file, self._instruments) if settings.rules_file else None
@@ -65,9 +58,13 @@ class Responder:
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
         self._silences = SilenceGauges(self._instruments)
         self._alertmanager_check = Check(True, "not polled yet", needed=False)
-        self._test_running = asyncio.Lock()
-        config = WebConfig.load(settings.web_config) if settings.web_config else None
-        self.server = Server("responder", checks=self._checks, config=config, max_body=MAX_PAYLOAD_BYTES)
+        self.server = Server(
+            "responder",
+            checks=self._checks,
+            config=WebConfig.load(settings.web_config) if settings.web_config else None,
+            require=_authentication if settings.publishes_actions else None,
+            max_body=MAX_PAYLOAD_BYTES,
+        )
         self.server.app.add_routes(self._routes())
         self.background = BackgroundTasks()
         self._stack = contextlib.AsyncExitStack()
@@ -152,110 +149,15 @@ class Responder:
         ]
         return [
             web.get("/", landing_page("jelmon responder", links, self._checks, lambda: "")),
-            web.get("/alerts", self._alerts_page),
             web.get("/metrics", metrics_handler(self._instruments)),
-            web.get("/api/v1/alerts", self._alerts),
-            web.post("/api/v1/alerts/webhook", self._webhook),
-            web.post("/api/v1/alerts/test", self._test),
+            *Handlers(self._recorder, self._alertmanager, self._instruments).routes(),
         ]
 
-    async def _webhook(self, request: web.Request) -> web.Response:
-        now = datetime.now(UTC)
-        try:
-            delivery = parse(await request.read(), now=now)
-        except web.HTTPRequestEntityTooLarge:
-            return self._refused(too_large(f"the webhook payload exceeds {MAX_PAYLOAD_BYTES} bytes"), 413)
-        except web.RequestPayloadError as error:  # truncated, or not in its Content-Encoding
-            request.content.feed_eof()  # otherwise aiohttp reads on and logs a traceback
-            response = self._refused(WebhookError(f"cannot read the body: {error}", hint="send all of it"), 400)
-            response.force_close()
-            return response
-        except WebhookError as error:
-            return self._refused(error, 400)
-        if delivery.truncated:
-            logger.warning("webhook truncated by Alertmanager", extra={"truncated": delivery.truncated})
-        try:
-            await self._recorder.deliver(delivery, now=now)
-        except JelmonError as error:
-            # Alertmanager retries after a 5xx
-            self._instruments.inc(WEBHOOKS, outcome="failed")
-            return _unavailable(error)
-        self._instruments.inc(WEBHOOKS, outcome="accepted")
-        self._instruments.set(WEBHOOK_SUCCESS, now.timestamp())
-        return _json({"accepted": len(delivery.alerts)})
 
-    def _refused(self, error: WebhookError, status: int) -> web.Response:
-        self._instruments.inc(WEBHOOKS, outcome="rejected")
-        logger.warning("webhook rejected", extra={"error": error.message})
-        return _problem(error, status)
-
-    async def _alerts(self, request: web.Request) -> web.Response:
-        try:
-            query = views.read_query(_parameters(request), now=datetime.now(UTC))
-            episodes = await self._recorder.read(query)
-        except views.QueryError as error:
-            return _problem(error, 400)
-        except JelmonError as error:
-            return _unavailable(error)
-        return _json({"alerts": views.as_json(episodes)})
-
-    async def _alerts_page(self, request: web.Request) -> web.Response:
-        now = datetime.now(UTC)
-        try:
-            episodes = await self._recorder.read(views.read_query(_parameters(request), now=now))
-        except JelmonError as error:
-            response = page("Alert history", f"<pre>{html.escape(str(error))}</pre>")
-            response.set_status(400 if isinstance(error, views.QueryError) else 503)
-            return response
-        return page("Alert history", views.as_html(episodes, now=now))
-
-    async def _test(self, request: web.Request) -> web.Response:
-        try:
-            severity, seconds = _test_alert_parameters(_parameters(request))
-            if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-                raise views.QueryError("test alerts cannot be sent from another site's pages")
-        except JelmonError as error:
-            return _problem(error, 400)
-        if self._alertmanager is None:
-            missing = ConfigError(
-                "no Alertmanager to send the test alert to", hint="start the responder with --alertmanager.url"
-            )
-            return _problem(missing, 501)
-        if self._test_running.locked():
-            return _problem(ConfigError("another test alert is in progress", hint="wait until it has finished"), 409)
-        async with self._test_running:
-            report = await run_test_alert(
-                self._alertmanager, self._recorder, severity=severity, timeout_seconds=seconds, clock=time.monotonic
-            )
-        return _json({"ok": report.ok, "drill_id": report.drill_id, "steps": report.steps}, 200 if report.ok else 504)
-
-
-def _test_alert_parameters(parameters: dict[str, str]) -> tuple[str, float]:
-    unknown = sorted(parameters.keys() - {"severity", "timeout"})
-    if unknown:
-        raise views.QueryError(f"unknown parameter {unknown[0]!r}", hint="one of severity, timeout")
-    severity = parameters.get("severity", "info")
-    if severity not in ALERT_SEVERITIES:
-        raise views.QueryError(f"unknown severity {severity!r}", hint=f"one of {', '.join(ALERT_SEVERITIES)}")
-    seconds = parse_duration(parameters.get("timeout", "60s"), name="timeout")
-    if not 0 < seconds <= MAX_TEST_SECONDS:
-        raise views.QueryError(f"timeout must be more than 0 and at most {MAX_TEST_SECONDS:g}s")
-    return severity, seconds
-
-
-def _parameters(request: web.Request) -> dict[str, str]:
-    return dict(request.query.items())
-
-
-def _json(body: Any, status: int = 200) -> web.Response:
-    return web.Response(body=_encode(body), status=status, content_type="application/json")
-
-
-def _problem(error: JelmonError, status: int) -> web.Response:
-    return _json({"error": error.message, "hint": error.hint}, status)
-
-
-def _unavailable(error: JelmonError) -> web.Response:
-    response = _problem(error, 503)
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+def _authentication(config: WebConfig) -> None:
+    if not config.authenticates:
+        raise ConfigError(
+            "actions are enabled (--nats.url, --actions.allowed), but whoever reaches the webhook can request them",
+            hint="let only authenticated callers in: basic_auth_users or client_auth_type: RequireAndVerifyClientCert "
+            "in --web.config.file; or disable actions: --actions.allowed ''",
+        )

@@ -41,6 +41,11 @@ class ResponderSettings:
         if not 0 < self.poll_seconds <= 3600:
             raise ConfigError("--alertmanager.poll-interval must be more than 0 and at most 1h")
 
+    @property
+    def publishes_actions(self) -> bool:
+        """Whether alerts can request actions: there is a NATS server, and at least one action is allowed."""
+        return self.nats is not None and bool(self.allowed_actions)
+
     @classmethod
     def read(cls, reader: SettingsReader) -> Self:
         """Read the flags and the environment.

@@ -1,5 +1,6 @@
 """A history in each database, a running responder, and a real Alertmanager that calls it."""
 
+import base64
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import bcrypt
 import pytest
 import pytest_asyncio
 
@@ -19,6 +21,8 @@ from jelmon_responder.app import Responder
 from jelmon_responder.history.open import open_history
 from jelmon_responder.history.protocol import AlertHistory
 from jelmon_responder.settings import ResponderSettings
+
+USER, PASSWORD = "alertmanager", "webhook-password"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -59,9 +63,20 @@ async def start() -> AsyncIterator[Start]:
 
 @pytest_asyncio.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP client."""
-    async with aiohttp.ClientSession() as session:
+    """An HTTP client that sends JSON, as the user of `web_config`."""
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
         yield session
+
+
+@pytest.fixture
+def web_config(tmp_path: Path) -> Path:
+    """A web-config file with one user: actions need a webhook that asks who calls."""
+    path = tmp_path / "web.yml"
+    stored = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    path.write_text(f"basic_auth_users: {{{USER}: {stored}}}\n", encoding="utf-8")
+    return path
 
 
 @pytest.fixture

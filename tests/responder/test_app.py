@@ -156,6 +156,39 @@ async def test_hostile_requests_are_rejected_and_change_nothing(
         assert len((await response.json())["alerts"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({"Content-Type": "text/plain"}, 415, id="text, which any page may send"),
+        pytest.param({"Content-Type": "application/x-www-form-urlencoded"}, 415, id="a form"),
+        pytest.param({"Content-Type": ""}, 415, id="no content type"),
+        pytest.param({"Origin": "https://elsewhere.example"}, 403, id="another origin"),
+        pytest.param({"Origin": "null"}, 403, id="a page without an origin"),
+        pytest.param({"Origin": "http://[::1"}, 403, id="an origin that is no address"),
+        pytest.param({"Sec-Fetch-Site": "cross-site"}, 403, id="another site"),
+        pytest.param({"Sec-Fetch-Site": "same-site"}, 403, id="another host of this site"),
+        pytest.param({"Origin": "{own}", "Sec-Fetch-Site": "same-origin"}, 200, id="its own page"),
+        pytest.param({"Content-Type": "application/json; charset=utf-8"}, 200, id="JSON with a charset"),
+    ],
+)
+async def test_another_site_cannot_send_alerts(
+    tmp_path: Path,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Payload,
+    wire: Wire,
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    """A browser on the same machine or network reaches the webhook, and the page in it may come from anybody."""
+    responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
+    headers = {name: value.replace("{own}", responder.server.url) for name, value in headers.items()}
+    async with http.post(f"{responder.server.url}{WEBHOOK}", data=payload(wire()), headers=headers) as response:
+        assert response.status == status, await response.text()
+    async with http.get(f"{responder.server.url}/api/v1/alerts") as response:
+        assert len((await response.json())["alerts"]) == (status == 200)
+
+
 async def test_a_webhook_of_ten_thousand_alerts(
     history_url: str, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
@@ -281,7 +314,7 @@ async def test_a_test_alert_needs_alertmanager(tmp_path: Path, start: Start, htt
         "?timeout=11m": (400, "timeout must be more than 0 and at most 600s"),
         "?severity=dire": (400, "unknown severity 'dire'"),
         "?x=1": (400, "unknown parameter 'x'"),
-        "another site": (400, "test alerts cannot be sent from another site's pages"),
+        "another site": (403, "this request cannot be sent from another site's pages"),
     }
 
 

@@ -177,7 +177,7 @@ def _start(
         "responder",
         responder_port,
         [
-            *("--history.url", history, "--alertmanager.url", alertmanager, "--nats.url", nats),
+            *("--history.url", history, "--alertmanager.url", alertmanager, "--actions.allowed", ""),
             *("--rules.file", str(folder / "generated" / rules_file.PATH)),
         ],
     )

@@ -84,6 +84,7 @@ def test_the_id_of_an_action_is_derived_from_its_alert() -> None:
 async def test_an_action_is_published_once(
     history_url: str,
     nats_url: str,
+    web_config: Path,
     client: Client,
     start: Start,
     http: aiohttp.ClientSession,
@@ -94,7 +95,9 @@ async def test_an_action_is_published_once(
     fingerprint = f"{time.time_ns():x}"
     subscription = await client.subscribe("jelmore.actions.>")
     await client.flush()
-    responder = await start(ResponderSettings(history_url=history_url, nats=NatsSettings(url=nats_url)))
+    responder = await start(
+        ResponderSettings(history_url=history_url, nats=NatsSettings(url=nats_url), web_config=web_config)
+    )
     for _ in range(3):
         alert = wire(fingerprint=fingerprint, annotations={"auto_actions": "scale_up, dance"})
         async with http.post(f"{responder.server.url}/api/v1/alerts/webhook", data=payload(alert)) as response:
@@ -146,13 +149,16 @@ async def test_a_pending_action_expires(history: AlertHistory, nats_url: str, cl
 
 async def test_without_nats_the_webhook_is_accepted(
     tmp_path: Path,
+    web_config: Path,
     start: Start,
     http: aiohttp.ClientSession,
     payload: Callable[..., bytes],
     wire: Callable[..., dict[str, Any]],
 ) -> None:
-    """Readiness does not hang on it; /health tells."""
-    settings = ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", nats=NatsSettings(url="nats://127.0.0.1:9"))
+    """Readiness does not depend on NATS; /health reports it."""
+    settings = ResponderSettings(
+        history_url=f"sqlite://{tmp_path}/h.db", nats=NatsSettings(url="nats://127.0.0.1:9"), web_config=web_config
+    )
     responder = await start(settings)
     alert = wire(annotations={"auto_actions": "scale_up"})
     async with http.post(f"{responder.server.url}/api/v1/alerts/webhook", data=payload(alert)) as response:

@@ -8,6 +8,7 @@ secrets.
 from jelmon.service.web.config import WebConfig
 from jelmon.service.web.health import OPEN_PATHS, Check, Checks
 from jelmon.service.web.limits import ClientLimits, at_most
+from jelmon.service.web.origin import CrossSiteError, refuse_cross_site
 from jelmon.service.web.pages import Handler, Link, landing_page, page
 from jelmon.service.web.server import HEADER_LIMIT_BYTES, MAX_BODY_BYTES, Server
 
@@ -18,6 +19,7 @@ __all__ = [
     "Check",
     "Checks",
     "ClientLimits",
+    "CrossSiteError",
     "Handler",
     "Link",
     "Server",
@@ -25,4 +27,5 @@ __all__ = [
     "at_most",
     "landing_page",
     "page",
+    "refuse_cross_site",
 ]

@@ -1,6 +1,7 @@
 """The web-config file, in the format of Prometheus exporters: TLS, users, headers, rate limit."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,11 @@ class WebConfig:
     warnings: tuple[str, ...] = ()
     files: Mapping[Path, State] = field(default_factory=dict)
     """State of the file and of the files it names, just before they were read."""
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether every caller has to prove who it is: with a password, or with a certificate that is verified."""
+        return bool(self.users) or (self.tls is not None and self.tls.context.verify_mode is ssl.CERT_REQUIRED)
 
     @classmethod
     def load(cls, path: Path) -> "WebConfig":

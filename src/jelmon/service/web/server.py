@@ -5,6 +5,7 @@ import errno
 import logging
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Server:
 
     Add routes to ``app`` before `start`. After it, ``address`` is the address it listens on (port 0 is resolved). If
     ``config`` came from a file, the file and the certificates it names are checked for changes every
-    ``reload_seconds``; a broken file is logged and the previous content stays in use.
+    ``reload_seconds``; a broken file is logged and the previous content stays in use. ``require`` raises `ConfigError`
+    for a configuration that this service must not run with, at start and when the file changes.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Server:
         *,
         checks: Checks,
         config: WebConfig | None = None,
+        require: Callable[[WebConfig], None] | None = None,
         max_body: int = MAX_BODY_BYTES,
         limits: ClientLimits | None = None,
         reload_seconds: float = 1.0,
@@ -60,6 +63,8 @@ class Server:
         self._bucket: TokenBucket | None = None
         self._authenticator: Authenticator | None = None
         self._config = WebConfig()
+        self._require = require or (lambda _: None)
+        self._require(config or self._config)
         self._apply(config or self._config)
         self.app = web.Application(middlewares=[self._guard()], client_max_size=max_body)
         self.app.on_response_prepare.append(self._set_headers)
@@ -199,6 +204,7 @@ class Server:
         before = self._config
         try:
             config = WebConfig.load(path)
+            self._require(config)
         except JelmonError as error:
             self._failed_reloads += 1
             logger.error(

@@ -26,15 +26,15 @@ class Target:
         Raises:
             ConfigError: not of this form, or too old.
         """
-        found: dict[str, Version] = {}
+        versions: dict[str, Version] = {}
         for part in text.split(","):
             match = _PART.fullmatch(part.strip())
             if match is None:
                 raise ConfigError(
                     f"target: {part.strip()!r} is not a version", hint="write prometheus=2.42,alertmanager=0.25"
                 )
-            found[match.group(1)] = (int(match.group(2)), int(match.group(3)))
-        target = cls(**found)
+            versions[match.group(1)] = (int(match.group(2)), int(match.group(3)))
+        target = cls(**versions)
         for name, have, oldest in (
             ("Prometheus", target.prometheus, OLDEST_PROMETHEUS),
             ("Alertmanager", target.alertmanager, OLDEST_ALERTMANAGER),

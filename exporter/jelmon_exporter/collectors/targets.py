@@ -188,15 +188,15 @@ def _expected(entry: Fields) -> tuple[str, ...]:
 
 
 def _headers(entry: Fields, name: str) -> tuple[tuple[str, str], ...]:
-    found = []
+    headers = []
     for header, value, place in entry.plain(name):
         if not _HEADER.fullmatch(header) or header.lower() in _OURS:
             place.refuse(f"{name}: {header!r} is not a header that can be set")
         elif "\n" in value or "\r" in value:
             place.refuse(f"{name}: a header must be a single line")
         else:
-            found.append((header, value))
-    return tuple(found)
+            headers.append((header, value))
+    return tuple(headers)
 
 
 def _check_files(entry: Fields, target: Target, scheme: str) -> None:

@@ -132,12 +132,12 @@ class JetStreamSource(Source):
             rounds += 1
             return time.monotonic() < connected + DISCONNECTED_SECONDS
 
-        async def own(partition: int, holding: Holding) -> None:
-            await self._own(client, partition, holding)
+        async def consume(partition: int, holding: Holding) -> None:
+            await self._consume_partition(client, partition, holding)
 
         copying = asyncio.create_task(self._copy_unpartitioned(client), name="unpartitioned")
         try:
-            await self._leases.run(own, self._stopping, able)
+            await self._leases.run(consume, self._stopping, able)
         finally:
             await end(copying)
 
@@ -147,7 +147,7 @@ class JetStreamSource(Source):
             election = election_for(self._context.store, UNPARTITIONED, self._context.leadership)
             await Singleton(election, copier.run, copier.forget).run()
 
-    async def _own(self, client: Client, partition: int, holding: Holding) -> None:
+    async def _consume_partition(self, client: Client, partition: int, holding: Holding) -> None:
         """Count one partition until ``holding.stop`` is set or another replica owns it."""
         owned = self._context.process_series.cell(c.PARTITION_OWNED, str(partition))
         counter = PartitionCounter(partition, self._context, holding.claim)

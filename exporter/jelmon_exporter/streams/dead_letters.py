@@ -74,7 +74,7 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
     wanted = sorted(numbers) if numbers else range(number, state.last_seq + 1)
     for number in wanted:
         try:
-            found = await context.get_msg(DEAD_LETTER_STREAM, number)
+            message = await context.get_msg(DEAD_LETTER_STREAM, number)
         except nats.js.errors.NotFoundError as error:
             if numbers:
                 raise SourceError(
@@ -83,15 +83,15 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
             continue
         except _TROUBLE as error:
             raise stream_error(error, DEAD_LETTER_STREAM) from error
-        headers = found.headers or {}
+        headers = message.headers or {}
         yield DeadLetter(
             number=number,
             reason=headers.get(REASON, ""),
             message=headers.get(MESSAGE, ""),
             sequence=headers.get(SEQUENCE, ""),
             subject=headers.get(SUBJECT, ""),
-            payload=found.data or b"",
-            time=found.time,
+            payload=message.data or b"",
+            time=message.time,
         )
 
 

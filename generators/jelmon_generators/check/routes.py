@@ -17,7 +17,7 @@ ROUTE_LABELS = frozenset(
 def check(bundle: Bundle, compiled: Sequence[Compiled]) -> None:
     """Report what keeps the alerts of a route from being delivered sensibly."""
     for name in bundle.routes:
-        routed = [one for one in compiled if _matches(name, one.alert)]
+        routed = [alert_rules for alert_rules in compiled if _matches(name, alert_rules.alert)]
         _check_grouping(name, bundle, routed)
         _check_reach(name, bundle, routed)
 
@@ -34,7 +34,7 @@ def _matches(route: str, alert: Alert) -> bool:
 
 def _check_grouping(name: str, bundle: Bundle, routed: Sequence[Compiled]) -> None:
     route = bundle.routes[name]
-    labels = ROUTE_LABELS.union(*(one.expression.labels for one in routed))
+    labels = ROUTE_LABELS.union(*(alert_rules.expression.labels for alert_rules in routed))
     for label in route.group_by:
         if routed and label not in labels:
             GROUPING.report(
@@ -51,7 +51,7 @@ def _check_reach(name: str, bundle: Bundle, routed: Sequence[Compiled]) -> None:
     channels = [channel for channel, _ in (*bundle.everywhere, *route.channels)]
     if name == "critical":  # nobody reads a log at night
         channels = [channel for channel in channels if bundle.channels[channel].type != "log"]
-    unheard = next((one.alert for one in routed if not one.alert.channels), None)
+    unheard = next((alert_rules.alert for alert_rules in routed if not alert_rules.alert.channels), None)
     if unheard is not None and not channels:
         REACH.report(
             route.fields.place,

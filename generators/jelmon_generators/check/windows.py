@@ -12,7 +12,7 @@ from jelmon_generators.model.underline import underlined
 
 def check(bundle: Bundle, compiled: Sequence[Compiled]) -> None:
     """Report matchers that no alert can satisfy."""
-    labels = ROUTE_LABELS.union(*(one.expression.labels for one in compiled))
+    labels = ROUTE_LABELS.union(*(alert.expression.labels for alert in compiled))
     for window in bundle.windows.values():
         for label, _ in window.matchers:
             if label not in labels:

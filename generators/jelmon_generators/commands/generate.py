@@ -100,17 +100,17 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--format kubernetes requires --output DIR")
     files = generate(root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format)
     target: Path = args.output or root
-    found = output.changes(files, target, OWNED)
+    changes = output.changes(files, target, OWNED)
     if args.check:
-        for change in found:
+        for change in changes:
             sys.stdout.write(change.diff())
-        if found:
-            sys.stderr.write(f"{len(found)} of {len(files)} generated files are out of date: run `jelmon generate`\n")
-        return 1 if found else 0
-    output.write(found, target)
-    for change in found:
+        if changes:
+            sys.stderr.write(f"{len(changes)} of {len(files)} generated files are out of date: run `jelmon generate`\n")
+        return 1 if changes else 0
+    output.write(changes, target)
+    for change in changes:
         sys.stderr.write(f"{'removed' if change.new is None else 'wrote'} {change.path}\n")
-    sys.stderr.write(f"{len(files)} files, {len(found)} changed\n")
+    sys.stderr.write(f"{len(files)} files, {len(changes)} changed\n")
     return 0
 
 

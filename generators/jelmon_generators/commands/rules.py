@@ -72,18 +72,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(made: Compilation, args: argparse.Namespace) -> int:
     server = http_api.prometheus(args.prometheus_url)
-    found = differences(loaded_facts(server.get("/api/v1/rules")["data"]), compiled_facts(made))
+    changes = differences(loaded_facts(server.get("/api/v1/rules")["data"]), compiled_facts(made))
     running = yaml.safe_load(http_api.alertmanager(args.alertmanager_url).get("/api/v2/status")["config"]["original"])
     routes = routing_differences(running, yaml.safe_load(alertmanager_file.render(made)[alertmanager_file.PATH]))
-    for line in (*map(str, found), *routes):
+    for line in (*map(str, changes), *routes):
         sys.stdout.write(f"{line}\n")
-    if not found and not routes:
+    if not changes and not routes:
         sys.stdout.write("nothing would change\n")
     if args.backtest:
-        changed = {difference.key[2].split(",")[0] for difference in found if difference.key[0] == "alert"}
+        changed = {difference.key[2].split(",")[0] for difference in changes if difference.key[0] == "alert"}
         chosen = [compiled for compiled in made.compiled if args.all or compiled.alert.rule_id in changed]
         _backtest(chosen, made, server, parse_duration(args.backtest, name="--backtest"))
-    return 1 if found or routes else 0
+    return 1 if changes or routes else 0
 
 
 def _backtest(chosen: Iterable[Compiled], made: Compilation, server: http_api.Api, span: float) -> None:

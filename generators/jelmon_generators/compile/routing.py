@@ -108,7 +108,7 @@ def routing(bundle: Bundle, compiled: Iterable[Compiled]) -> Routing:
         node = _node(
             (Matcher("severity", "=", severity),), routes[severity], receivers, muted[severity], past_limits=critical
         )
-        own = tuple(
+        alert_routes = tuple(
             RoutingNode(
                 (Matcher("rule_id", "=", alert.rule_id),),
                 receivers.of((name for name, _ in alert.channels), past_limits=critical),
@@ -117,7 +117,7 @@ def routing(bundle: Bundle, compiled: Iterable[Compiled]) -> Routing:
             for alert in bundle.alerts.values()
             if alert.severity == severity and alert.channels
         )
-        children.append(replace(node, routes=own))
+        children.append(replace(node, routes=alert_routes))
     root = RoutingNode((), receivers.of(()), ("alertname",), 30.0, 300.0, 4 * 3600.0, routes=tuple(children))
     return Routing(root, receivers.used, _inhibitions(compiled))
 
@@ -192,7 +192,7 @@ def _levels(bundle: Bundle, receivers: Receivers) -> tuple[RoutingNode, ...]:
 
 
 def _inhibitions(compiled: Iterable[Compiled]) -> tuple[Inhibition, ...]:
-    by_id = {one.alert.rule_id: one for one in compiled}
+    by_id = {alert_rules.alert.rule_id: alert_rules for alert_rules in compiled}
     return tuple(
         Inhibition(
             parent,

@@ -130,7 +130,8 @@ def _signals(slo: Slo) -> Iterator[Signal]:
     noun = counts.noun.capitalize()
     yield signal(valid, f"{noun}, a count.", counts.valid, unit=counts.noun, written=counts.valid_field)
     yield signal(bad, f"Bad {counts.noun}, a count.", counts.bad, unit=counts.noun, written=counts.bad_field)
-    for seconds in sorted({slo.period_seconds, *(n for one in windows_of(slo) for n in (one.short, one.long))}):
+    periods = {seconds for window in windows_of(slo) for seconds in (window.short, window.long)}
+    for seconds in sorted({slo.period_seconds, *periods}):
         over = duration(seconds)
         total = f"sum_over_time(jelmore:{valid}[{over}])"
         yield signal(
@@ -178,7 +179,7 @@ def _source(slo: Slo) -> str:
 def _guarded(slo: Slo) -> list[float]:
     """Return the windows whose events are counted: the shortest long one of each kind of alert."""
     usable = windows_of(slo)
-    firsts = [next((one.long for one in kind if one in usable), None) for kind in (PAGE, TICKET)]
+    firsts = [next((window.long for window in kind if window in usable), None) for kind in (PAGE, TICKET)]
     return [seconds for seconds in firsts if seconds is not None]
 
 

@@ -15,12 +15,12 @@ class Limits(Mapping[str, float]):
     @classmethod
     def of(cls, bundle: Bundle) -> "Limits":
         """Return the thresholds in the definitions."""
-        found = {}
+        limits = {}
         for alert in bundle.alerts.values():
             threshold = alert.condition.leaves[0].panel_threshold
             if threshold is not None:
-                found[alert.rule_id] = threshold
-        return cls(found)
+                limits[alert.rule_id] = threshold
+        return cls(limits)
 
     def __getitem__(self, rule_id: str) -> float:
         return self._thresholds[rule_id]

@@ -94,18 +94,18 @@ def metrics(condition: str) -> list[str]:
 
 def episodes(moments: Samples, *, step: float, for_seconds: float, keep_seconds: float) -> list[Episode]:
     """Return the firing periods of a series whose condition held at these moments."""
-    found: list[Episode] = []
+    episodes: list[Episode] = []
     run: list[float] = []
     for moment in [*moments, float("inf")]:
         if run and moment - run[-1] > 1.5 * step:
             ends = run[-1] + step + keep_seconds
-            if found and run[0] <= found[-1].ends:  # still kept firing
-                found[-1] = Episode(found[-1].starts, ends)
+            if episodes and run[0] <= episodes[-1].ends:  # still kept firing
+                episodes[-1] = Episode(episodes[-1].starts, ends)
             elif run[-1] - run[0] >= for_seconds:
-                found.append(Episode(run[0] + for_seconds, ends))
+                episodes.append(Episode(run[0] + for_seconds, ends))
             run = []
         run.append(moment)
-    return found
+    return episodes
 
 
 def outcome(compiled: Compiled, series: Iterable[Samples], levels: Sequence[float], step: float) -> Outcome:

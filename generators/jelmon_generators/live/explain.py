@@ -48,15 +48,15 @@ def explain(made: Compilation, given: Mapping[str, str], moment: datetime) -> li
 
 def _silent(made: Compilation, labels: Mapping[str, str], moment: datetime) -> Iterator[str]:
     """Yield what suppresses the alert now or while another fires."""
-    found = False
+    notified = False
     for window in made.bundle.windows.values():
         if occurrence := covers(window, moment, labels):
-            found = True
+            notified = True
             yield f"silenced: by window {window.name} until {occurrence.ends.isoformat(timespec='minutes')}"
     for inhibition in made.routing.inhibitions:
         if inhibition.target == labels.get("rule_id"):
-            found = True
+            notified = True
             same = f" for the same {', '.join(inhibition.equal)}" if inhibition.equal else ""
             yield f"inhibited: while {made.bundle.alerts[inhibition.source].name} fires{same}"
-    if not found:
+    if not notified:
         yield "not suppressed"

@@ -43,16 +43,16 @@ class Difference:
 
 def compiled_facts(made: Compilation) -> dict[Key, Facts]:
     """Return the compiled rules."""
-    found: dict[Key, Facts] = {}
+    facts: dict[Key, Facts] = {}
     for group in made.groups:
         base = ""
         for rule in group.rules:
             if isinstance(rule, Recording):
-                found[_recording_key(rule.record, rule.labels)] = Facts(rule.expr, labels=rule.labels)
+                facts[_recording_key(rule.record, rule.labels)] = Facts(rule.expr, labels=rule.labels)
             else:
                 base = rule.labels.get("rule_id", base)
-                found[_alert_key(rule.alert, base, rule.labels)] = _alert_facts(rule)
-    return found
+                facts[_alert_key(rule.alert, base, rule.labels)] = _alert_facts(rule)
+    return facts
 
 
 def _recording_key(name: str, labels: Mapping[str, str]) -> Key:
@@ -70,7 +70,7 @@ def _alert_facts(rule: Alerting) -> Facts:
 
 def loaded_facts(answer: Mapping[str, Any]) -> dict[Key, Facts]:
     """Return our rules as loaded, from the response of ``/api/v1/rules``."""
-    found: dict[Key, Facts] = {}
+    facts: dict[Key, Facts] = {}
     for group in answer["groups"]:
         if not group["name"].startswith("jelmore-"):
             continue
@@ -78,30 +78,30 @@ def loaded_facts(answer: Mapping[str, Any]) -> dict[Key, Facts]:
         for rule in group["rules"]:
             labels = rule.get("labels") or {}
             if rule["type"] == "recording":
-                found[_recording_key(rule["name"], labels)] = Facts(rule["query"], labels=labels)
+                facts[_recording_key(rule["name"], labels)] = Facts(rule["query"], labels=labels)
             else:
                 base = labels.get("rule_id", base)
-                found[_alert_key(rule["name"], base, labels)] = Facts(
+                facts[_alert_key(rule["name"], base, labels)] = Facts(
                     rule["query"],
                     rule.get("duration", 0.0),
                     rule.get("keepFiringFor", 0.0),
                     labels,
                     rule.get("annotations") or {},
                 )
-    return found
+    return facts
 
 
 def differences(old: Mapping[Key, Facts], new: Mapping[Key, Facts]) -> list[Difference]:
     """Return what loading the new rules would change, sorted by name."""
-    found = []
+    changes = []
     for key in sorted(old.keys() | new.keys()):
         if key not in old:
-            found.append(Difference(key, "+"))
+            changes.append(Difference(key, "+"))
         elif key not in new:
-            found.append(Difference(key, "-"))
+            changes.append(Difference(key, "-"))
         elif details := tuple(_details(old[key], new[key])):
-            found.append(Difference(key, "~", details))
-    return found
+            changes.append(Difference(key, "~", details))
+    return changes
 
 
 def _details(old: Facts, new: Facts) -> Iterator[str]:
@@ -135,10 +135,10 @@ def _normal(expression: str) -> str:
 
 def routing_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the receivers, routes and inhibitions that two Alertmanager configurations do not share."""
-    found = list(_compared("receiver", _receivers(old), _receivers(new)))
-    found += _compared("route", dict(_routes(old.get("route") or {})), dict(_routes(new.get("route") or {})))
+    changes = list(_compared("receiver", _receivers(old), _receivers(new)))
+    changes += _compared("route", dict(_routes(old.get("route") or {})), dict(_routes(new.get("route") or {})))
     rules = [_named_inhibitions(config.get("inhibit_rules") or ()) for config in (old, new)]
-    return found + list(_compared("inhibition", *rules))
+    return changes + list(_compared("inhibition", *rules))
 
 
 def _compared(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -127,8 +127,8 @@ class Alertmanager:
 
     def silences(self) -> list[dict[str, Any]]:
         """Return all silences, including expired ones."""
-        found: list[dict[str, Any]] = self._api.get("/api/v2/silences")
-        return found
+        silences: list[dict[str, Any]] = self._api.get("/api/v2/silences")
+        return silences
 
     def carry_out(self, steps: Iterable[Step]) -> Iterator[Step]:
         """Send the changes and yield each step when it is done."""

@@ -39,19 +39,19 @@ def convert(path: Path) -> str:
         ConfigError: the file is not OpenSLO v1, or has an objective that is no ratio of counters.
     """
     try:
-        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
+        documents = [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    if not all(isinstance(one, dict) and one.get("apiVersion") == "openslo/v1" for one in documents):
+    if not all(isinstance(document, dict) and document.get("apiVersion") == "openslo/v1" for document in documents):
         raise ConfigError(f"{path}: not OpenSLO v1", hint="every document needs apiVersion: openslo/v1")
-    indicators = {one["metadata"]["name"]: one["spec"] for one in documents if one["kind"] == "SLI"}
+    indicators = {document["metadata"]["name"]: document["spec"] for document in documents if document["kind"] == "SLI"}
     lines = ["slos:"]
-    for one in documents:
-        if one["kind"] == "SLO":
+    for document in documents:
+        if document["kind"] == "SLO":
             try:
-                lines.extend(_objectives(one, indicators))
+                lines.extend(_objectives(document, indicators))
             except (KeyError, IndexError, TypeError) as error:
-                name = one.get("metadata", {}).get("name", "?")
+                name = document.get("metadata", {}).get("name", "?")
                 raise ConfigError(f"{path}: SLO {name!r} lacks {error}", hint="see the OpenSLO v1 schema") from error
     if len(lines) == 1:
         raise ConfigError(f"{path}: no document of kind SLO")
@@ -123,5 +123,6 @@ def _counter(source: Mapping[str, Any], name: str) -> Counter:
         raise ConfigError(f"SLO {name!r}: {error} in {text!r}") from error
     if len(selectors) != 1 or selectors[0].name is None:
         raise ConfigError(f"SLO {name!r}: {text!r} does not read exactly one metric", hint="sum(rate(metric{...}[5m]))")
-    matchers = frozenset((one.name, _operator(one), one.value) for one in selectors[0].matchers.matchers)
+    written = selectors[0].matchers.matchers
+    matchers = frozenset((matcher.name, _operator(matcher), matcher.value) for matcher in written)
     return Counter(selectors[0].name, matchers, groupings[0] if groupings else ())

@@ -110,7 +110,7 @@ def _length(entry: Fields, starts: datetime, zone: ZoneInfo) -> float:
         length = entry.duration("duration")
     else:
         ends = _moment(entry, "ends")
-        begins, stops = (local(one.date(), one.time(), zone) for one in (starts, ends))
+        begins, stops = (local(moment.date(), moment.time(), zone) for moment in (starts, ends))
         length = (stops - begins) / timedelta(seconds=1)
         if stops.utcoffset() != begins.utcoffset():  # a clock change lies between them
             length = (stops.astimezone(ZoneInfo("UTC")) - begins.astimezone(ZoneInfo("UTC"))) / timedelta(seconds=1)

@@ -19,13 +19,15 @@ def name_of(node: Any) -> str | None:
     """Return the metric that a selector reads; None when it names none."""
     if node.name is not None:
         return str(node.name)
-    matchers = all_matchers(node)
-    return next((one.value for one in matchers if one.name == "__name__" and one.op == parser.MatchOp.Equal), None)
+    for matcher in all_matchers(node):
+        if matcher.name == "__name__" and matcher.op == parser.MatchOp.Equal:
+            return str(matcher.value)
+    return None
 
 
 def all_matchers(node: Any) -> list[Any]:
     """Return the matchers of a selector, also of its ``or`` groups."""
-    return [*node.matchers.matchers, *(one for group in node.matchers.or_matchers for one in group)]
+    return [*node.matchers.matchers, *(matcher for group in node.matchers.or_matchers for matcher in group)]
 
 
 def selector_faults(node: Any, name: str | None, retention: float) -> Iterator[Fault]:

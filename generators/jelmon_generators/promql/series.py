@@ -24,14 +24,14 @@ def catalogue_series() -> dict[str, Series]:
     """Return every series of the catalogue."""
     known: dict[str, Series] = {}
     for metric in CATALOGUE:
-        own = frozenset(metric.labels) | TARGET_LABELS
+        labels = frozenset(metric.labels) | TARGET_LABELS
         closed = {label: tuple(map(str, values)) for label, values in metric.closed.items()}
         if isinstance(metric, Histogram):
-            known[f"{metric.name}_bucket"] = Series("bucket", own | {"le"}, closed)
-            known[f"{metric.name}_sum"] = Series("counter", own, closed)
-            known[f"{metric.name}_count"] = Series("counter", own, closed)
+            known[f"{metric.name}_bucket"] = Series("bucket", labels | {"le"}, closed)
+            known[f"{metric.name}_sum"] = Series("counter", labels, closed)
+            known[f"{metric.name}_count"] = Series("counter", labels, closed)
         else:
-            known[metric.name] = Series(metric.kind, own, closed)
+            known[metric.name] = Series(metric.kind, labels, closed)
     return known
 
 

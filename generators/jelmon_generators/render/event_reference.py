@@ -210,8 +210,8 @@ def _anchor(kind: str) -> str:
 
 
 def _of(reference: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = definitions[reference.rsplit("/", 1)[1]]
-    return found
+    definition: dict[str, Any] = definitions[reference.rsplit("/", 1)[1]]
+    return definition
 
 
 def _sentence(definition: dict[str, Any]) -> str:

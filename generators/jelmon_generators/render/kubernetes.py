@@ -127,7 +127,7 @@ def _route(node: RoutingNode) -> dict[str, Any]:
 
 
 def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    receivers: dict[str, list[dict[str, Any]]] = {}
     for channel in channels:
         if CHANNEL_TYPES[channel.type].section is None:
             continue
@@ -137,8 +137,8 @@ def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
             kind = "msteamsv2Configs"
             options["webhookURL"] = options.pop("webhookUrl")  # spelled differently there
         options["sendResolved"] = channel.send_resolved and channel.max_per_hour is None
-        found.setdefault(kind, []).append(options)
-    return dict(sorted(found.items()))
+        receivers.setdefault(kind, []).append(options)
+    return dict(sorted(receivers.items()))
 
 
 def _option(name: str, value: object, channel: Channel) -> tuple[str, object]:

@@ -40,16 +40,16 @@ class Change:
 
 def changes(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> list[Change]:
     """Return what writing ``files`` under ``root`` would change, sorted by path."""
-    found = []
+    changes = []
     for path, new in files.items():
         old = _read(root / path)
         if old != new:
-            found.append(Change(path, old, new))
-    found.extend(Change(path, _read(root / path), None) for path in _stale(files, root, owned))
-    return sorted(found, key=lambda change: change.path)
+            changes.append(Change(path, old, new))
+    changes.extend(Change(path, _read(root / path), None) for path in _stale(files, root, owned))
+    return sorted(changes, key=lambda change: change.path)
 
 
-def write(found: Iterable[Change], root: Path) -> None:
+def write(changes: Iterable[Change], root: Path) -> None:
     """Carry out all changes, or none.
 
     Every new text is first written to a temporary file beside its target, which fails if the disk is full. Then the
@@ -58,10 +58,10 @@ def write(found: Iterable[Change], root: Path) -> None:
     Raises:
         SourceError: a file cannot be written; nothing has changed unless a rename failed.
     """
-    found = list(found)
+    changes = list(changes)
     beside: dict[Path, Path] = {}
     try:
-        for change in found:
+        for change in changes:
             path = root / change.path
             if path.is_dir():
                 raise SourceError(f"cannot write {path}: it is a folder", hint="remove it, or choose another --output")
@@ -74,7 +74,7 @@ def write(found: Iterable[Change], root: Path) -> None:
         for new in beside.values():
             new.unlink(missing_ok=True)
         raise
-    for change in found:
+    for change in changes:
         path = root / change.path
         with _explained(path):
             if path in beside:

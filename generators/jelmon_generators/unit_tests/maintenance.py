@@ -50,12 +50,12 @@ def render(made: Compilation) -> dict[str, str]:
 def _window(name: str, matchers: Labels, interval: float) -> Case:
     """Return a case: the window is open from one evaluation before its start until its end."""
     shape = f"x{round(_CLOSES / interval) + 2}"
-    own = {"instance": "a", "job": "jelmon-responder", "window": name}
+    labels = {"instance": "a", "job": "jelmon-responder", "window": name}
     count = f'count by ({", ".join(sorted(matchers))}) ({MAINTENANCE_ACTIVE}{{window="{name}"}} == 1)'
     case = Case(f"{name} opens and closes on time")
     case.series = [
-        (selector(MAINTENANCE_START.name, own), f"{_OPENS}{shape}"),
-        (selector(MAINTENANCE_END.name, own), f"{_CLOSES}{shape}"),
+        (selector(MAINTENANCE_START.name, labels), f"{_OPENS}{shape}"),
+        (selector(MAINTENANCE_END.name, labels), f"{_CLOSES}{shape}"),
     ]
     case.checks = [
         (count, _OPENS - 2 * interval, []),
@@ -71,8 +71,8 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
     case = Case(f"errors during maintenance of its {' and '.join(names)} are not counted")
     rows = [{**{label: f"a-{label}" for label in slo.by}, **dict.fromkeys(names, row)} for row in ("in", "out")]
     for row in rows:
-        own = {**row, "instance": "a"}
-        case.series += _measured(slo, own) if slo.condition else _counted(slo, own)
+        labels = {**row, "instance": "a"}
+        case.series += _measured(slo, labels) if slo.condition else _counted(slo, labels)
     if not case.series:
         return
     scope = {name: rows[0][name] for name in names}
@@ -95,24 +95,24 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
     yield case
 
 
-def _counted(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
+def _counted(slo: Slo, row_labels: Labels) -> Iterator[tuple[str, str]]:
     """Yield series of events: few good ones throughout, many bad ones while it burns."""
     good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
     if good is None or bad is None:
         return
     if (good.keys() | bad.keys()) & set(slo.by):  # the objective covers only one value, so there are no two rows
         return
-    own = {"job": _job(slo.valid), **own}
+    row_labels = {"job": _job(slo.valid), **row_labels}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
-    yield selector(_name(slo.valid), {**own, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+    yield selector(_name(slo.valid), {**row_labels, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
     burst = per_minute * _MORE_BAD
     yield (
-        selector(_name(slo.bad), {**own, **bad}),
+        selector(_name(slo.bad), {**row_labels, **bad}),
         f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {burst * _DURING}x{_AFTER - 1}",
     )
 
 
-def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
+def _measured(slo: Slo, row_labels: Labels) -> Iterator[tuple[str, str]]:
     """Yield a signal that crosses its threshold while it burns."""
     assert slo.condition is not None
     key = slo.condition.key
@@ -120,7 +120,7 @@ def _measured(slo: Slo, own: Labels) -> Iterator[tuple[str, str]]:
     bad = next(value for value in values if slo.condition.holds({key: value}, {}))
     good = next(value for value in values if not slo.condition.holds({key: value}, {}))
     shape = [(good, _BEFORE - 1), (bad, _DURING), (good, _AFTER - 1)]
-    series = selector(f"jelmore:{slo.condition.signal}", {"job": "a-job", **own})
+    series = selector(f"jelmore:{slo.condition.signal}", {"job": "a-job", **row_labels})
     yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
 
 
@@ -147,7 +147,8 @@ def _labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
 def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
     """Return candidate values of a label: those that it can have, those in the matchers, and another one."""
     closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
-    written = [word for one in matchers if one.name == label for word in (one.value, *one.value.split("|"))]
+    values = [matcher.value for matcher in matchers if matcher.name == label]
+    written = [word for value in values for word in (value, *value.split("|"))]
     return [*closed.get(label, ()), *written, f"a-{label}"]
 
 

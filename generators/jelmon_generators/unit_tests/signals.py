@@ -60,6 +60,6 @@ def _scraped(series: str) -> tuple[str, dict[str, str]]:
 
 def _recorded_labels(signal: Signal, first: dict[str, str], made: Compilation) -> str:
     rule = recording(signal, made.analyses[signal.name])
-    own = {name: first.get(name, "") for name in made.analyses[signal.name].labels or ()}
-    labels = {**own, **rule.labels}
+    inputs = {name: first.get(name, "") for name in made.analyses[signal.name].labels or ()}
+    labels = {**inputs, **rule.labels}
     return "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"

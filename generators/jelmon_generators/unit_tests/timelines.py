@@ -46,29 +46,29 @@ def timeline(subject: Subject, row: Row) -> Case:
 def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, str]]:
     false = next((other for other in subject.rows if not other.fires and other.missing == row.missing), None)
     quiet = dict(subject.series([replace(false, labels=row.labels)], "")) if false else {}
-    found: list[tuple[str, str]] = []
+    series_values: list[tuple[str, str]] = []
     for series, values in subject.series([row], ""):
         if values.startswith("0+"):
-            found.append((series, values))
+            series_values.append((series, values))
             continue
         before = quiet.get(series)
         first = f"{before}x{_QUIET_STEPS - 1}" if before is not None else f"_x{_QUIET_STEPS}"
         last = f"{before}x40" if before is not None else "stale _x40"
         middle = f"{values}x{hold - 9 - 1} _x{_GAP_STEPS} {values}x8"
-        found.append((series, f"{first} {middle} {last}"))
-    if not found:  # absence: the input exists at first, and comes back
+        series_values.append((series, f"{first} {middle} {last}"))
+    if not series_values:  # absence: the input exists at first, and comes back
         for series, values in subject.series([subject.present], ""):
             absent = f"stale _x{hold + _GAP_STEPS - 1}"
-            found.append((series, f"{values}x{_QUIET_STEPS - 1} {absent} {values}x40"))
-    return found
+            series_values.append((series, f"{values}x{_QUIET_STEPS - 1} {absent} {values}x40"))
+    return series_values
 
 
 def _all_labels(subject: Subject, row: Row, seconds: float) -> tuple[str, float, list[str]]:
     """Return a check of every label of the alert, as routes and dashboards see them."""
     alert = subject.alert
     labels = {"alertname": alert.name, "alertstate": "firing", **subject.compiled.rules[0].labels}
-    own = subject.labels_of(alert.signals[0], row.labels)
-    labels |= {name: own[name] for name in subject.compiled.expression.labels if name in own}
+    input_labels = subject.labels_of(alert.signals[0], row.labels)
+    labels |= {name: input_labels[name] for name in subject.compiled.expression.labels if name in input_labels}
     expression = f'ALERTS{{alertname="{alert.name}",rule_id="{alert.rule_id}",escalation_level=""}}'
     return expression, seconds, [selector("ALERTS", labels)]
 

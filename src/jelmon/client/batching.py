@@ -50,7 +50,7 @@ class _Lane:
         self.waiting: deque[Outgoing] = deque()
         self.unanswered = 0
 
-    def take(self, most: int, most_bytes: int) -> list[Outgoing]:
+    def next_batch(self, most: int, most_bytes: int) -> list[Outgoing]:
         """Return the next events to send in one message, in order."""
         waiting = self.waiting
         taken = [waiting.popleft()]
@@ -84,8 +84,8 @@ class Batching:
         self._clock = clock
         self._lanes: dict[int, _Lane] = {}
         self._outstanding = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self._has_capacity = asyncio.Event()
+        self._has_capacity.set()
         self._wake = asyncio.Event()
         self._shipper: asyncio.Task[None] | None = None
         self._closed = False
@@ -103,7 +103,7 @@ class Batching:
         error = SourceError("the publisher was closed before the event was acknowledged", hint=AGAIN)
         for lane in self._lanes.values():
             while lane.waiting:
-                self._settle([lane.waiting.popleft()], error)
+                self._complete([lane.waiting.popleft()], error)
 
     async def send(self, subject: str, payload: bytes, event_id: str, done: Done, *, alone: bool = False) -> None:
         """Queue one event when the window allows; ``done`` is called later with the result or the error.
@@ -111,8 +111,8 @@ class Batching:
         Raises:
             SourceError: the connection is lost and not restored in time.
         """
-        while not self._room.is_set():
-            await self._room.wait()
+        while not self._has_capacity.is_set():
+            await self._has_capacity.wait()
         if not self._delivery.connected:
             await self._delivery.wait_for_connection(self._patience)
         if self._closed:
@@ -124,7 +124,7 @@ class Batching:
         lane.waiting.append(Outgoing(subject, payload, event_id, done, self._clock() + self._patience, alone))
         self._outstanding += 1
         if self._outstanding >= self._window:
-            self._room.clear()
+            self._has_capacity.clear()
         self._wake.set()
         if len(lane.waiting) >= MAX_BATCH_EVENTS:  # lets a full message leave when the caller never pauses
             await asyncio.sleep(0)
@@ -139,13 +139,13 @@ class Batching:
 
     async def _ship(self, lane: _Lane) -> None:
         most_bytes = min(MAX_EVENT_BYTES, self._delivery.max_payload - _HEADER_BYTES)
-        batch = lane.take(self._most, most_bytes)
+        batch = lane.next_batch(self._most, most_bytes)
         lane.unanswered += 1
         subject, payload, message_id = batch[0][:3]
         if len(batch) > 1:
             subject = batch_subject(subject)
-            payload = b"[%b]" % b",".join([one.payload for one in batch])
-            message_id = _batch_id([one.event_id for one in batch])
+            payload = b"[%b]" % b",".join([outgoing.payload for outgoing in batch])
+            message_id = _batch_id([outgoing.event_id for outgoing in batch])
         landed = partial(self._landed, lane, batch)
         await self._delivery.send(subject, payload, message_id, landed, deadline=batch[-1].deadline)
 
@@ -157,16 +157,16 @@ class Batching:
             lane.waiting.extendleft(one._replace(alone=True) for one in reversed(batch))
             self._wake.set()
         else:
-            self._settle(batch, result)
+            self._complete(batch, result)
 
-    def _settle(self, batch: list[Outgoing], result: Published | SourceError) -> None:
+    def _complete(self, batch: list[Outgoing], result: Published | SourceError) -> None:
         self._outstanding -= len(batch)
         if (
-            not self._room.is_set() and self._outstanding <= self._window // 2
+            not self._has_capacity.is_set() and self._outstanding <= self._window // 2
         ):  # wake senders when half the window is free
-            self._room.set()
-        for one in batch:
-            one.done(result)
+            self._has_capacity.set()
+        for outgoing in batch:
+            outgoing.done(result)
 
 
 def _batch_id(event_ids: list[str]) -> str:

@@ -127,15 +127,15 @@ class Fields:
 
     def texts(self, name: str) -> list[tuple[str, Place]]:
         """Return a list of strings, each with its place; empty when the field is absent."""
-        found = []
+        entries = []
         for node in self._sequence(name):
             place = _place(self.place.source, node)
             value = _as_text(node) if isinstance(node, yaml.ScalarNode) else None
             if isinstance(value, str) and value:
-                found.append((value, place))
+                entries.append((value, place))
             else:
                 place.refuse(f"{name}: expected a string", hint="quote it if it is one")
-        return found
+        return entries
 
     def items(self, name: str) -> list["Fields"]:
         """Return a list of mappings; empty when the field is absent."""
@@ -143,7 +143,7 @@ class Fields:
 
     def mapping(self, name: str) -> "Fields | None":
         """Return a mapping; None when the field is absent."""
-        node = self._take(name)
+        node = self._read_field(name)
         return None if node is None else fields_of(self.place.source, node, name)
 
     def entries(self, name: str) -> list[tuple[str, "Fields"]]:
@@ -151,13 +151,13 @@ class Fields:
         outer = self.mapping(name)
         if outer is None:
             return []
-        found = []
+        entries = []
         for key, node in outer.nodes.items():
             inner = fields_of(self.place.source, node, key)
             if inner is not None:
                 inner.place = outer.keys[key]
-                found.append((key, inner))
-        return found
+                entries.append((key, inner))
+        return entries
 
     def plain(self, name: str) -> list[tuple[str, str, Place]]:
         """Return a mapping of names to scalars, as (name, text, place of the value)."""
@@ -174,12 +174,12 @@ class Fields:
                 hint=did_you_mean(key, self.taken, otherwise=f"the fields are: {', '.join(sorted(self.taken))}"),
             )
 
-    def _take(self, name: str) -> yaml.Node | None:
+    def _read_field(self, name: str) -> yaml.Node | None:
         self.taken.add(name)
         return self.nodes.get(name)
 
     def _sequence(self, name: str) -> list[yaml.Node]:
-        node = self._take(name)
+        node = self._read_field(name)
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
@@ -190,7 +190,7 @@ class Fields:
         return list(node.value)
 
     def _scalar(self, name: str, default: Any, stand_in: Any, read: Any) -> Any:
-        node = self._take(name)
+        node = self._read_field(name)
         if node is None:
             if default is ...:
                 self.place.refuse(f"field {name!r} is missing")
@@ -241,14 +241,14 @@ def line_of(node: Any, where: str) -> int:
     """Return the line of a path such as ``.stages[2].workers``, or of its closest parent; 0 without a node."""
     for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", where):
         if name and isinstance(node, yaml.MappingNode):
-            found = next((value for key, value in node.value if key.value == name), None)
+            child = next((value for key, value in node.value if key.value == name), None)
         elif index.isdigit() and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
-            found = node.value[int(index)]
+            child = node.value[int(index)]
         else:
-            found = None
-        if found is None:
+            child = None
+        if child is None:
             break
-        node = found
+        node = child
     return int(node.start_mark.line) + 1 if node is not None else 0
 
 

@@ -115,7 +115,7 @@ def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, pr
                 raise SourceError(f"{child.name} died; its log ends:\n{child.tail()}")
             for step in proof.advance():
                 if live is None:
-                    console.print(f"✔ {step.name}: {step.found} (after {time.monotonic() - started:.0f} s)")
+                    console.print(f"✔ {step.name}: {step.evidence} (after {time.monotonic() - started:.0f} s)")
             if live:
                 live.update(status.render(status.take_snapshot(addresses), proof, started), refresh=True)
             elif time.monotonic() >= next_status:
@@ -285,7 +285,8 @@ def _report(proof: Proof, console: Console) -> None:
         if step.seen_at is None:
             console.print(f"  ✘ {step.name}: not seen", style="red")
         else:
-            console.print(f"  ✔ {step.name}: {step.found} (after {step.seen_at - proof.started:.0f} s)", style="green")
+            seconds = step.seen_at - proof.started
+            console.print(f"  ✔ {step.name}: {step.evidence} (after {seconds:.0f} s)", style="green")
     if proof.complete:
         console.print("The alert reached the alert history.", style="bold green")
 

@@ -41,7 +41,7 @@ class Step:
     name: str
     probe: Callable[[], str | None]  # what was seen, or None
     seen_at: float | None = None
-    found: str = ""
+    evidence: str = ""
 
 
 @dataclass(slots=True)
@@ -77,12 +77,12 @@ class Proof:
             if step.seen_at is not None:
                 continue
             try:
-                found = step.probe()
+                evidence = step.probe()
             except NO_ANSWER:
-                found = None
-            if found is None:
+                evidence = None
+            if evidence is None:
                 break
-            step.seen_at, step.found = time.monotonic(), found
+            step.seen_at, step.evidence = time.monotonic(), evidence
             fresh.append(step)
         return fresh
 

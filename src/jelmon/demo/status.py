@@ -53,7 +53,7 @@ def take_snapshot(addresses: Addresses) -> Snapshot:
 def _snapshot(addresses: Addresses) -> Snapshot:
     where = f'{{pipeline="{addresses.pipeline}"}}'
 
-    def one(expression: str) -> float | None:
+    def value(expression: str) -> float | None:
         result = query(addresses.prometheus, expression)
         return result[0][1] if result and result[0][1] == result[0][1] else None
 
@@ -74,11 +74,11 @@ def _snapshot(addresses: Addresses) -> Snapshot:
     p50, p95 = quantile(0.5), quantile(0.95)
     alerts = get_json(f"{addresses.prometheus}/api/v1/alerts")["data"]["alerts"]
     return Snapshot(
-        cards_per_hour=one(f"sum(rate(jelmore_cards_finished_total{where}[1m])) * 3600"),
-        finished=one(f"sum(jelmore_cards_finished_total{where})"),
-        in_progress=one(f"max(jelmore_cards_in_progress{where})"),
-        waiting=one(f"max(jelmore_cards_waiting{where})"),
-        idle_seconds=one(f"time() - max(jelmore_pipeline_last_activity_timestamp_seconds{where})"),
+        cards_per_hour=value(f"sum(rate(jelmore_cards_finished_total{where}[1m])) * 3600"),
+        finished=value(f"sum(jelmore_cards_finished_total{where})"),
+        in_progress=value(f"max(jelmore_cards_in_progress{where})"),
+        waiting=value(f"max(jelmore_cards_waiting{where})"),
+        idle_seconds=value(f"time() - max(jelmore_pipeline_last_activity_timestamp_seconds{where})"),
         stages=[
             StageRow(
                 stage=stage,
@@ -232,7 +232,7 @@ def _steps(proof: Proof) -> Text:
         seen = step.seen_at is not None
         text.append(f"  {'✔' if seen else '·'} {step.name}", style="not bold green" if seen else "not bold dim")
         if step.seen_at is not None:
-            text.append(f"  {step.found} (after {step.seen_at - proof.started:.0f} s)", style="not bold dim")
+            text.append(f"  {step.evidence} (after {step.seen_at - proof.started:.0f} s)", style="not bold dim")
         text.append("\n")
     return text
 

@@ -116,10 +116,10 @@ def _may_hold_control(payload: bytes) -> bool:
 def _check_names(event: Event) -> None:
     """Reject control characters in names that may become label values: they garble pages and logs."""
     for path, name in _names(event.data, _name_fields(type(event.data)), "$.data"):
-        found = _control_in(name)
-        if found:
+        character = _control_in(name)
+        if character:
             raise EventError(
-                f"{type_of(event)}: Control character {found!r} - at `{path}`",
+                f"{type_of(event)}: Control character {character!r} - at `{path}`",
                 reason=Rejection.INVALID,
                 hint="names become labels: remove line breaks, tabs, NUL and other control characters",
             )
@@ -128,8 +128,8 @@ def _check_names(event: Event) -> None:
 @lru_cache(maxsize=10_000)
 def _control_in(name: str) -> str:
     """Return the first control character, or an empty string."""
-    found = CONTROL.search(name)
-    return found[0] if found else ""
+    match = CONTROL.search(name)
+    return match[0] if match else ""
 
 
 _NameFields = dict[str, "_NameFields | None"]
@@ -150,15 +150,15 @@ def _names(data: Data, fields: _NameFields, path: str) -> Iterator[tuple[str, st
 def _name_fields(kind: type[Data]) -> _NameFields:
     described = inspect.type_info(kind)
     assert isinstance(described, inspect.StructType)
-    found: _NameFields = {}
+    fields: _NameFields = {}
     for field in described.fields:
         for choice in field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,):
             match choice:
                 case inspect.Metadata(extra_json_schema={"not": _}):
-                    found[field.name] = None
+                    fields[field.name] = None
                 case inspect.Metadata(type=inspect.VarTupleType(item_type=inspect.StructType(cls=part))):
-                    found[field.name] = _name_fields(part)
-    return found
+                    fields[field.name] = _name_fields(part)
+    return fields
 
 
 class _TypeOnly(msgspec.Struct):

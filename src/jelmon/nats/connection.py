@@ -175,8 +175,8 @@ async def connect(
                 await tasks.end(attempt)
             await client.close()
     if attempt.cancelled() or attempt.exception() is not None:
-        own = None if attempt.cancelled() else attempt.exception()
-        cause = refused.result() if refused.done() else (last[0] if last else own)
+        failure = None if attempt.cancelled() else attempt.exception()
+        cause = refused.result() if refused.done() else (last[0] if last else failure)
         raise _unreachable(settings, cause) from cause
     refused.cancel()
     if settings.wants_tls and not client._server_info.get("tls_required"):  # nats-py falls back to plain text
@@ -218,10 +218,10 @@ def _check_credentials(path: Path) -> None:
         )
     nkeys = importlib.import_module("nkeys")
     try:
-        found = dict(_CREDENTIAL.findall(path.read_text(encoding="ascii")))
-        if not found.get("NATS USER JWT", "").count(".") == 2:
+        credentials = dict(_CREDENTIAL.findall(path.read_text(encoding="ascii")))
+        if not credentials.get("NATS USER JWT", "").count(".") == 2:
             raise ValueError("no user JWT in it")
-        seed = found.get("USER NKEY SEED", "").encode()
+        seed = credentials.get("USER NKEY SEED", "").encode()
         if not seed:
             raise ValueError("no user seed in it")
         if not nkeys.from_seed(bytearray(seed)).public_key.startswith(b"U"):

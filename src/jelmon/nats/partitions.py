@@ -44,7 +44,8 @@ def possible_by_stream(client: Client) -> bool:
 
 def missing_subjects(config: StreamConfig) -> list[str]:
     """Return the event subjects that the stream lacks."""
-    return [one for one in EVENT_SUBJECTS if not any(takes(pattern, one) for pattern in config.subjects or ())]
+    stored = config.subjects or ()
+    return [subject for subject in EVENT_SUBJECTS if not any(takes(pattern, subject) for pattern in stored)]
 
 
 async def ensure_partitions(client: Client) -> bool:
@@ -57,19 +58,19 @@ async def ensure_partitions(client: Client) -> bool:
     """
     context = client.jetstream(timeout=API_SECONDS)
     try:
-        found = (await context.stream_info(STREAM)).config
-        if found.subject_transform is not None and not by_stream(found):
+        current = (await context.stream_info(STREAM)).config
+        if current.subject_transform is not None and not by_stream(current):
             raise SourceError(
                 f"stream {STREAM} does not partition its events",
                 hint="remove the other subject transform from the stream",
             )
-        missing = missing_subjects(found)
-        wanted = event_stream().subject_transform if possible_by_stream(client) else found.subject_transform
-        if not by_stream(found):  # events stored without a partition so far still have to be copied
+        missing = missing_subjects(current)
+        wanted = event_stream().subject_transform if possible_by_stream(client) else current.subject_transform
+        if not by_stream(current):  # events stored without a partition so far still have to be copied
             await _ensure_consumer(context)
-        if found.subject_transform == wanted and not missing:
+        if current.subject_transform == wanted and not missing:
             return False
-        await context.update_stream(found, subjects=[*(found.subjects or ()), *missing], subject_transform=wanted)
+        await context.update_stream(current, subjects=[*(current.subjects or ()), *missing], subject_transform=wanted)
         updated = (await context.stream_info(STREAM)).config
     except _TROUBLE as error:
         raise stream_error(error) from error

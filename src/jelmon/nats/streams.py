@@ -70,7 +70,7 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
     name, subjects = str(config.name), list(config.subjects or ())
     try:
         try:
-            found = await context.stream_info(name)
+            info = await context.stream_info(name)
         except nats.js.errors.NotFoundError:
             await context.add_stream(config)
             logger.info("created stream", extra={"stream": name, "subjects": subjects})
@@ -81,7 +81,7 @@ async def ensure_stream(context: JetStreamContext, config: StreamConfig | None =
         raise stream_error(error, name) from error
     except (nats.errors.Error, TimeoutError) as error:
         raise stream_error(error, name) from error
-    taken = found.config.subjects or []
+    taken = info.config.subjects or []
     if not any(takes(pattern, subjects[0]) for pattern in taken):
         raise SourceError(
             f"stream {name} exists but has no subject {subjects[0]}",

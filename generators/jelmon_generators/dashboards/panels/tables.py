@@ -63,7 +63,7 @@ def table(
                     "noValue": no_value,
                     "unit": "short",
                 },
-                "overrides": [found for column in columns if (found := _column_override(column))["properties"]],
+                "overrides": [override for column in columns if (override := _column_override(column))["properties"]],
             },
             "options": {
                 "showHeader": True,

@@ -64,7 +64,7 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
     limit = known.settings.analyzer_stale_seconds
     if timing.duration_seconds + interval >= limit or limit % interval:
         return []
-    found = []
+    cases = []
     for success in (0.0, interval / 3):  # at an evaluation, so that the limit is met exactly, and between two
         stale = -(-(limit + success) // interval) * interval
         gone, fires = stale + timing.keep_firing_seconds, stale + timing.duration_seconds
@@ -76,8 +76,8 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
         after = Case(f"history decides when verdicts are stale: last success at {success:g} s", [fresh])
         after.series += _history(bounds, known, "row-0", _pasts(bounds, worse)[0], shape)
         after.checks = [(firing, fires - interval, []), (firing, fires, _rows([True]))]
-        found += [case, after]
-    return found
+        cases += [case, after]
+    return cases
 
 
 Past = tuple[float, float, float]
@@ -91,7 +91,7 @@ def _pasts(bounds: Bounds, worse: int) -> list[Past]:
     spread = 10_000.0  # times the factor: a whole number
     far = float(round(spread * _MAD_FACTOR / (2 * bounds.threshold)))
     high = max(1.0, 2 * bounds.floor)
-    found = [
+    points = [
         (level, delta / _MAD_FACTOR * 0.99, level + worse * delta),
         (level, delta / _MAD_FACTOR * 1.01, level + worse * delta),
         (far, spread, far + worse * spread * _MAD_FACTOR),
@@ -100,8 +100,8 @@ def _pasts(bounds: Bounds, worse: int) -> list[Past]:
         (0.005, 0.0, 0.005 + worse * 0.005 * 2 * bounds.threshold if worse < 0 else high),
     ]
     if bounds.floor:
-        found += [(bounds.floor / (1 + 2 * bounds.threshold), 0.0, bounds.floor * share) for share in (1.0, 1.01)]
-    return found
+        points += [(bounds.floor / (1 + 2 * bounds.threshold), 0.0, bounds.floor * share) for share in (1.0, 1.01)]
+    return points
 
 
 def _is_worse(bounds: Bounds, worse: int, past: Past) -> bool:
@@ -120,13 +120,13 @@ def _verdict(
 ) -> list[tuple[str, str]]:
     change, near, q_value = verdict
     stage = ',stage="a-stage"' if "stage" in known.labels[bounds.signal] else ""
-    own = f'{{instance="a",job="jelmon-analyzer",pipeline="{row}",signal="{bounds.signal}"{stage}}}'
+    labels = f'{{instance="a",job="jelmon-analyzer",pipeline="{row}",signal="{bounds.signal}"{stage}}}'
     end = "upper" if worse < 0 else "lower"
     return [
         (f"{known.records[bounds.signal]}{_labels(bounds, known, row)}", f"1{shape}"),
-        (f"jelmore_regression_change_ratio{own}", f"{change:.12g}{shape}"),
-        (f"jelmore_regression_change_{end}_ratio{own}", f"{near:.12g}{shape}"),
-        (f"jelmore_regression_q_value{own}", f"{q_value:.12g}{shape}"),
+        (f"jelmore_regression_change_ratio{labels}", f"{change:.12g}{shape}"),
+        (f"jelmore_regression_change_{end}_ratio{labels}", f"{near:.12g}{shape}"),
+        (f"jelmore_regression_q_value{labels}", f"{q_value:.12g}{shape}"),
     ]
 
 
@@ -144,4 +144,4 @@ def _labels(bounds: Bounds, known: Known, row: str) -> str:
 
 
 def _rows(fires: list[bool]) -> list[str]:
-    return [f'{{pipeline="row-{place}"}}' for place, one in enumerate(fires) if one]
+    return [f'{{pipeline="row-{place}"}}' for place, firing in enumerate(fires) if firing]

@@ -9,10 +9,10 @@ State = tuple[int, int, int] | None
 def state_of(path: Path) -> State:
     """Return modification time, size and inode of the file at the path; None if there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def states_of(paths: Iterable[Path]) -> dict[Path, State]:

@@ -256,6 +256,6 @@ _without_client_errors = _WithoutClientErrors()
 
 
 def _protocol_logger() -> logging.Logger:
-    found = logging.getLogger("jelmon.service.web.protocol")
-    found.addFilter(_without_client_errors)
-    return found
+    logger = logging.getLogger("jelmon.service.web.protocol")
+    logger.addFilter(_without_client_errors)
+    return logger

@@ -16,7 +16,7 @@ SHIPPED = (
 )
 """Shipped files that the project starts with, at the same paths."""
 
-OWN = {
+STARTER_FILES = {
     "README.md": "README.md",
     "Makefile": "Makefile",
     "windows.yaml": "rules/windows.yaml",
@@ -65,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
 
 def starter_files() -> dict[str, bytes]:
     """Return the content of every file of the starter project by its path."""
-    root, own = shipped(), Path(__file__).with_name("files")
+    root, starter = shipped(), Path(__file__).with_name("files")
     copied = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for pattern in SHIPPED
         for path in sorted(root.glob(pattern))
         if path.is_file()
     }
-    return copied | {target: (own / name).read_bytes() for name, target in OWN.items()}
+    return copied | {target: (starter / name).read_bytes() for name, target in STARTER_FILES.items()}

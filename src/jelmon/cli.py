@@ -39,6 +39,7 @@ COMMANDS = {
     "responder": Command(
         "jelmon_responder.command", "responder", "receive Alertmanager webhooks and keep the alert history"
     ),
+    "store": Command("jelmon_store.command", "store", "keep Prometheus samples in PostgreSQL or TimescaleDB"),
     "analyzer": Command(
         "jelmon_analyzers.command", "analyzers", "detect regressions and bottlenecks, score pipeline health"
     ),

@@ -1,0 +1,80 @@
+"""Takes the body of a request into the database: decode, look up series, queue, wait for the commit."""
+
+from dataclasses import dataclass
+
+from jelmon_store.series.cache import KeyTable, SeriesCache
+from jelmon_store.series.labels import SeriesKey
+from jelmon_store.series.registry import SeriesRegistry, UnknownSeries
+from jelmon_store.wire import v1, v2
+from jelmon_store.wire.decoded import Decoded, Refusals, WireLimits
+from jelmon_store.wire.errors import BusyError
+from jelmon_store.wire.negotiation import Protocol
+from jelmon_store.wire.snappy import decompress
+from jelmon_store.wire.symbols import SymbolTable
+from jelmon_store.write.writer import Writer
+
+_ATTEMPTS = 4
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of a request: how much of it is stored, and what was refused."""
+
+    samples: int
+    histograms: int
+    exemplars: int
+    duplicates: int
+    refusals: Refusals
+
+
+class Receiver:
+    """Decodes requests and hands them to the writer."""
+
+    def __init__(self, cache: SeriesCache, registry: SeriesRegistry, writer: Writer, limits: WireLimits) -> None:
+        self._cache = cache
+        self._registry = registry
+        self._writer = writer
+        self._limits = limits
+        self._symbols = SymbolTable()
+
+    async def receive(self, body: bytes, protocol: Protocol, *, tenant: str, retried: bool) -> Receipt:
+        """Store a request; return when it is committed.
+
+        Raises:
+            RequestError: it is malformed.
+            BusyError: the queue is full.
+            SourceError: the database does not respond.
+        """
+        message = decompress(body)
+        over: dict[bytes, str] = {}  # keys of series beyond the limit of their metric
+        for _ in range(_ATTEMPTS):
+            table = self._table(tenant, protocol)
+            decoded = self._decode(message, protocol, table)
+            unknown = [
+                UnknownSeries(key, SeriesKey.of(tenant, labels))
+                for key, labels in decoded.unknown.items()
+                if key not in over
+            ]
+            if not unknown:
+                for metric in over.values():
+                    decoded.refusals.add("limit", f"metric {metric} has too many series")
+                outcome = await self._writer.submit(decoded, retried=retried)
+                return Receipt(
+                    outcome.samples, outcome.histograms, outcome.exemplars, outcome.duplicates, decoded.refusals
+                )
+            if self._writer.full:
+                break
+            for refused in await self._registry.resolve(tenant, table, unknown):
+                over[refused.cache_key] = refused.series.metric
+        raise BusyError("too many requests with new series at a time", hint="send again later")
+
+    def _table(self, tenant: str, protocol: Protocol) -> KeyTable:
+        if protocol is Protocol.V2 and self._symbols.full:
+            self._symbols = SymbolTable()
+            self._cache.forget_keys(Protocol.V2)
+        return self._cache.table(tenant, protocol)
+
+    def _decode(self, message: bytes, protocol: Protocol, table: KeyTable) -> Decoded:
+        if protocol is Protocol.V1:
+            return v1.decode(message, table, self._limits)
+        return v2.decode(message, table, self._symbols, self._cache.metric, self._limits)

@@ -4,7 +4,6 @@ The order inside a group is part of the meaning: Prometheus evaluates it from to
 recorded in the same evaluation.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from jelmon_generators.promql.analysis import Analysis
 from jelmon_generators.promql.expressions import Expression, duration
 
 FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
+ALERT_VALUE = "jelmore:alert:value"
 OTHERS = "signals"
 """The group of signals that no alert uses."""
 SLO_INTERVAL_SECONDS = 60.0
@@ -85,7 +85,7 @@ def recording(signal: Signal, analysis: Analysis) -> Recording:
 
 
 def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> Compiled:
-    """Return the alert, the clock of its escalation, and one alert for each level."""
+    """Return the alert; with an escalation also its value, its clock, and one alert for each level."""
     expression = excluded(alert.condition.promql(known), [part.promql(known) for part in alert.unless])
     labels = common_labels(alert)
     notes = annotations(alert, known.settings, expression.labels)
@@ -94,8 +94,8 @@ def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> 
     )
     rules: list[Recording | Alerting] = [base]
     if escalation is not None:
-        rules.append(_clock(alert))
-        rules.extend(_levels(alert, escalation, _current_value(notes, alert, known)))
+        rules.extend((_value(base), _clock(alert)))
+        rules.extend(_levels(alert, escalation, notes))
     return Compiled(alert, expression, tuple(rules))
 
 
@@ -119,33 +119,25 @@ def _clock(alert: Alert) -> Recording:
     )
 
 
-_VALUE = re.compile(r"\{\{\s*\$value\b([^}]*)\}\}")
-
-
-def _current_value(notes: dict[str, str], alert: Alert, known: Known) -> dict[str, str]:
-    """Return the annotations of a level: its ``$value`` is the time since the alert fired, so they query the signal."""
-    signal = alert.signals[0]
-    labels = sorted(known.labels[signal] - {"instance"} if "job" in known.labels[signal] else known.labels[signal])
-    selector = ",".join(f"{label}=%q" for label in labels)
-    query = f"{known.records[signal]}{{{selector}}}" if labels else known.records[signal]
-    values = " ".join(f"$labels.{label}" for label in labels)
-
-    def asked(match: re.Match[str]) -> str:
-        tail = f" {match.group(1).strip()}" if match.group(1).strip() else ""
-        inner = f'printf "{query}" {values} | query' if labels else f'query "{query}"'
-        return f"{{{{ with {inner} }}}}{{{{ . | first | value{tail} }}}}{{{{ end }}}}"
-
-    # automated actions belong to the base alert: a level must not request them again
-    return {name: _VALUE.sub(asked, text) for name, text in notes.items() if name != "auto_actions"}
+def _value(base: Alerting) -> Recording:
+    """Return the recording of the alert's value under the labels of the alert: what its levels say is what it says."""
+    return Recording(ALERT_VALUE, base.expr, base.labels)
 
 
 def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list[Alerting]:
-    """Return the alert again for each level: only ``escalation_level`` differs, so that one silence mutes all."""
+    """Return the alert again for each level: only ``escalation_level`` differs, so that one silence mutes all.
+
+    The value is the last one for which the condition held, which is the value of the alert itself.
+    """
     names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
+    window = duration(alert.duration_seconds + alert.keep_firing_seconds + CARRIED_SECONDS)
+    value = f'last_over_time({ALERT_VALUE}{{rule_id="{alert.rule_id}"}}[{window}])'
+    # automated actions belong to the alert itself: a level must not request them again
+    notes = {name: text for name, text in notes.items() if name != "auto_actions"}
     return [
         Alerting(
             alert.name,
-            f"time() - {FIRING_SINCE}{{{names}}} >= {level.minutes * 60:.12g}",
+            f"{value}\n  and ignoring (alertname)\n(time() - {FIRING_SINCE}{{{names}}} >= {level.minutes * 60:.12g})",
             0.0,
             0.0,
             {"escalation_level": str(place)},

@@ -85,10 +85,10 @@ def test_prometheus_expands_the_same_text_for_an_alert_and_its_levels(
             }
         ],
     }
-    path = bundle / "test.yml"
-    path.write_text(yaml.safe_dump(test))
+    file = bundle / "test.yml"
+    file.write_text(yaml.safe_dump(test))
     done = subprocess.run(
-        [tool("promtool"), "test", "rules", path], capture_output=True, text=True, check=False, timeout=60
+        [tool("promtool"), "test", "rules", file], capture_output=True, text=True, check=False, timeout=60
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-# `make help` lists the targets. PYTHON=python3.12 selects the interpreter; SECONDS=180 ends the demo by itself.
+# `make help` lists the targets. PYTHON=python3.12 selects the interpreter; SECONDS=180 stops the demo after 180 seconds.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt deploy/venv.sh
 setup: $(INSTALLED) ## Make the virtual environment with everything in it
 
 .PHONY: demo
-demo: $(INSTALLED) ## Run everything on this machine and watch it (SECONDS=180: end by itself)
+demo: $(INSTALLED) ## Run everything on this machine and watch it (SECONDS=180: stop after 180 s)
 	@$(BIN)/jelmon demo $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: test

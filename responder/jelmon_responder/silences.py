@@ -1,4 +1,4 @@
-"""When silences of firing alerts end: whoever silenced a fault should know before everybody is notified again."""
+"""When silences of firing alerts end, so that their authors are warned before the alerts notify everyone again."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -51,7 +51,7 @@ class RegressionAnalyzer:
         self._saved_at = clock()
 
     def checks(self) -> dict[str, Check]:
-        """Return the state of Prometheus as of the last cycle."""
+        """Return the state of Prometheus in the last cycle."""
         return {"prometheus": self._check}
 
     async def run(self) -> None:

@@ -108,7 +108,7 @@ class CustomCollectors:
                     return list(await collect())
                 return await self._in_thread(name, collect)
         except TimeoutError as error:
-            raise CollectorError(f"not done within {self._limit:g} s") from error
+            raise CollectorError(f"not finished within {self._limit:g} s") from error
 
     async def _in_thread(self, name: str, collect: Collect) -> list[Any]:
         """Call a function that may block. Its thread cannot be stopped, only abandoned; it never delays shutdown."""

@@ -66,7 +66,7 @@ class ProbeClient:
                 else:
                     await self._probe_stream(target, result)
         except TimeoutError:
-            result.reason, result.detail = "timeout", f"not done within {target.timeout:g} s"
+            result.reason, result.detail = "timeout", f"not finished within {target.timeout:g} s"
         except (ProbeError, SecretError, aiohttp.ClientError, OSError, ValueError) as error:
             result.reason, result.detail = reason_of(error), str(error) or type(error).__name__
         result.seconds = self._clock() - began

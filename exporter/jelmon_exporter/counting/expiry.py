@@ -65,7 +65,7 @@ def _sweep_cards(ledger: Ledger, pipeline: PipelineSeries) -> None:
 
 
 def _drop_idle_series(ledger: Ledger) -> None:
-    """Drop series of stages, targets and so on that did not change for long, to make room for others."""
+    """Drop series of stages, targets and so on that have not changed for a long time, to make room for others."""
     groups = _groups(ledger)
     declared = _declared_stages(ledger)
     since = ledger.now - ledger.limits.idle_seconds

@@ -82,7 +82,7 @@ class Leadership:
         )
 
     async def elected(self) -> bool:
-        """Return whether this replica leads, or nobody can say which one does."""
+        """Return whether this replica leads, or the leader is unknown."""
         return self.lease.ours or not self.lease.known
 
     async def release(self) -> None:

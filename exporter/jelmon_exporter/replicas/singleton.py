@@ -1,6 +1,6 @@
 """Work that one replica does for all of them, under a lease.
 
-While nobody can say which replica is elected, every replica works: probing a service twice does no harm, while not
+While it is unknown which replica is elected, every replica works: probing a service twice does no harm, while not
 probing it because Redis is down would hide it exactly when it matters.
 """
 
@@ -28,7 +28,7 @@ class Election(Protocol):
         """How often to call `elected`."""
 
     async def elected(self) -> bool:
-        """Return whether this replica is elected, or nobody can say which one is."""
+        """Return whether this replica is elected, or the elected one is unknown."""
 
     async def release(self) -> None:
         """Withdraw, so that another replica can be elected at once."""

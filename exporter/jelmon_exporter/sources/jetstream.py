@@ -1,6 +1,6 @@
 """Events from JetStream: one durable consumer per partition, always recreated just after what is counted.
 
-The position that counts is the one committed with the state; acknowledgements only tell others how far we are.
+The position that counts is the one committed with the state; acknowledgements only report the consumer lag.
 """
 
 import asyncio

@@ -55,7 +55,7 @@ else
   end
 end
 if redis.call('ZCARD', KEYS[6]) > 2 * redis.call('HLEN', KEYS[2]) + 1000 then
-  -- mostly series that are gone: readers are told to read everything once, and the list begins anew
+  -- mostly deleted series: make readers read everything once, and start the list again
   redis.call('DEL', KEYS[6])
   redis.call('HSET', meta, 'whole', next_version)
 end

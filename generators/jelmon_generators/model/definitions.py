@@ -80,7 +80,7 @@ class Slo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Channel:
-    """A way to notify somebody. ``options`` are those of its type."""
+    """A way to notify people. ``options`` are those of its type."""
 
     name: str
     type: str

@@ -37,7 +37,7 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
     shape = walk.shape(tree)
     faults = [*syntax.why_not(text, limits.target), *walk.faults]
     if shape.kind in ("counter", "bucket"):
-        faults.append(Fault(COUNTER, "a raw counter says nothing by itself", "use rate() or increase()"))
+        faults.append(Fault(COUNTER, "a raw counter is meaningless on its own", "use rate() or increase()"))
     unknown = [fault for fault in faults if fault.check is SERIES and fault.message.startswith("unknown metric")]
     while isinstance(tree, parser.ParenExpr):
         tree = tree.expr

@@ -191,7 +191,7 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        """Whether the publisher is connected; a lost connection is restored by itself."""
+        """Whether the publisher is connected; a lost connection is restored automatically."""
         return self._client is not None and self._client.is_connected
 
     @asynccontextmanager
@@ -281,7 +281,7 @@ async def _each(events: Iterable[Envelope] | AsyncIterable[Envelope]) -> AsyncIt
 
 def _resolve(pending: "asyncio.Future[Published | EventError | SourceError]") -> Done:
     def done(result: Published | SourceError) -> None:
-        if not pending.done():  # cancelled: nobody is waiting
+        if not pending.done():  # else cancelled: nothing is waiting
             pending.set_result(result)
 
     return done

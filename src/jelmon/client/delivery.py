@@ -170,7 +170,7 @@ class Delivery:
                         await asyncio.wait_for(self._connected.wait(), 0.25)
         except TimeoutError as error:
             raise SourceError(
-                f"the connection to NATS is lost and was not back after {patience:g} s", hint=START_HINT
+                f"the connection to NATS is lost and was not restored within {patience:g} s", hint=START_HINT
             ) from error
 
     async def _transmit(self, token: str, flight: _Flight) -> None:

@@ -14,7 +14,7 @@ from jelmon.installation import shipped
 
 EXAMPLES = """examples:
   jelmon demo                      watch a simulated pipeline until Ctrl-C
-  jelmon demo --seconds 180        end by itself; exit code 0 if the stall alert reached the alert history
+  jelmon demo --seconds 180        stop after 180 s; exit code 0 if the stall alert reached the alert history
   jelmon demo --keep               keep data and logs
 
 Missing servers are fetched into a cache folder. Nothing is installed, and everything listens on loopback only.

@@ -133,7 +133,7 @@ async def connect(
     on_reconnected: Callable[[], Awaitable[None]] | None = None,
     **options: Any,
 ) -> Client:
-    """Connect to NATS, trying for ``patience`` seconds. The connection then reconnects by itself, forever.
+    """Connect to NATS, trying for ``patience`` seconds. A lost connection is restored automatically, without a limit.
 
     ``client`` may be an instance of a subclass; ``options`` go to nats-py's ``connect``.
 

@@ -83,7 +83,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether we lead now, and nobody else can. It ends before another may take over, also when NATS is away."""
+        """Whether this process leads; false before another can acquire the lease, even if NATS is unavailable."""
         return time.monotonic() < self._until
 
     @property

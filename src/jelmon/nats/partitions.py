@@ -117,17 +117,17 @@ async def mapped_by_server(client: Client) -> bool:
     Sends a message that no stream may store and checks on which subject it arrives.
     """
     key = uuid.uuid4().hex
-    heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    subject_stored: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def listen(message: Any) -> None:
-        if not heard.done():
-            heard.set_result(message.subject)
+        if not subject_stored.done():
+            subject_stored.set_result(message.subject)
 
     subscriptions = [await client.subscribe(f"jelmore.events.probe.{more}{key}", cb=listen) for more in ("", "*.")]
     try:
         await client.publish(f"jelmore.events.probe.{key}", b"", headers={"Nats-Expected-Stream": "none"})
         async with asyncio.timeout(_MAPPING_SECONDS):
-            return await heard == partitioned("probe", key)
+            return await subject_stored == partitioned("probe", key)
     except TimeoutError:  # no permission to subscribe
         return False
     finally:

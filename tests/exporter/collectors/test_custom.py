@@ -235,7 +235,7 @@ async def test_a_collector_that_hangs_is_left_alone_until_it_comes_back(
             await collectors.collect()
 
     assert len(calls) == 2
-    assert [record.error for record in caplog.records] == ["not done within 0.05 s"]  # type: ignore[attr-defined]
+    assert [record.error for record in caplog.records] == ["not finished within 0.05 s"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ async def test_silence_is_timeout(scheme: str) -> None:
     async with raw_server(None) as address:
         result = await probe(f"{scheme}://{address}", timeout=0.2)
 
-    assert (result.reason, result.detail) == ("timeout", "not done within 0.2 s")
+    assert (result.reason, result.detail) == ("timeout", "not finished within 0.2 s")
     assert result.seconds >= 0.2
 
 

@@ -31,7 +31,7 @@ def messages(bundle: Path, line: str, above: str = "") -> list[str]:
 
 def test_without_an_excuse_it_is_a_problem(bundle: Path) -> None:
     """The raw counter is refused, with its id."""
-    assert messages(bundle, RAW) == ["a raw counter says nothing by itself [JM012]"]
+    assert messages(bundle, RAW) == ["a raw counter is meaningless on its own [JM012]"]
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def test_an_excuse_lets_the_line_pass(line: str, above: str, bundle: Path) -> No
         pytest.param(
             RAW,
             f"    {COMMENT.replace('JM012', 'JM013')}",
-            ["a raw counter says nothing by itself [JM012]"],
+            ["a raw counter is meaningless on its own [JM012]"],
             id="an excuse from another check, while there are other problems",
         ),
         pytest.param(
             RAW,
             f"    {COMMENT.replace('JM012', 'JM999')}",
-            ["unknown check 'JM999' [JM002]", "a raw counter says nothing by itself [JM012]"],
+            ["unknown check 'JM999' [JM002]", "a raw counter is meaningless on its own [JM012]"],
             id="an unknown check",
         ),
         pytest.param(
             RAW,
             "    # jelmon: allow JM012",
-            ["an excuse needs a reason [JM002]", "a raw counter says nothing by itself [JM012]"],
+            ["an excuse needs a reason [JM002]", "a raw counter is meaningless on its own [JM012]"],
             id="no reason",
         ),
         pytest.param(
@@ -88,7 +88,7 @@ def test_an_excuse_lets_the_line_pass(line: str, above: str, bundle: Path) -> No
         pytest.param(
             RAW,
             f"    {COMMENT}\n\n",
-            ["a raw counter says nothing by itself [JM012]"],
+            ["a raw counter is meaningless on its own [JM012]"],
             id="an excuse on a line that is not next to it",
         ),
     ],

@@ -279,7 +279,7 @@ class _Pipeline:
 
 
 def next_arrival(random: Random, arrivals: Arrivals, now: float, start: datetime) -> float:
-    """When the next card comes: thinning of a Poisson process whose rate swings over the day."""
+    """Return the time of the next arrival: thinning of a Poisson process whose rate varies over the day."""
     highest = arrivals.per_minute / 60 * (1 + arrivals.daily_swing)
     while True:
         now += random.expovariate(highest)

@@ -157,7 +157,7 @@ class Responder:
 def _authentication(config: WebConfig) -> None:
     if not config.authenticates:
         raise ConfigError(
-            "actions are enabled (--nats.url, --actions.allowed), but anyone with access to the webhook can request them",
+            "actions are enabled (--nats.url, --actions.allowed), but any client of the webhook can request them",
             hint="let only authenticated callers in: basic_auth_users or client_auth_type: RequireAndVerifyClientCert "
             "in --web.config.file; or disable actions: --actions.allowed ''",
         )

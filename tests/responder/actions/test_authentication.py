@@ -47,7 +47,7 @@ def test_client_certificates_must_be_required(tmp_path: Path, certificate: str, 
     if accepted:
         Responder(settings)
         return
-    with pytest.raises(ConfigError, match="anyone who can reach the webhook can request them"):
+    with pytest.raises(ConfigError, match="any client of the webhook can request them"):
         Responder(settings)
 
 

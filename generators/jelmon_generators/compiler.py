@@ -23,7 +23,7 @@ from jelmon_generators.check import (
     windows,
 )
 from jelmon_generators.check.excuses import Excuse
-from jelmon_generators.compile import baselines, fingerprint, maintenance, slos
+from jelmon_generators.compile import baselines, fingerprint, maintenance, origins, placement, slos
 from jelmon_generators.compile.routing import Routing, routing
 from jelmon_generators.compile.rules import Compiled, Group, compile_alert, groups, recorded_labels
 from jelmon_generators.load.bundle import load
@@ -74,8 +74,10 @@ def compile_bundle(
     _stop(problems, excused)  # what follows relies on names that exist
     known = _known(bundle, analyses, series)
     conditions.check(bundle, known, analyses)
+    placed = placement.placement(bundle)
     compiled = tuple(
-        compile_alert(alert, known, bundle.escalations.get(alert.escalation or "")) for alert in bundle.alerts.values()
+        compile_alert(alert, placed.known(alert, bundle, known), bundle.escalations.get(alert.escalation or ""))
+        for alert in bundle.alerts.values()
     )
     texts.check(bundle, compiled)
     routes.check(bundle, compiled)
@@ -84,7 +86,7 @@ def compile_bundle(
     _stop(problems, excused)
     excuses.report_unused(tuple(problems), excused)
     _stop(problems, excused)
-    every = [*groups(bundle, analyses, compiled, known), *maintenance.groups(bundle)]
+    every = [*groups(bundle, analyses, compiled, placed), *maintenance.groups(bundle)]
     number = fingerprint.fingerprint(every)
     return Compilation(
         bundle,
@@ -111,6 +113,7 @@ def _known(bundle: Bundle, analyses: Mapping[str, Analysis], series: Mapping[str
         directions={name: signal.direction for name, signal in bundle.signals.items()},
         metric_labels=lambda name: series[name].labels,
         settings=bundle.settings,
+        scraped=origins.of(bundle, analyses),
     )
 
 

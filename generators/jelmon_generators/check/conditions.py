@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from jelmon_generators.checks import COMMON_LABEL, DURATION, FRAGILE, TRUTH
-from jelmon_generators.model.conditions.base import Condition
+from jelmon_generators.model.conditions.base import Condition, check_start
 from jelmon_generators.model.definitions import Alert, Bundle
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.truth import combinations, holds
@@ -32,6 +32,9 @@ def _check_exception(alert: Alert, exception: Condition, known: Known) -> None:
     labels, other = alert.condition.labels(known), exception.labels(known)
     if labels - NOT_FOR_MATCHING and other - NOT_FOR_MATCHING and not shared(labels, other):
         COMMON_LABEL.report(exception.fields.place, "the exception has no label in common with the condition")
+    jobs = {known.scraped[leaf.signal]["job"] for leaf in (*alert.condition.leaves, *exception.leaves)}
+    if len(jobs) > 1:
+        check_start(alert.fields.at("duration_minutes"), alert.duration_seconds, known, "the exception is")
 
 
 def _check_truth(alert: Alert, known: Known, analyses: Mapping[str, Analysis]) -> None:

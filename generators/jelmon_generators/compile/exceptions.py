@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable
 
-from jelmon_generators.model.conditions.combination import indented
-from jelmon_generators.promql.expressions import Expression, on, shared
+from jelmon_generators.model.conditions.base import Condition
+from jelmon_generators.model.conditions.combination import indented, matched
+from jelmon_generators.model.known import Known
+from jelmon_generators.promql.expressions import Expression, on
 
 
-def excluded(expression: Expression, exceptions: Iterable[Expression]) -> Expression:
-    """Return the expression, except where one of the exceptions holds for the same labels."""
-    text = expression.text
+def excluded(condition: Condition, exceptions: Iterable[Condition], known: Known) -> Expression:
+    """Return the condition, except where one of the exceptions holds for the same labels."""
+    text, labels = condition.promql(known)
     for exception in exceptions:
-        text += f"\nunless {on(shared(expression.labels, exception.labels))}\n  {indented(_grouped(exception.text))}"
-    return Expression(text, expression.labels)
+        keys = on(matched(known, condition, exception))
+        text += f"\nunless {keys}\n  {indented(_grouped(exception.promql(known).text))}"
+    return Expression(text, labels)
 
 
 def _grouped(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from jelmon_generators.compile import cardinality
 from jelmon_generators.compile.exceptions import excluded
 from jelmon_generators.compile.links import annotations, common_labels
+from jelmon_generators.compile.placement import SLO_INTERVAL_SECONDS, Placement, group_of
 from jelmon_generators.model.conditions.base import SignalCondition
 from jelmon_generators.model.definitions import Alert, Bundle, Escalation
 from jelmon_generators.model.known import Known
@@ -20,10 +21,6 @@ from jelmon_generators.promql.expressions import Expression, duration
 
 FIRING_SINCE = "jelmore:alert_firing_since:timestamp_seconds"
 ALERT_VALUE = "jelmore:alert:value"
-OTHERS = "signals"
-"""The group of signals that no alert uses."""
-SLO_INTERVAL_SECONDS = 60.0
-"""Objectives cover days; once a minute is enough."""
 CARRIED_SECONDS = 600.0
 """How long the clock of an escalation survives a pause of its alert, in addition to the alert's own ``for``."""
 
@@ -66,6 +63,7 @@ class Compiled:
     alert: Alert
     expression: Expression
     rules: tuple[Recording | Alerting, ...]
+    known: Known  # under which names its group records what it reads
 
 
 def recorded_labels(signal: Signal, analysis: Analysis) -> frozenset[str]:
@@ -81,12 +79,14 @@ def recording(signal: Signal, analysis: Analysis) -> Recording:
         labels["instance"] = "all"
     if signal.job:
         labels["job"] = signal.job
-    return Recording(signal.record, signal.expr, labels)
+    # a percentile of nothing is NaN, which no comparison notices and every later median takes for a value
+    expr = f"({signal.expr}) >= -Inf" if analysis.may_be_nan else signal.expr
+    return Recording(signal.record, expr, labels)
 
 
 def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> Compiled:
     """Return the alert; with an escalation also its value, its clock, and one alert for each level."""
-    expression = excluded(alert.condition.promql(known), [part.promql(known) for part in alert.unless])
+    expression = excluded(alert.condition, alert.unless, known)
     labels = common_labels(alert)
     notes = annotations(alert, known.settings, expression.labels)
     base = Alerting(
@@ -96,7 +96,7 @@ def compile_alert(alert: Alert, known: Known, escalation: Escalation | None) -> 
     if escalation is not None:
         rules.extend((_value(base), _clock(alert)))
         rules.extend(_levels(alert, escalation, notes))
-    return Compiled(alert, expression, tuple(rules))
+    return Compiled(alert, expression, tuple(rules), known)
 
 
 def _bare(text: str) -> str:
@@ -152,20 +152,22 @@ def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list
     ]
 
 
-def _further_recordings(compiled: Iterable[Compiled], known: Known) -> dict[str, list[Recording]]:
-    """Return what conditions read besides the signal itself, by signal; the first condition about it decides."""
-    readers: dict[str, list[tuple[SignalCondition, str]]] = {}
+def _further_recordings(compiled: Iterable[Compiled]) -> dict[str, list[Recording]]:
+    """Return what conditions of a group read besides the signal itself; the first condition about a signal decides."""
+    readers: dict[str, list[tuple[SignalCondition, Compiled]]] = {}
     for one in compiled:
         for leaf in one.alert.condition.leaves:
             if leaf.needs_history:
-                readers.setdefault(leaf.signal, []).append((leaf, one.alert.name))
-    return {
-        signal: [
-            Recording(record, expr, {})
-            for record, expr in members[0][0].recordings(known, [name for _, name in members])
-        ]
-        for signal, members in readers.items()
-    }
+                readers.setdefault(leaf.signal, []).append((leaf, one))
+    found = {}
+    for signal, members in readers.items():
+        leaf, known = members[0][0], members[0][1].known
+        keys = {
+            one.alert.name: known.by_meaning(known.labels[signal] & one.expression.labels, one.alert.signals)
+            for _, one in members
+        }
+        found[signal] = [Recording(record, expr, {}) for record, expr in leaf.recordings(known, keys)]
+    return found
 
 
 def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]]) -> int | None:
@@ -178,29 +180,32 @@ def _alerts_at_most(one: Compiled, values: Mapping[str, Mapping[str, int | None]
     return cardinality.series(one.expression.labels, fewest)
 
 
-def groups(bundle: Bundle, analyses: Mapping[str, Analysis], compiled: Sequence[Compiled], known: Known) -> list[Group]:
-    """Return one group for each signal that alerts use, and one for the signals that only dashboards use."""
+def groups(
+    bundle: Bundle, analyses: Mapping[str, Analysis], compiled: Sequence[Compiled], placed: Placement
+) -> list[Group]:
+    """Return one group for each signal that alerts are about, and one for the signals that only dashboards use."""
     about: dict[str, list[Compiled]] = {}
     for one in compiled:
-        about.setdefault(one.alert.signals[0], []).append(one)
+        about.setdefault(group_of(one.alert, bundle), []).append(one)
     members: dict[str, list[Signal]] = {}
     for name, signal in bundle.signals.items():
-        members.setdefault(signal.group or (name if name in about else OTHERS), []).append(signal)
-    further = _further_recordings(compiled, known)
+        members.setdefault(placed.groups[name], []).append(signal)
     at_most = bundle.settings.at_most
     values = {name: cardinality.bounds(signal, analyses[name], at_most) for name, signal in bundle.signals.items()}
     found = []
     for group, signals in members.items():
+        asking = about.get(group, [])
+        recorded = {signal.name: signal for signal in signals} | dict(placed.copies.get(group, {}))
+        further = _further_recordings(asking)
         rules: list[Recording | Alerting] = []
-        for signal in signals:
-            rules.append(recording(signal, analyses[signal.name]))
-            rules.extend(further.get(signal.name, ()))
-        asking = [one for signal in signals for one in about.get(signal.name, ())]
+        for name, signal in recorded.items():
+            rules.append(recording(signal, analyses[name]))
+            rules.extend(further.get(name, ()))
         for one in asking:
             rules.extend(one.rules)
         sources = dict.fromkeys((*(signal.source for signal in signals), *(one.alert.source for one in asking)))
         written = [one.alert.limit for one in asking if one.alert.limit is not None]
-        counts = [cardinality.series(values[signal.name], values[signal.name]) for signal in signals]
+        counts = [cardinality.series(values[name], values[name]) for name in recorded]
         limit = (
             max(written) if written else cardinality.limit([*counts, *(_alerts_at_most(one, values) for one in asking)])
         )

@@ -24,6 +24,7 @@ class Analysis:
     faults: tuple[Fault, ...] = ()
     compares: bool = False  # its outermost operation is a comparison
     is_ratio: bool = False  # one aggregation divided by another
+    may_be_nan: bool = False  # where there is nothing to judge: a percentile
     fragile: str = ""  # an operation that selects other series at every evaluation
 
 
@@ -47,5 +48,6 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
         faults=tuple(unknown or faults),  # every other fault may follow from an unknown metric
         compares=isinstance(tree, parser.BinaryExpr) and str(tree.op) in COMPARISONS,
         is_ratio=walk.is_ratio,
+        may_be_nan=walk.may_be_nan,
         fragile=walk.fragile,
     )

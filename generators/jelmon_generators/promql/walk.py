@@ -36,6 +36,7 @@ class Walk:
         self.names: dict[str, None] = {}
         self.faults: list[Fault] = []
         self.is_ratio = False
+        self.may_be_nan = False
         self.fragile = ""
 
     def _fault(self, check: Check, message: str, hint: str = "", needle: str = "") -> None:
@@ -181,6 +182,7 @@ class Walk:
 
     def _quantile(self, _node: Any, vector: Shape) -> Shape:
         labels = vector.labels or frozenset()
+        self.may_be_nan = True
         if "le" not in labels:
             self._fault(
                 LABEL,

@@ -41,7 +41,7 @@ def _cases(subject: Subject) -> list[Case]:
         )
     alert = subject.alert
     if not alert.unless and alert.condition.leaves == (alert.condition,):
-        cases += alert.condition.leaves[0].test_cases(subject.timing, subject.made.known)
+        cases += alert.condition.leaves[0].test_cases(subject.timing, subject.known)
     keys = {leaf.key for leaf in alert.leaves}
     fallbacks = [leaf.fallback for leaf in alert.leaves if leaf.fallback and ("signal", leaf.signal) not in keys]
     if fallbacks:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from jelmon.catalogue import BY_SERIES
 from jelmon_generators.compile.rules import Compiled
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.conditions.base import Key, Timing, Values
@@ -45,9 +44,10 @@ class Subject:
         self.compiled = compiled
         self.alert = compiled.alert
         self.made = made
+        self.known = compiled.known
         self.interval = interval
         self.by_fallback = by_fallback
-        self.directions = made.known.directions
+        self.directions = self.known.directions
         self.row_label = self._row_label()
         self.rows = self._rows()
 
@@ -113,28 +113,23 @@ class Subject:
         """Return a label that distinguishes rows without letting them match each other; None: one row at a time."""
         if not all(leaf.keeps_labels for leaf in self.alert.leaves):
             return None
-        common = frozenset.intersection(*(self.made.known.labels[leaf.signal] for leaf in self.alert.leaves))
+        common = frozenset.intersection(*(self.known.labels[leaf.signal] for leaf in self.alert.leaves))
         if others := sorted(common - NOT_FOR_MATCHING):
             return "pipeline" if "pipeline" in others else others[0]
         return "instance" if len(self.alert.leaves) == 1 else None
 
     def labels_of(self, signal: str, row: Mapping[str, str]) -> Labels:
         """Return the labels of a signal's recorded series in a row."""
-        labels = _labels(self.made.known.labels[signal], row)
+        labels = _labels(self.known.labels[signal], row)
         if "job" in labels and "job" not in row:
             labels["job"] = self._job(signal)
         if "instance" in labels and "instance" not in row:
-            set_by_rule = self.made.known.labels[signal] - (self.made.analyses[signal].labels or frozenset())
+            set_by_rule = self.known.labels[signal] - (self.made.analyses[signal].labels or frozenset())
             labels["instance"] = "all" if "instance" in set_by_rule else "a-instance"
         return labels
 
     def _job(self, signal: str) -> str:
-        if job := self.made.bundle.signals[signal].job:
-            return job
-        for name in self.made.analyses[signal].names:
-            if name in BY_SERIES:
-                return BY_SERIES[name].service.job
-        return "a-job"
+        return self.known.scraped[signal]["job"] or "a-job"
 
     # --- series ---
 
@@ -158,12 +153,12 @@ class Subject:
 
     def _inputs(self, key: Key, value: float, row: Row) -> list[tuple[str, float]]:
         leaf = next(leaf for leaf in self.alert.leaves if leaf.key == key)
-        labels, known = self.labels_of(leaf.signal, row.labels), self.made.known
+        labels, known = self.labels_of(leaf.signal, row.labels), self.known
         fallback = leaf.fallback_inputs(value, labels, known) if self.by_fallback else []
         return fallback or leaf.inputs(value, labels, known, row.values.keys())
 
     def _declaring(self, declared: Declared, row: Mapping[str, str]) -> str:
-        labels = _labels(self.made.known.metric_labels(declared.metric), row)
+        labels = _labels(self.known.metric_labels(declared.metric), row)
         return selector(declared.metric, {**labels, "job": row.get("job", self._job(declared.signal))})
 
     # --- what is expected ---

@@ -32,7 +32,7 @@ def timeline(subject: Subject, row: Row) -> Case:
 
     check(fires - step, None)
     check(fires, 0)
-    if subject.alert.condition.always_same_labels(subject.made.known):
+    if subject.alert.condition.always_same_labels(subject.known):
         case.checks.append(_all_labels(subject, row, fires))
     for place, level in enumerate(levels):
         check(subject.round_up(fires + level) - step, place)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Self
 
 from jelmon.config.strict_yaml import Fields, Place, did_you_mean
-from jelmon_generators.checks import RANGE, REFERENCE
+from jelmon_generators.checks import DURATION, RANGE, REFERENCE
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.signals import Direction, Signal
 from jelmon_generators.model.test_case import Case, selector
@@ -57,6 +57,11 @@ class Condition(ABC):
     def leaves(self) -> tuple["SignalCondition", ...]:
         """The conditions about one signal that it consists of, in the order written."""
 
+    @property
+    def worst(self) -> str:
+        """The aggregation that keeps the worst of several values for which the condition holds."""
+        return "max"
+
     @abstractmethod
     def promql(self, known: Known) -> Expression:
         """Return an expression that yields a series exactly while the condition holds."""
@@ -71,7 +76,7 @@ class Condition(ABC):
 
     @abstractmethod
     def labels(self, known: Known) -> frozenset[str]:
-        """Return the labels by which the condition can be matched with others; empty when it matches anything."""
+        """Return the labels of the result; empty when it matches anything."""
 
     @abstractmethod
     def with_leaf(self, old: "SignalCondition", new: "SignalCondition") -> "Condition":
@@ -169,8 +174,11 @@ class SignalCondition(Condition):
 
     # --- rules ---
 
-    def recordings(self, known: Known, alert_names: list[str]) -> list[tuple[str, str]]:
-        """Return further recordings that the condition reads, as (name, expression), in the order to evaluate."""
+    def recordings(self, known: Known, alerts: Mapping[str, frozenset[str]]) -> list[tuple[str, str]]:
+        """Return further recordings that the condition reads, as (name, expression), in the order to evaluate.
+
+        ``alerts``: the labels by which each alert of the group that reads them is matched with the signal, by name.
+        """
         return []
 
     # --- input for generated tests ---
@@ -205,6 +213,17 @@ def check_range(value: float, signal: Signal, place: Place) -> None:
             place,
             f"threshold {value:g} is outside the signal's range",
             hint=f"{signal.name} ranges from {low} to {high} ({signal.unit})",
+        )
+
+
+def check_start(place: Place, duration_seconds: float, known: Known, what: str) -> None:
+    """Require that an alert outlasts the moment at which only one of two jobs has been scraped."""
+    least = 2 * known.settings.scrape_interval_seconds
+    if duration_seconds < least:
+        DURATION.report(
+            place,
+            f"{what} scraped from another job than the condition, and may be missing when Prometheus starts",
+            hint=f"write duration_minutes: {number(max(1.0, least / 60))} or more",
         )
 
 

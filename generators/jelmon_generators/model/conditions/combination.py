@@ -1,8 +1,13 @@
-"""Several conditions of which all, any, or a number hold for the same labels."""
+"""Several conditions of which all, any, or a number hold for the same labels.
+
+Parts are matched by the labels that carry meaning for both of them. A part without labels, such as an absence, matches
+everything.
+"""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import ClassVar
 
 from jelmon_generators.checks import COMMON_LABEL, CONDITION
@@ -30,14 +35,15 @@ class Combination(Condition):
         """Return whether the combination holds, from whether each part does."""
 
     @property
+    def worst(self) -> str:
+        return self.parts[0].worst
+
+    @property
     def leaves(self) -> tuple[SignalCondition, ...]:
         return tuple(leaf for part in self.parts for leaf in part.leaves)
 
     def holds(self, values: Values, directions: Directions, forced: Forced | None = None) -> bool:
         return self.decide(part.holds(values, directions, forced) for part in self.parts)
-
-    def labels(self, known: Known) -> frozenset[str]:
-        return frozenset.intersection(*(part.labels(known) for part in self.parts))
 
     def with_leaf(self, old: SignalCondition, new: SignalCondition) -> Condition:
         return replace(self, parts=tuple(part.with_leaf(old, new) for part in self.parts))
@@ -45,39 +51,52 @@ class Combination(Condition):
     def check_matching(self, known: Known) -> None:
         for part in self.parts:
             part.check_matching(known)
-        labels = [part.labels(known) for part in self.parts]
-        if all(labels) and not frozenset.intersection(*labels) - NOT_FOR_MATCHING:
+        labelled = [part for part in self.parts if part.labels(known)]
+        meaningful = [part.labels(known) - NOT_FOR_MATCHING for part in labelled]
+        unlike = all(meaningful) and not frozenset.intersection(*meaningful) if meaningful else False
+        if len(labelled) > 1 and (unlike or not matched(known, *labelled)):
             COMMON_LABEL.report(
                 self.fields.at(self.keyword),
                 f"the conditions of {self.keyword!r} have no label in common",
                 hint="; ".join(
-                    f"{', '.join(sorted(names)) or 'none'} ({part.leaves[0].signal})"
-                    for part, names in zip(self.parts, labels, strict=True)
+                    f"{', '.join(sorted(part.labels(known)))} ({part.leaves[0].signal})" for part in labelled
                 ),
             )
-
-    def _compiled(self, known: Known) -> tuple[list[Expression], frozenset[str]]:
-        """Return the parts, and the labels that all of them have."""
-        parts = [part.promql(known) for part in self.parts]
-        return parts, frozenset.intersection(*(part.labels for part in parts))
-
-    def _joined(self, word: str, parts: list[Expression], labels: frozenset[str]) -> str:
-        text = f"\n{word} {on(labels - NOT_FOR_MATCHING)}\n  ".join(indented(part.text) for part in parts)
-        return f"(\n  {text}\n)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AllOf(Combination):
-    """All of the conditions hold."""
+    """All of the conditions hold. The alert has the labels and the value of the first."""
 
     keyword: ClassVar[str] = "all"
 
     def decide(self, outcomes: Iterator[bool]) -> bool:
         return all(outcomes)
 
+    def labels(self, known: Known) -> frozenset[str]:
+        return self.parts[0].labels(known)
+
     def promql(self, known: Known) -> Expression:
-        parts, labels = self._compiled(known)
-        return Expression(self._joined("and", parts, labels), parts[0].labels)
+        first, *rest = self.parts
+        # the most labels first: two parts about stages must be about the same stage, also when another is not
+        rest.sort(key=lambda part: -len(matched(known, part)))
+        if all(matched(known, *pair) <= matched(known, first, pair[0]) for pair in combinations(rest, 2)):
+            text = indented(first.promql(known).text)
+            for part in rest:
+                text += f"\nand {on(matched(known, first, part))}\n  {indented(part.promql(known).text)}"
+            text = f"(\n  {text}\n)"
+        else:
+            text = self._nested([first, *rest], known)
+        return Expression(text, self.labels(known))
+
+    def _nested(self, parts: Sequence[Condition], known: Known) -> str:
+        """Return the parts joined from the last to the first: the others share labels that the first has not."""
+        first, *rest = parts
+        text = first.promql(known).text
+        if not rest:
+            return text
+        key = on(matched(known, first, rest[0]))
+        return f"(\n  {indented(text)}\nand {key}\n  {indented(self._nested(rest, known))}\n)"
 
     def describe(self, signals: Mapping[str, Signal]) -> str:
         return " and ".join(part.describe(signals) for part in self.parts)
@@ -88,27 +107,49 @@ class AllOf(Combination):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AnyOf(Combination):
-    """At least one of the conditions holds."""
+    """At least one of the conditions holds. The alert has the labels that all of them have, whichever it is."""
 
     keyword: ClassVar[str] = "any"
 
     def decide(self, outcomes: Iterator[bool]) -> bool:
         return any(outcomes)
 
+    def labels(self, known: Known) -> frozenset[str]:
+        first = self.parts[0].labels(known)
+        return first if self._alike(known) else matched(known, *self.parts)
+
+    def _alike(self, known: Known) -> bool:
+        """Return whether the parts have equal labels with values from the same source."""
+        first = self.parts[0].labels(known)
+        constant = frozenset({"instance"})
+        return all(part.labels(known) == first for part in self.parts) and (
+            first - matched(known, *self.parts) <= constant
+            and len({known.scraped.get(leaf.signal, {}).get("instance") for leaf in self.leaves}) == 1
+        )
+
     def promql(self, known: Known) -> Expression:
-        parts, labels = self._compiled(known)
-        return Expression(self._joined("or", parts, labels), labels)
+        keys = on(matched(known, *self.parts))
+        texts = [part.promql(known).text for part in self.parts]
+        labels = self.labels(known)
+        if not self._alike(known):
+            names = ", ".join(sorted(labels))
+            texts = [
+                f"{part.worst} by ({names}) (\n  {indented(text)}\n)"
+                for part, text in zip(self.parts, texts, strict=True)
+            ]
+        text = f"\nor {keys}\n  ".join(indented(text) for text in texts)
+        return Expression(f"(\n  {text}\n)", labels)
 
     def describe(self, signals: Mapping[str, Signal]) -> str:
         return " or ".join(part.describe(signals) for part in self.parts)
 
     def always_same_labels(self, known: Known) -> bool:
-        return len({known.labels[leaf.signal] for leaf in self.leaves}) == 1
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AtLeast(Combination):
-    """At least ``least`` of the conditions hold."""
+    """At least ``least`` of the conditions hold, counted for each set of the labels that all have that have any."""
 
     keyword: ClassVar[str] = "n_of_m"
 
@@ -125,20 +166,40 @@ class AtLeast(Combination):
     def decide(self, outcomes: Iterator[bool]) -> bool:
         return sum(outcomes) >= self.least
 
+    def labels(self, known: Known) -> frozenset[str]:
+        labelled = [part for part in self.parts if part.labels(known)]
+        return matched(known, *labelled) if labelled else frozenset()
+
     def promql(self, known: Known) -> Expression:
-        parts, labels = self._compiled(known)
-        names = ", ".join(sorted(labels - NOT_FOR_MATCHING))
+        labels = self.labels(known)
+        names = ", ".join(sorted(labels))
         members = "\n  or\n".join(
-            f'  label_replace(group by ({names}) ({part.text}), "condition", "{number}", "", "")'
-            for number, part in enumerate(parts, 1)
+            f'  label_replace({self._member(part, names, known)}, "condition", "{number}", "", "")'
+            for number, part in enumerate(self.parts, 1)
         )
-        return Expression(f"(count by ({names}) (\n{members}\n) >= {self.least})", labels - NOT_FOR_MATCHING)
+        return Expression(f"(count by ({names}) (\n{members}\n) >= {self.least})", labels)
+
+    def _member(self, part: Condition, names: str, known: Known) -> str:
+        """Return one series for each set of labels for which the part holds."""
+        grouped = f"group by ({names}) ({part.promql(known).text})"
+        if part.labels(known) or not names:
+            return grouped
+        # without labels it holds for every set that exists, or for none in particular
+        signals = dict.fromkeys(leaf.signal for other in self.parts if other.labels(known) for leaf in other.leaves)
+        every = " or ".join(f"group by ({names}) ({known.records[signal]})" for signal in signals)
+        return f"(({every}) and on () {grouped} or {grouped} unless on () ({every}))"
 
     def describe(self, signals: Mapping[str, Signal]) -> str:
         return f"at least {self.least} of: " + ", ".join(part.describe(signals) for part in self.parts)
 
     def always_same_labels(self, known: Known) -> bool:
         return True
+
+
+def matched(known: Known, *conditions: Condition) -> frozenset[str]:
+    """Return the labels by which the results of conditions are matched; none when one of them has no labels."""
+    common = frozenset.intersection(*(condition.labels(known) for condition in conditions))
+    return known.by_meaning(common, (leaf.signal for one in conditions for leaf in one.leaves if leaf.keeps_labels))
 
 
 def indented(text: str) -> str:

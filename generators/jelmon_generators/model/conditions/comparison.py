@@ -6,14 +6,25 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from jelmon.catalogue import BY_SERIES
 from jelmon.config.strict_yaml import Fields, Place, did_you_mean
 from jelmon_generators.checks import COMMON_LABEL, CONDITION, REFERENCE
-from jelmon_generators.model.conditions.base import Directions, Labels, SignalCondition, Values, Variant, around
+from jelmon_generators.model.conditions.base import (
+    Directions,
+    Labels,
+    SignalCondition,
+    Values,
+    Variant,
+    around,
+    check_start,
+)
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.signals import Signal
 from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.expressions import Expression, number, on, shared
 from jelmon_generators.promql.series import Series
+
+_DECLARED = "15m"  # how long a declared threshold outlives the scrapes of its metric
 
 
 class Operator(StrEnum):
@@ -78,6 +89,10 @@ class Compare(SignalCondition):
     def panel_threshold(self) -> float | None:
         return self.threshold
 
+    @property
+    def worst(self) -> str:
+        return "min" if self.operator in (Operator.LT, Operator.LE) else "max"
+
     def thresholds(self) -> list[tuple[float, Place]]:
         return [
             (self.threshold, self.fields.at("threshold")),
@@ -127,9 +142,20 @@ class Compare(SignalCondition):
             for names, members in sorted(by_labels.items(), key=lambda item: (-len(item[0]), sorted(item[0])))
         ]
         if self.threshold_from:
-            names = known.metric_labels(self.threshold_from) & known.labels[self.signal] - {"instance"}
-            vectors.append((names, f"max by ({', '.join(sorted(names))}) ({self.threshold_from})"))
+            names = self._declared_by(known)
+            declared = f"last_over_time({self.threshold_from}[{_DECLARED}])"
+            vectors.append((names, f"max by ({', '.join(sorted(names))}) ({declared})"))
         return vectors
+
+    def _declared_by(self, known: Known) -> frozenset[str]:
+        """Return the labels by which the metric gives the threshold of a series: with the job if both have the same."""
+        assert self.threshold_from is not None
+        names = known.metric_labels(self.threshold_from) & known.labels[self.signal] - {"instance"}
+        return names if self._from_same_job(known) else names - {"job"}
+
+    def _from_same_job(self, known: Known) -> bool:
+        metric = BY_SERIES.get(self.threshold_from or "")
+        return metric is not None and metric.service.job == known.scraped.get(self.signal, {}).get("job")
 
     def check_names(self, signals: Mapping[str, Signal], series: Mapping[str, Series]) -> None:
         SignalCondition.check_names(self, signals, series)
@@ -154,6 +180,8 @@ class Compare(SignalCondition):
                 f"{self.threshold_from} has no label in common with {self.signal}",
                 hint=f"labels of {self.signal}: {', '.join(sorted(labels))}",
             )
+        if self.threshold_from and not self._from_same_job(known):
+            check_start(duration_place, duration_seconds, known, f"{self.threshold_from} is")
         for override in self.overrides:
             for name, _ in override.labels:
                 if name not in labels:

@@ -1,14 +1,16 @@
 """The signal is worse than usual: by the analyzer's verdict while it runs, else by median and MAD of its history.
 
 The second form needs a history that an incident does not spoil: the *clean* signal leaves out every moment at which an
-alert about it was pending or firing. That freezes the baseline while an incident lasts, until the window holds too few
-clean samples; then the alert ends by itself, which is why a signal without a baseline deserves an alert of its own.
+alert about it was pending or firing, and every moment without a value: a percentile of nothing is NaN. That freezes
+the baseline while an incident lasts, until the window holds too few clean samples; then the alert ends by itself, which
+is why a signal without a baseline deserves an alert of its own.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from jelmon.catalogue import REGRESSION_BASELINE_READY as READY
 from jelmon.config.strict_yaml import Fields, Place
 from jelmon_generators.checks import BASELINE
 from jelmon_generators.model.conditions.base import Directions, Key, Labels, SignalCondition, Timing, Values
@@ -17,7 +19,7 @@ from jelmon_generators.model.known import Known
 from jelmon_generators.model.settings import Settings
 from jelmon_generators.model.signals import Direction, Signal
 from jelmon_generators.model.test_case import Case, selector
-from jelmon_generators.promql.expressions import Expression, duration, number, on
+from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, Expression, duration, number, on
 
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _LAG = "5m"  # the newest minutes are judged, so they are not part of the baseline
@@ -103,12 +105,15 @@ class Regression(SignalCondition):
 
     def promql(self, known: Known) -> Expression:
         record, labels = known.records[self.signal], known.labels[self.signal]
-        keys = labels & {"pipeline", "stage"}
+        keys = judged_by(labels)
+        if not keys:
+            return Expression(f"(\n{self._by_history(known)}\n)", labels)
         verdicts = fresh_verdicts(known.settings)
         text = (
             f"(\n  {record} * 0 + {on(keys)} group_left () (\n{self._by_analyzer(known, keys)}\n  )\n"
             f"  and on () ({verdicts})\n"
-            f"or\n  (\n{self._by_history(known)}\n  )\n  unless on () ({verdicts})\n)"
+            f"or\n  (\n{self._by_history(known)}\n  )\n"
+            f'  unless {on(keys)} ({READY.name}{{signal="{self.signal}"}} and on () ({verdicts}))\n)'
         )
         return Expression(text, labels)
 
@@ -139,17 +144,12 @@ class Regression(SignalCondition):
             lines.append(f"      and {record}:median5m > {number(self.floor)}")
         return "\n".join(lines)
 
-    def recordings(self, known: Known, alert_names: list[str]) -> list[tuple[str, str]]:
-        record, labels = known.records[self.signal], known.labels[self.signal]
+    def recordings(self, known: Known, alerts: Mapping[str, frozenset[str]]) -> list[tuple[str, str]]:
+        record = known.records[self.signal]
         window = duration(self.window_seconds)
-        keys = on(labels & {"pipeline", "stage"})
-        operator, names = ("=", alert_names[0]) if len(alert_names) == 1 else ("=~", "|".join(sorted(alert_names)))
+        step = duration(known.settings.evaluation_interval_seconds)
         return [
-            (
-                f"{record}:clean",
-                f'{record}\nunless {keys}\n  ALERTS{{alertname{operator}"{names}",'
-                'alertstate=~"pending|firing",escalation_level=""}',
-            ),
+            (f"{record}:clean", f"{record} >= -Inf" + _except_during(alerts)),
             (
                 f"{record}:baseline",
                 f"quantile_over_time(0.5, {record}:clean[{window}] offset {_LAG})\n"
@@ -157,12 +157,14 @@ class Regression(SignalCondition):
             ),
             (f"{record}:deviation", f"abs({record}:clean - {record}:baseline)"),
             (f"{record}:mad", f"quantile_over_time(0.5, {record}:deviation[{window}] offset {_LAG})"),
-            (f"{record}:median5m", f"quantile_over_time(0.5, {record}[5m])"),
+            (f"{record}:median5m", f"quantile_over_time(0.5, ({record} >= -Inf)[5m:{step}])"),
         ]
 
     # --- input for generated tests ---
 
     def inputs(self, value: float, labels: Labels, known: Known, fed: Collection[Key]) -> list[tuple[str, float]]:
+        if not judged_by(known.labels[self.signal]):
+            return self.fallback_inputs(value, labels, known)
         worse = self.worse(known.directions)
         verdict = {name: text for name, text in labels.items() if name in ("pipeline", "stage")}
         verdict |= {"signal": self.signal, "job": "jelmon-analyzer", "instance": "a-instance"}
@@ -192,7 +194,31 @@ class Regression(SignalCondition):
     def test_cases(self, timing: Timing, known: Known) -> list[Case]:
         worse = self.worse(known.directions)
         bounds = Bounds(self.signal, self.threshold, self.lower_bound, self.q_value, self.floor, worse)
-        return cases(bounds, timing, known)
+        return cases(bounds, timing, known, judged=bool(judged_by(known.labels[self.signal])))
+
+
+def _except_during(alerts: Mapping[str, frozenset[str]]) -> str:
+    """Return PromQL to append to the signal: it drops what an alert about it is pending or firing for."""
+    named: dict[frozenset[str], list[str]] = {}
+    for name, keys in alerts.items():
+        named.setdefault(keys, []).append(name)
+    text = ""
+    for keys, names in named.items():
+        operator = "=" if len(names) == 1 else "=~"
+        text += (
+            f'\nunless {on(keys)}\n  ALERTS{{alertname{operator}"{"|".join(sorted(names))}",'
+            'alertstate=~"pending|firing",escalation_level=""}'
+        )
+    return text
+
+
+def judged_by(labels: frozenset[str]) -> frozenset[str]:
+    """Return the labels by which the analyzer tells series of a signal apart; none when it cannot.
+
+    It adds up series that differ in other labels than pipeline and stage, so its verdict would be about all of them.
+    """
+    keys = labels - NOT_FOR_MATCHING
+    return keys if keys <= {"pipeline", "stage"} else frozenset()
 
 
 def near_end(worse: int) -> str:

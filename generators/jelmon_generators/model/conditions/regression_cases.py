@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from jelmon.catalogue import REGRESSION_BASELINE_READY
 from jelmon_generators.model.conditions.base import Timing
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.test_case import Case
@@ -22,8 +23,11 @@ class Bounds(NamedTuple):
     worse: int
 
 
-def cases(bounds: Bounds, timing: Timing, known: Known) -> list[Case]:
-    """Return the cases for an alert that consists of one regression, of a signal with a pipeline."""
+def cases(bounds: Bounds, timing: Timing, known: Known, *, judged: bool) -> list[Case]:
+    """Return the cases for an alert that consists of one regression, of a signal with a pipeline.
+
+    ``judged``: the analyzer can judge the signal.
+    """
     if "pipeline" not in known.labels[bounds.signal]:
         return []
     interval = timing.interval_seconds
@@ -50,11 +54,13 @@ def cases(bounds: Bounds, timing: Timing, known: Known) -> list[Case]:
     for place, values in enumerate(past):
         rows = _history(bounds, known, f"row-{place}", values, shape)
         history.series += rows
-        silent.series += rows
+        silent.series += [*rows, _known_to_analyzer(bounds, known, f"row-{place}", shape)]
     firing = f'group by (pipeline) (ALERTS{{rule_id="{timing.rule_id}",alertstate="firing",escalation_level=""}})'
     verdict_case.checks.append((firing, steady, _rows([fires for _, fires in verdicts])))
     history.checks.append((firing, steady, _rows([_is_worse(bounds, worse, values) for values in past])))
     silent.checks.append((firing, steady, []))
+    if not judged:
+        return [history]
     return [verdict_case, history, silent, *_age(bounds, timing, known, good, firing)]
 
 
@@ -75,6 +81,7 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
         case.checks = [(firing, gone - interval, _rows([True])), (firing, gone, [])]
         after = Case(f"history decides when verdicts are stale: last success at {success:g} s", [fresh])
         after.series += _history(bounds, known, "row-0", _pasts(bounds, worse)[0], shape)
+        after.series.append(_known_to_analyzer(bounds, known, "row-0", shape))
         after.checks = [(firing, fires - interval, []), (firing, fires, _rows([True]))]
         cases += [case, after]
     return cases
@@ -119,15 +126,24 @@ def _verdict(
     bounds: Bounds, known: Known, row: str, verdict: tuple[float, float, float], worse: int, shape: str
 ) -> list[tuple[str, str]]:
     change, near, q_value = verdict
-    stage = ',stage="a-stage"' if "stage" in known.labels[bounds.signal] else ""
-    labels = f'{{instance="a",job="jelmon-analyzer",pipeline="{row}",signal="{bounds.signal}"{stage}}}'
+    labels = _verdict_labels(bounds, known, row)
     end = "upper" if worse < 0 else "lower"
     return [
+        _known_to_analyzer(bounds, known, row, shape),
         (f"{known.records[bounds.signal]}{_labels(bounds, known, row)}", f"1{shape}"),
         (f"jelmore_regression_change_ratio{labels}", f"{change:.12g}{shape}"),
         (f"jelmore_regression_change_{end}_ratio{labels}", f"{near:.12g}{shape}"),
         (f"jelmore_regression_q_value{labels}", f"{q_value:.12g}{shape}"),
     ]
+
+
+def _known_to_analyzer(bounds: Bounds, known: Known, row: str, shape: str) -> tuple[str, str]:
+    return (f"{REGRESSION_BASELINE_READY.name}{_verdict_labels(bounds, known, row)}", f"1{shape}")
+
+
+def _verdict_labels(bounds: Bounds, known: Known, row: str) -> str:
+    stage = ',stage="a-stage"' if "stage" in known.labels[bounds.signal] else ""
+    return f'{{instance="a",job="jelmon-analyzer",pipeline="{row}",signal="{bounds.signal}"{stage}}}'
 
 
 def _history(

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,7 +90,7 @@ async def publish(url: str, events: Iterator[Any], *, batch: int = 1) -> tuple[i
         payload = e.encode(event)
         count, size = count + 1, size + len(payload)
         if batch == 1:
-            await client.publish(subject_of(event), payload, headers={"Nats-Msg-Id": event.id})
+            await client.publish(subject_of(event), payload, headers={"Nats-Msg-Id": e.identity(event)})
             messages += 1
         else:
             group = groups.setdefault(partition_of(token(event.subject)), [])
@@ -410,6 +409,10 @@ def bench_growth(count: int) -> None:
         gc.collect()
 
 
+def _anything() -> e.Envelope:
+    return e.make(e.CardQueued, e.CardData(pipeline="main"), source="/bench", subject="card")
+
+
 class Growing:
     """One partition, and cards that go through it."""
 
@@ -431,7 +434,7 @@ class Growing:
         drain(self.ledger)
         self._names = names[:: stages // busy][:busy]
         for _ in range(63):
-            self.ledger.deduplication.admit([str(uuid.uuid4()) for _ in range(1000)])
+            self.ledger.deduplication.admit([_anything() for _ in range(1000)])
             drain(self.ledger)
 
     def fill(self, cards: int) -> range:

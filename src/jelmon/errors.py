@@ -44,6 +44,7 @@ class Rejection(StrEnum):
     MALFORMED = "malformed"  # not JSON, not UTF-8, nested too deep
     UNKNOWN_TYPE = "unknown_type"  # a ``type`` outside the vocabulary
     INVALID = "invalid"  # a known type with an invalid or missing field
+    UNCOUNTABLE = "uncountable"  # valid, but counting it raised an error: a fault of the exporter
 
 
 class EventError(JelmonError):

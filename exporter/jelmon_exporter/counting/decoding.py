@@ -1,6 +1,6 @@
 """Decodes messages of the stream into events, and sets aside those that cannot be read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from jelmon.errors import EventError
@@ -9,26 +9,33 @@ from jelmon.nats.consumer_messages import Message, origin
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadableEvent:
-    """An event that cannot be read, and its origin. ``index`` counts from 0 within a batch message."""
+class Part:
+    """One event as it arrived, and its origin. ``index`` counts from 0 within a batch message."""
 
     payload: bytes
-    error: EventError
     sequence: int
     index: int | None
     subject: str
 
 
-def decode(messages: Collection[Message]) -> tuple[list[Event], list[UnreadableEvent]]:
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event that cannot be read or counted, and why."""
+
+    part: Part
+    error: EventError
+
+
+def decode(messages: Collection[Message]) -> tuple[list[Event], list[ParkedEvent]]:
     """Return the events of the messages in order, and what cannot be read."""
-    unreadable: list[UnreadableEvent] = []
+    unreadable: list[ParkedEvent] = []
     try:
         return parse_all([payload for payload, _, _ in messages]), unreadable
     except EventError:
         return _decode_each(messages, unreadable), unreadable
 
 
-def _decode_each(messages: Collection[Message], unreadable: list[UnreadableEvent]) -> list[Event]:
+def _decode_each(messages: Collection[Message], unreadable: list[ParkedEvent]) -> list[Event]:
     """Decode messages one by one: some are batches or unreadable."""
     events: list[Event] = []
     for message in messages:
@@ -39,25 +46,26 @@ def _decode_each(messages: Collection[Message], unreadable: list[UnreadableEvent
             else:
                 events.append(parse(payload))
         except EventError:
-            _decode_parts(message, events, unreadable)
+            for part, read in decode_parts(message):
+                if isinstance(read, EventError):
+                    unreadable.append(ParkedEvent(part, read))
+                else:
+                    events.append(read)
     return events
 
 
-def _decode_parts(message: Message, events: list[Event], unreadable: list[UnreadableEvent]) -> None:
-    """Decode the readable parts of a message that cannot be decoded as a whole."""
+def decode_parts(message: Message) -> Iterator[tuple[Part, Event | EventError]]:
+    """Yield each event of a message, decoded or with the reason why it cannot be."""
     payload, subject, reply = message
     sequence = origin(reply).sequence
-
-    def set_aside(part: bytes, error: EventError, index: int | None) -> None:
-        unreadable.append(UnreadableEvent(part, error, sequence, index, subject.decode()))
-
     try:
         parts = split(payload)
     except EventError as error:
-        set_aside(payload, error, None)
+        yield Part(payload, sequence, None, subject.decode()), error
         return
     for index, part in enumerate(parts):
+        arrived = Part(part, sequence, index if len(parts) > 1 else None, subject.decode())
         try:
-            events.append(parse(part))
+            yield arrived, parse(part)
         except EventError as error:
-            set_aside(part, error, index if len(parts) > 1 else None)
+            yield arrived, error

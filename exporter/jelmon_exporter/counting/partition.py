@@ -2,23 +2,28 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from jelmon import catalogue as c
-from jelmon.events import Event
+from jelmon.errors import EventError, JelmonError, Rejection
+from jelmon.events import Event, type_of
 from jelmon.nats.consumer_messages import Message
 from jelmon.service.backoff import Backoff
 from jelmon_exporter.counting.changes import drain, drain_all
 from jelmon_exporter.counting.context import CountingContext
-from jelmon_exporter.counting.decoding import UnreadableEvent, decode
+from jelmon_exporter.counting.decoding import ParkedEvent, decode
 from jelmon_exporter.counting.ledger import Ledger
 from jelmon_exporter.counting.restore import restore
 from jelmon_exporter.counting.tracker import Tracker
-from jelmon_exporter.state.model import Position
+from jelmon_exporter.state.model import Changes, Position
 from jelmon_exporter.state.store import Claim, FellBackError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
+
+
+class UncountableError(JelmonError):
+    """Counting raised an error, so that the uncommitted state must be discarded: see `PartitionCounter.count_each`."""
 
 
 class PartitionCounter:
@@ -149,30 +154,91 @@ class PartitionCounter:
         self.ledger.lost.add(number)
         self._lost_to = first - 1
 
-    def apply(self, messages: Collection[Message], arrived: float) -> list[UnreadableEvent]:
-        """Count the events of messages that arrived by ``arrived`` (seconds); return those that cannot be read."""
+    def apply(self, messages: Collection[Message], arrived: float) -> list[ParkedEvent]:
+        """Count the events of messages that arrived by ``arrived`` (seconds); return those that cannot be read.
+
+        Raises:
+            UncountableError: an event could not be counted.
+        """
         events, unreadable = decode(messages)
         self.count(events, arrived)
-        for event in unreadable:
-            self.ledger.parked[event.error.reason].add()
+        self.count_parked(parked.error for parked in unreadable)
         return unreadable
 
+    def count_parked(self, errors: Iterable[EventError]) -> None:
+        """Count events that are set aside."""
+        self._uncommitted = True
+        for error in errors:
+            self.ledger.parked[error.reason].add()
+
     def count(self, events: Collection[Event], arrived: float) -> int:
-        """Count events; return how many of them were not known before."""
+        """Count events; return how many of them were not known before.
+
+        Raises:
+            UncountableError: an event could not be counted.
+        """
         self._uncommitted = True
         self.ledger.now = max(self.ledger.now, arrived)
         duplicates = self.ledger.duplicate.value or 0
-        self._tracker.apply(events)
+        try:
+            self._tracker.apply(events)
+        except Exception as error:
+            raise _uncountable(error) from error
         return len(events) - int((self.ledger.duplicate.value or 0) - duplicates)
+
+    async def count_each(self, events: Sequence[Event], arrived: float) -> list[bool | EventError]:
+        """Count and commit events after some of them raised an error, however that showed.
+
+        Discards what is uncommitted, then tries ever smaller groups, so that all others are counted. Returns for each
+        event whether it was known before, or the error because of which it is not counted. The position stays: if
+        this is interrupted, the same messages are read again, and ids tell what was counted.
+
+        Raises:
+            UncountableError: the error has nothing to do with the events.
+            FencedError: the partition has a newer owner.
+        """
+        self._uncommitted = True
+        await self.roll_back()
+        await self.commit()
+        return await self._count_group(events, arrived)
+
+    async def _count_group(self, events: Sequence[Event], arrived: float) -> list[bool | EventError]:
+        try:
+            known: list[bool | EventError] = [self.count([event], arrived) == 0 for event in events]
+            await self.commit()
+            return known
+        except UncountableError as error:
+            await self.roll_back()
+            if len(events) > 1:
+                half = len(events) // 2
+                first = await self._count_group(events[:half], arrived)
+                return first + await self._count_group(events[half:], arrived)
+            refused = EventError(
+                f"{type_of(events[0])}: {error.message}",
+                reason=Rejection.UNCOUNTABLE,
+                hint="a fault of the exporter: report it with the event, which `jelmon dlq list --payload` prints",
+            )
+            self.count_parked([refused])
+            await self.commit()
+            return [refused]
+
+    def _drain(self) -> Changes:
+        self._uncommitted = True  # until written: what is drained is no longer in the ledger's lists
+        try:
+            return drain(self.ledger)
+        except Exception as error:
+            raise _uncountable(error) from error
 
     async def commit(self, sequence: int | None = None, *, messages: int = 0) -> None:
         """Write the changes and the position after ``messages`` messages; return when they are stored.
 
         Raises:
+            UncountableError: an event could not be counted.
             FencedError: the partition has a newer owner.
         """
-        changes = drain(self.ledger)
+        changes = self._drain()
         if sequence is None and not changes:
+            self._uncommitted = False
             return
         position = replace(
             self.position,
@@ -207,3 +273,7 @@ class PartitionCounter:
             logger.error("%s; counting is paused, the last committed values are still exposed", error.message)
         self._store_up.set(0)
         await self._backoff.wait()
+
+
+def _uncountable(error: Exception) -> UncountableError:
+    return UncountableError(f"counting raised {type(error).__name__}: {str(error)[:200]}")

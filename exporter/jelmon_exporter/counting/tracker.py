@@ -46,9 +46,9 @@ class Tracker:
         self.ledger = ledger
 
     def apply(self, events: Collection[e.Event]) -> None:
-        """Count each event once: ids in the deduplication window, and repeated steps, count as duplicates."""
+        """Count each event once: those in the deduplication window, and repeated steps, count as duplicates."""
         ledger, handlers = self.ledger, HANDLERS
-        if not ledger.deduplication.admit([event.id for event in events]):
+        if not ledger.deduplication.admit(events):
             events = self._without_duplicates(events)
         latest = datetime.fromtimestamp(min(ledger.now + AHEAD_SECONDS, _END), UTC)
         for event in events:
@@ -63,10 +63,10 @@ class Tracker:
             ledger.applied[kind].add(number)
 
     def _without_duplicates(self, events: Collection[e.Event]) -> list[e.Event]:
-        """Return the events with new ids, which are known from now on; count the others as duplicates."""
+        """Return the new events, which are known from now on; count the others as duplicates."""
         unknown = []
         for event in events:
-            if self.ledger.deduplication.admit([event.id]):
+            if self.ledger.deduplication.admit([event]):
                 unknown.append(event)
             else:
                 self.ledger.duplicate.add()

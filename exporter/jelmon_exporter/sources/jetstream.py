@@ -172,6 +172,12 @@ class JetStreamSource(Source):
                 except (*NATS_ERRORS, ConsumerError) as error:
                     self._report_interrupted(partition, error, first=not backoff.failures)
                     await backoff.wait(holding.stop)
+                except FencedError:
+                    raise
+                except Exception as error:  # a fault of ours: this partition waits, the process and the others go on
+                    logger.exception("counting was interrupted by an error", extra={"partition": partition})
+                    self._report_interrupted(partition, error, first=False)
+                    await backoff.wait(holding.stop)
         except FencedError:
             logger.warning("another exporter now counts the partition", extra={"partition": partition})
         finally:

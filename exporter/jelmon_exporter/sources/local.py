@@ -15,7 +15,7 @@ from jelmon.errors import EventError, SourceError
 from jelmon.events import Event, parse
 from jelmon.nats.subjects import partition_of, subject_of
 from jelmon_exporter.counting.context import CountingContext
-from jelmon_exporter.counting.partition import PartitionCounter
+from jelmon_exporter.counting.partition import PartitionCounter, UncountableError
 from jelmon_exporter.replicas.mirror import Mirror
 from jelmon_exporter.sources.source import Source
 from jelmon_exporter.state.store import StoreUnavailableError
@@ -30,10 +30,12 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """The readable events of one request and, once committed, whether each was known before."""
+    """The readable events of one request and, once committed, whether each was known before, or why not counted."""
 
     events: list[Event]
-    known: "asyncio.Future[list[bool]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    known: "asyncio.Future[list[bool | EventError]]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class LocalSource(Source):
@@ -83,7 +85,8 @@ class LocalSource(Source):
             raise SourceError(
                 "the state cannot be written at the moment", hint="send the whole request again"
             ) from error
-        return [event if isinstance(event, EventError) else Published(0, next(known)) for event in read]
+        results = [event if isinstance(event, EventError) else next(known) for event in read]
+        return [result if isinstance(result, EventError) else Published(0, result) for result in results]
 
     async def run(self) -> None:
         """Count until `stop`; then commit what was accepted, and return."""
@@ -136,25 +139,46 @@ class LocalSource(Source):
                 await self._wake.wait()
         except TimeoutError:
             self._checked = asyncio.get_running_loop().time()
-            for counter in self._counters:
-                counter.count([], self._context.clock())
-            await self._commit(self._counters)
+            await asyncio.gather(*(self._pass_time(counter) for counter in self._counters))
             return
         self._wake.clear()
         requests, self._requests = [request for request in self._requests if not request.known.done()], []
-        touched: dict[int, PartitionCounter] = {}
-        known = [[self._count(event, touched) for event in request.events] for request in requests]
-        await self._commit(touched.values())
+        results = iter(await self._count([event for request in requests for event in request.events]))
         self._last_event.set(self._context.clock())
-        for request, results in zip(requests, known, strict=True):
+        for request in requests:
+            answers = [next(results) for _ in request.events]
             if not request.known.done():  # else it was answered with 503
-                request.known.set_result(results)
+                request.known.set_result(answers)
 
-    def _count(self, event: Event, touched: dict[int, PartitionCounter]) -> bool:
-        """Count one event; return whether it was known before."""
-        partition = partition_of(subject_of(event).rpartition(".")[2])
-        counter = touched[partition] = self._counters[partition]
-        return counter.count([event], self._context.clock()) == 0
+    async def _count(self, events: list[Event]) -> list[bool | EventError]:
+        """Count and commit events; return for each whether it was known before, or why it is not counted."""
+        by_partition: dict[int, list[int]] = {}
+        for index, event in enumerate(events):
+            by_partition.setdefault(partition_of(subject_of(event).rpartition(".")[2]), []).append(index)
+        results: list[bool | EventError] = [False] * len(events)
 
-    async def _commit(self, counters: Iterable[PartitionCounter]) -> None:
-        await asyncio.gather(*(counter.commit() for counter in counters))
+        async def count(partition: int, indexes: list[int]) -> None:
+            counted = await self._count_in(self._counters[partition], [events[index] for index in indexes])
+            for index, result in zip(indexes, counted, strict=True):
+                results[index] = result
+
+        await asyncio.gather(*(count(partition, indexes) for partition, indexes in by_partition.items()))
+        return results
+
+    async def _count_in(self, counter: PartitionCounter, events: list[Event]) -> list[bool | EventError]:
+        now = self._context.clock()
+        try:
+            known: list[bool | EventError] = [counter.count([event], now) == 0 for event in events]
+            await counter.commit()
+            return known
+        except UncountableError as error:
+            logger.error("%s; counting the events of the request one by one", error.message)
+            return await counter.count_each(events, now)
+
+    async def _pass_time(self, counter: PartitionCounter) -> None:
+        try:
+            counter.count([], self._context.clock())
+            await counter.commit()
+        except UncountableError:  # what is committed stays as it is until an event changes it
+            logger.exception("the passing of time could not be counted", extra={"partition": counter.partition})
+            await counter.roll_back()

@@ -12,11 +12,13 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 
 from jelmon import catalogue as c
+from jelmon.errors import EventError
+from jelmon.events import Event
 from jelmon.nats.consumer import Batch, ConsumerError, PullConsumer, slices
 from jelmon.nats.subjects import STREAM, dead_letter_subject, partition_filter
 from jelmon_exporter.counting.context import CountingContext
-from jelmon_exporter.counting.decoding import UnreadableEvent
-from jelmon_exporter.counting.partition import PartitionCounter
+from jelmon_exporter.counting.decoding import ParkedEvent, decode_parts
+from jelmon_exporter.counting.partition import PartitionCounter, UncountableError
 from jelmon_exporter.streams import dead_letters
 
 logger = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ class PartitionConsumer:
         """
         context = self._client.jetstream(timeout=API_SECONDS)
         await self.counter.roll_back()
-        self.counter.align_with_stream(*_identity(await context.stream_info(STREAM)))
+        await self._align(context)
         self._delivered, self._pending = 0, await self._create(context)
         self.counter.set_backlog(self._pending)
         pull = PullConsumer(
@@ -89,6 +91,13 @@ class PartitionConsumer:
             self._pull = None
             with contextlib.suppress(*NATS_ERRORS):
                 await pull.close()
+
+    async def _align(self, context: JetStreamContext) -> None:
+        """Compare the position with the stream, and commit what that changes: a later roll-back must not undo it."""
+        before = self.counter.position
+        self.counter.align_with_stream(*_identity(await context.stream_info(STREAM)))
+        if self.counter.position != before:
+            await self.counter.commit(self.counter.position.sequence)
 
     async def _read(self, context: JetStreamContext, pull: PullConsumer, stop: asyncio.Event) -> None:
         checked = asyncio.get_running_loop().time()
@@ -124,37 +133,55 @@ class PartitionConsumer:
 
     async def _count(self, batch: Batch) -> None:
         await self._detect_loss(batch)
-        unreadable: list[UnreadableEvent] = []
-        for part in slices(batch.messages):
-            async with self._context.scheduler.batch():
-                unreadable += self.counter.apply(part, batch.last.arrived)
-        if unreadable:
-            await self._park(unreadable)
-        await self.counter.commit(batch.last.sequence, messages=len(batch.messages))
+        try:
+            parked: list[ParkedEvent] = []
+            for part in slices(batch.messages):
+                async with self._context.scheduler.batch():
+                    parked += self.counter.apply(part, batch.last.arrived)
+            await self._commit(batch, parked)
+        except UncountableError as error:
+            logger.error("%s; counting the events of the batch one by one", error.message)
+            await self._commit(batch, await self._count_each(batch))
         self._delivered = batch.last.delivered
         self._last_event.set(self._context.clock())
         self._lag.set(batch.last.pending)
         await self._client.publish(batch.messages[-1][2].decode(), b"+ACK")
 
-    async def _park(self, unreadable: list[UnreadableEvent]) -> None:
-        """Publish unreadable events to the stream of dead letters, unless another replica did so already."""
+    async def _commit(self, batch: Batch, parked: list[ParkedEvent]) -> None:
+        if parked:
+            await self._park(parked)
+        await self.counter.commit(batch.last.sequence, messages=len(batch.messages))
+
+    async def _count_each(self, batch: Batch) -> list[ParkedEvent]:
+        """Count a batch of which an event raises an error; return the events that cannot be read or counted."""
+        parts = [one for message in batch.messages for one in decode_parts(message)]
+        events: list[Event] = [read for _, read in parts if not isinstance(read, EventError)]
+        results = iter(await self.counter.count_each(events, batch.last.arrived))
+        unreadable = [ParkedEvent(part, read) for part, read in parts if isinstance(read, EventError)]
+        counted = [(part, next(results)) for part, read in parts if not isinstance(read, EventError)]
+        self.counter.count_parked(parked.error for parked in unreadable)
+        return unreadable + [ParkedEvent(part, result) for part, result in counted if isinstance(result, EventError)]
+
+    async def _park(self, parked: list[ParkedEvent]) -> None:
+        """Publish events to the stream of dead letters, unless another replica did so already."""
         partition, leadership = self.counter.partition, self._context.leadership
         context = self._client.jetstream()
-        for event in unreadable:
-            if leadership is None or not leadership.was_parked(partition, event.sequence, self.counter.position.stream):
+        for event in parked:
+            part, error = event.part, event.error
+            if leadership is None or not leadership.was_parked(partition, part.sequence, self.counter.position.stream):
                 await dead_letters.park(
                     context,
                     dead_letter_subject(partition),
-                    event.payload,
-                    error=event.error,
-                    sequence=event.sequence,
-                    index=event.index,
-                    subject=event.subject,
+                    part.payload,
+                    error=error,
+                    sequence=part.sequence,
+                    index=part.index,
+                    subject=part.subject,
                 )
                 logger.warning(
                     "event parked: %s",
-                    event.error.message,
-                    extra={"reason": event.error.reason.value, "sequence": event.sequence, "partition": partition},
+                    error.message,
+                    extra={"reason": error.reason.value, "sequence": part.sequence, "partition": partition},
                 )
 
     async def lag(self) -> int:

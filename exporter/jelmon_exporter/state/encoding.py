@@ -10,7 +10,7 @@ from jelmon_exporter.state.model import Declaration
 
 encode = msgspec.json.Encoder().encode
 _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
-_decode_value = msgspec.json.Decoder(float | tuple[int, tuple[int, ...]]).decode
+_decode_value = msgspec.json.Decoder(int | float | tuple[int, tuple[int, ...]]).decode  # int: exact above 2**53
 _decode_declaration = msgspec.json.Decoder(Declaration).decode
 _decode_ids = msgspec.json.Decoder(tuple[float, list[str]]).decode
 

@@ -84,7 +84,7 @@ class Changes:
     series: dict[Key, Value] = field(default_factory=dict)  # None: absent
     entries: dict[str, bytes | None] = field(default_factory=dict)  # None: removed
     declared: dict[str, Declaration] = field(default_factory=dict)  # by pipeline
-    ids: list[str] = field(default_factory=list)  # seen in this batch
+    ids: list[str] = field(default_factory=list)  # of events seen in this batch, each with its source
     exemplars: dict[Key, dict[int, Exemplar]] = field(default_factory=dict)  # exposed by the owner, not stored
     expired_batches: int = 0  # how many batches of ids, from the oldest, left the deduplication window
 

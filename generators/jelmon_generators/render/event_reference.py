@@ -167,7 +167,7 @@ def _document() -> str:
         f"- Subject in NATS: `jelmore.events.<noun>.<key>`, in the stream `{subjects.STREAM}`. The key is the event's",
         "  `subject`, so that the events of a card stay in order. Several events in one message go to",
         "  `jelmore.events.batch.<key>`; all of them must belong to the partition of that key.",
-        "- Set the header `Nats-Msg-Id` to the event's `id`, so that retries are deduplicated.",
+        "- Set the header `Nats-Msg-Id` to `source`, a space and `id` of the event, so that retries are deduplicated.",
         "- `time` is when it happened, by the producer's clock; durations are computed from it, also on replay.",
         f"- An event has at most {events.MAX_EVENT_BYTES:,} bytes; a message may hold a JSON array of up to"
         f" {events.MAX_BATCH_EVENTS} events (CloudEvents batch).",

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from jelmon.catalogue import RESPONDER_ACTIONS
 from jelmon.errors import JelmonError, SourceError
-from jelmon.events import ActionRequested, ActionRequestedData, Outcome, encode, make
+from jelmon.events import ActionRequested, ActionRequestedData, Outcome, encode, identity, make
 from jelmon.nats import connection as jetstream
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import action_subject, subject_of
@@ -87,7 +87,7 @@ class ActionPublisher:
 
     async def _publish(self, connection: Client, action: Action) -> None:
         event = requested_event(action)
-        payload, headers = encode(event), {"Nats-Msg-Id": event.id}
+        payload, headers = encode(event), {"Nats-Msg-Id": identity(event)}
         try:
             await connection.publish(action_subject(action.action), payload, headers=headers)
             await connection.flush(5)

@@ -16,7 +16,7 @@ EVENTS_APPLIED = Counter(
 )
 EVENTS_DUPLICATE = Counter(
     name="jelmore_exporter_events_duplicate_total",
-    help="Duplicate events (same id as an earlier one), which are not counted.",
+    help="Duplicate events (same source and id as an earlier one), which are not counted.",
 )
 EVENTS_LATE = Counter(
     name="jelmore_exporter_events_late_total",
@@ -28,9 +28,9 @@ EVENTS_SKEWED = Counter(
 )
 EVENTS_PARKED = Counter(
     name="jelmore_exporter_events_parked_total",
-    help="Events that could not be parsed and were moved to the dead-letter stream, by reason.",
+    help="Events that could not be parsed or counted and were moved to the dead-letter stream, by reason.",
     labels=("reason",),
-    closed={"reason": ("oversized", "malformed", "unknown_type", "invalid")},
+    closed={"reason": ("oversized", "malformed", "unknown_type", "invalid", "uncountable")},
 )
 HTTP_EVENTS = Counter(
     name="jelmore_exporter_http_events_total",

@@ -13,7 +13,16 @@ from jelmon.client.batching import Batching
 from jelmon.client.cards import Card, Run
 from jelmon.client.delivery import Delivery, Done, Published, Summary
 from jelmon.errors import ConfigError, EventError, SourceError
-from jelmon.events import MAX_BATCH_EVENTS, CardFinished, Envelope, PipelineDeclared, StageFinished, encode, parse
+from jelmon.events import (
+    MAX_BATCH_EVENTS,
+    CardFinished,
+    Envelope,
+    PipelineDeclared,
+    StageFinished,
+    encode,
+    identity,
+    parse,
+)
 from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import subject_of
@@ -27,7 +36,7 @@ WINDOW = 4000
 class Publisher:
     """Publishes events and waits until they are stored.
 
-    An event is sent at once, with its id as ``Nats-Msg-Id``. Under load, waiting events of one partition share one
+    An event is sent at once, with source and id as ``Nats-Msg-Id``. Under load, waiting events of a partition share one
     message. A message is resent under the same id, with growing pauses and across reconnects, until JetStream
     acknowledges it or ``patience`` (seconds) ends. Resending never creates a second event, even if the caller resends
     events in other batches: the exporter deduplicates by event id.
@@ -239,7 +248,7 @@ class Publisher:
             raise _not_connected()
         # consumers that start read the last declaration on each subject
         alone = isinstance(event, PipelineDeclared)
-        await self._batching.send(subject_of(event), payload, event.id, done, alone=alone)
+        await self._batching.send(subject_of(event), payload, identity(event), done, alone=alone)
 
 
 class _Batch:

@@ -25,7 +25,7 @@ _AHEAD = 4
 _TOGETHER_SECONDS = 1.0
 """Events with deadlines further apart are not batched, as a message is given up as a whole."""
 _HEADER_BYTES = 1024
-"""What the server counts of a message in addition to its payload: the id and the header names."""
+"""What the server counts of a message in addition to its payload: the message id and the header names."""
 
 _encode_ids = msgspec.json.Encoder().encode
 
@@ -35,7 +35,7 @@ class Outgoing(NamedTuple):
 
     subject: str
     payload: bytes
-    event_id: str
+    identity: str
     done: Done
     deadline: float
     alone: bool
@@ -105,7 +105,7 @@ class Batching:
             while lane.waiting:
                 self._complete([lane.waiting.popleft()], error)
 
-    async def send(self, subject: str, payload: bytes, event_id: str, done: Done, *, alone: bool = False) -> None:
+    async def send(self, subject: str, payload: bytes, identity: str, done: Done, *, alone: bool = False) -> None:
         """Queue one event when the window allows; ``done`` is called later with the result or the error.
 
         Raises:
@@ -121,7 +121,7 @@ class Batching:
         lane = self._lanes.get(partition)
         if lane is None:
             lane = self._lanes[partition] = _Lane()
-        lane.waiting.append(Outgoing(subject, payload, event_id, done, self._clock() + self._patience, alone))
+        lane.waiting.append(Outgoing(subject, payload, identity, done, self._clock() + self._patience, alone))
         self._outstanding += 1
         if self._outstanding >= self._window:
             self._has_capacity.clear()
@@ -145,7 +145,7 @@ class Batching:
         if len(batch) > 1:
             subject = batch_subject(subject)
             payload = b"[%b]" % b",".join([outgoing.payload for outgoing in batch])
-            message_id = _batch_id([outgoing.event_id for outgoing in batch])
+            message_id = _batch_id([outgoing.identity for outgoing in batch])
         landed = partial(self._landed, lane, batch)
         await self._delivery.send(subject, payload, message_id, landed, deadline=batch[-1].deadline)
 
@@ -169,6 +169,6 @@ class Batching:
             outgoing.done(result)
 
 
-def _batch_id(event_ids: list[str]) -> str:
+def _batch_id(identities: list[str]) -> str:
     """Return the message id of a batch: the same events in the same order have the same id."""
-    return f"batch:{hashlib.sha256(_encode_ids(event_ids)).hexdigest()}"
+    return f"batch:{hashlib.sha256(_encode_ids(identities)).hexdigest()}"

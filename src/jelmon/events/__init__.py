@@ -2,8 +2,8 @@
 
 Every event is a CloudEvents 1.0 JSON object. ``type`` is ``jelmore.<noun>.<verb>``, ``subject`` is the id of the thing
 that the event concerns (for cards and stages the card's), ``time`` is when it happened by the producer's clock. Events
-with the same ``id`` are the same event. Unknown attributes and data fields are ignored, so that a newer producer works
-with an older consumer.
+with the same ``source`` and ``id`` are the same event. Unknown attributes and data fields are ignored, so that a newer
+producer works with an older consumer.
 """
 
 from jelmon.events.actions import *

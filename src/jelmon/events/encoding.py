@@ -45,6 +45,11 @@ def make(
     )
 
 
+def identity(event: Envelope) -> str:
+    """Return what identifies an event, also as message id: CloudEvents are the same if source and id are."""
+    return f"{event.source} {event.id}"
+
+
 def encode(event: Envelope) -> bytes:
     """Return the event as CloudEvents JSON (structured mode)."""
     return _encoder.encode(event)

@@ -1,7 +1,7 @@
 """Field types with their limits, for the decoder, the JSON Schema and the documents; and closed sets of values."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,6 +14,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"not
 double the cost of decoding, and a scan of the whole payload suffices for almost every event."""
 Reason = Annotated[str, Meta(max_length=128)]
 Time = Annotated[datetime, Meta(tz=True)]
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""`parse` rejects earlier times. They are default dates (year 1, 1970) of producers that did not set a time: one would
+spoil the sum of durations for good, and those at the limits of the calendar cannot be converted to UTC."""
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Attempt = Annotated[int, Meta(ge=1, le=1_000_000)]

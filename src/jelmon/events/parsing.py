@@ -4,6 +4,7 @@ import contextlib
 import difflib
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import inspect
 from jelmon.errors import EventError, Rejection
 from jelmon.events.encoding import encode, type_of
 from jelmon.events.envelope import Data, Envelope
-from jelmon.events.fields import CONTROL
+from jelmon.events.fields import CONTROL, EARLIEST
 from jelmon.events.vocabulary import EVENT_TYPES, Event
 
 MAX_EVENT_BYTES = 65_536
@@ -20,6 +21,7 @@ MAX_BATCH_EVENTS = 100
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _list_decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
+_time = attrgetter("time")
 _batch_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 _E = TypeVar("_E", bound=Envelope)
@@ -45,6 +47,12 @@ def parse(payload: bytes) -> Event:
         raise EventError(
             f"the event is not JSON: {error}", reason=Rejection.MALFORMED, hint="send one CloudEvents 1.0 JSON object"
         ) from error
+    if event.time < EARLIEST:
+        raise EventError(
+            f"{type_of(event)}: {event.time.isoformat()} is before the year {EARLIEST.year} - at `$.time`",
+            reason=Rejection.INVALID,
+            hint="set time to when the event happened; a default date means that the producer did not set it",
+        )
     if _may_hold_control(payload):
         _check_names(event)
     return event
@@ -58,7 +66,9 @@ def parse_all(payloads: list[bytes]) -> list[Event]:
     """
     if max(map(len, payloads), default=0) <= MAX_EVENT_BYTES and not _may_hold_control(b"".join(payloads)):
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return list(map(_decoder.decode, payloads))
+            events = list(map(_decoder.decode, payloads))
+            if not events or min(map(_time, events)) >= EARLIEST:
+                return events
     raise EventError("not every message is a single valid event", reason=Rejection.INVALID, hint="parse each of them")
 
 
@@ -103,7 +113,7 @@ def parse_batch(payload: bytes) -> list[Event]:
         if _may_hold_control(payload):
             for event in events:
                 _check_names(event)
-        if 1 <= len(events) <= MAX_BATCH_EVENTS:
+        if 1 <= len(events) <= MAX_BATCH_EVENTS and min(map(_time, events)) >= EARLIEST:
             return events
     raise EventError("the batch is not an array of valid events", reason=Rejection.INVALID, hint="split it")
 

@@ -25,6 +25,7 @@ from jelmon.events import (
     PipelineDeclared,
     PipelineDeclaredData,
     encode,
+    identity,
     make,
     parse,
     split,
@@ -81,7 +82,7 @@ async def test_an_event_that_need_not_wait_goes_alone_under_its_own_id(nats_url:
     messages = await _messages(connection)
 
     assert [(message.data, (message.headers or {})["Nats-Msg-Id"]) for message in messages] == [
-        (encode(event), event.id) for event in events
+        (encode(event), identity(event)) for event in events
     ]
 
 

@@ -16,7 +16,7 @@ from jelmon.client import Card, Published, Publisher, Summary, SyncPublisher, de
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.errors import ConfigError, EventError, SourceError
-from jelmon.events import CardData, CardStarted, Event, Outcome, StageFinished, encode, make, parse, split
+from jelmon.events import CardData, CardStarted, Event, Outcome, StageFinished, encode, identity, make, parse, split
 from jelmon.nats.subjects import STREAM
 
 Deletion = Callable[[Client], Awaitable[None]]
@@ -48,7 +48,7 @@ async def test_an_event_is_stored_under_its_id_and_subject(nats_url: str, connec
     assert result == Published(sequence=1, duplicate=False)
     assert message.subject is not None
     assert re.fullmatch(r"jelmore\.events\.card\.\d+\.c1", message.subject)  # the stream adds the partition
-    assert message.headers == {"Nats-Msg-Id": event.id}
+    assert message.headers == {"Nats-Msg-Id": f"{event.source} {event.id}"}
     assert parse(message.data or b"") == event
 
 
@@ -177,7 +177,7 @@ async def test_a_lost_answer_is_followed_by_a_repetition_under_the_same_id(
         result = await publisher.publish(event)
 
     assert result == Published(sequence=7)
-    assert seen == [(event.id, encode(event))] * 3
+    assert seen == [(identity(event), encode(event))] * 3
 
 
 async def test_an_answer_that_never_comes_ends_with_patience(

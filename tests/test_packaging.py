@@ -143,7 +143,7 @@ def _build(kind: str, source: Path, folder: Path) -> Path:
 
 def _run(*command: str | Path, folder: Path | None = None) -> str:
     done = subprocess.run(
-        [str(word) for word in command], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [str(word) for word in command], cwd=folder, capture_output=True, text=True, timeout=220, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

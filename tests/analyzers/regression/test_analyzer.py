@@ -104,7 +104,7 @@ async def test_of_two_replicas_one_speaks(
     ]
     running = [asyncio.create_task(replica.run()) for replica in replicas]
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not all(replica.checks()["prometheus"].ok for replica in replicas):
                 await asyncio.sleep(0.1)
             while not (speaking := [_speaks(each) for each in instruments]).count(True):
@@ -137,7 +137,7 @@ async def test_the_service_serves_and_leaves_nothing(
     )
     await analyzer.start()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while True:
                 text = await asyncio.to_thread(_get, f"{analyzer.server.url}/metrics")
                 if "jelmore_regression_change_ratio{" in text:

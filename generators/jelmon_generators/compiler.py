@@ -27,6 +27,7 @@ from jelmon_generators.compile import baselines, fingerprint, maintenance, origi
 from jelmon_generators.compile.routing import Routing, routing
 from jelmon_generators.compile.rules import Compiled, Group, compile_alert, groups, recorded_labels
 from jelmon_generators.load.bundle import load
+from jelmon_generators.load.templates import read_templates
 from jelmon_generators.model.definitions import Bundle, Channel
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.windows import sparing
@@ -47,6 +48,7 @@ class Compilation:
     groups: tuple[Group, ...]
     fingerprint: int
     routing: Routing
+    templates: Mapping[str, str]  # of notifications, by path
 
 
 def compile_bundle(
@@ -97,6 +99,7 @@ def compile_bundle(
         (*every, fingerprint.group(number, bundle.settings.evaluation_interval_seconds)),
         number,
         routing(bundle, compiled),
+        read_templates(root),
     )
 
 

@@ -67,9 +67,11 @@ class _Walk:
 
     def _pipeline(self, pipeline: Pipeline, dot: str, variables: dict[str, str]) -> str:
         kind = "any"
-        for terms in pipeline.commands:
+        for place, terms in enumerate(pipeline.commands):
             kinds = [self._term(term, dot, variables) for term in terms]
             first = terms[0]
+            if first.fields and (place or len(terms) > 1) and kinds[0] != "any":
+                raise TemplateError(f"{first} is not a function", piece=str(first), offset=first.offset)
             kind = _RESULTS.get(first.text, "any") if first.kind == "word" else kinds[0]
             if first.text == "index" and len(terms) == 3 and kinds[1] == "labels" and terms[2].kind == "string":
                 self._label(terms[2].text[1:-1], terms[2])

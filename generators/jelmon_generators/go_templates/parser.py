@@ -282,7 +282,8 @@ class _Parser:
             if term.kind != "word" or term.text not in self._functions:
                 if place == 0 and term.text == "nil":
                     raise TemplateError("nil is not a command", piece="nil", offset=term.offset)
-                if place == 0 and (len(terms) > 1 or piped) and term.kind != "word":
+                # a field may be a method
+                if place == 0 and (len(terms) > 1 or piped) and term.kind != "word" and not term.fields:
                     raise TemplateError(
                         f"{term} is not a function",
                         piece=term.text,

@@ -11,6 +11,10 @@ from jelmon_generators.checks import CHANNEL
 from jelmon_generators.targets import Version
 
 Options = dict[str, object]
+TITLE = '{{ template "jelmon.title" . }}'
+TEXT = '{{ template "jelmon.text" . }}'
+TEMPLATES_USED = frozenset({"jelmon.title", "jelmon.text"})
+"""The templates that the options of channels refer to."""
 
 
 class ChannelType(NamedTuple):
@@ -47,15 +51,15 @@ def _slack(fields: Fields) -> Options:
     return {
         "api_url_file": fields.text("api_url_file"),
         "channel": fields.text("channel"),
-        "title": '{{ template "jelmon.title" . }}',
-        "text": '{{ template "jelmon.text" . }}',
+        "title": TITLE,
+        "text": TEXT,
     }
 
 
 def _pagerduty(fields: Fields) -> Options:
     return {
         "routing_key_file": fields.text("routing_key_file"),
-        "description": '{{ template "jelmon.title" . }}',
+        "description": TITLE,
         "severity": fields.text("severity", "critical"),
     }
 
@@ -63,8 +67,8 @@ def _pagerduty(fields: Fields) -> Options:
 def _opsgenie(fields: Fields) -> Options:
     return {
         "api_key_file": fields.text("api_key_file"),
-        "message": '{{ template "jelmon.title" . }}',
-        "description": '{{ template "jelmon.text" . }}',
+        "message": TITLE,
+        "description": TEXT,
         "priority": fields.text("priority", "P2"),
     }
 
@@ -72,8 +76,8 @@ def _opsgenie(fields: Fields) -> Options:
 def _teams(fields: Fields) -> Options:
     return {
         "webhook_url_file": fields.text("webhook_url_file"),
-        "title": '{{ template "jelmon.title" . }}',
-        "text": '{{ template "jelmon.text" . }}',
+        "title": TITLE,
+        "text": TEXT,
     }
 
 

@@ -90,10 +90,10 @@ def _integrations(channels: list[Channel], version: Version) -> dict[str, Any]:
 
 
 def render(made: Compilation) -> dict[str, str]:
-    """Return the configuration file."""
+    """Return the configuration file, and the templates of notifications that it names."""
     lines = ["# generated from rules/channels.yaml, rules/escalations.yaml and rules/alerts/, do not edit"]
     _write(configuration(made), 0, lines)
-    return {PATH: "\n".join(lines) + "\n"}
+    return {PATH: "\n".join(lines) + "\n", **made.templates}
 
 
 def _write(value: dict[str, Any], indent: int, lines: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 The operator adds ``namespace`` to every route and inhibition of an AlertmanagerConfig unless its matcher strategy is
 ``None``. Our alerts carry no namespace, so that strategy is required. Secrets are keys of a Kubernetes secret, named
-after their files.
+after their files. An AlertmanagerConfig cannot bring template files, so texts contain the definitions that they use.
 """
 
 import json
@@ -15,13 +15,13 @@ from jelmon.errors import ConfigError
 from jelmon_generators.compile.routing import Matcher, RoutingNode
 from jelmon_generators.compile.rules import Group
 from jelmon_generators.compiler import Compilation
-from jelmon_generators.model.channels import CHANNEL_TYPES, TEAMS_FLOWS
+from jelmon_generators.load.templates import self_contained
+from jelmon_generators.model.channels import CHANNEL_TYPES, TEAMS_FLOWS, TEXT, TITLE
 from jelmon_generators.model.definitions import Channel
 from jelmon_generators.model.windows import time_interval
 from jelmon_generators.promql.expressions import duration
 from jelmon_generators.render.prometheus import rule_file
 from jelmon_generators.render.responder_file import text
-from jelmon_generators.targets import Target
 from jelmon_generators.text import camel
 
 FOLDER = "deploy/kubernetes"
@@ -79,7 +79,7 @@ def _rules(made: Compilation, group: Group) -> str:
 def _config(made: Compilation) -> str:
     spec: dict[str, Any] = {"route": _route(made.routing.root)}
     spec["receivers"] = [
-        {"name": name, **_integrations([made.bundle.channels[channel] for channel in channels], made.target)}
+        {"name": name, **_integrations([made.bundle.channels[channel] for channel in channels], made)}
         for name, channels in sorted(made.routing.receivers.items())
     ]
     spec["inhibitRules"] = [
@@ -126,14 +126,14 @@ def _route(node: RoutingNode) -> dict[str, Any]:
     return plain
 
 
-def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
+def _integrations(channels: list[Channel], made: Compilation) -> dict[str, Any]:
     receivers: dict[str, list[dict[str, Any]]] = {}
     for channel in channels:
         if CHANNEL_TYPES[channel.type].section is None:
             continue
         kind = _KINDS[channel.type]
-        options = dict(_option(name, value, channel) for name, value in channel.options.items())
-        if channel.type == "teams" and target.alertmanager >= TEAMS_FLOWS:
+        options = dict(_option(name, value, channel, made.templates) for name, value in channel.options.items())
+        if channel.type == "teams" and made.target.alertmanager >= TEAMS_FLOWS:
             kind = "msteamsv2Configs"
             options["webhookURL"] = options.pop("webhookUrl")  # spelled differently there
         options["sendResolved"] = channel.send_resolved and channel.max_per_hour is None
@@ -141,7 +141,9 @@ def _integrations(channels: list[Channel], target: Target) -> dict[str, Any]:
     return dict(sorted(receivers.items()))
 
 
-def _option(name: str, value: object, channel: Channel) -> tuple[str, object]:
+def _option(name: str, value: object, channel: Channel, templates: Mapping[str, str]) -> tuple[str, object]:
+    if value in (TITLE, TEXT):
+        value = self_contained(str(value), templates)
     if name not in _SECRETS:
         return _SPELLED.get(name, camel(name)), value
     key = PurePosixPath(str(value)).name

@@ -164,7 +164,6 @@ def _start(
     responder_port = port(9748)
     webhook = f"responder=http://127.0.0.1:{responder_port}/api/v1/alerts/webhook"
     _jelmon(["generate", "--root", settings.root, "--output", folder / "generated", "--channel-url", webhook])
-    shutil.copytree(settings.root / "alertmanager/templates", folder / "generated/alertmanager/templates")
     alertmanager = launch.alertmanager(
         processes,
         paths["alertmanager"],

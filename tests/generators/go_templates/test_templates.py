@@ -31,7 +31,7 @@ no template at all, }} and { { are text
 {{ if $x := $value }}{{ $x }}{{ else }}{{ $x }}{{ end }}
 {{ "}}" }} {{ "{{" }} {{ "\\t\\x41\\u00e9" }}
 {{ and true (not false) }} {{ printf "%v" (.Labels.stage) | title }}
-{{ $externalLabels.region }} {{ .ExternalURL }} {{ externalURL }} {{ pathPrefix }}
+{{ (toTime 1.0).Format "2006" }} {{ $externalLabels.region }} {{ .ExternalURL }} {{ externalURL }} {{ pathPrefix }}
 {{ 1.0 | humanize1024 }}{{ humanizeTimestamp 1.0 }}{{ toTime 1.0 }}{{ parseDuration "1m" }}{{ safeHtml "a" }}
 {{ label "a" (first (query "up")) }}{{ strvalue (first (query "up")) }}{{ sortByLabel "a" (query "up") }}
 {{ graphLink "a" }}{{ tableLink "b" }}{{ match "a" "b" }}{{ reReplaceAll "a" "b" "c" }}{{ stripPort "a" }}{{ args }}
@@ -85,6 +85,7 @@ WRONG_WHEN_EXPANDED = {
     "{{ if gt $value }}x{{ end }}": "gt has 1 argument, and needs 2",
     "{{ $value | humanize 1 }}": "humanize has 2 arguments, and needs 1",
     "{{ $value humanize }}": "$value is not a function",
+    "{{ .Value .Value }}": ".Value is not a function",
     "{{ $value | }}": "nothing follows '|'",
     "{{ nil }}": "nil is not a command",
     "{{ $x = 1 }}": "there is no variable '$x'",

@@ -144,7 +144,6 @@ def test_edited_compiled_reloaded_escalated_restarted_silenced(
     """One story, because its parts share the servers."""
     compressed(bundle, site.address)
     assert main(["generate", "--root", str(bundle)]) == 0
-    (bundle / "alertmanager/templates").mkdir(parents=True)
     port = free_port()
     with Processes(tmp_path / "logs") as others, Processes(tmp_path / "logs2") as restarted:
         alertmanager = launch.alertmanager(

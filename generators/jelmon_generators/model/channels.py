@@ -26,12 +26,35 @@ class ChannelType(NamedTuple):
 
 
 def _webhook(fields: Fields) -> Options:
+    http = _http_config(fields)
     if fields.has("url_file"):
-        return {"url_file": fields.text("url_file")}
+        return {"url_file": fields.text("url_file"), **http}
     url = fields.text("url")
     if url and not url.startswith(("http://", "https://")):
         CHANNEL.report(fields.at("url"), f"url: {url!r} is not a URL", hint="it must start with http:// or https://")
-    return {"url": url}
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        CHANNEL.report(
+            fields.at("url"),
+            "url: it contains a user name or a password, and the rendered file would too",
+            hint="use username and password_file",
+        )
+    return {"url": url, **http}
+
+
+def _http_config(fields: Fields) -> Options:
+    """Return who Alertmanager says it is, and which certificates it trusts; empty if nothing is given."""
+    plain: Options = {}
+    if fields.has("username") or fields.has("password_file"):
+        plain["basic_auth"] = {"username": fields.text("username"), "password_file": fields.text("password_file")}
+    if fields.has("cert_file") or fields.has("key_file"):
+        certificate: Options = {"cert_file": fields.text("cert_file"), "key_file": fields.text("key_file")}
+    else:
+        certificate = {}
+    if fields.has("ca_file"):
+        certificate = {"ca_file": fields.text("ca_file"), **certificate}
+    if certificate:
+        plain["tls_config"] = certificate
+    return {"http_config": plain} if plain else {}
 
 
 def _log(_fields: Fields) -> Options:

@@ -33,6 +33,7 @@ _KINDS = {
     "pagerduty": "pagerdutyConfigs",
 }
 _KINDS |= {"opsgenie": "opsgenieConfigs", "teams": "msteamsConfigs"}
+_TLS = {"ca_file": "ca", "cert_file": "cert", "key_file": "keySecret"}
 _SPELLED = {"require_tls": "requireTLS"}
 _SECRETS = {  # our option -> the operator's
     "url_file": "urlSecret",
@@ -144,14 +145,34 @@ def _integrations(channels: list[Channel], made: Compilation) -> dict[str, Any]:
 def _option(name: str, value: object, channel: Channel, templates: Mapping[str, str]) -> tuple[str, object]:
     if value in (TITLE, TEXT):
         value = self_contained(str(value), templates)
+    if name == "http_config" and isinstance(value, dict):
+        return camel(name), _http_config(value, channel)
     if name not in _SECRETS:
         return _SPELLED.get(name, camel(name)), value
+    return _SECRETS[name], _in_secret(name, value, channel)
+
+
+def _in_secret(name: str, value: object, channel: Channel) -> dict[str, str]:
     key = PurePosixPath(str(value)).name
     if not key:
         raise ConfigError(
             f"channel {channel.name!r}: {name} is not a file path", hint="the file name becomes the key in the secret"
         )
-    return _SECRETS[name], {"name": SECRET, "key": key}
+    return {"name": SECRET, "key": key}
+
+
+def _http_config(plain: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
+    """Return the log-in and certificates; the operator takes the user name from the secret, too."""
+    made: dict[str, Any] = {}
+    if "basic_auth" in plain:
+        password = _in_secret("password_file", plain["basic_auth"]["password_file"], channel)
+        made["basicAuth"] = {"username": {**password, "key": f"{password['key']}-username"}, "password": password}
+    tls = {name: _in_secret(name, value, channel) for name, value in plain.get("tls_config", {}).items()}
+    if tls:
+        made["tlsConfig"] = {
+            _TLS[name]: secret if name == "key_file" else {"secret": secret} for name, secret in tls.items()
+        }
+    return made
 
 
 def _camel_interval(plain: Mapping[str, Any]) -> dict[str, Any]:

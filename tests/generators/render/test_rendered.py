@@ -150,3 +150,53 @@ def test_promtool_and_amtool_accept_what_is_rendered(own: bool, root: Path, bund
     assert rules
     checked(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *rules)
     checked(tool("amtool"), "check-config", folder / "alertmanager/alertmanager.yml")
+
+
+CREDENTIALS = """
+    url: https://responder.example:9748/api/v1/alerts/webhook
+    username: alertmanager
+    password_file: /etc/alertmanager/responder.password
+    ca_file: /etc/alertmanager/jelmon-ca.pem
+    cert_file: /etc/alertmanager/client.crt
+    key_file: /etc/alertmanager/client.key
+"""
+
+
+def test_a_webhook_can_log_in(bundle: Path, tool: Tool, tmp_path: Path) -> None:
+    """User, password file, authority and client certificate reach Alertmanager's configuration, and the operator's."""
+    channels = bundle / "rules/channels.yaml"
+    plain = '{type: webhook, url: "http://127.0.0.1:9748/api/v1/alerts/webhook"}'
+    channels.write_text(channels.read_text().replace(plain, f"\n    type: webhook{CREDENTIALS}"))
+    windows = bundle / "rules/windows.yaml"
+    windows.write_text(windows.read_text().replace("Europe/Berlin", "UTC"))
+    text = generate(bundle)[CONFIGURATION]
+
+    receivers = {one["name"]: one for one in yaml.safe_load(text)["receivers"]}
+    assert receivers["responder"]["webhook_configs"][0]["http_config"] == {
+        "basic_auth": {"username": "alertmanager", "password_file": "/etc/alertmanager/responder.password"},
+        "tls_config": {
+            "ca_file": "/etc/alertmanager/jelmon-ca.pem",
+            "cert_file": "/etc/alertmanager/client.crt",
+            "key_file": "/etc/alertmanager/client.key",
+        },
+    }
+    for name in ("jelmon-ca.pem", "client.crt", "client.key", "responder.password"):
+        text = text.replace(f"/etc/alertmanager/{name}", str(tmp_path / name))
+    (tmp_path / "alertmanager.yml").write_text(text.replace('"templates/', f'"{tmp_path}/templates/'))
+    command = [tool("amtool"), "check-config", tmp_path / "alertmanager.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    spec = yaml.safe_load(generate(bundle, form="kubernetes")["deploy/kubernetes/alertmanager-config.yml"])["spec"]
+    secret = {"name": "jelmon-alertmanager"}
+    webhooks = {one["name"]: one for one in spec["receivers"]}["responder"]["webhookConfigs"]
+    assert webhooks[0]["httpConfig"] == {
+        "basicAuth": {
+            "username": {**secret, "key": "responder.password-username"},
+            "password": {**secret, "key": "responder.password"},
+        },
+        "tlsConfig": {
+            "ca": {"secret": {**secret, "key": "jelmon-ca.pem"}},
+            "cert": {"secret": {**secret, "key": "client.crt"}},
+            "keySecret": {**secret, "key": "client.key"},
+        },
+    }

@@ -20,6 +20,7 @@ from jelmon_responder.alertmanager import Alertmanager
 from jelmon_responder.compiled_rules import CompiledRules
 from jelmon_responder.history.open import open_history
 from jelmon_responder.http.handlers import Handlers
+from jelmon_responder.http.refused_mail import RefusedMailHandlers
 from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES
 from jelmon_responder.mail.mailer import Mailer
 from jelmon_responder.recorder import AlertRecorder
@@ -151,6 +152,7 @@ class Responder:
             web.get("/", landing_page("jelmon responder", links, self._checks, lambda: "")),
             web.get("/metrics", metrics_handler(self._instruments)),
             *Handlers(self._recorder, self._alertmanager, self._instruments).routes(),
+            *RefusedMailHandlers(self._history, self._mailer.wake if self._mailer else lambda: None).routes(),
         ]
 
 

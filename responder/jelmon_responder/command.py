@@ -89,8 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--actions.allowed",
         dest="actions_allowed",
         metavar="NAMES",
-        help="actions that alerts may request in their auto_actions annotation; published only if a NATS server is "
-        f"given (default: {','.join(DEFAULT_ACTIONS)})",
+        help="actions that alerts may request in their auto_actions annotation; needs NATS, and authentication in "
+        f"--web.config.file; '' for none (default: {','.join(DEFAULT_ACTIONS)})",
     )
     email = parser.add_argument_group("mail", "Disabled unless a server is given.")
     email.add_argument("--email.server", dest="email_server", metavar="HOST:PORT", help="SMTP server")
@@ -119,8 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="email_max_per_hour",
         metavar="NUMBER",
         type=int,
-        help="maximum mails per hour; further notices are collected into one digest, except critical alerts and "
-        "escalations from level 2 (default: 10)",
+        help="maximum e-mails in any 60 minutes; further notifications wait and are sent as one digest. Critical "
+        "alerts and escalations from level 2 are sent at once, and count (default: 10)",
     )
 
 

@@ -1,5 +1,6 @@
 """The responder's settings, from flags and the environment."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -14,6 +15,7 @@ from jelmon_responder.mail.settings import MailSettings
 DEFAULT_HISTORY = "sqlite:alert-history.db"
 DEFAULT_ADDRESS = ListenAddress("127.0.0.1", 9748)
 DEFAULT_ACTIONS = ("scale_up", "enable_throttling", "restart_pipeline", "check_dependencies")
+_ACTION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,12 @@ class ResponderSettings:
             if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
                 raise ConfigError(
                     f"--alertmanager.url: {url!r} is not an HTTP URL", hint="write http://127.0.0.1:9093, for example"
+                )
+        for name in self.allowed_actions:
+            if not _ACTION.fullmatch(name):
+                raise ConfigError(
+                    f"--actions.allowed: {name!r} is not the name of an action",
+                    hint="letters, digits, _ and -, at most 64; separate several with commas",
                 )
         if not 0 < self.poll_seconds <= 3600:
             raise ConfigError("--alertmanager.poll-interval must be more than 0 and at most 1h")

@@ -34,6 +34,8 @@ def test_help_shows_flags_and_examples(jelmon: Jelmon) -> None:
         pytest.param(["--alertmanager.poll-interval", "often"], "is not a duration", id="a word for a duration"),
         pytest.param(["--alertmanager.poll-interval", "0s"], "more than 0", id="no pause"),
         pytest.param(["--web.listen-address", "x:y"], "is not an address", id="no port"),
+        pytest.param(["--nats.url", "nats://h:1"], "actions are enabled", id="actions that anybody may request"),
+        pytest.param(["--actions.allowed", "scale up"], "is not the name of an action", id="two words"),
         pytest.param(["--nats.url", "http://x"], "NATS_URL", id="an address of another kind"),
         pytest.param(["--web.config.file", "/nowhere.yml"], "/nowhere.yml", id="a missing web config"),
     ],
@@ -88,4 +90,4 @@ def test_the_url_may_come_from_a_file(postgres_dsn: str, tmp_path: Path, root: P
             "SELECT component, version, name FROM jelmore.schema_migrations ORDER BY version"
         ).fetchall()
 
-    assert rows == [("responder", 1, "alert_history"), ("responder", 2, "mail")]
+    assert rows == [("responder", 1, "alert_history"), ("responder", 2, "mail"), ("responder", 3, "outbox")]

@@ -1,8 +1,8 @@
 """The alert history in PostgreSQL, in the schema ``jelmore``."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 from psycopg.types.json import Jsonb
@@ -18,9 +18,11 @@ from jelmon_responder.history.protocol import (
     UNFINISHED_AFTER,
     Action,
     Email,
+    EmailOutcome,
     Fold,
     Notification,
     Query,
+    RefusedEmail,
     Select,
 )
 
@@ -30,6 +32,7 @@ _WRITER_LOCK = 0x6A656C6D_6F726502
 _UPSERT = rows.upsert_episode("jelmore.alert_history", "%({})s")
 _INSERT_ACTION = rows.insert_action("jelmore.action_log", "%({})s")
 _INSERT_NOTIFICATION = rows.insert_notification("jelmore.notice", "%({})s")
+_REFUSED = rows.select_refused("jelmore.letter", "jelmore.notice", "%s")
 _KNOWN = """
     WITH wanted (fingerprint, starts_at) AS (SELECT * FROM unnest(%(fingerprints)s::text[], %(starts)s::timestamptz[]))
     SELECT h.* FROM jelmore.alert_history h JOIN wanted USING (fingerprint, starts_at)
@@ -100,10 +103,21 @@ class PostgresHistory:
         return {row["severity"]: row["number"] for row in await self._select(sql, {})}
 
     async def actions(self, *, pending: bool, limit: int = DEFAULT_LIMIT) -> list[Action]:
-        """Return actions, newest first."""
-        where = "outcome IS NULL" if pending else "true"
-        sql = f"SELECT * FROM jelmore.action_log WHERE {where} ORDER BY requested_at DESC, id LIMIT %(limit)s"
+        """Return actions, newest first; pending ones oldest first."""
+        where, order = ("outcome IS NULL", "ASC") if pending else ("true", "DESC")
+        sql = f"SELECT * FROM jelmore.action_log WHERE {where} ORDER BY requested_at {order}, id LIMIT %(limit)s"
         return [rows.action_from(row) for row in await self._select(sql, {"limit": limit})]
+
+    async def attempt_action(self, action_id: str, *, now: datetime) -> bool:
+        """Store that the action is about to be published, unless it has been before."""
+        sql = (
+            "UPDATE jelmore.action_log SET attempted_at = %s WHERE id = %s AND attempted_at IS NULL AND outcome IS NULL"
+        )
+
+        async def work(connection: Connection) -> bool:
+            return (await connection.execute(sql, (now, action_id))).rowcount == 1
+
+        return await self._database.write(work)
 
     async def finish_action(self, action: Action) -> None:
         """Store the outcome, detail and finish time of an action."""
@@ -128,7 +142,8 @@ class PostgresHistory:
                 f"SELECT {columns} FROM jelmore.notice WHERE letter IS NULL ORDER BY created_at, id"
             )
             sent = await connection.execute(
-                "SELECT left_at FROM jelmore.letter WHERE left_at > %s AND outcome IS DISTINCT FROM 'failed'",
+                "SELECT left_at FROM jelmore.letter "
+                "WHERE left_at > %s AND (outcome IS NULL OR outcome IN ('sent', 'unknown'))",
                 (now - EMAIL_WINDOW,),
             )
             selected = select(
@@ -147,17 +162,33 @@ class PostgresHistory:
 
         return await self._database.write(work)
 
-    async def finish_email(self, email_id: str, outcome: Literal["sent", "failed"]) -> None:
+    async def finish_email(self, email_id: str, outcome: EmailOutcome, *, reason: str = "") -> None:
         """Store the outcome of an e-mail."""
 
         async def work(connection: Connection) -> None:
-            await connection.execute("UPDATE jelmore.letter SET outcome = %s WHERE id = %s", (outcome, email_id))
+            sql = "UPDATE jelmore.letter SET outcome = %s, reason = %s WHERE id = %s"
+            await connection.execute(sql, (outcome, reason, email_id))
             if outcome == "failed":
                 await connection.execute("UPDATE jelmore.notice SET letter = NULL WHERE letter = %s", (email_id,))
 
         await self._database.write(work)
 
-    async def _select(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def refused_emails(self, *, limit: int = DEFAULT_LIMIT) -> list[RefusedEmail]:
+        """Return the e-mails that were set aside, newest first."""
+        return rows.refused_emails(await self._select(_REFUSED, (limit,)))
+
+    async def retry_refused_emails(self) -> int:
+        """Let the notifications of all e-mails that were set aside wait again."""
+
+        async def work(connection: Connection) -> int:
+            refused = "SELECT id FROM jelmore.letter WHERE outcome = 'refused'"
+            await connection.execute(f"UPDATE jelmore.notice SET letter = NULL WHERE letter IN ({refused})")
+            sql = "UPDATE jelmore.letter SET outcome = 'failed' WHERE outcome = 'refused'"
+            return (await connection.execute(sql)).rowcount
+
+        return await self._database.write(work)
+
+    async def _select(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[dict[str, Any]]:
         async def work(connection: Connection) -> list[dict[str, Any]]:
             return await (await connection.execute(sql, parameters)).fetchall()
 

@@ -41,7 +41,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One row of the action log. ``outcome`` is None until the action is published, refused or abandoned."""
+    """One row of the action log. ``outcome`` is None until the action is published, refused or abandoned.
+
+    ``attempted_at`` is when a responder was about to publish it: from then on it is never published again.
+    """
 
     id: str
     action: str
@@ -54,6 +57,7 @@ class Action:
     outcome: Outcome | None = None
     finished_at: datetime | None = None
     detail: str = ""
+    attempted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,20 @@ class Notification:
 
 Email = tuple[Notification, ...]
 """Notifications that are sent together; a row of the table ``letter``."""
+
+
+EmailOutcome = Literal["sent", "failed", "refused"]
+"""``failed``: its notifications wait again. ``refused``: the mail server will never accept it; it is set aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedEmail:
+    """An e-mail that was set aside, and the mail server's reason."""
+
+    id: str
+    refused_at: datetime
+    reason: str
+    notifications: Email
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +133,10 @@ class AlertHistory(Protocol):
         """Return the number of firing alerts by severity as stored."""
 
     async def actions(self, *, pending: bool, limit: int = DEFAULT_LIMIT) -> list[Action]:
-        """Return actions, newest first; only those without an outcome if ``pending``."""
+        """Return actions, newest first; if ``pending``, only those without an outcome, oldest first."""
+
+    async def attempt_action(self, action_id: str, *, now: datetime) -> bool:
+        """Store that the action is about to be published; return False if it has been before, here or elsewhere."""
 
     async def finish_action(self, action: Action) -> None:
         """Store the outcome, detail and finish time of an action."""
@@ -123,8 +144,14 @@ class AlertHistory(Protocol):
     async def claim_emails(self, select: Select, *, now: datetime) -> dict[str, Email]:
         """Claim waiting notifications for sending, exclusively; return e-mails by id.
 
-        An e-mail counts against the budget until it has failed.
+        An e-mail counts against the budget until it has failed or is refused.
         """
 
-    async def finish_email(self, email_id: str, outcome: Literal["sent", "failed"]) -> None:
-        """Store the outcome of an e-mail; the notifications of a failed one wait again."""
+    async def finish_email(self, email_id: str, outcome: EmailOutcome, *, reason: str = "") -> None:
+        """Store the outcome of an e-mail; ``reason`` is the mail server's, of a refused one."""
+
+    async def refused_emails(self, *, limit: int = DEFAULT_LIMIT) -> list[RefusedEmail]:
+        """Return the e-mails that were set aside, newest first."""
+
+    async def retry_refused_emails(self) -> int:
+        """Let the notifications of all e-mails that were set aside wait again; return how many e-mails that were."""

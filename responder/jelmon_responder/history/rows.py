@@ -1,6 +1,7 @@
 """SQL statements and row conversions that both databases share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from jelmon.events import Outcome
 from jelmon_responder.alerts import Status
 from jelmon_responder.history.episode import ClosedBy, Episode
-from jelmon_responder.history.protocol import Action, Notification
+from jelmon_responder.history.protocol import Action, Notification, RefusedEmail
 
 Row = Mapping[str, Any]
 
@@ -30,6 +31,35 @@ def action_from(row: Row) -> Action:
     """Return the action of a row of the action log."""
     outcome = row["outcome"]
     return Action(**{**row, "outcome": Outcome(outcome) if outcome is not None else None})
+
+
+def select_refused(letter: str, notice: str, placeholder: str) -> str:
+    """Return SQL that selects the notifications of e-mails that were set aside, newest e-mail first."""
+    columns = ", ".join(f"notice.{column}" for column in NOTIFICATION_COLUMNS)
+    return (
+        f"SELECT letter.id AS letter, letter.left_at, letter.reason, {columns} FROM (SELECT * FROM {letter} "
+        f"WHERE outcome = 'refused' ORDER BY left_at DESC, id LIMIT {placeholder}) AS letter "
+        f"JOIN {notice} AS notice ON notice.letter = letter.id ORDER BY letter.left_at DESC, letter.id, "
+        "notice.created_at, notice.id"
+    )
+
+
+def refused_emails(found: Iterable[Row]) -> list[RefusedEmail]:
+    """Return the e-mails of `select_refused`."""
+    return [
+        RefusedEmail(
+            id=key[0],
+            refused_at=key[1],
+            reason=key[2],
+            notifications=tuple(notification_from({name: row[name] for name in NOTIFICATION_COLUMNS}) for row in group),
+        )
+        for key, group in groupby(found, key=lambda row: (row["letter"], row["left_at"], row["reason"]))
+    ]
+
+
+def notification_from(row: Row) -> Notification:
+    """Return the notification of a row of the table ``notice``."""
+    return Notification(**{**row, "urgent": bool(row["urgent"])})
 
 
 def upsert_episode(table: str, placeholder: str) -> str:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -20,15 +20,18 @@ from jelmon_responder.history.protocol import (
     UNFINISHED_AFTER,
     Action,
     Email,
+    EmailOutcome,
     Fold,
     Notification,
     Query,
+    RefusedEmail,
     Select,
 )
 
 _UPSERT = rows.upsert_episode("alert_history", ":{}")
 _INSERT_ACTION = rows.insert_action("action_log", ":{}")
 _INSERT_NOTIFICATION = rows.insert_notification("notice", ":{}")
+_REFUSED = rows.select_refused("letter", "notice", "?")
 _JSON = frozenset({"labels", "annotations"})
 
 
@@ -76,11 +79,18 @@ class SqliteHistory:
         )
 
     async def actions(self, *, pending: bool, limit: int = DEFAULT_LIMIT) -> list[Action]:
-        """Return actions, newest first."""
-        where = "outcome IS NULL" if pending else "true"
-        sql = f"SELECT * FROM action_log WHERE {where} ORDER BY requested_at DESC, id LIMIT ?"
+        """Return actions, newest first; pending ones oldest first."""
+        where, order = ("outcome IS NULL", "ASC") if pending else ("true", "DESC")
+        sql = f"SELECT * FROM action_log WHERE {where} ORDER BY requested_at {order}, id LIMIT ?"
         return await self._database.read(
             lambda connection: [rows.action_from(_decoded(row)) for row in connection.execute(sql, (limit,))]
+        )
+
+    async def attempt_action(self, action_id: str, *, now: datetime) -> bool:
+        """Store that the action is about to be published, unless it has been before."""
+        sql = "UPDATE action_log SET attempted_at = ? WHERE id = ? AND attempted_at IS NULL AND outcome IS NULL"
+        return await self._database.write(
+            lambda connection: connection.execute(sql, (_encoded(now), action_id)).rowcount == 1
         )
 
     async def finish_action(self, action: Action) -> None:
@@ -106,11 +116,11 @@ class SqliteHistory:
             columns = ", ".join(rows.NOTIFICATION_COLUMNS)
             waiting = connection.execute(f"SELECT {columns} FROM notice WHERE letter IS NULL ORDER BY created_at, id")
             sent = connection.execute(
-                "SELECT left_at FROM letter WHERE left_at > ? AND outcome IS NOT 'failed'",
+                "SELECT left_at FROM letter WHERE left_at > ? AND (outcome IS NULL OR outcome IN ('sent', 'unknown'))",
                 (_encoded(now - EMAIL_WINDOW),),
             )
             selected = select(
-                [Notification(**_decoded(row) | {"urgent": bool(row["urgent"])}) for row in waiting],
+                [rows.notification_from(_decoded(row)) for row in waiting],
                 [_decoded(row)["left_at"] for row in sent],
                 now,
             )
@@ -125,15 +135,33 @@ class SqliteHistory:
 
         return await self._database.write(work)
 
-    async def finish_email(self, email_id: str, outcome: Literal["sent", "failed"]) -> None:
+    async def finish_email(self, email_id: str, outcome: EmailOutcome, *, reason: str = "") -> None:
         """Store the outcome of an e-mail."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE letter SET outcome = ? WHERE id = ?", (outcome, email_id))
+            connection.execute("UPDATE letter SET outcome = ?, reason = ? WHERE id = ?", (outcome, reason, email_id))
             if outcome == "failed":
                 connection.execute("UPDATE notice SET letter = NULL WHERE letter = ?", (email_id,))
 
         await self._database.write(work)
+
+    async def refused_emails(self, *, limit: int = DEFAULT_LIMIT) -> list[RefusedEmail]:
+        """Return the e-mails that were set aside, newest first."""
+
+        def work(connection: sqlite3.Connection) -> list[RefusedEmail]:
+            return rows.refused_emails(_decoded(row) for row in connection.execute(_REFUSED, (limit,)))
+
+        return await self._database.read(work)
+
+    async def retry_refused_emails(self) -> int:
+        """Let the notifications of all e-mails that were set aside wait again."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            refused = "SELECT id FROM letter WHERE outcome = 'refused'"
+            connection.execute(f"UPDATE notice SET letter = NULL WHERE letter IN ({refused})")
+            return connection.execute("UPDATE letter SET outcome = 'failed' WHERE outcome = 'refused'").rowcount
+
+        return await self._database.write(work)
 
 
 def _known(connection: sqlite3.Connection, keys: Collection[Key], *, and_firing: bool) -> list[Episode]:

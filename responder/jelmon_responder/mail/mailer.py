@@ -3,11 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import smtplib
-import ssl
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from typing import Literal
+from email.errors import MessageError
 
 from jelmon.catalogue import NOTIFICATIONS, NOTIFICATIONS_SUPPRESSED
 from jelmon.errors import JelmonError, SourceError
@@ -15,21 +12,30 @@ from jelmon.service import tasks
 from jelmon.service.backoff import Backoff
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
-from jelmon_responder.history.protocol import AlertHistory, Email, Notification
+from jelmon_responder.history.protocol import AlertHistory, Email, EmailOutcome, Notification
 from jelmon_responder.mail.budget import select_emails
 from jelmon_responder.mail.compose import compose
+from jelmon_responder.mail.retries import Retries
 from jelmon_responder.mail.settings import MailSettings
+from jelmon_responder.mail.smtp import MAX_REASON, Delivery, MailRefusedError
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "email"
 POLL_SECONDS = 15.0
-TIMEOUT_SECONDS = 20.0
+SEND_SECONDS = 60.0
+"""The longest time for one e-mail; each step has a shorter timeout."""
+STOP_SECONDS = 10.0
+"""How long a responder that stops waits for the e-mail that is being sent."""
 MAX_PAUSE_SECONDS = 300.0
 
 
 class Mailer:
-    """Sends waiting notifications when woken and every few seconds; backs off after failures."""
+    """Sends waiting notifications when woken and every few seconds.
+
+    It backs off while the server is unavailable. An e-mail that the server refuses holds up no other: one that it will
+    never accept is set aside, another waits.
+    """
 
     def __init__(self, settings: MailSettings, history: AlertHistory, instruments: Instruments) -> None:
         self._settings = settings
@@ -37,6 +43,7 @@ class Mailer:
         self._instruments = instruments
         self._wake = asyncio.Event()
         self._suppressed: set[str] = set()
+        self._retries = Retries()
         self._backoff = Backoff(POLL_SECONDS, MAX_PAUSE_SECONDS)
         self._stopping = False
         self.check = Check(True, "nothing sent yet", needed=False)
@@ -73,50 +80,67 @@ class Mailer:
             raise
 
     async def _send_all(self, claimed: dict[str, Email], now: datetime) -> None:
-        failure: SourceError | None = None
+        unavailable: SourceError | None = None
+        trouble = ""
         for email_id, email in claimed.items():
-            if self._stopping or failure is not None:  # after one failure the others would wait for the same timeout
+            if self._stopping or unavailable is not None:  # the others would wait for the same timeout
                 await self._history.finish_email(email_id, "failed")
                 continue
+            outcome: EmailOutcome = "sent"
+            reason = ""
             try:
-                await asyncio.to_thread(_send, compose(email, self._settings, now=now), self._settings)
+                await self._send(email, now)
+                self._retries.succeeded(email)
             except SourceError as error:
-                failure = error
-            outcome: Literal["sent", "failed"] = "sent" if failure is None else "failed"
-            await self._history.finish_email(email_id, outcome)
+                unavailable, outcome = error, "failed"
+                trouble = "the mail server does not respond or refuses every e-mail"
+            except MailRefusedError as error:
+                is_final = error.permanent or self._retries.failed(email, now=now)
+                outcome, reason = ("refused", error.message) if is_final else ("failed", "")
+                trouble = "the mail server refuses an e-mail"
+                logger.error(
+                    "e-mail set aside" if is_final else "e-mail refused for now",
+                    extra={"email": email_id, "notifications": len(email), "reply": error.message},
+                )
+            await self._history.finish_email(email_id, outcome, reason=reason)
             self._instruments.inc(NOTIFICATIONS, channel=CHANNEL, outcome=outcome)
-        if failure is not None:
-            self.check = Check(False, "the mail server refuses e-mail or does not respond", needed=False)
-            raise failure
-        self.check = Check(True, "last e-mail was accepted", needed=False)
+        if trouble:
+            self.check = Check(False, trouble, needed=False)
+        elif not self._stopping:
+            self.check = Check(True, "last e-mail was accepted", needed=False)
+        if unavailable is not None:
+            raise unavailable
+
+    async def _send(self, email: Email, now: datetime) -> None:
+        """Send one e-mail within a deadline.
+
+        Raises:
+            SourceError: the mail server is unavailable.
+            MailRefusedError: it refuses this e-mail, or the text cannot be sent as one.
+        """
+        delivery = Delivery(self._settings)
+        try:
+            message = compose(email, self._settings, now=now)
+        except (ValueError, LookupError, MessageError) as error:  # UnicodeError is a ValueError
+            raise MailRefusedError(f"cannot be written as an e-mail: {error}"[:MAX_REASON], permanent=True) from error
+        sending = asyncio.create_task(asyncio.to_thread(delivery.send, message))
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + SEND_SECONDS
+        while not sending.done():
+            await asyncio.wait([sending], timeout=1)
+            if self._stopping:
+                deadline = min(deadline, clock() + STOP_SECONDS)
+            if clock() >= deadline:
+                delivery.abort()  # it may be a server that answers a byte at a time
+        refused = sending.result()
+        if refused:
+            logger.warning("recipients refused", extra={"recipients": refused})
 
     def _select(self, waiting: list[Notification], sent_at: list[datetime], now: datetime) -> list[Email]:
+        waiting = self._retries.due(waiting, now=now)
         selected = select_emails(waiting, sent_at, max_per_hour=self._settings.max_per_hour, now=now)
         suppressed = {entry.id for entry in waiting} - {entry.id for email in selected for entry in email}
         for _ in suppressed - self._suppressed:
             self._instruments.inc(NOTIFICATIONS_SUPPRESSED, channel=CHANNEL)
         self._suppressed = suppressed
         return selected
-
-
-def _send(message: EmailMessage, settings: MailSettings) -> None:
-    host, _, port = settings.server.rpartition(":")
-    context = ssl.create_default_context()
-    try:
-        if settings.security == "tls":
-            connection: smtplib.SMTP = smtplib.SMTP_SSL(host, int(port), timeout=TIMEOUT_SECONDS, context=context)
-        else:
-            connection = smtplib.SMTP(host, int(port), timeout=TIMEOUT_SECONDS)
-        with connection:
-            if settings.security == "starttls":
-                connection.starttls(context=context)
-            if settings.user:
-                connection.login(settings.user, settings.password or "")
-            refused = connection.send_message(message)
-    except (smtplib.SMTPException, OSError) as error:
-        raise SourceError(
-            f"cannot send e-mail through {settings.server}: {str(error) or type(error).__name__}",
-            hint="check --email.server, --email.security, --email.user and RESPONDER_SMTP_PASSWORD_FILE",
-        ) from error
-    if refused:
-        logger.warning("recipients refused", extra={"recipients": sorted(refused)})

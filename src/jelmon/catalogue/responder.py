@@ -39,9 +39,9 @@ ALERT_DURATION = Histogram(
 )
 NOTIFICATIONS = Counter(
     name="jelmore_notifications_total",
-    help="Notifications, by outcome.",
+    help="Attempts to send a notification, by outcome; a refused one is set aside.",
     labels=("channel", "outcome"),
-    closed={"outcome": ("sent", "failed")},
+    closed={"outcome": ("sent", "failed", "refused")},
     service=Service.RESPONDER,
 )
 NOTIFICATIONS_SUPPRESSED = Counter(

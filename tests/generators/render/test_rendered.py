@@ -183,7 +183,7 @@ def test_a_webhook_can_log_in(bundle: Path, tool: Tool, tmp_path: Path) -> None:
     for name in ("jelmon-ca.pem", "client.crt", "client.key", "responder.password"):
         text = text.replace(f"/etc/alertmanager/{name}", str(tmp_path / name))
     (tmp_path / "alertmanager.yml").write_text(text.replace('"templates/', f'"{tmp_path}/templates/'))
-    command = [tool("amtool"), "check-config", tmp_path / "alertmanager.yml"]
+    command = [str(tool("amtool")), "check-config", str(tmp_path / "alertmanager.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     spec = yaml.safe_load(generate(bundle, form="kubernetes")["deploy/kubernetes/alertmanager-config.yml"])["spec"]

@@ -15,12 +15,14 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from jelmon.catalogue import Service
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 from jelmon.events import ActionRequested, Outcome, parse
 from jelmon.nats import streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.service import tasks
 from jelmon.service.registry import Instruments
-from jelmon_responder.actions.publisher import MAX_AGE, ActionPublisher
+from jelmon_responder.actions.publisher import MAX_AGE, UNKNOWN, ActionPublisher
 from jelmon_responder.actions.requested import requested_actions
 from jelmon_responder.alerts import Alert, Delivery
 from jelmon_responder.app import Responder
@@ -145,6 +147,130 @@ async def test_a_pending_action_expires(history: AlertHistory, nats_url: str, cl
 
     outcomes = {action.action: action.outcome for action in await history.actions(pending=False)}
     assert outcomes == {"scale_up": Outcome.SUCCESS, "restart_pipeline": Outcome.TIMEOUT}
+
+
+@pytest_asyncio.fixture
+async def bare(tool: Callable[[str], Path], tmp_path: Path) -> AsyncIterator[tuple[str, Client]]:
+    """A NATS server of its own with JetStream but without the stream of events, and a client of it."""
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.nats(processes, tool("nats-server"), tmp_path / "nats", port=free_port())
+        client = await nats.connect(url)
+        yield url, client
+        await client.close()
+
+
+async def waiting(history: AlertHistory, *actions: Action) -> None:
+    """Write actions into the log as their alerts do."""
+    delivery = Delivery(receiver="r", alerts=())
+    await history.amend([], lambda rows: Entry(folded=fold_delivery(rows, delivery, now=NOON), actions=actions))
+
+
+def fresh(name: str, **more: Any) -> Action:
+    """An action that an alert has just requested."""
+    return replace(asked(name)[0], id=f"{name}-{time.time_ns()}", requested_at=datetime.now(UTC), **more)
+
+
+async def test_nothing_is_requested_that_the_stream_does_not_take(
+    history: AlertHistory, bare: tuple[str, Client], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While JetStream refuses the events, no request goes out, whatever the number of attempts; then each goes once."""
+    monkeypatch.setattr("jelmon_responder.actions.publisher.RETRY_SECONDS", 0.5)
+    url, client = bare
+    requests = await client.subscribe("jelmore.actions.>")
+    await client.flush()
+    await waiting(history, fresh("restart_pipeline"), fresh("scale_up"))
+    publisher = ActionPublisher(NatsSettings(url=url), history, Instruments(Service.RESPONDER))
+    task = asyncio.create_task(publisher.run())
+    attempts = "actions delayed; those are not requested yet"
+
+    async def tried_often() -> bool:
+        return sum(record.message == attempts for record in caplog.records) >= 5
+
+    await until(tried_often)
+    assert requests.pending_msgs == 0
+    await streams.ensure_stream(client.jetstream())
+    messages = [await requests.next_msg(timeout=20) for _ in range(2)]
+
+    async def none_pending() -> bool:
+        return not await history.actions(pending=True)
+
+    await until(none_pending)
+    await tasks.end(task)
+    assert sorted(message.subject for message in messages) == [
+        "jelmore.actions.restart_pipeline",
+        "jelmore.actions.scale_up",
+    ]
+    assert requests.pending_msgs == 0
+    assert {action.outcome for action in await history.actions(pending=False)} == {Outcome.SUCCESS}
+
+
+async def test_an_unconfirmed_request_is_not_repeated(
+    history: AlertHistory, bare: tuple[str, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A responder that died while publishing leaves an unknown outcome, and its successor does not guess."""
+    monkeypatch.setattr("jelmon_responder.actions.publisher.UNKNOWN_AFTER", timedelta(0))
+    url, client = bare
+    await streams.ensure_stream(client.jetstream())
+    requests = await client.subscribe("jelmore.actions.>")
+    await client.flush()
+    action = fresh("restart_pipeline")
+    await waiting(history, action)
+    assert await history.attempt_action(action.id, now=datetime.now(UTC))
+    assert not await history.attempt_action(action.id, now=datetime.now(UTC))
+    publisher = ActionPublisher(NatsSettings(url=url), history, Instruments(Service.RESPONDER))
+    task = asyncio.create_task(publisher.run())
+
+    async def none_pending() -> bool:
+        return not await history.actions(pending=True)
+
+    await until(none_pending)
+    await tasks.end(task)
+    (finished,) = await history.actions(pending=False)
+    assert (finished.outcome, finished.detail) == (Outcome.ERROR, UNKNOWN)
+    assert requests.pending_msgs == 0
+
+
+async def test_responders_that_share_a_history_request_an_action_once(
+    history: AlertHistory, bare: tuple[str, Client]
+) -> None:
+    """Whoever writes the attempt down first requests it."""
+    url, client = bare
+    await streams.ensure_stream(client.jetstream())
+    requests = await client.subscribe("jelmore.actions.>")
+    await client.flush()
+    await waiting(history, *(fresh("scale_up") for _ in range(60)))
+    publishers = [ActionPublisher(NatsSettings(url=url), history, Instruments(Service.RESPONDER)) for _ in range(3)]
+    running = [asyncio.create_task(publisher.run()) for publisher in publishers]
+
+    async def none_pending() -> bool:
+        return not await history.actions(pending=True)
+
+    await until(none_pending)
+    await tasks.end(*running)
+    await client.flush()
+    assert requests.pending_msgs == 60
+    assert [action.outcome for action in await history.actions(pending=False)] == [Outcome.SUCCESS] * 60
+
+
+async def test_an_action_that_no_event_can_express_holds_up_no_other(
+    history: AlertHistory, bare: tuple[str, Client]
+) -> None:
+    """A pipeline with a line break in its name is a failure with a reason; the next action goes on."""
+    url, client = bare
+    await streams.ensure_stream(client.jetstream())
+    await waiting(history, fresh("scale_up", pipeline="a\nb"), fresh("restart_pipeline"))
+    publisher = ActionPublisher(NatsSettings(url=url), history, Instruments(Service.RESPONDER))
+    task = asyncio.create_task(publisher.run())
+
+    async def none_pending() -> bool:
+        return not await history.actions(pending=True)
+
+    await until(none_pending)
+    await tasks.end(task)
+    outcomes = {action.action: (action.outcome, action.detail) for action in await history.actions(pending=False)}
+    assert outcomes["restart_pipeline"] == (Outcome.SUCCESS, "published")
+    assert outcomes["scale_up"][0] is Outcome.FAILURE
+    assert "Control character" in outcomes["scale_up"][1]
 
 
 async def test_without_nats_the_webhook_is_accepted(

@@ -72,4 +72,4 @@ async def test_a_history_of_an_earlier_release(history_url: str, steps: int) -> 
         await history.stop()
     if history_url.startswith("sqlite"):
         with contextlib.closing(sqlite3.connect(history_url.removeprefix("sqlite://"))) as file:
-            assert file.execute("PRAGMA user_version").fetchone() == (2,)
+            assert file.execute("PRAGMA user_version").fetchone() == (3,)

@@ -29,11 +29,13 @@ Payload = Callable[..., bytes]
 
 
 class Postbox:
-    """Takes mail and keeps it; refuses while ``closed``."""
+    """Takes mail and keeps it; refuses while ``closed``, and what contains a text of ``replies`` with that reply."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.closed = False
+        self.replies: dict[str, str] = {}
+        self.attempts: list[str] = []
         self.open_again = threading.Event()
         self.open_again.set()
 
@@ -44,6 +46,12 @@ class Postbox:
             return "451 try again later"
         message = message_from_bytes(envelope.original_content or b"", policy=policy.default)
         assert isinstance(message, EmailMessage)
+        self.attempts.append(str(message["Subject"]))
+        for text, reply in self.replies.items():
+            if text in message.get_content():
+                if reply == "hang up":
+                    server.transport.abort()
+                return reply
         self.mails.append(message)
         return "250 kept"
 
@@ -175,6 +183,133 @@ async def test_rejected_mail_waits(
     await start(given)
 
     await until(lambda: len(postbox.mails) == 1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        pytest.param("554 5.7.1 looks like spam", "refused", id="refused for good"),
+        pytest.param("451 4.7.1 try again later", "failed", id="refused for now"),
+        pytest.param("hang up", "failed", id="the server hangs up"),
+    ],
+)
+async def test_a_refused_mail_holds_up_no_other(
+    history_url: str,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Payload,
+    wire: Wire,
+    smtp: str,
+    postbox: Postbox,
+    reply: str,
+    outcome: str,
+) -> None:
+    """Later mail goes out at once; what is refused for good can be read, and sent again when the cause is removed."""
+    postbox.replies["poison"] = reply
+    responder = await start(ResponderSettings(history_url=history_url, mail=settings(smtp)))
+    poison = wire(fingerprint="p", labels={"alertname": "P", "severity": "critical"}, annotations={"summary": "poison"})
+    await post(http, responder, payload(poison))
+    await until(lambda: len(postbox.attempts) == 1)
+    await post(http, responder, payload(wire(fingerprint="x"), wire(fingerprint="y")))
+    await until(lambda: len(postbox.mails) == 2)
+
+    await shown(http, responder, f'jelmore_notifications_total{{channel="email",outcome="{outcome}"}} 1.0')
+    assert postbox.attempts.count("[FIRING] P") == 1
+    url = f"{responder.server.url}/api/v1/email/refused"
+    async with http.get(url) as response:
+        refused = (await response.json())["refused"]
+    if outcome == "failed":
+        assert refused == []
+        return
+    (email,) = refused
+    assert email["reason"] == reply
+    assert [entry["subject"] for entry in email["notifications"]] == ["[FIRING] P"]
+    async with http.post(f"{url}/retry", headers={"Origin": "https://elsewhere.example"}) as response:
+        assert response.status == 403
+    postbox.replies.clear()
+    async with http.post(f"{url}/retry") as response:
+        assert (response.status, await response.json()) == (200, {"waiting_again": 1})
+    await until(lambda: len(postbox.mails) == 3)
+    async with http.get(url) as response:
+        assert (await response.json())["refused"] == []
+
+
+async def test_recipients_that_do_not_exist(
+    tmp_path: Path,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Payload,
+    wire: Wire,
+    smtp: str,
+    postbox: Postbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mail that no recipient may get is set aside, with the reply of the server."""
+
+    async def refuse(*_: Any) -> str:
+        return "550 5.1.1 no such user"
+
+    monkeypatch.setattr(postbox, "handle_RCPT", refuse, raising=False)
+    responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", mail=settings(smtp)))
+    await post(http, responder, payload(wire()))
+
+    await shown(http, responder, 'jelmore_notifications_total{channel="email",outcome="refused"} 1.0')
+    async with http.get(f"{responder.server.url}/api/v1/email/refused") as response:
+        assert [email["reason"] for email in (await response.json())["refused"]] == ["550 5.1.1 no such user"]
+
+
+@pytest.mark.parametrize("reply", ["530 5.7.0 authentication required", "421 4.3.2 closing"])
+async def test_a_reply_about_the_session_sets_nothing_aside(
+    tmp_path: Path,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Payload,
+    wire: Wire,
+    smtp: str,
+    postbox: Postbox,
+    monkeypatch: pytest.MonkeyPatch,
+    reply: str,
+) -> None:
+    """It would meet every mail, so the mail waits until the settings or the server are right."""
+
+    async def refuse(*_: Any) -> str:
+        return reply
+
+    monkeypatch.setattr(postbox, "handle_MAIL", refuse, raising=False)
+    responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", mail=settings(smtp)))
+    await post(http, responder, payload(wire()))
+
+    await shown(http, responder, 'jelmore_notifications_total{channel="email",outcome="failed"} 1.0')
+    assert _letters(tmp_path / "h.db") == ["failed"]
+
+
+async def test_a_server_that_answers_a_byte_at_a_time(
+    tmp_path: Path,
+    start: Start,
+    http: aiohttp.ClientSession,
+    payload: Payload,
+    wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No step times out, so the whole attempt has a deadline; stopping does not wait for it either."""
+    monkeypatch.setattr("jelmon_responder.mail.mailer.SEND_SECONDS", 2.0)
+    monkeypatch.setattr("jelmon_responder.mail.mailer.STOP_SECONDS", 1.0)
+
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"2")
+                await writer.drain()
+                await asyncio.sleep(0.2)
+
+    tarpit = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    mail = settings(f"127.0.0.1:{tarpit.sockets[0].getsockname()[1]}")
+    responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", mail=mail))
+    await post(http, responder, payload(wire()))
+    await shown(http, responder, 'jelmore_notifications_total{channel="email",outcome="failed"} 1.0')
+    async with asyncio.timeout(30):
+        await responder.stop()
+    tarpit.close()
 
 
 async def test_stopping_waits_for_the_mail_being_sent(

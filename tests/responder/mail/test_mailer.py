@@ -52,6 +52,7 @@ class Postbox:
         for text, reply in self.replies.items():
             if text in message.get_content():
                 if reply == "hang up":
+                    assert isinstance(server.transport, asyncio.WriteTransport)
                     server.transport.abort()
                 return reply
         self.mails.append(message)

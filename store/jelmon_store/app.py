@@ -23,6 +23,7 @@ from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
 from jelmon.service.web.metrics import metrics_handler
+from jelmon_store.maintenance.job import Maintenance
 from jelmon_store.read.api import ReadApi
 from jelmon_store.schema import SCHEMA
 from jelmon_store.series.cache import SeriesCache
@@ -55,6 +56,7 @@ class Store:
         self._read_api = ReadApi(
             settings.database_url, settings.reading, self._instruments, tenant_of=self._write_api.tenant_of
         )
+        self._maintenance = Maintenance(settings.database_url, settings.retention)
         self._check = Check(True, "not used yet")
         self._counted = {STORE_EXACT: 0, STORE_SERIES_CREATED: 0}
         config = WebConfig.load(settings.web_config) if settings.web_config else None
@@ -78,6 +80,7 @@ class Store:
             self.background.start(
                 every(_RETENTION_SECONDS, self._registry.refresh_retention, suppress=(SourceError,)), name="retention"
             )
+            self.background.start(self._maintenance.run(), name="maintenance")
             await self.server.start(self._settings.listen)
         except BaseException:
             await self.stop()

@@ -7,6 +7,7 @@ import os
 from jelmon.config.reader import SettingsReader
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_store.app import Store
+from jelmon_store.maintenance.settings import add_retention_arguments
 from jelmon_store.read.settings import add_read_arguments
 from jelmon_store.settings import DEFAULT_ADDRESS, StoreSettings, add_database_argument, add_write_arguments
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_database_argument(parser)
     add_write_arguments(parser)
     add_read_arguments(parser)
+    add_retention_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

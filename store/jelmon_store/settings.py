@@ -8,12 +8,12 @@ from typing import Self
 from jelmon.config.reader import SettingsReader, given
 from jelmon.config.settings import ListenAddress
 from jelmon.errors import ConfigError
+from jelmon_store.maintenance.settings import RetentionSettings
 from jelmon_store.read.settings import ReadSettings
 from jelmon_store.series.labels import LabelLimits
 from jelmon_store.wire.decoded import WireLimits
 
 DEFAULT_ADDRESS = ListenAddress("127.0.0.1", 9749)
-DEFAULT_RETENTION_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ class StoreSettings:
     tenant_header: str | None = None
     limits: WriteLimits = field(default_factory=WriteLimits)
     reading: ReadSettings = field(default_factory=ReadSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @classmethod
     def read(cls, reader: SettingsReader) -> Self:
@@ -64,10 +65,12 @@ class StoreSettings:
         Raises:
             ConfigError: a flag or a variable is wrong.
         """
+        retention = RetentionSettings.read(reader)
         return cls(
             database_url=read_database_url(reader),
-            limits=_read_limits(reader),
+            limits=_read_limits(reader, retention),
             reading=ReadSettings.read(reader),
+            retention=retention,
             **given(
                 listen=reader.address("--web.listen-address"),
                 web_config=reader.path("--web.config.file"),
@@ -91,11 +94,7 @@ def read_database_url(reader: SettingsReader) -> str:
     return url
 
 
-def _read_limits(reader: SettingsReader) -> WriteLimits:
-    retention = reader.number(variable="METRICS_RETENTION_DAYS")
-    days = DEFAULT_RETENTION_DAYS if retention is None else retention
-    if days <= 0:
-        raise ConfigError("METRICS_RETENTION_DAYS must be more than 0")
+def _read_limits(reader: SettingsReader, retention: RetentionSettings) -> WriteLimits:
     labels = given(
         labels=reader.whole("--limits.labels"),
         name_bytes=reader.whole("--limits.label-name-bytes"),
@@ -106,7 +105,7 @@ def _read_limits(reader: SettingsReader) -> WriteLimits:
         **given(
             future_seconds=reader.duration("--limits.future"),
             # older samples would be deleted at once
-            age_seconds=reader.duration("--limits.age") or days * 86_400,
+            age_seconds=reader.duration("--limits.age") or retention.raw_days * 86_400,
             samples_per_second=reader.whole("--limits.samples-per-second"),
             series_per_metric=reader.whole("--limits.series-per-metric"),
             queued_samples=reader.whole("--limits.queued-samples"),

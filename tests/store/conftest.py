@@ -1,4 +1,8 @@
-"""Databases and running stores."""
+"""Databases of every flavour, and running stores.
+
+TimescaleDB is tested where variables name servers that load it, one for each edition. The Apache edition is the same
+library with ``timescaledb.license = 'apache'`` in its postgresql.conf.
+"""
 
 import os
 import uuid
@@ -14,22 +18,31 @@ from jelmon.config.settings import ListenAddress
 from jelmon_store.app import Store
 from jelmon_store.settings import StoreSettings
 
+FLAVOURS = ("postgresql", "apache", "community")
+VARIABLES = {"community": "JELMON_TEST_TIMESCALE_DSN", "apache": "JELMON_TEST_TIMESCALE_APACHE_DSN"}
 
-@pytest.fixture(params=["postgresql", "timescaledb"])
-def store_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty database: plain PostgreSQL, and one with TimescaleDB where JELMON_TEST_TIMESCALE_DSN names a server."""
-    if request.param == "postgresql":
-        yield str(request.getfixturevalue("postgres_dsn"))
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """The kind of tables."""
+    return str(request.param)
+
+
+@pytest.fixture
+def store_dsn(flavour: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database of one flavour, without tables."""
+    if flavour == "postgresql":
+        yield request.getfixturevalue("postgres_dsn")
         return
-    server = os.environ.get("JELMON_TEST_TIMESCALE_DSN")
+    server = os.environ.get(VARIABLES[flavour])
     if not server:
-        pytest.skip("JELMON_TEST_TIMESCALE_DSN names no PostgreSQL with TimescaleDB")
+        pytest.skip(f"NOT TESTED on TimescaleDB ({flavour}): set {VARIABLES[flavour]} to the DSN of such a server")
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         dsn = server.rsplit("/", 1)[0] + f"/{name}"
-        with psycopg.connect(dsn, autocommit=True) as inside:
-            inside.execute("CREATE EXTENSION timescaledb")
+        with psycopg.connect(dsn, autocommit=True) as own:
+            own.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         yield dsn
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

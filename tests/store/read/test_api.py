@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.store.data import COUNT, STALE, START, STEP, TestSeries, bits, make_series
 from tests.store.read.chunk_reader import Sample, read_stream
-from tests.store.read.data import COUNT, STALE, START, STEP, TestSeries, bits, make_series
-from tests.store.read.support import fetch, load, migrate, serve
+from tests.store.support import fetch, load, migrate, serve
 
 from jelmon_store.read.protobuf import bytes_field, fields, varint_field
 from jelmon_store.read.request import parse

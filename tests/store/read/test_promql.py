@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.store.read.data import COUNT, START, STEP, make_series
+from tests.store.data import COUNT, START, STEP, make_series
 from tests.store.read.queries import queries_of, reads_native_histograms
-from tests.store.read.support import load, migrate, remote_write, serve
+from tests.store.support import load, migrate, remote_write, serve
 
 from jelmon.demo import launch, servers
 from jelmon.demo.processes import Processes

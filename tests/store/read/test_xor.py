@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.store.data import COUNT, STALE, START, STEP, bits, make_series
 from tests.store.read.chunk_reader import decode_xor
-from tests.store.read.data import COUNT, STALE, START, STEP, bits, make_series
 
 from jelmon_store.read.xor import encode_chunks
 

@@ -12,7 +12,7 @@ from typing import Any
 import cramjam
 import psycopg
 from psycopg.types.json import Jsonb
-from tests.store.read.data import TestSeries
+from tests.store.data import TestSeries
 
 from jelmon.catalogue import Service
 from jelmon.config.settings import ListenAddress

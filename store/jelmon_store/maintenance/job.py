@@ -1,0 +1,83 @@
+"""The maintenance job. Every receiver runs it; an advisory lock lets one at a time do the work."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+
+from jelmon_store.maintenance import partitions, retention, rollups
+from jelmon_store.maintenance.settings import RetentionSettings
+
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_SECONDS = 5
+_LOCK = 0x6A656C6D_6F726503
+_OPTIONS = "-c timezone=UTC -c lock_timeout=30s"
+
+
+class Maintenance:
+    """Keeps the tables of one database in shape."""
+
+    def __init__(
+        self, url: str, settings: RetentionSettings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._url = url
+        self._settings = settings
+        self._clock = clock
+        self._connection: partitions.Connection | None = None
+
+    async def run(self) -> None:
+        """Do the work again and again. A failure is logged and tried again; a cancellation ends its statement."""
+        while True:
+            work = asyncio.create_task(asyncio.to_thread(self.run_once))
+            try:
+                await asyncio.shield(work)
+            except psycopg.Error as error:
+                logger.warning("maintenance failed", extra={"error": str(error).strip().partition("\n")[0]})
+            except asyncio.CancelledError:
+                with contextlib.suppress(psycopg.Error):
+                    if self._connection is not None:
+                        self._connection.cancel()
+                    await work
+                raise
+            await asyncio.sleep(self._settings.interval_seconds)
+
+    def run_once(self) -> bool:
+        """Do what is due; return whether this process did it, not another.
+
+        Raises:
+            psycopg.Error: the database does not respond, or a table was locked for too long.
+        """
+        with contextlib.closing(
+            psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                application_name="jelmon-store-maintenance",
+                options=_OPTIONS,
+            )
+        ) as connection:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+            if row != (True,):
+                return False
+            self._connection = connection
+            try:
+                self._maintain(connection)
+            finally:
+                self._connection = None
+            return True
+
+    def _maintain(self, connection: partitions.Connection) -> None:
+        now = self._clock()
+        community = partitions.flavour(connection) == "community"
+        partitions.make_ahead(connection, now)
+        retention.classify(connection, self._settings)
+        rollups.refresh(connection, self._settings, now, community=community)
+        retention.enforce(connection, self._settings, now)
+        if community:
+            partitions.compress_complete(connection, now)
+        else:
+            partitions.index_complete(connection, now)

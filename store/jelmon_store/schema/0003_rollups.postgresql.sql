@@ -123,7 +123,8 @@ BEGIN
 END
 $do$;
 
--- The table is named by its own kind now: on TimescaleDB Apache the rollups are natively partitioned.
+-- Tables differ now: on TimescaleDB Apache the rollups are natively partitioned. And two sessions that make the same
+-- partition at the same time both succeed.
 CREATE OR REPLACE FUNCTION jelmore.ensure_partitions(name text, times timestamptz[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -140,7 +141,9 @@ BEGIN
         partition := name || '_' || to_char(low AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MI');
         CONTINUE WHEN to_regclass(format('jelmore.%I', partition)) IS NOT NULL;
         PERFORM pg_advisory_xact_lock(x'6a656c6d6f726502'::bigint);
-        CONTINUE WHEN to_regclass(format('jelmore.%I', partition)) IS NOT NULL;
+        -- a query, because to_regclass may not see yet what another session has just committed
+        PERFORM FROM pg_class WHERE relname = partition AND relnamespace = 'jelmore'::regnamespace;
+        CONTINUE WHEN FOUND;
         EXECUTE format('CREATE TABLE jelmore.%I (LIKE jelmore.%I INCLUDING ALL)', partition, name);
         EXECUTE format(
             'ALTER TABLE jelmore.%I ATTACH PARTITION jelmore.%I FOR VALUES FROM (%L) TO (%L)',

@@ -1,5 +1,6 @@
 """The tables of the store, made by their migrations in a real PostgreSQL."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import psycopg
@@ -39,6 +40,25 @@ async def test_partitions_are_made_for_the_times_that_are_written(postgres_dsn: 
         rows = connection.execute("SELECT tableoid::regclass::text FROM jelmore.samples ORDER BY time").fetchall()
 
         assert rows == [("jelmore.samples_20260301_1000",), ("jelmore.samples_20260301_1100",)]
+
+
+async def test_two_sessions_make_the_same_partition(postgres_dsn: str) -> None:
+    """Receivers and the maintenance job do so at the same time; none of them may fail."""
+    await migrate(postgres_dsn)
+    times = [datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in range(24)]
+
+    def ensure() -> int:
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            made = 0
+            for time in times:
+                row = connection.execute("SELECT jelmore.ensure_partitions('samples', %s)", ([time],)).fetchone()
+                assert row is not None
+                made += row[0]
+            return made
+
+    made = await asyncio.gather(*(asyncio.to_thread(ensure) for _ in range(4)))
+
+    assert sum(made) == len(times)
 
 
 async def test_a_reader_reads_and_a_writer_writes(postgres_dsn: str) -> None:

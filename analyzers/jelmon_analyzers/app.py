@@ -6,7 +6,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from jelmon.catalogue import Service
+from jelmon.catalogue import ANALYZER_WEB_CONFIG_RELOADED, Service
 from jelmon.service.lifecycle import BackgroundTasks
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
@@ -37,7 +37,12 @@ class Analyzer:
         self._instruments = Instruments(Service.ANALYZER)
         self.runners = {name: make(self._instruments) for name, make in makers.items()}
         config = WebConfig.load(settings.web_config) if settings.web_config else None
-        self.server = Server("analyzer", checks=self._checks, config=config)
+        self.server = Server(
+            "analyzer",
+            checks=self._checks,
+            config=config,
+            on_reload=lambda good: self._instruments.set(ANALYZER_WEB_CONFIG_RELOADED, good),
+        )
         links = [Link("/metrics", "Metrics"), Link("/health", "Health")]
         title = f"jelmon analyzer ({', '.join(self.runners)})"
         self.server.app.add_routes(

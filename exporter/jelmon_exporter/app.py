@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from jelmon import __version__
 from jelmon import catalogue as c
+from jelmon.errors import ConfigError
 from jelmon.nats.subjects import PARTITIONS
 from jelmon.service import web
 from jelmon.service.lifecycle import BackgroundTasks
@@ -32,6 +33,7 @@ from jelmon_exporter.serving.overview import overview
 from jelmon_exporter.serving.realtime import RealtimeFigures
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import ExporterSettings
+from jelmon_exporter.sources.http import PATH as EVENTS_PATH
 from jelmon_exporter.sources.jetstream import JetStreamSource
 from jelmon_exporter.sources.table import SourceContext, open_event_source, open_sources
 from jelmon_exporter.state.disk import DiskStore
@@ -115,7 +117,20 @@ class Exporter:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._process)
         config = web.WebConfig.load(settings.web_config_file) if settings.web_config_file else None
-        self.server = web.Server("exporter", checks=self.checks, config=config)
+        accounts = web.Accounts(EVENTS_PATH, frozenset(settings.events_users))
+        if unknown := accounts.unknown(config.users if config else ()):
+            raise ConfigError(
+                f"--web.events-users: {unknown[0]!r} is not a user of {settings.web_config_file}",
+                hint="add it to basic_auth_users",
+            )
+        self.server = web.Server(
+            "exporter",
+            checks=self.checks,
+            config=config,
+            accounts=accounts,
+            writable=f"POST {EVENTS_PATH}" if settings.events else "",
+            on_reload=self.process_series.cell(c.EXPORTER_WEB_CONFIG_RELOADED).set,
+        )
         self.server.app.router.add_get(settings.telemetry_path, self._metrics)
         self.server.app.add_routes(route for source in self.sources for route in source.routes())
         self.server.app.router.add_post(RELOAD_PATH, self.reloader.answer)
@@ -182,7 +197,7 @@ class Exporter:
     def notes(self) -> list[str]:
         """Return lines for ``--check-config``."""
         return [
-            *(f"warning: {warning}" for warning in self.server.warnings),
+            *(f"warning: {warning}" for warning in self.server.warnings(self._settings.listen_address)),
             *(note for source in self.sources for note in source.notes()),
         ]
 

@@ -58,6 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="TLS, basic auth and headers, in the web-config format of Prometheus exporters",
     )
     web.add_argument(
+        "--web.events",
+        dest="web_events",
+        metavar="on|off",
+        help="whether POST /api/v1/events takes events (default: on)",
+    )
+    web.add_argument(
+        "--web.events-users",
+        dest="web_events_users",
+        metavar="NAMES",
+        help="users of the web config, separated by commas, who alone may post events and may do nothing else",
+    )
+    web.add_argument(
         "--web.enable-lifecycle",
         dest="web_enable_lifecycle",
         action="store_true",

@@ -26,6 +26,8 @@ class ExporterSettings:
     listen_address: ListenAddress = DEFAULT_ADDRESS
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
+    events: bool = True  # whether POST /api/v1/events is served
+    events_users: tuple[str, ...] = ()  # of the web config: only they may post events, and they nothing else
     lifecycle: bool = False  # whether POST /-/reload is allowed
     nats: NatsSettings | None = field(default_factory=NatsSettings)  # None: without NATS
     redis_url: str | None = None  # None: state in memory
@@ -61,6 +63,14 @@ class ExporterSettings:
         if self.redis_url is not None and self.state_path is not None:
             raise ConfigError(
                 "a Redis URL and a state file are both given", hint="give either --redis.url or --state.path"
+            )
+        if self.nats is None and not self.events:
+            raise ConfigError(
+                "--web.events=off: without NATS, events come over HTTP only", hint="set --nats.url, or --web.events=on"
+            )
+        if self.events_users and self.web_config_file is None:
+            raise ConfigError(
+                "--web.events-users: there are no users without a web config", hint="name one with --web.config.file"
             )
         if self.nats is None and self.redis_url is not None:
             raise ConfigError(
@@ -105,6 +115,8 @@ class ExporterSettings:
                 listen_address=reader.address("--web.listen-address"),
                 telemetry_path=reader.text("--web.telemetry-path"),
                 web_config_file=reader.path("--web.config.file"),
+                events=reader.choice("--web.events", {"on": True, "off": False}),
+                events_users=reader.words("--web.events-users"),
                 redis_url=reader.text("--redis.url", "REDIS_URL"),
                 redis_prefix=reader.text(variable="REDIS_PREFIX"),
                 state_path=reader.path("--state.path", "JELMON_STATE_PATH"),

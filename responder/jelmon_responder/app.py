@@ -9,7 +9,7 @@ from aiohttp import web
 
 from jelmon import __version__
 from jelmon.bundle.timeline import Timeline
-from jelmon.catalogue import RESPONDER_INFO, Service
+from jelmon.catalogue import RESPONDER_INFO, RESPONDER_WEB_CONFIG_RELOADED, Service
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon.service.registry import Instruments
@@ -65,6 +65,7 @@ class Responder:
             config=WebConfig.load(settings.web_config) if settings.web_config else None,
             require=_authentication if settings.publishes_actions else None,
             max_body=MAX_PAYLOAD_BYTES,
+            on_reload=lambda good: self._instruments.set(RESPONDER_WEB_CONFIG_RELOADED, good),
         )
         self.server.app.add_routes(self._routes())
         self.background = BackgroundTasks()

@@ -111,7 +111,7 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
     card = Card("card-1", pipeline="main", source="/test")
     await exporter.start()
     try:
-        await until(lambda: exporter.source.up and exporter.sink.up)
+        await until(lambda: exporter.source.up and exporter.sink is not None and exporter.sink.up)
         async with Publisher(settings=settings_of(nats_with_users, "producer")) as producer:
             await producer.publish(card.started())
         event = {

@@ -52,6 +52,22 @@ def test_the_password_of_redis_comes_from_a_file(tmp_path: Path) -> None:
     assert "secret" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--web.events", "maybe"], "--web.events: 'maybe' is not allowed"),
+        (["--web.events", "off", "--nats.url", "none"], "without NATS, events come over HTTP only"),
+        (["--web.events-users", "ci"], "there are no users without a web config"),
+    ],
+)
+def test_switches_of_the_event_endpoint(flags: list[str], message: str) -> None:
+    assert (read({}).events, read({}, "--web.events", "off").events) == (True, False)
+    with pytest.raises(ConfigError) as caught:
+        read({}, *flags)
+
+    assert message in caught.value.message
+
+
 @pytest.mark.parametrize("path", ["metrics", "/", "/-/ready", "/health", "/api/v1/events"])
 def test_figures_have_a_path_of_their_own(path: str) -> None:
     with pytest.raises(ConfigError, match=r"^--web.telemetry-path"):

@@ -5,21 +5,24 @@ events are stored: in the stream (`forwarding`) or, without NATS, in the exporte
 stored. Any request may be repeated with the same ids; nothing is counted twice.
 """
 
+import logging
 import re
 from collections.abc import Iterable
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web as http
 
 from jelmon import catalogue as c
-from jelmon.client import Published
+from jelmon.client import Published, TooLargeError
 from jelmon.errors import EventError, JelmonError, Rejection, SourceError
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, split
-from jelmon.service.web import at_most
+from jelmon.service.web import BodyError, at_most, read_body
 from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.sources import binary_mode
 from jelmon_exporter.sources.source import Source
+
+logger = logging.getLogger(__name__)
 
 PATH = "/api/v1/events"
 ONE = "application/cloudevents+json"
@@ -28,7 +31,6 @@ JSON = "application/json"
 MAX_BODY_BYTES = MAX_EVENT_BYTES * MAX_BATCH_EVENTS
 RETRY_AFTER_SECONDS = 5
 _AT_ONCE = 32
-_ATTRIBUTES = re.compile(r"ce-([a-z0-9]{1,20})")
 _AT = re.compile(r" - at `\$\.?(.*?)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _encode = msgspec.json.Encoder().encode
@@ -56,26 +58,34 @@ class HttpSource(Source):
 
     def __init__(self, sink: EventSink, table: SeriesTable) -> None:
         self._sink = sink
+        self._store = at_most(_AT_ONCE, self._publish)
         self._counted = {result: table.cell(c.HTTP_EVENTS, result) for result in c.HTTP_EVENTS.closed["result"]}
 
     def routes(self) -> list[http.RouteDef]:
         """Return the endpoint's route."""
-        return [http.post(PATH, at_most(_AT_ONCE, self._post))]
+        return [http.post(PATH, self._post)]
 
-    async def _post(self, request: http.Request) -> http.Response:
+    async def _post(self, request: http.Request) -> http.StreamResponse:
         try:
-            payloads = _payloads(request, await _read(request))
+            payloads = _payloads(request, await read_body(request, MAX_BODY_BYTES))
+        except BodyError as error:
+            self._counted["refused"].add()
+            logger.debug("unusable request body", extra={"reason": error.message})
+            return _problem(error.status, error)
         except EventError as error:
             self._counted["refused"].add()
             return _problem(413 if error.reason is Rejection.OVERSIZED else 400, error)
         except _MediaTypeError as error:
             return _problem(415, error, {"Accept-Post": f"{ONE}, {BATCH}, {JSON}"})
+        return await self._store(payloads)
+
+    async def _publish(self, payloads: list[bytes]) -> http.StreamResponse:
         try:
             outcomes = await self._sink.publish_each(payloads)
         except SourceError as error:
             self._counted["failed"].add(len(payloads))
             return _unavailable(error)
-        return self._answer(payloads, outcomes)
+        return self._answer(payloads, [_permanent(outcome) for outcome in outcomes])
 
     def _answer(self, payloads: list[bytes], outcomes: list[Published | EventError | SourceError]) -> http.Response:
         results = [_result(*row) for row in zip(range(len(payloads)), payloads, outcomes, strict=True)]
@@ -83,8 +93,8 @@ class HttpSource(Source):
             self._counted[result["status"]].add()
         accepted = sum(isinstance(outcome, Published) for outcome in outcomes)
         body: dict[str, Any] = {"accepted": accepted, "results": results}
-        failed = [outcome for outcome in outcomes if isinstance(outcome, SourceError)]
-        refused = [outcome for outcome in outcomes if isinstance(outcome, EventError)]
+        failed = [one for one in outcomes if isinstance(one, SourceError)]
+        refused = [one for one in outcomes if isinstance(one, EventError)]
         if failed:
             body = {"error": failed[0].message, "hint": "send the whole request again: nothing is stored twice"} | body
             return _json(503, body, {"Retry-After": str(RETRY_AFTER_SECONDS)})
@@ -97,28 +107,19 @@ class HttpSource(Source):
         return _json(202, body)
 
 
+def _permanent(outcome: Published | EventError | SourceError) -> Published | EventError | SourceError:
+    """Return a refusal for an event that is too large for NATS: sending it again cannot help."""
+    if isinstance(outcome, TooLargeError):
+        return EventError(outcome.message, reason=Rejection.OVERSIZED, hint=outcome.hint)
+    return outcome
+
+
 class _MediaTypeError(JelmonError):
     """The body has an unsupported media type."""
 
 
 class _Identified(msgspec.Struct):
     id: Any = None
-
-
-async def _read(request: http.Request) -> bytes:
-    try:
-        body = await request.read()
-    except http.HTTPRequestEntityTooLarge as error:
-        raise _too_large() from error
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large()
-    return body
-
-
-def _too_large() -> EventError:
-    return EventError(
-        f"the body is larger than {MAX_BODY_BYTES} bytes", reason=Rejection.OVERSIZED, hint="send smaller batches"
-    )
 
 
 def _payloads(request: http.Request, body: bytes) -> list[bytes]:
@@ -133,8 +134,8 @@ def _payloads(request: http.Request, body: bytes) -> list[bytes]:
     if charset not in ("utf-8", "us-ascii"):
         raise _MediaTypeError(f"charset {charset} is not supported", hint="send UTF-8")
     is_batch = body[:64].lstrip()[:1] == b"["
-    if kind == JSON and any(_ATTRIBUTES.fullmatch(name.lower()) for name in request.headers):
-        return [_from_binary(request, body)]
+    if kind == JSON and binary_mode.is_used(request.headers):
+        return [binary_mode.event_of(request.headers, body)]
     match kind:
         case "application/cloudevents+json" if is_batch:
             raise EventError(
@@ -152,19 +153,6 @@ def _payloads(request: http.Request, body: bytes) -> list[bytes]:
         f"Content-Type {kind!r} is not supported" if kind else "there is no Content-Type",
         hint=f"send {ONE} for one event, {BATCH} for several",
     )
-
-
-def _from_binary(request: http.Request, body: bytes) -> bytes:
-    """Return the event with its attributes in ``ce-`` headers and the body as data."""
-    event: dict[str, Any] = {}
-    for name, value in request.headers.items():
-        attribute = _ATTRIBUTES.fullmatch(name.lower())
-        if attribute:
-            event[attribute[1]] = unquote(value)
-    if "data" in event:
-        raise EventError("ce-data is not an attribute", reason=Rejection.INVALID, hint="the body is the data")
-    event["data"] = msgspec.Raw(body.strip() or b"null")
-    return _encode(event)
 
 
 def _result(index: int, payload: bytes, outcome: Published | EventError | SourceError) -> dict[str, Any]:

@@ -28,13 +28,13 @@ class SourceContext:
     prober: Prober
     probing: Singleton
     events: EventSource
-    sink: Forwarding | LocalSource
+    sink: Forwarding | LocalSource | None
 
 
 SOURCES: tuple[Callable[[SourceContext], Source | None], ...] = (
     lambda context: context.events,
     lambda context: context.sink if isinstance(context.sink, Forwarding) else None,
-    lambda context: HttpSource(context.sink, context.counting.process_series),
+    lambda context: HttpSource(context.sink, context.counting.process_series) if context.sink is not None else None,
     lambda context: SystemSource(
         context.counting.process_series,
         host=context.settings.host,
@@ -54,8 +54,8 @@ def open_sources(context: SourceContext) -> tuple[Source, ...]:
 
 def open_event_source(
     settings: ExporterSettings, counting: CountingContext, mirror: Mirror
-) -> tuple[EventSource, Forwarding | LocalSource]:
-    """Return the source of events to count, and the sink for those that arrive over HTTP."""
+) -> tuple[EventSource, Forwarding | LocalSource | None]:
+    """Return the source of events to count, and the sink for those that arrive over HTTP, if they are taken."""
     if settings.nats is None:
         local = LocalSource(counting, mirror)
         return local, local
@@ -67,4 +67,4 @@ def open_event_source(
         batch=settings.batch_messages,
         batch_seconds=settings.batch_seconds,
     )
-    return stream, Forwarding(settings.nats, counting.process_series)
+    return stream, Forwarding(settings.nats, counting.process_series) if settings.events else None

@@ -12,12 +12,12 @@ from jelmon.catalogue import ALERT_SEVERITIES, WEBHOOK_SUCCESS, WEBHOOKS
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.registry import Instruments
-from jelmon.service.web import CrossSiteError, page, refuse_cross_site
+from jelmon.service.web import BodyError, CrossSiteError, page, read_body, refuse_cross_site
 from jelmon_responder.alertmanager import Alertmanager
 from jelmon_responder.http import views
 from jelmon_responder.http.responses import json, problem, unavailable
 from jelmon_responder.http.test_alert import run_test_alert
-from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES, WebhookError, parse, too_large
+from jelmon_responder.http.webhook import WebhookError, parse
 from jelmon_responder.recorder import AlertRecorder
 
 logger = logging.getLogger(__name__)
@@ -54,14 +54,13 @@ class Handlers:
                     ),
                     415,
                 )
-            delivery = parse(await request.read(), now=now)
+            delivery = parse(await read_body(request), now=now)
         except CrossSiteError as error:
             return self._refused(error, 403)
-        except web.HTTPRequestEntityTooLarge:
-            return self._refused(too_large(f"the webhook payload exceeds {MAX_PAYLOAD_BYTES} bytes"), 413)
-        except web.RequestPayloadError as error:  # truncated, or not in its Content-Encoding
-            request.content.feed_eof()  # otherwise aiohttp reads on and logs a traceback
-            response = self._refused(WebhookError(f"cannot read the body: {error}", hint="send all of it"), 400)
+        except BodyError as error:
+            response = self._refused(
+                WebhookError(f"cannot read the body: {error.message}", hint=error.hint), error.status
+            )
             response.force_close()
             return response
         except WebhookError as error:

@@ -63,6 +63,11 @@ SUGGESTIONS_SAVED = Gauge(
     labels=("pipeline", "strategy"),
     service=Service.ANALYZER,
 )
+ANALYZER_WEB_CONFIG_RELOADED = Gauge(
+    name="jelmore_analyzer_web_config_last_reload_successful",
+    help="1 if the web config in force is that in its file, 0 if the file is invalid and the previous one is used.",
+    service=Service.ANALYZER,
+)
 ANALYZER_CYCLE = Histogram(
     name="jelmore_analyzer_cycle_seconds",
     help="Duration of an analysis cycle.",

@@ -99,6 +99,10 @@ CONFIG_RELOAD_TIME = Gauge(
     help="Time of the last successful reload of the target and pipeline files.",
     unit="seconds",
 )
+EXPORTER_WEB_CONFIG_RELOADED = Gauge(
+    name="jelmore_exporter_web_config_last_reload_successful",
+    help="1 if the web config in force is that in its file, 0 if the file is invalid and the previous one is used.",
+)
 COLLECTOR_UP = Gauge(
     name="jelmore_exporter_collector_up", help="1 if the collector's last run succeeded, else 0.", labels=("collector",)
 )

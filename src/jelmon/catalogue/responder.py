@@ -57,6 +57,11 @@ RESPONDER_ACTIONS = Counter(
     closed=OUTCOMES,
     service=Service.RESPONDER,
 )
+RESPONDER_WEB_CONFIG_RELOADED = Gauge(
+    name="jelmore_responder_web_config_last_reload_successful",
+    help="1 if the web config in force is that in its file, 0 if the file is invalid and the previous one is used.",
+    service=Service.RESPONDER,
+)
 HISTORY_UP = Gauge(
     name="jelmore_history_up",
     help="1 if the last access to the alert history succeeded, else 0.",

@@ -16,7 +16,7 @@ has the event classes.
 
 from jelmon.client.asynchronous import Publisher
 from jelmon.client.cards import Card, Run
-from jelmon.client.delivery import Published, Summary
+from jelmon.client.delivery import Published, Summary, TooLargeError
 from jelmon.client.synchronous import SyncPublisher
 
-__all__ = ["Card", "Published", "Publisher", "Run", "Summary", "SyncPublisher"]
+__all__ = ["Card", "Published", "Publisher", "Run", "Summary", "SyncPublisher", "TooLargeError"]

@@ -25,11 +25,16 @@ ACKNOWLEDGE_SECONDS = 2.0
 SWEEP_SECONDS = 0.05
 _BACKOFF_SECONDS = 0.1
 _NO_STREAM_SECONDS = 2.0  # about as long as the election of a stream leader
+_TOO_LARGE = 10054  # JetStream's code for a message above max_msg_size of the stream
 AGAIN = "resending all events is safe: stored events are not stored twice"
 
 
 class RefusedError(SourceError):
     """The server or the stream refuses this message; resending it cannot help."""
+
+
+class TooLargeError(RefusedError):
+    """The event is larger than the server or the stream takes."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -180,7 +185,7 @@ class Delivery:
         except nats.errors.MaxPayloadError:
             self._land(
                 token,
-                RefusedError(
+                TooLargeError(
                     f"the NATS server takes messages of {self._client.max_payload} bytes at most, the event has "
                     f"{len(flight.payload)}",
                     hint="raise max_payload in the configuration of the server",
@@ -207,9 +212,10 @@ class Delivery:
         elif answer.error.code >= 500:  # no leader, or temporarily full
             flight.due = self._clock() + _BACKOFF_SECONDS
         else:
+            kind = TooLargeError if answer.error.err_code == _TOO_LARGE else RefusedError
             self._land(
                 token,
-                RefusedError(
+                kind(
                     f"stream refused the event: {answer.error.description} (JetStream error {answer.error.err_code})",
                     hint="see `nats stream info` for the limits of the stream",
                 ),

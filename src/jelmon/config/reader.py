@@ -54,6 +54,16 @@ class SettingsReader:
             return ()
         return self._read(flag, variable, lambda text, _: tuple(filter(None, map(str.strip, text.split(",")))))
 
+    def choice(self, flag: str, values: Mapping[str, T]) -> T | None:
+        """Return the value that the word stands for."""
+
+        def parse(text: str, name: str) -> T:
+            if text not in values:
+                raise ConfigError(f"{name}: {text!r} is not allowed", hint=f"write {' or '.join(values)}")
+            return values[text]
+
+        return self._read(flag, "", parse)
+
     def many(self, flag: str) -> tuple[str, ...]:
         """Return the values of a flag that may be repeated."""
         return tuple(self._flags[_dest(flag)] or ())

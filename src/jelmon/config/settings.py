@@ -1,5 +1,6 @@
 """Parsers of single settings: durations, addresses, secrets. Each service has its settings class in its own folder."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def parse_duration(text: str, *, name: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """The address a service listens on: loopback unless a host is given."""
+    """The address a service listens on: loopback unless a host is given; an empty host means all interfaces."""
 
     host: str
     port: int
@@ -44,11 +45,29 @@ class ListenAddress:
         host, colon, port = text.rpartition(":")
         if not colon:
             host = "127.0.0.1"
-        elif not host:
-            host = "0.0.0.0"
+        bare = host.removeprefix("[").removesuffix("]")
+        if (":" in bare) != (len(host) - len(bare) == 2):
+            raise ConfigError(
+                f"{name}: {text!r} is not an address", hint="put an IPv6 address in brackets, for example [::1]:9746"
+            )
         if not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise ConfigError(f"{name}: {text!r} is not an address", hint="write host:port, for example 127.0.0.1:9746")
-        return cls(host.strip("[]"), int(port))
+        return cls(bare, int(port))
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it is the address of all interfaces, of IPv4 and IPv6."""
+        return self.host in ("", "::")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -40,7 +40,7 @@ def test_an_empty_list_is_given_by_the_flag_alone() -> None:
         (SettingsReader.whole, "3", 3),
         (SettingsReader.number, "0.5", 0.5),
         (SettingsReader.path, "a/b", Path("a/b")),
-        (SettingsReader.address, ":80", ListenAddress("0.0.0.0", 80)),
+        (SettingsReader.address, ":80", ListenAddress("", 80)),
     ],
 )
 def test_values_are_parsed(read: Callable[[SettingsReader, str, str], object], text: str, value: object) -> None:

@@ -38,7 +38,7 @@ def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
     ("text", "host", "port", "shown"),
     [
         ("9746", "127.0.0.1", 9746, "127.0.0.1:9746"),
-        (":9746", "0.0.0.0", 9746, "0.0.0.0:9746"),
+        (":9746", "", 9746, ":9746"),
         ("localhost:0", "localhost", 0, "localhost:0"),
         ("[::1]:9746", "::1", 9746, "[::1]:9746"),
     ],
@@ -50,12 +50,45 @@ def test_addresses(text: str, host: str, port: int, shown: str) -> None:
     assert (address, str(address)) == (ListenAddress(host, port), shown)
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "localhost:", "localhost:http", "localhost:65536", "localhost:-1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "localhost",
+        "localhost:",
+        "localhost:http",
+        "localhost:65536",
+        "localhost:-1",
+        "::1",
+        "::1:80",
+        "[::1",
+        "[]:1",
+    ],
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^--web.listen-address: .* is not an address") as caught:
         ListenAddress.parse(text)
 
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback", "everywhere"),
+    [
+        ("1", True, False),
+        ("[::1]:1", True, False),
+        ("localhost:1", True, False),
+        ("127.9.9.9:1", True, False),
+        (":1", False, True),
+        ("[::]:1", False, True),
+        ("0.0.0.0:1", False, False),
+        ("host.example:1", False, False),
+    ],
+)
+def test_who_can_reach_an_address(text: str, loopback: bool, everywhere: bool) -> None:
+    address = ListenAddress.parse(text)
+
+    assert (address.is_loopback, address.is_any) == (loopback, everywhere)
 
 
 def test_a_secret_comes_from_its_file_without_the_newline(tmp_path: Path) -> None:

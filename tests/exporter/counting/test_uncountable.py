@@ -198,6 +198,7 @@ async def test_a_counter_above_two_to_the_53_survives_a_restore_exactly(
     async def count(exporter: Exporter, data: e.ScanFinishedData) -> Any:
         await until(lambda: exporter.source.up)
         event = e.make(e.ScanFinished, data, source="/test", subject="a")
+        assert exporter.sink is not None
         assert await exporter.sink.publish_each([e.encode(event)]) == [Published(0)]
         return exporter.view.value(c.SCAN_FINDINGS, "main", "s", "low")
 

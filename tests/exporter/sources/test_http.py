@@ -195,6 +195,69 @@ async def test_a_body_may_be_compressed(endpoint: Endpoint, stream: Any) -> None
     assert await stored(stream) == [event()]
 
 
+async def test_a_quoted_value_is_unquoted(endpoint: Endpoint, stream: Any) -> None:
+    headers = binary() | {"ce_id": '"e\\"1\\\\ 25%25"'}
+    status, body, _ = await endpoint.post({"pipeline": "main"}, JSON, **headers)
+
+    assert (status, body["results"][0]["id"]) == (202, 'e"1\\ 25%')
+
+
+def binary() -> dict[str, str]:
+    """The headers of a card's start in binary mode."""
+    return {
+        "ce_specversion": "1.0",
+        "ce_type": "jelmore.card.started",
+        "ce_id": "e1",
+        "ce_source": "/test",
+        "ce_subject": "card-1",
+        "ce_time": "2026-01-01T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ({"ce_id": "b%ff3"}, "ce-id is not UTF-8 after percent-decoding"),
+        ({"ce_id": "50%"}, "ce-id has a % without two hexadecimal digits"),
+        ({"ce_id": '"half'}, "ce-id has an unbalanced quote"),
+        ({"ce_id": "caf\u00e9"}, "ce-id has characters that are not printable ASCII"),
+        ({"ce_a_b": "x"}, "ce-a-b is not an attribute"),
+        ({"ce_data": "x"}, "ce-data is not an attribute"),
+    ],
+)
+async def test_attributes_that_are_not_encoded_as_they_should_be_are_refused(
+    endpoint: Endpoint, stream: Any, headers: dict[str, str], error: str
+) -> None:
+    status, body, _ = await endpoint.post({"pipeline": "main"}, JSON, **(binary() | headers))
+
+    assert (status, body["error"]) == (400, error)
+    assert await stored(stream) == []
+
+
+async def test_raw_bytes_and_repeated_attributes_in_headers_are_refused(endpoint: Endpoint, stream: Any) -> None:
+    """As no client library sends them."""
+    answers = []
+    for line in (b"ce-id: \xff", b"ce-id: e1\r\nCE-ID: e2"):
+        head = b"POST %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n" % PATH.encode()
+        reader, writer = await asyncio.open_connection(*endpoint.url.removeprefix("http://").split(":"))
+        writer.write(head + line + b"\r\nContent-Length: 2\r\n\r\n{}")
+        answers.append(await asyncio.wait_for(reader.read(), 20))
+        writer.close()
+
+    assert [answer.split()[1] for answer in answers] == [b"400", b"400"]
+    assert b"ce-id has characters that are not printable ASCII" in answers[0]
+    assert b"ce-id is given twice" in answers[1]
+
+
+@pytest.mark.parametrize("body", [b'{"pipeline":"p"},"id":"zz"', b'{"pipeline":"p"}}', b'{"pipeline":', b"\xff"])
+async def test_a_body_that_is_not_one_value_overrides_nothing(endpoint: Endpoint, stream: Any, body: bytes) -> None:
+    status, answer, _ = await endpoint.post(body, JSON, **binary())
+
+    assert status == 400
+    assert answer["error"].startswith("the body is not JSON: ")
+    assert await stored(stream) == []
+
+
 # --- what is refused ---
 
 
@@ -343,6 +406,52 @@ async def test_headers_cannot_smuggle_data(endpoint: Endpoint) -> None:
     status, answer, _ = await endpoint.post({"pipeline": "main"}, JSON, ce_data="x", ce_id="1")
 
     assert (status, answer["error"]) == (400, "ce-data is not an attribute")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused(endpoint: Endpoint, coding: str) -> None:
+    status, answer, _ = await endpoint.post(json.dumps(event()).encode(), Content_Encoding=coding)
+
+    assert (status, answer["accepted"]) == (400, 0)
+    assert answer["error"].startswith(f"the body is not valid {coding}: ")
+
+
+@pytest.mark.parametrize("limit", ["server", "stream"])
+async def test_an_event_that_nats_never_takes_is_too_large(
+    own_processes: Processes, tool: Callable[[str], Path], tmp_path: Path, until: Until, limit: str
+) -> None:
+    config = tmp_path / "nats.conf"
+    config.write_text("max_payload: 4096\n" if limit == "server" else "")
+    url = launch.nats(own_processes, tool("nats-server"), tmp_path / "nats", config=config)
+    client = await nats.connect(url)
+    await ensure_stream(client.jetstream())
+    if limit == "stream":
+        found = (await client.jetstream().stream_info(STREAM)).config
+        await client.jetstream().update_stream(found, max_msg_size=4096)
+    await client.close()
+    async with served(url, until) as endpoint:
+        alone = await endpoint.post(event(padding="x" * 8192))
+        batch = await endpoint.post([event(1), event(2, padding="x" * 8192), event(3)], BATCH)
+
+    assert (alone[0], alone[1]["results"][0]["reason"]) == (413, "oversized")
+    assert "4096 bytes" in alone[1]["error"] or "maximum" in alone[1]["error"]
+    assert batch[0] == 400
+    assert [one["status"] for one in batch[1]["results"]] == ["stored", "refused", "stored"]
+
+
+async def test_clients_that_are_slow_to_send_do_not_keep_others_waiting(endpoint: Endpoint, stream: Any) -> None:
+    host, port = endpoint.url.removeprefix("http://").split(":")
+    head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: {JSON}\r\nContent-Length: 1000\r\n\r\n[".encode()
+    slow = [await asyncio.open_connection(host, port) for _ in range(40)]
+    for _, writer in slow:
+        writer.write(head)
+        await writer.drain()
+    async with asyncio.timeout(10):  # they had 30 s
+        status, _, _ = await endpoint.post(event())
+    for _, writer in slow:
+        writer.close()
+
+    assert status == 202
 
 
 # --- when NATS is away ---

@@ -34,32 +34,32 @@ class Authenticator:
         # a hash that no password has: an unknown user takes as long to check as a known one
         self._nobody = b"$2b$%02d$" % max(costs, default=4) + b"." * 53
 
-    async def passes(self, header: str) -> bool:
-        """Return whether the header has the name and password of a user.
+    async def user_of(self, header: str) -> str | None:
+        """Return the user whose name and password are in the header; None if they are not.
 
         Raises:
             BusyError: too many uncached logins at once.
         """
         scheme, _, encoded = header.partition(" ")
         if scheme.lower() != "basic":
-            return False
+            return None
         try:
             name, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
         except (binascii.Error, ValueError):
-            return False
+            return None
         if not colon:
-            return False
+            return None
         digest = hmac.digest(self._key, name + colon + password, "sha256")
         if digest in self._passed:
             self._passed.move_to_end(digest)
-            return True
+            return name.decode()
         if digest in self._failed:
-            return False
+            return None
         known = self._users.get(name.decode("utf-8", "replace"))
         matches = await self._compare(password[:_PASSWORD_BYTES], known or self._nobody)
         passed = matches and known is not None
         _remember(self._passed if passed else self._failed, digest)
-        return passed
+        return name.decode() if passed else None
 
     async def _compare(self, password: bytes, stored: bytes) -> bool:
         if self._waiting >= _QUEUE:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bcrypt
 import yaml
 
 from jelmon.config.settings import parse_duration
@@ -21,7 +22,7 @@ _HEADERS: dict[str, tuple[str, ...]] = {  # configurable headers, and their valu
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-_BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 _SLOW_COST = 15  # a login then takes seconds
 
 
@@ -133,7 +134,7 @@ def _read_users(top: Fields, warnings: list[str]) -> dict[str, bytes]:
         value = _scalar(section, name)
         if ":" in name or not name:
             section.keys[name].refuse("a user name must not be empty or contain a colon")
-        elif not _BCRYPT.fullmatch(value):
+        elif not _is_usable(value):
             section.at(name).refuse(
                 f"basic_auth_users: the password of {name!r} is not a bcrypt hash",
                 hint="create one with: htpasswd -nBC 10 '' | tr -d ':\\n'",
@@ -143,6 +144,18 @@ def _read_users(top: Fields, warnings: list[str]) -> dict[str, bytes]:
             if int(value.split("$")[2]) >= _SLOW_COST:
                 warnings.append(f"basic_auth_users: the bcrypt cost of {name!r} makes each first login take seconds")
     return users
+
+
+def _is_usable(stored: str) -> bool:
+    """Return whether bcrypt can compare a password with the hash, tried at the lowest cost."""
+    match = _BCRYPT.fullmatch(stored)
+    if match is None:
+        return False
+    try:
+        bcrypt.hashpw(b"", f"{stored[: match.start(1)]}04{stored[match.end(1) :]}".encode())
+    except ValueError:
+        return False
+    return True
 
 
 def _read_rate_limit(top: Fields) -> RateLimit | None:

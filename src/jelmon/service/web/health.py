@@ -14,7 +14,7 @@ OPEN_PATHS = frozenset({"/-/healthy", "/-/ready", "/health"})
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The state of one dependency. ``detail`` is public, so it must not contain secrets.
+    """The state of one dependency. ``detail`` stands on the landing page, and must not contain secrets.
 
     A service is ready without dependencies that are not ``needed``.
     """
@@ -49,7 +49,8 @@ def health_routes(service: str, checks: Checks, started: float) -> list[web.Rout
             "status": "ok" if ok else "degraded",
             "uptime_seconds": round(time.monotonic() - started, 3),
             "dependencies": {
-                name: {"status": "ok" if check.ok else "failed", "detail": check.detail}
+                # without the detail, which may name an address
+                name: {"status": "ok" if check.ok else "failed"}
                 for name, check in sorted(states.items())
             },
         }

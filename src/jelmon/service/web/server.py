@@ -1,11 +1,11 @@
 """The HTTP server of a service: routes, login, limits, and a web config that is reloaded when it changes."""
 
 import asyncio
-import errno
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ from aiohttp import http_exceptions, web
 from jelmon.config.settings import ListenAddress
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.tasks import end
+from jelmon.service.web.accounts import Accounts
 from jelmon.service.web.authentication import Authenticator, BusyError
+from jelmon.service.web.body import BodyError
 from jelmon.service.web.config import WebConfig
 from jelmon.service.web.file_state import states_of
+from jelmon.service.web.gate import Gate
 from jelmon.service.web.health import OPEN_PATHS, Checks, health_routes
-from jelmon.service.web.limits import ClientLimits, Gate, SlowBodyError, TokenBucket
+from jelmon.service.web.limits import ClientLimits, CrowdedError, SlowBodyError, TokenBucket
+from jelmon.service.web.listening import open_sockets
 from jelmon.service.web.pages import Handler
 
 logger = logging.getLogger(__name__)
@@ -29,11 +33,6 @@ _HEADERS = 64
 _KEEP_ALIVE_SECONDS = 75  # longer than the usual scrape interval, so that Prometheus keeps its connection
 _HANDSHAKE_SECONDS = 10.0
 _SWEEP_SECONDS = 1.0
-_LISTEN_HINTS = {
-    errno.EADDRINUSE: "another process uses the port: stop it, or choose another with --web.listen-address",
-    errno.EACCES: "ports below 1024 need root: choose another with --web.listen-address",
-    errno.EADDRNOTAVAIL: "this machine has no such address: choose one with --web.listen-address",
-}
 
 
 class Server:
@@ -41,8 +40,9 @@ class Server:
 
     Add routes to ``app`` before `start`. After it, ``address`` is the address it listens on (port 0 is resolved). If
     ``config`` came from a file, the file and the certificates it names are checked for changes every
-    ``reload_seconds``; a broken file is logged and the previous content stays in use. ``require`` raises `ConfigError`
-    for a configuration that this service must not run with, at start and when the file changes.
+    ``reload_seconds``; a broken file is logged and reported to ``on_reload``, and the previous content stays in use.
+    ``require`` raises `ConfigError` for a configuration that this service must not run with, at start and when the file
+    changes. ``writable`` names what changes something: the server warns if a network can use it without login.
     """
 
     def __init__(
@@ -54,9 +54,15 @@ class Server:
         require: Callable[[WebConfig], None] | None = None,
         max_body: int = MAX_BODY_BYTES,
         limits: ClientLimits | None = None,
+        accounts: Accounts | None = None,
+        writable: str = "",
+        on_reload: Callable[[bool], None] = lambda _: None,
         reload_seconds: float = 1.0,
     ) -> None:
         self._limits = limits or ClientLimits()
+        self._accounts = accounts or Accounts()
+        self._writable = writable
+        self._on_reload = on_reload
         self._reload_seconds = reload_seconds
         self._failed_reloads = 0
         self._gate: Gate | None = None
@@ -78,6 +84,7 @@ class Server:
             max_headers=_HEADERS,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             shutdown_timeout=2,
+            auto_decompress=False,  # a body is expanded by `body.read_body`, after login and routing
         )
         self._listeners: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,34 +101,41 @@ class Server:
         self._gate = Gate(self._limits, self._runner.server)
         self._apply(self._config)
         try:
-            self._listeners = [
-                await asyncio.get_running_loop().create_server(
-                    self._gate, address.host, address.port, ssl=self._context, ssl_handshake_timeout=self._handshake
-                )
-            ]
-        except OSError as error:
+            sockets = await asyncio.to_thread(open_sockets, address)
+        except ConfigError:
             await self._runner.cleanup()
-            raise ConfigError(
-                f"cannot listen on {address}: {error.strerror or error}",
-                hint=_LISTEN_HINTS.get(error.errno or 0, "check the host in --web.listen-address"),
-            ) from error
-        self.address = ListenAddress(*self._listeners[0].sockets[0].getsockname()[:2])
-        for warning in self._config.warnings:
-            logger.warning("web config", extra={"warning": warning})
-        self._tasks.append(asyncio.create_task(self._sweep(self._gate)))
+            raise
+        self._listeners = [await self._listen(socket) for socket in sockets]
+        host, port = sockets[0].getsockname()[:2]
+        self.address = ListenAddress("" if address.is_any else host, port)
+        self._on_reload(True)
+        self._warn()
+        self._tasks.append(asyncio.create_task(_supervise(partial(self._sweep, self._gate))))
         if self._config.path is not None:
-            self._tasks.append(asyncio.create_task(self._watch(self._config.path)))
+            self._tasks.append(asyncio.create_task(_supervise(partial(self._watch, self._config.path))))
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Parts of the web config that are accepted but not followed exactly."""
-        return self._config.warnings
+    def warnings(self, address: ListenAddress) -> tuple[str, ...]:
+        """Return what is accepted in the web config but not followed exactly, and what is open at the address."""
+        config = self._config
+        found = [
+            *config.warnings,
+            *(f"{name!r} has a task but is no user in the web config" for name in self._accounts.unknown(config.users)),
+        ]
+        if self._writable and not address.is_loopback and not config.authenticates:
+            found.append(f"{self._writable} is open to everybody who can reach {address}: see docs/guides/securing.md")
+        return tuple(found)
+
+    def _warn(self) -> None:
+        assert self.address is not None
+        for warning in self.warnings(self.address):
+            logger.warning("web config", extra={"warning": warning})
 
     @property
     def url(self) -> str:
         """The URL of the server, after `start`."""
         assert self.address is not None, "start() first"
-        return f"{'https' if self._config.tls else 'http'}://{self.address}"
+        address = ListenAddress("localhost", self.address.port) if self.address.is_any else self.address
+        return f"{'https' if self._config.tls else 'http'}://{address}"
 
     async def stop(self) -> None:
         """Stop listening; requests in progress get two seconds."""
@@ -156,8 +170,13 @@ class Server:
                     if refusal is not None:
                         return refusal
                 return await handler(request)
+            except CrowdedError:
+                return _closing(503, "too many request bodies arrive at once")
             except SlowBodyError:
-                return web.Response(status=408, text="the request body arrived too slowly\n")
+                return _closing(408, "the request body arrived too slowly")
+            except BodyError as error:
+                logger.debug("unusable request body", extra={"path": request.path, "reason": error.message})
+                return _closing(error.status, error.message)
             finally:
                 gate.end(request)
 
@@ -166,14 +185,15 @@ class Server:
     async def _refusal(self, request: web.Request) -> web.Response | None:
         if self._bucket is not None and not self._bucket.allows():
             return web.Response(status=429, text="too many requests\n", headers={"Retry-After": "1"})
-        if self._authenticator is None:
-            return None
-        try:
-            if await self._authenticator.passes(request.headers.get("Authorization", "")):
-                return None
-        except BusyError:
-            return web.Response(status=503, text="too many logins at once\n", headers={"Retry-After": "1"})
-        return web.Response(status=401, text="unauthorized\n", headers={"WWW-Authenticate": "Basic"})
+        user = None
+        if self._authenticator is not None:
+            try:
+                user = await self._authenticator.user_of(request.headers.get("Authorization", ""))
+            except BusyError:
+                return web.Response(status=503, text="too many logins at once\n", headers={"Retry-After": "1"})
+            if user is None:
+                return web.Response(status=401, text="unauthorized\n", headers={"WWW-Authenticate": "Basic"})
+        return self._accounts.refusal(request, user)
 
     async def _set_headers(self, _: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "jelmon"  # without the versions of libraries
@@ -201,47 +221,73 @@ class Server:
                 seen = dict(self._config.files)  # it may name other files now
 
     async def _reload(self, path: Path) -> bool:
+        """Use the file as it is now; return whether it could be used. Whatever is wrong, the watcher goes on."""
         before = self._config
         try:
-            config = WebConfig.load(path)
+            config = await asyncio.to_thread(WebConfig.load, path)
             self._require(config)
-        except JelmonError as error:
+            self._apply(config)
+            if config.tls or before.tls:
+                await self._replace_listeners()
+        except Exception as error:
             self._failed_reloads += 1
             logger.error(
                 "invalid web config; the previous one stays in use",
-                extra={"problems": error.message, "failures": self._failed_reloads},
+                extra={
+                    "problems": getattr(error, "message", "") or type(error).__name__,
+                    "failures": self._failed_reloads,
+                },
+                exc_info=None if isinstance(error, JelmonError) else error,
             )
+            self._on_reload(False)
             return False
-        self._apply(config)
-        if config.tls or before.tls:
-            await self._replace_listeners()
         self._failed_reloads = 0
-        logger.info("web config reloaded", extra={"file": str(path), "warnings": list(config.warnings)})
+        self._on_reload(True)
+        logger.info("web config reloaded", extra={"file": str(path)})
+        self._warn()
         return True
 
     async def _replace_listeners(self) -> None:
         """Create new listeners on the same sockets, so that no connection is refused and existing ones stay open."""
-        assert self._gate is not None
-        loop = asyncio.get_running_loop()
-        before, self._listeners = self._listeners, []
-        for socket in [socket for listener in before for socket in listener.sockets]:
-            self._listeners.append(
-                await loop.create_server(
-                    self._gate, sock=socket.dup(), ssl=self._context, ssl_handshake_timeout=self._handshake
-                )
-            )
+        before = self._listeners
+        self._listeners = [await self._listen(socket.dup()) for listener in before for socket in listener.sockets]
         for listener in before:
             listener.close()
 
+    async def _listen(self, socket: Any) -> asyncio.Server:
+        assert self._gate is not None
+        return await asyncio.get_running_loop().create_server(
+            self._gate, sock=socket, ssl=self._context, ssl_handshake_timeout=self._handshake
+        )
+
     def _apply(self, config: WebConfig) -> None:
+        """Use a configuration: all of it, or nothing if that raises."""
+        authenticator = Authenticator(config.users) if config.users else None
         before, self._config = self._config, config
         if config.users != before.users:
-            self._authenticator = Authenticator(config.users) if config.users else None
+            self._authenticator = authenticator
         if config.rate_limit != before.rate_limit:
             limit = config.rate_limit
             self._bucket = TokenBucket(limit.interval, limit.burst) if limit else None
         if self._gate is not None:
             self._gate.allowed_names = config.tls.allowed_names if config.tls else frozenset()
+
+
+async def _supervise(work: Callable[[], Awaitable[None]]) -> None:
+    """Run work that never ends, again after each fault."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("a background task of the web server failed; it starts again")
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+def _closing(status: int, text: str) -> web.Response:
+    headers = {"Retry-After": "1"} if status == 503 else None
+    response = web.Response(status=status, text=f"{text}\n", headers=headers)
+    response.force_close()
+    return response
 
 
 class _WithoutClientErrors(logging.Filter):

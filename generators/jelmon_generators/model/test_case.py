@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jelmon_generators.promql.expressions import string
+
 
 @dataclass(slots=True)
 class Case:
@@ -15,5 +17,5 @@ class Case:
 
 def selector(name: str, labels: Mapping[str, str]) -> str:
     """``name{label="value"}`` with the labels in order."""
-    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    inner = ",".join(f"{label}={string(value)}" for label, value in sorted(labels.items()))
     return f"{name}{{{inner}}}"

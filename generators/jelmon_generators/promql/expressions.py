@@ -19,6 +19,27 @@ def number(value: float) -> str:
     return f"{value:.12g}"
 
 
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+@lru_cache(maxsize=4096)
+def string(text: str) -> str:
+    """Return a string as PromQL writes it, in quotes. What no editor shows is escaped as well."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return f'"{"".join(_ESCAPES.get(one) or (one if one.isprintable() else _code_point(one)) for one in text)}"'
+
+
+def _code_point(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def labelled(vector: str, name: str, value: str) -> str:
+    """Return a vector with one label set. ``$1`` in a value is not a reference to a group."""
+    return f'label_replace({vector}, "{name}", {string(value.replace("$", "$$"))}, "", "")'
+
+
 @lru_cache(maxsize=4096)
 def duration(seconds: float) -> str:
     """Return a duration as Prometheus writes it: ``1h30m``."""

@@ -1,5 +1,7 @@
 """Truth tables as test cases: every combination of values, and every other threshold."""
 
+from collections.abc import Mapping
+
 from jelmon_generators.model.conditions.base import SignalCondition, Variant
 from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.model.truth import holds, with_leaf
@@ -26,35 +28,40 @@ def truth_table(subject: Subject, name: str) -> list[Case]:
 
 
 def other_thresholds(subject: Subject) -> list[Case]:
-    """Return a case for the thresholds that metrics declare or that some labels override."""
-    rows = [row for leaf in subject.alert.leaves for row in _variant_rows(subject, leaf)]
+    """Return a case for the thresholds that metrics declare, and one for each row of those that labels override.
+
+    An override names the labels of its series, so none is left to distinguish rows in one case.
+    """
+    declared: list[Row] = []
+    cases = []
+    for leaf in subject.alert.leaves:
+        for variant in leaf.variants():
+            if variant.metric is None:
+                cases += [
+                    Case(
+                        f"another threshold for {_labels_in_words(variant.labels)}: {_in_words(row)}",
+                        subject.series([row], subject.steady_shape),
+                        [(subject.firing("alertname"), subject.steady, [subject.name_sample] if row.fires else [])],
+                    )
+                    for row in _around(subject, leaf, variant, [dict(variant.labels)] * 3)
+                ]
+            elif subject.row_label is not None:
+                labels = [{subject.row_label: f"declared-{place}"} for place in range(1, 4)]
+                declared += _around(subject, leaf, variant, labels)
+    return [*_declared(subject, declared), *cases]
+
+
+def _declared(subject: Subject, rows: list[Row]) -> list[Case]:
     if not rows:
         return []
-    by = sorted({"job", *(name for row in rows for name in row.labels)})
-    samples = []
-    for row in rows:
-        if row.fires:
-            labels = subject.labels_of(subject.alert.signals[0], row.labels)
-            samples.append(selector("", {name: labels[name] for name in by if name in labels}))
-    check = (subject.firing(*by), subject.steady, samples)
-    name = "other thresholds, declared or overridden"
-    return [Case(name, subject.series(rows, subject.steady_shape), [check])]
+    label = subject.row_label or "alertname"
+    samples = [selector("", {label: row.labels[label]}) for row in rows if row.fires]
+    check = (subject.firing(label), subject.steady, samples)
+    return [Case("thresholds that a metric declares", subject.series(rows, subject.steady_shape), [check])]
 
 
-def _variant_rows(subject: Subject, leaf: SignalCondition) -> list[Row]:
-    rows: list[Row] = []
-    overrides = 0
-    for variant in leaf.variants():
-        labels: list[Labels]
-        if variant.metric is not None:
-            if subject.row_label is None:
-                continue
-            labels = [{subject.row_label: f"declared-{place}"} for place in range(1, 4)]
-        else:
-            overrides += 1
-            labels = [{**variant.labels, "job": f"override-{overrides}-{place}"} for place in range(1, 4)]
-        rows += _around(subject, leaf, variant, labels)
-    return rows
+def _labels_in_words(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in labels.items())
 
 
 def _around(subject: Subject, leaf: SignalCondition, variant: Variant, labels: list[Labels]) -> list[Row]:

@@ -21,7 +21,7 @@ from jelmon_generators.model.conditions.base import (
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.signals import Signal
 from jelmon_generators.model.underline import underlined
-from jelmon_generators.promql.expressions import Expression, number, on, shared
+from jelmon_generators.promql.expressions import Expression, labelled, number, on, shared
 from jelmon_generators.promql.series import Series
 
 _DECLARED = "15m"  # how long a declared threshold outlives the scrapes of its metric
@@ -135,7 +135,7 @@ class Compare(SignalCondition):
         for override in self.overrides:
             vector = f"vector({number(override.threshold)})"
             for name, value in override.labels:
-                vector = f'label_replace({vector}, "{name}", "{value}", "", "")'
+                vector = labelled(vector, name, value)
             by_labels.setdefault(frozenset(name for name, _ in override.labels), []).append(vector)
         vectors = [
             (names, members[0] if len(members) == 1 else f"({' or '.join(members)})")

@@ -16,6 +16,7 @@ from jelmon_generators.check import (
     excuses,
     inhibition,
     links,
+    objectives,
     references,
     routes,
     signals,
@@ -65,10 +66,12 @@ def compile_bundle(
     excused = excuses.read(loaded.sources)
     target = target or loaded.bundle.settings.target
     written = replace(loaded.bundle, channels=_redirected(loaded.bundle.channels, channel_urls or {}))
+    objectives.check(written)
     with_objectives = slos.expanded(written)
     complete = replace(with_objectives, windows=sparing(with_objectives))
     series = known_series()
-    bundle, analyses = baselines.expanded(complete, signals.analysed(complete, series, target))
+    analysed = signals.analysed(complete, series, target)
+    bundle, analyses = baselines.expanded(signals.bounded(complete, analysed), analysed)
     references.check(bundle, series)
     links.check(bundle, root)
     channels.check(bundle, target.alertmanager)

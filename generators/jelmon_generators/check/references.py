@@ -26,6 +26,7 @@ def check(bundle: Bundle, series: Mapping[str, Series]) -> None:
         if slo.condition is not None and slo.condition.signal in bundle.signals:
             place = slo.condition.fields.at("threshold")
             check_range(slo.condition.threshold, bundle.signals[slo.condition.signal], place)
+            slo.condition.check_reach(bundle.signals[slo.condition.signal])
     for name, place in _channels(bundle):
         if name not in bundle.channels:
             REFERENCE.report(place, f"unknown channel {name!r}", hint=did_you_mean(name, bundle.channels))

@@ -1,6 +1,8 @@
 """Signals: their expressions are sound and read metrics that exist, and no two are the same."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from jelmon_generators.checks import LABEL, REPEATED, SHAPE
 from jelmon_generators.model.definitions import Bundle
@@ -41,6 +43,16 @@ def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dic
         if not any(not fault.check.excusable for fault in analysis.faults):
             _check(signal, analysis)
     return analyses
+
+
+def bounded(bundle: Bundle, analyses: Mapping[str, Analysis]) -> Bundle:
+    """Return the bundle with the range of every signal that is a percentile limited to what its buckets can tell."""
+    narrowed = {
+        name: replace(signal, high=analyses[name].highest)
+        for name, signal in bundle.signals.items()
+        if analyses[name].highest < (math.inf if signal.high is None else signal.high)
+    }
+    return replace(bundle, signals={**bundle.signals, **narrowed}) if narrowed else bundle
 
 
 def _check(signal: Signal, analysis: Analysis) -> None:

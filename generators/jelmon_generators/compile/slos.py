@@ -66,18 +66,35 @@ def budget(slo: Slo) -> Decimal:
     return 1 - Decimal(repr(slo.objective))
 
 
+def _burn_rate(slo: Slo, window: Window) -> Decimal:
+    """Return how many times as fast as the objective allows the long window spends ``window.spent`` of the budget."""
+    return window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
+
+
 @lru_cache(maxsize=256)
 def burn_threshold(slo: Slo, window: Window) -> float:
-    """Return the ratio of bad events at which the long window spends ``window.spent`` of the period's budget."""
-    factor = window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
-    return float(factor * budget(slo))
+    """Return the ratio of bad events above which a pair burns: never less than the objective allows for good."""
+    return float(max(_burn_rate(slo, window), Decimal(1)) * budget(slo))
 
 
 @lru_cache(maxsize=16)  # called several times in a row
 def windows_of(slo: Slo) -> tuple[Window, ...]:
-    """Return the usable pairs: the long window is shorter than the period, and the threshold below 1."""
+    """Return the usable pairs: the long window is shorter than the period, and the threshold below 1.
+
+    In a short period some pairs spend their share at a rate that the objective allows for good. Those pairs do not
+    page; for a ticket the rate is raised to the one that just spends the budget.
+    """
     usable = (window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds)
-    return tuple(window for window in usable if burn_threshold(slo, window) < 1)
+    return tuple(
+        window
+        for window in usable
+        if burn_threshold(slo, window) < 1 and (window in TICKET or _burn_rate(slo, window) > 1)
+    )
+
+
+def pages(slo: Slo) -> bool:
+    """Return whether the budget can burn fast enough to page."""
+    return any(window in PAGE for window in windows_of(slo))
 
 
 def expanded(bundle: Bundle) -> Bundle:
@@ -190,6 +207,7 @@ def _alerts(slo: Slo, settings: Settings) -> Iterator[Alert]:
     )
     if slo.absent_seconds:
         yield _no_data(slo, settings)
+    fast = ((f"{slo.name}_budget_burn_fast", slo.fields.place),) if pages(slo) else ()
     for suffix, windows, severity, escalation, how, when in kinds:
         usable = [window for window in windows if window in windows_of(slo)]
         if not usable:
@@ -214,7 +232,7 @@ def _alerts(slo: Slo, settings: Settings) -> Iterator[Alert]:
             auto_actions=(),
             channels=(),
             escalation=escalation,
-            inhibited_by=((f"{slo.name}_budget_burn_fast", slo.fields.place),) if suffix.endswith("slow") else (),
+            inhibited_by=fast if windows is TICKET else (),
             limit=None,
             dashboard=slo.dashboard,
             panel=None,

@@ -1,11 +1,13 @@
 """What an expression reads and which labels its result has, judged by the catalogue instead of a server."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import promql_parser as parser
 
+from jelmon.catalogue import BY_SERIES, Histogram
 from jelmon_generators.checks import COUNTER, SERIES, SYNTAX
 from jelmon_generators.promql import syntax
 from jelmon_generators.promql.faults import Fault, Limits
@@ -25,6 +27,7 @@ class Analysis:
     compares: bool = False  # its outermost operation is a comparison
     is_ratio: bool = False  # one aggregation divided by another
     may_be_nan: bool = False  # where there is nothing to judge: a percentile
+    highest: float = math.inf  # that it can be: a percentile is at most the largest bound of its buckets
     fragile: str = ""  # an operation that selects other series at every evaluation
 
 
@@ -49,5 +52,14 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
         compares=isinstance(tree, parser.BinaryExpr) and str(tree.op) in COMPARISONS,
         is_ratio=walk.is_ratio,
         may_be_nan=walk.may_be_nan,
+        highest=_highest(tree, walk.names),
         fragile=walk.fragile,
     )
+
+
+def _highest(tree: Any, names: Iterable[str]) -> float:
+    if not (isinstance(tree, parser.Call) and tree.func.name == "histogram_quantile"):
+        return math.inf
+    metrics = [BY_SERIES.get(name) for name in names]
+    bounds = [metric.buckets[-1] for metric in metrics if isinstance(metric, Histogram)]
+    return max(bounds) if len(bounds) == len(metrics) and bounds else math.inf

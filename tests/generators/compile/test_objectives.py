@@ -1,12 +1,15 @@
 """Objectives over signals: minutes are counted, and what is generated for them holds."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from jelmon.errors import DefinitionError
 from jelmon_generators.commands.generate import generate
+from jelmon_generators.compiler import compile_bundle
 
 Tool = Callable[[str], Path]
 SLOS = """\
@@ -110,3 +113,75 @@ tests:
 """)
 
     passes(tool("promtool"), rendered / "tests.yml")
+
+
+@pytest.mark.parametrize("period", ["3d", "7d", "14d", "30d", "90d"])
+@pytest.mark.parametrize("objective", [0.05, 0.5, 0.9, 0.9999])
+def test_what_the_objective_allows_for_good_raises_no_alert(bundle: Path, period: str, objective: float) -> None:
+    """In every period, a ratio of bad events that just spends the budget is below every threshold, and 1 above one."""
+    settings, slos = bundle / "rules/bundle.yaml", bundle / "rules/slos.yaml"
+    settings.write_text(settings.read_text().replace("retention: 10d", "retention: 90d"))
+    slos.write_text(slos.read_text().replace("7d", period).replace("0.999", str(objective)))
+    days = float(period.removesuffix("d"))
+    if max(1, days / 30) * (1 - objective) >= 1:  # what spends 10 % of the budget in three days
+        with pytest.raises(DefinitionError, match="even a complete failure would not raise an alert"):
+            compile_bundle(bundle)
+        return
+
+    made = compile_bundle(bundle)
+    burning = [one.expression.text for one in made.compiled if "budget_burn" in one.alert.rule_id]
+    thresholds = [float(text) for one in burning for text in re.findall(r"error_ratio_\w+ > ([\d.e-]+)", one)]
+    assert thresholds
+    assert all(1 - objective <= threshold + 1e-12 and threshold < 1 for threshold in thresholds)
+
+
+def test_an_objective_of_one_half_compiles(bundle: Path) -> None:
+    """Where nothing can page, the slow alert remains and is inhibited by nothing."""
+    slos = bundle / "rules/slos.yaml"
+    slos.write_text(slos.read_text().replace("0.999", "0.2"))
+
+    alerts = compile_bundle(bundle).bundle.alerts
+
+    assert "deliveries_budget_burn_fast" not in alerts
+    assert alerts["deliveries_budget_burn_slow"].inhibited_by == ()
+
+
+PERCENTILE = """\
+  call_time:
+    description: How long most calls take.
+    unit: seconds
+    direction: up
+    by: [target]
+    value: percentile(call_seconds, 95, "5m")
+"""
+
+
+@pytest.mark.parametrize(
+    ("operator", "threshold", "message"),
+    [
+        ("gt", 29, ""),
+        ("ge", 30, ""),
+        ("gt", 30, "call_time is never above 30 seconds"),
+        ("ge", 31, "threshold 31 is outside the signal's range"),
+    ],
+)
+def test_a_percentile_is_no_longer_than_its_largest_bucket(
+    bundle: Path, operator: str, threshold: int, message: str
+) -> None:
+    """A threshold above it can never be met, in an objective or in an alert."""
+    signals = bundle / "rules/signals.yaml"
+    signals.write_text(signals.read_text() + PERCENTILE)
+    condition = f"metric_path: call_time, operator: {operator}, threshold: {threshold}"
+    (bundle / "rules/slos.yaml").write_text(
+        f"slos:\n  calls: {{title: Calls are quick, objective: 0.99, period: 7d, {condition}, by: [target]}}\n"
+    )
+    for how in ("Fast", "Slow"):
+        (bundle / f"docs/runbooks/CallsBudgetBurn{how}.md").write_text("# Calls\n")
+    if not message:
+        assert compile_bundle(bundle).groups
+        return
+
+    with pytest.raises(DefinitionError, match=message) as caught:
+        compile_bundle(bundle)
+
+    assert {problem.path for problem in caught.value.problems} == {"rules/slos.yaml"}

@@ -8,7 +8,7 @@ from typing import Self
 
 from jelmon.catalogue import BY_SERIES
 from jelmon.config.strict_yaml import Fields, Place, did_you_mean
-from jelmon_generators.checks import COMMON_LABEL, CONDITION, REFERENCE
+from jelmon_generators.checks import COMMON_LABEL, CONDITION, RANGE, REFERENCE
 from jelmon_generators.model.conditions.base import (
     Directions,
     Labels,
@@ -157,8 +157,21 @@ class Compare(SignalCondition):
         metric = BY_SERIES.get(self.threshold_from or "")
         return metric is not None and metric.service.job == known.scraped.get(self.signal, {}).get("job")
 
+    def check_reach(self, signal: Signal) -> None:
+        """Report a threshold that the signal can reach but not cross."""
+        end = {Operator.GT: signal.high, Operator.LT: signal.low}.get(self.operator)
+        for value, place in self.thresholds():
+            if end is not None and value == end:
+                RANGE.report(
+                    place,
+                    f"{signal.name} is never {self.operator.words} {signal.amount(value)}",
+                    hint=f"its range ends there; use operator: {'ge' if self.operator is Operator.GT else 'le'}",
+                )
+
     def check_names(self, signals: Mapping[str, Signal], series: Mapping[str, Series]) -> None:
         SignalCondition.check_names(self, signals, series)
+        if self.signal in signals:
+            self.check_reach(signals[self.signal])
         if self.threshold_from is None:
             return
         place = self.fields.at("threshold_from")

@@ -33,6 +33,7 @@ from jelmon_generators.model.definitions import Bundle, Channel
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.windows import sparing
 from jelmon_generators.promql.analysis import Analysis
+from jelmon_generators.promql.persistence import persists
 from jelmon_generators.promql.series import Series, known_series
 from jelmon_generators.targets import Target
 
@@ -120,6 +121,10 @@ def _known(bundle: Bundle, analyses: Mapping[str, Analysis], series: Mapping[str
         metric_labels=lambda name: series[name].labels,
         settings=bundle.settings,
         scraped=origins.of(bundle, analyses),
+        persists={
+            name: persists(one.expr) for name, one in bundle.signals.items() if not one.group and one.reads is None
+        },
+        interval_seconds=bundle.settings.evaluation_interval_seconds,
     )
 
 

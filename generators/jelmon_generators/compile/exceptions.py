@@ -11,9 +11,10 @@ from jelmon_generators.promql.expressions import Expression, on
 def excluded(condition: Condition, exceptions: Iterable[Condition], known: Known) -> Expression:
     """Return the condition, except where one of the exceptions holds for the same labels."""
     text, labels = condition.promql(known)
+    patient = known.for_exceptions(leaf.signal for leaf in condition.leaves)
     for exception in exceptions:
         keys = on(matched(known, condition, exception))
-        text += f"\nunless {keys}\n  {indented(_grouped(exception.promql(known).text))}"
+        text += f"\nunless {keys}\n  {indented(_grouped(exception.promql(patient).text))}"
     return Expression(text, labels)
 
 

@@ -34,10 +34,12 @@ class Placement:
 
     def known(self, alert: Alert, bundle: Bundle, known: Known) -> Known:
         """Return the names under which the group of the alert records what the alert reads."""
-        copies = self.copies.get(group_of(alert, bundle), {})
-        if not copies:
-            return known
-        return replace(known, records={**known.records, **{name: copy.record for name, copy in copies.items()}})
+        group = group_of(alert, bundle)
+        if bundle.signals[alert.signals[0]].group:
+            known = replace(known, interval_seconds=SLO_INTERVAL_SECONDS)
+        if copies := self.copies.get(group):
+            known = replace(known, records={**known.records, **{name: copy.record for name, copy in copies.items()}})
+        return known
 
 
 def placement(bundle: Bundle) -> Placement:

@@ -1,12 +1,14 @@
 """What a condition can look up about the signals and metrics that it names."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 
 from jelmon_generators.model.settings import Settings
 from jelmon_generators.model.signals import Direction
-from jelmon_generators.promql.expressions import NOT_FOR_MATCHING
+from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, duration
 
+_LONGEST_SECONDS = 3600.0  # without scrapes, an exception is remembered for so long at most
 REPLICAS = "all"
 """The value of ``instance`` where a recording has aggregated the replicas away."""
 
@@ -22,6 +24,38 @@ class Known:
     settings: Settings
     scraped: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     """Signal -> where its labels ``job`` and ``instance`` come from; None: unknown."""
+    persists: Mapping[str, float] = field(default_factory=dict)
+    """Signal -> seconds for which it outlives the scrapes of its metrics; unknown where recordings are read."""
+    interval_seconds: float = 15.0  # of the group that reads
+    outlasts_seconds: float | None = None  # of an exception: what it excepts may persist so long
+
+    @property
+    def bridged_seconds(self) -> float:
+        """Three missed scrapes; a fraction more, so that no version of Prometheus disagrees about the fourth."""
+        interval = self.interval_seconds
+        return 3 * max(interval, self.settings.scrape_interval_seconds) + interval / 3
+
+    def current(self, signal: str) -> str:
+        """Return PromQL for the present value of a signal, bridging missed scrapes where the signal is a gauge.
+
+        An exception is read for longer: what it excepts may outlive the scrapes, and must not do so alone.
+        """
+        record, persists = self.records[signal], self.persists.get(signal)
+        seconds = self.bridged_seconds if persists == 0 else 0.0
+        if self.outlasts_seconds is not None and persists != inf:
+            seconds = self.bridged_seconds + max(0.0, self.outlasts_seconds - (persists or 0.0))
+        return f"last_over_time({record}[{duration(seconds)}])" if seconds else record
+
+    def lingers(self, signal: str) -> float:
+        """Return for how many seconds a condition about the signal holds after its last value: whole evaluations."""
+        if self.persists.get(signal) != 0:
+            return 0.0
+        return self.bridged_seconds // self.interval_seconds * self.interval_seconds
+
+    def for_exceptions(self, signals: Iterable[str]) -> "Known":
+        """Return what exceptions know: how long conditions about these signals may outlive the scrapes."""
+        longest = max((self.persists.get(signal, _LONGEST_SECONDS) for signal in signals), default=0.0)
+        return replace(self, outlasts_seconds=min(longest, _LONGEST_SECONDS))
 
     def by_meaning(self, labels: frozenset[str], signals: Iterable[str]) -> frozenset[str]:
         """Return those labels by which these signals can be matched.

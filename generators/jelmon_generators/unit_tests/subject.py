@@ -57,6 +57,10 @@ class Subject:
         """Return the first evaluation at or after a time."""
         return -(-seconds // self.interval) * self.interval
 
+    def lingers(self, row: "Row") -> float:
+        """Return for how many seconds the condition holds after the last values of a row."""
+        return max(0.0, self.alert.condition.lasts(row.values, self.directions, self.known))
+
     @property
     def steady(self) -> float:
         """When a condition that holds from the start has led to a firing alert."""

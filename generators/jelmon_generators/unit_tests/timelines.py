@@ -37,14 +37,17 @@ def timeline(subject: Subject, row: Row) -> Case:
     for place, level in enumerate(levels):
         check(subject.round_up(fires + level) - step, place)
         check(subject.round_up(fires + level), place + 1)
-    gone = end + subject.round_up(subject.alert.keep_firing_seconds)
+    quiet = _quiet_row(subject, row)
+    gone = end + (0 if quiet else subject.lingers(row)) + subject.round_up(subject.alert.keep_firing_seconds)
     check(gone - step, len(levels))
     check(gone, None)
     return case
 
 
 def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, str]]:
-    false = next((other for other in subject.rows if not other.fires and other.missing == row.missing), None)
+    false = _quiet_row(subject, row)
+    bridged = round(subject.lingers(row) / subject.interval)  # missed scrapes that the condition bridges
+    gap, missed = (f"stale _x{bridged - 1}", bridged) if bridged > 1 else (f"_x{_GAP_STEPS}", _GAP_STEPS)
     quiet = dict(subject.series([replace(false, labels=row.labels)], "")) if false else {}
     series_values: list[tuple[str, str]] = []
     for series, values in subject.series([row], ""):
@@ -54,13 +57,18 @@ def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, s
         before = quiet.get(series)
         first = f"{before}x{_QUIET_STEPS - 1}" if before is not None else f"_x{_QUIET_STEPS}"
         last = f"{before}x40" if before is not None else "stale _x40"
-        middle = f"{values}x{hold - 9 - 1} _x{_GAP_STEPS} {values}x8"
+        middle = f"{values}x{hold + _GAP_STEPS - missed - 9 - 1} {gap} {values}x8"
         series_values.append((series, f"{first} {middle} {last}"))
     if not series_values:  # absence: the input exists at first, and comes back
         for series, values in subject.series([subject.present], ""):
             absent = f"stale _x{hold + _GAP_STEPS - 1}"
             series_values.append((series, f"{values}x{_QUIET_STEPS - 1} {absent} {values}x40"))
     return series_values
+
+
+def _quiet_row(subject: Subject, row: Row) -> Row | None:
+    """Return a row in which the same series exist and the alert does not fire."""
+    return next((other for other in subject.rows if not other.fires and other.missing == row.missing), None)
 
 
 def _all_labels(subject: Subject, row: Row, seconds: float) -> tuple[str, float, list[str]]:
@@ -79,7 +87,12 @@ def flap(subject: Subject, row: Row) -> Case:
     fires = subject.round_up(alert.duration_seconds)
     off = fires + _HOLDS_SECONDS
     # since 3.0 a window excludes the sample at its very beginning
-    back = off + subject.round_up(alert.keep_firing_seconds) + min(_PAUSE_SECONDS, CARRIED_SECONDS - 2 * step)
+    back = (
+        off
+        + subject.lingers(row)
+        + subject.round_up(alert.keep_firing_seconds)
+        + min(_PAUSE_SECONDS, CARRIED_SECONDS - 2 * step)
+    )
     again = back + subject.round_up(alert.duration_seconds)
     until = max(again, fires + levels[0]) + 10 * step
     on_steps, off_steps, back_steps = (round(n / step) for n in (off, back - off, until - back + 10 * step))

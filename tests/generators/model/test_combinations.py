@@ -6,6 +6,7 @@ Every definition is compiled, its generated tests pass, and a few series show wh
 import json
 import subprocess
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from jelmon_generators.commands.generate import generate
 from jelmon_generators.promql.expressions import labelled, string
+from jelmon_generators.promql.persistence import persists
 
 Run = Callable[..., list[str]]
 MORE_SIGNALS = """
@@ -298,3 +300,51 @@ def test_idle_times_do_not_spoil_a_baseline(firing: Run) -> None:
     one = fires(instance="all", job="jelmon-exporter", target="t")
 
     firing(condition, (inputs, one), at="5h11m")
+
+
+def test_one_failed_scrape_in_five_does_not_restart_the_clock(firing: Run) -> None:
+    """A gauge that is too high all the time, as far as anybody knows; a longer gap is not bridged."""
+    cpu = 'jelmore_system_cpu_usage_ratio{host="h",instance="a",job="jelmon-exporter"}'
+    condition = {"metric_path": "cpu_usage_ratio", "operator": "gt", "threshold": 0.9, "duration_minutes": 3}
+    one = fires(host="h", instance="all", job="jelmon-exporter")
+    moments = [
+        ({cpu: " ".join(["0.99x3 stale"] * 12)}, one),
+        ({cpu: " ".join(["0.99x4 stale _x8"] * 4)}, ""),
+        ({cpu: " ".join(["0.99x3 stale 0.5"] * 10)}, ""),
+    ]
+
+    firing(condition, *moments)
+
+
+def test_a_condition_does_not_outlive_its_exception(firing: Run) -> None:
+    """Without scrapes a rate has a value for minutes and a gauge has none: what was idle is still idle."""
+    idle = {"metric_path": "queue_depth", "operator": "eq", "threshold": 0}
+    cards = 'jelmore_cards_finished_total{instance="a",job="jelmon-exporter",outcome="success",pipeline="p"}'
+    depth = 'jelmore_stage_queue_depth{{instance="a",job="jelmon-exporter",pipeline="p",stage="{}"}}'
+    condition = {"metric_path": "cards_per_hour", "operator": "lt", "threshold": 10, "unless": [idle]}
+    one = fires(instance="all", job="jelmon-exporter", pipeline="p")
+    moments = [
+        ({cards: "5x32 stale", depth.format("s"): "0x32 stale"}, ""),
+        ({cards: "5x32 stale", depth.format("s"): "3x32 stale"}, one),
+    ]
+
+    firing(condition, *moments, at="11m30s")
+
+
+@pytest.mark.parametrize(
+    ("expr", "seconds"),
+    [
+        ("jelmore_a", 0.0),
+        ("time() - max without (instance) (jelmore_a)", 0.0),
+        ("rate(jelmore_a[15m]) / (rate(jelmore_a[6h]) > 0)", 900.0),
+        ("histogram_quantile(0.9, sum by (le) (rate(jelmore_a[5m])))", 300.0),
+        ("jelmore_a or rate(jelmore_a[5m])", 300.0),
+        ("rate(jelmore_a[5m]) unless jelmore_a", 300.0),
+        ("max_over_time(rate(jelmore_a[5m])[1h:1m])", 3900.0),
+        ("vector(1)", inf),
+        ("absent(jelmore_a)", inf),
+    ],
+)
+def test_how_long_a_signal_outlives_the_scrapes(expr: str, seconds: float) -> None:
+    """What is 0 is a gauge, whose gaps conditions bridge."""
+    assert persists(expr) == seconds

@@ -95,4 +95,4 @@ def test_an_operator_is_one_row(operator: Operator, bundle: Path) -> None:
 
     assert outcomes == [eval(f"{value} {python} {leaf.panel_threshold}") for value in leaf.edges({})]
     assert operator.words in leaf.describe(made.bundle.signals)
-    assert f"jelmore:queue_depth {operator.symbol} " in leaf.promql(made.known).text
+    assert f"last_over_time(jelmore:queue_depth[1m40s]) {operator.symbol} " in leaf.promql(made.known).text

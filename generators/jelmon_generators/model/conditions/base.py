@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar, NamedTuple, Self
 
 from jelmon.config.strict_yaml import Fields, Place, did_you_mean
@@ -69,6 +70,10 @@ class Condition(ABC):
     @abstractmethod
     def holds(self, values: Values, directions: Directions, forced: Forced | None = None) -> bool:
         """Return whether the condition holds for these values."""
+
+    @abstractmethod
+    def lasts(self, values: Values, directions: Directions, known: Known) -> float:
+        """Return for how many seconds the condition holds after the last of these values; less than 0: not at all."""
 
     @abstractmethod
     def describe(self, signals: Mapping[str, Signal]) -> str:
@@ -140,6 +145,9 @@ class SignalCondition(Condition):
         if forced is not None and forced.condition is self:
             return forced.outcome
         return self.is_met(values, directions)
+
+    def lasts(self, values: Values, directions: Directions, known: Known) -> float:
+        return 0.0 if self.holds(values, directions) else -inf
 
     def with_leaf(self, old: "SignalCondition", new: "SignalCondition") -> Condition:
         return new if self is old else self

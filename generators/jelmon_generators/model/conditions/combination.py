@@ -34,6 +34,10 @@ class Combination(Condition):
     def decide(self, outcomes: Iterator[bool]) -> bool:
         """Return whether the combination holds, from whether each part does."""
 
+    @abstractmethod
+    def longest(self, seconds: list[float]) -> float:
+        """Return how long the combination holds, from how long each part does."""
+
     @property
     def worst(self) -> str:
         return self.parts[0].worst
@@ -44,6 +48,9 @@ class Combination(Condition):
 
     def holds(self, values: Values, directions: Directions, forced: Forced | None = None) -> bool:
         return self.decide(part.holds(values, directions, forced) for part in self.parts)
+
+    def lasts(self, values: Values, directions: Directions, known: Known) -> float:
+        return self.longest([part.lasts(values, directions, known) for part in self.parts])
 
     def with_leaf(self, old: SignalCondition, new: SignalCondition) -> Condition:
         return replace(self, parts=tuple(part.with_leaf(old, new) for part in self.parts))
@@ -72,6 +79,9 @@ class AllOf(Combination):
 
     def decide(self, outcomes: Iterator[bool]) -> bool:
         return all(outcomes)
+
+    def longest(self, seconds: list[float]) -> float:
+        return min(seconds)
 
     def labels(self, known: Known) -> frozenset[str]:
         return self.parts[0].labels(known)
@@ -113,6 +123,9 @@ class AnyOf(Combination):
 
     def decide(self, outcomes: Iterator[bool]) -> bool:
         return any(outcomes)
+
+    def longest(self, seconds: list[float]) -> float:
+        return max(seconds)
 
     def labels(self, known: Known) -> frozenset[str]:
         first = self.parts[0].labels(known)
@@ -165,6 +178,9 @@ class AtLeast(Combination):
 
     def decide(self, outcomes: Iterator[bool]) -> bool:
         return sum(outcomes) >= self.least
+
+    def longest(self, seconds: list[float]) -> float:
+        return sorted(seconds, reverse=True)[self.least - 1]
 
     def labels(self, known: Known) -> frozenset[str]:
         labelled = [part for part in self.parts if part.labels(known)]

@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import inf
 from typing import Self
 
 from jelmon.catalogue import BY_SERIES
@@ -103,6 +104,9 @@ class Compare(SignalCondition):
         value = values[self.key]
         return value is not None and self.operator.compare(value, self.threshold)
 
+    def lasts(self, values: Values, directions: Directions, known: Known) -> float:
+        return known.lingers(self.signal) if self.holds(values, directions) else -inf
+
     def edges(self, directions: Directions) -> list[float | None]:
         return around(self.threshold)
 
@@ -117,7 +121,7 @@ class Compare(SignalCondition):
         return text
 
     def promql(self, known: Known) -> Expression:
-        record, labels = known.records[self.signal], known.labels[self.signal]
+        record, labels = known.current(self.signal), known.labels[self.signal]
         plain = f"{record} {self.operator.symbol} {number(self.threshold)}"
         special = self._vectors(known)
         if not special:

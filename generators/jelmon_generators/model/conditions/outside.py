@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
 from jelmon.config.strict_yaml import Fields, Place
@@ -30,13 +31,16 @@ class Outside(SignalCondition):
         return [(self.low, self.fields.at("low")), (self.high, self.fields.at("high"))]
 
     def promql(self, known: Known) -> Expression:
-        record = known.records[self.signal]
+        record = known.current(self.signal)
         text = f"{record} < {number(self.low)} or {record} > {number(self.high)}"
         return Expression(f"({text})", known.labels[self.signal])
 
     def is_met(self, values: Values, directions: Directions) -> bool:
         value = values[self.key]
         return value is not None and (value < self.low or value > self.high)
+
+    def lasts(self, values: Values, directions: Directions, known: Known) -> float:
+        return known.lingers(self.signal) if self.holds(values, directions) else -inf
 
     def edges(self, directions: Directions) -> list[float | None]:
         return [*around(self.low), *around(self.high)]

@@ -13,13 +13,13 @@ from jelmon.catalogue import RESPONDER_INFO, RESPONDER_WEB_CONFIG_RELOADED, Serv
 from jelmon.errors import ConfigError, JelmonError
 from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon.service.registry import Instruments
-from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
+from jelmon.service.web import Accounts, Check, Link, Server, WebConfig, landing_page
 from jelmon.service.web.metrics import metrics_handler
 from jelmon_responder.actions.publisher import ActionPublisher
 from jelmon_responder.alertmanager import Alertmanager
 from jelmon_responder.compiled_rules import CompiledRules
 from jelmon_responder.history.open import open_history
-from jelmon_responder.http.handlers import Handlers
+from jelmon_responder.http.handlers import WEBHOOK_PATH, Handlers
 from jelmon_responder.http.refused_mail import RefusedMailHandlers
 from jelmon_responder.http.webhook import MAX_PAYLOAD_BYTES
 from jelmon_responder.mail.mailer import Mailer
@@ -59,10 +59,19 @@ class Responder:
         self._alertmanager = Alertmanager(settings.alertmanager_urls) if settings.alertmanager_urls else None
         self._silences = SilenceGauges(self._instruments)
         self._alertmanager_check = Check(True, "not polled yet", needed=False)
+        config = WebConfig.load(settings.web_config) if settings.web_config else None
+        accounts = Accounts(WEBHOOK_PATH, frozenset(settings.webhook_users))
+        if unknown := accounts.unknown(config.users if config else ()):
+            raise ConfigError(
+                f"--web.webhook-users: {unknown[0]!r} is not a user of --web.config.file",
+                hint="add it to basic_auth_users",
+            )
         self.server = Server(
             "responder",
             checks=self._checks,
-            config=WebConfig.load(settings.web_config) if settings.web_config else None,
+            config=config,
+            accounts=accounts,
+            writable=f"POST {WEBHOOK_PATH}",
             require=_authentication if settings.publishes_actions else None,
             max_body=MAX_PAYLOAD_BYTES,
             on_reload=lambda good: self._instruments.set(RESPONDER_WEB_CONFIG_RELOADED, good),

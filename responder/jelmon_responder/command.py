@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TLS, basic auth and headers, in the web-config format of Prometheus exporters",
     )
+    web.add_argument(
+        "--web.webhook-users",
+        dest="web_webhook_users",
+        metavar="NAMES",
+        help="users of the web config, separated by commas, who alone may call the webhook and may do nothing else",
+    )
     history = parser.add_argument_group("history")
     history.add_argument(
         "--history.url",

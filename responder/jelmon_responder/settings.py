@@ -24,6 +24,7 @@ class ResponderSettings:
 
     listen: ListenAddress = DEFAULT_ADDRESS
     web_config: Path | None = None
+    webhook_users: tuple[str, ...] = ()
     history_url: str = field(default=DEFAULT_HISTORY, repr=False)
     alertmanager_urls: tuple[str, ...] = ()
     poll_seconds: float = 60.0
@@ -69,6 +70,7 @@ class ResponderSettings:
             **given(
                 listen=reader.address("--web.listen-address"),
                 web_config=reader.path("--web.config.file"),
+                webhook_users=reader.words("--web.webhook-users"),
                 history_url=_history_url(reader),
                 poll_seconds=reader.duration("--alertmanager.poll-interval"),
                 settle_seconds=reader.duration("--alertmanager.settle"),

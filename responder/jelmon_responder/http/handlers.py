@@ -22,6 +22,7 @@ from jelmon_responder.recorder import AlertRecorder
 
 logger = logging.getLogger(__name__)
 
+WEBHOOK_PATH = "/api/v1/alerts/webhook"
 MAX_TEST_SECONDS = 600.0
 
 
@@ -39,7 +40,7 @@ class Handlers:
         return [
             web.get("/alerts", self._alerts_page),
             web.get("/api/v1/alerts", self._alerts),
-            web.post("/api/v1/alerts/webhook", self._webhook),
+            web.post(WEBHOOK_PATH, self._webhook),
             web.post("/api/v1/alerts/test", self._test),
         ]
 

@@ -4,10 +4,13 @@ import asyncio
 import re
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import bcrypt
 import pytest
 
 from jelmon.errors import ConfigError
@@ -79,3 +82,36 @@ async def test_users_cannot_be_removed_while_actions_are_enabled(
         assert response.status == 401
     async with http.get(f"{responder.server.url}/alerts") as response:
         assert response.status == 200
+
+
+async def test_webhook_users_may_do_nothing_else(
+    tmp_path: Path,
+    start: Start,
+    http: aiohttp.ClientSession,
+    web_config: Path,
+    payload: Callable[..., bytes],
+    wire: Callable[..., dict[str, Any]],
+) -> None:
+    """The account of a scraper cannot send alerts, and that of Alertmanager cannot read."""
+    stored = bcrypt.hashpw(b"scrape-password", bcrypt.gensalt(4)).decode()
+    with web_config.open("a", encoding="utf-8") as file:
+        file.write(f"  prometheus: {stored}\n")
+    text = (
+        web_config.read_text(encoding="utf-8").replace("basic_auth_users: {", "basic_auth_users:\n  ").replace("}", "")
+    )
+    web_config.write_text(text, encoding="utf-8")
+    url = f"sqlite://{tmp_path}/h.db"
+    with pytest.raises(ConfigError, match="'nobody' is not a user"):
+        Responder(ResponderSettings(history_url=url, web_config=web_config, webhook_users=("nobody",)))
+    responder = await start(ResponderSettings(history_url=url, web_config=web_config, webhook_users=("alertmanager",)))
+    webhook, history = (f"{responder.server.url}/api/v1/alerts{path}" for path in ("/webhook", ""))
+    scraper = {"Authorization": f"Basic {b64encode(b'prometheus:scrape-password').decode()}"}
+
+    async with http.post(webhook, data=payload(wire()), headers=scraper) as response:
+        assert response.status == 403
+    async with http.get(history) as response:
+        assert response.status == 403
+    async with http.post(webhook, data=payload(wire())) as response:
+        assert response.status == 200
+    async with http.get(history, headers=scraper) as response:
+        assert (response.status, len((await response.json())["alerts"])) == (200, 1)

@@ -18,6 +18,7 @@ from jelmon.service.web.accounts import Accounts
 from jelmon.service.web.authentication import Authenticator, BusyError
 from jelmon.service.web.body import BodyError
 from jelmon.service.web.config import WebConfig
+from jelmon.service.web.expect import replace_default
 from jelmon.service.web.file_state import states_of
 from jelmon.service.web.gate import Gate
 from jelmon.service.web.health import OPEN_PATHS, Checks, health_routes
@@ -72,6 +73,7 @@ class Server:
         self._require = require or (lambda _: None)
         self._require(config or self._config)
         self._apply(config or self._config)
+        replace_default()
         self.app = web.Application(middlewares=[self._guard()], client_max_size=max_body)
         self.app.on_response_prepare.append(self._set_headers)
         self.app.add_routes(health_routes(service, checks, time.monotonic()))

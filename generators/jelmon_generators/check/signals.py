@@ -28,7 +28,8 @@ def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dic
             labels, names = signal.reads
             analyses[signal.name] = Analysis(labels=labels, names=names)
             continue
-        if (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
+        # two objectives may count the same events: they differ in what is bad, in the ratio or in the period
+        if not signal.written and (twin := seen.setdefault(" ".join(signal.expr.split()), signal)) is not signal:
             REPEATED.report(
                 signal.fields.place,
                 f"same expression as signal {twin.name!r}",

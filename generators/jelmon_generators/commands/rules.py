@@ -10,6 +10,7 @@ import yaml
 
 from jelmon.config.settings import parse_duration
 from jelmon.errors import ConfigError, SourceError
+from jelmon_generators.check import imported
 from jelmon_generators.compile.rules import Compiled
 from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.live import http_api
@@ -63,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
             "import requires files; plan and apply accept none", hint="for example: jelmon rules import slo.yaml"
         )
     if args.action == "import":
-        for path in args.files:
-            sys.stdout.write(convert(path))
+        text = convert(args.files)
+        imported.check(text, args.root)
+        sys.stdout.write(text)
         return 0
     made = compile_bundle(args.root, target=args.target)
     return _apply(made, args) if args.action == "apply" else _plan(made, args)

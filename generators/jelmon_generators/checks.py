@@ -68,6 +68,7 @@ TARGET = Check("JM055", "channel/target", excusable=False)
 WINDOW = Check("JM056", "window/shape", excusable=False)
 LONG_WINDOW = Check("JM057", "window/length")
 WINDOW_LABEL = Check("JM058", "window/label")
+TIMING = Check("JM059", "route/timing")
 OBJECTIVE = Check("JM060", "objective", excusable=False)
 
 CHECKS = {check.id: check for check in list(globals().values()) if isinstance(check, Check)}

@@ -15,6 +15,7 @@ from jelmon_generators.check import (
     escalations,
     excuses,
     inhibition,
+    limits,
     links,
     objectives,
     references,
@@ -94,13 +95,15 @@ def compile_bundle(
     _stop(problems, excused)
     every = [*groups(bundle, analyses, compiled, placed), *maintenance.groups(bundle)]
     number = fingerprint.fingerprint(every)
+    every.append(fingerprint.group(number, bundle.settings.evaluation_interval_seconds))
+    limits.check(every, bundle.settings, target)
     return Compilation(
         bundle,
         target,
         analyses,
         known,
         compiled,
-        (*every, fingerprint.group(number, bundle.settings.evaluation_interval_seconds)),
+        tuple(every),
         number,
         routing(bundle, compiled),
         read_templates(root),

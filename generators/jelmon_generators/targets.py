@@ -9,7 +9,11 @@ Version = tuple[int, int]
 OLDEST_PROMETHEUS: Version = (2, 42)  # keep_firing_for
 OLDEST_ALERTMANAGER: Version = (0, 25)  # location of time intervals
 
-_PART = re.compile(r"(prometheus|alertmanager)=(\d+)\.(\d+)(?:\.\d+)?")
+OLDEST_MIMIR: Version = (2, 10)
+MIMIR_RULES_PER_GROUP = 20  # ruler_max_rules_per_rule_group
+MIMIR_GROUPS = 70  # ruler_max_rule_groups_per_tenant
+
+_PART = re.compile(r"(prometheus|alertmanager|mimir)=(\d+)\.(\d+)(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class Target:
 
     prometheus: Version = OLDEST_PROMETHEUS
     alertmanager: Version = OLDEST_ALERTMANAGER
+    mimir: Version | None = None  # evaluates the rules instead of Prometheus, within its limits
 
     @classmethod
     def parse(cls, text: str) -> "Target":
@@ -38,6 +43,7 @@ class Target:
         for name, have, oldest in (
             ("Prometheus", target.prometheus, OLDEST_PROMETHEUS),
             ("Alertmanager", target.alertmanager, OLDEST_ALERTMANAGER),
+            ("Mimir", target.mimir or OLDEST_MIMIR, OLDEST_MIMIR),
         ):
             if have < oldest:
                 raise ConfigError(f"target: {name} {written(have)} is too old", hint=f"{written(oldest)} or newer")

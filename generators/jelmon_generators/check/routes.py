@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 
 from jelmon.config.strict_yaml import did_you_mean
-from jelmon_generators.checks import GROUPING, REACH
+from jelmon_generators.checks import GROUPING, REACH, TIMING
+from jelmon_generators.compile.delivery import again_after
 from jelmon_generators.compile.rules import Compiled
 from jelmon_generators.model.definitions import Alert, Bundle
 from jelmon_generators.model.underline import underlined
+from jelmon_generators.promql.expressions import duration
 
 ROUTE_LABELS = frozenset(
     {"alertname", "rule_id", "severity", "team", "escalation", "escalation_level", "job", "instance"}
 )
 """Labels that any alert can have at Alertmanager."""
+EACH_ALONE = "..."
+"""Alertmanager's word for grouping by all labels: every alert is notified alone."""
 
 
 def check(bundle: Bundle, compiled: Sequence[Compiled]) -> None:
@@ -20,6 +24,7 @@ def check(bundle: Bundle, compiled: Sequence[Compiled]) -> None:
         routed = [alert_rules for alert_rules in compiled if _matches(name, alert_rules.alert)]
         _check_grouping(name, bundle, routed)
         _check_reach(name, bundle, routed)
+        _check_timing(name, bundle)
 
 
 def _matches(route: str, alert: Alert) -> bool:
@@ -35,8 +40,18 @@ def _matches(route: str, alert: Alert) -> bool:
 def _check_grouping(name: str, bundle: Bundle, routed: Sequence[Compiled]) -> None:
     route = bundle.routes[name]
     labels = ROUTE_LABELS.union(*(alert_rules.expression.labels for alert_rules in routed))
-    for label in route.group_by:
-        if routed and label not in labels:
+    if EACH_ALONE in route.group_by and len(route.group_by) > 1:
+        GROUPING.report(
+            underlined(route.fields.at("group_by"), EACH_ALONE),
+            f"{EACH_ALONE!r} groups by all labels and cannot stand beside others",
+            hint="write group_by: ['...']",
+        )
+    for place, label in enumerate(route.group_by):
+        if label == EACH_ALONE:
+            continue
+        if label in route.group_by[:place]:  # Alertmanager refuses it
+            GROUPING.report(underlined(route.fields.at("group_by"), label), f"group_by has {label!r} twice")
+        elif routed and label not in labels:
             GROUPING.report(
                 underlined(route.fields.at("group_by"), label),
                 f"no alert of the route {name!r} has a label {label!r}",
@@ -57,4 +72,22 @@ def _check_reach(name: str, bundle: Bundle, routed: Sequence[Compiled]) -> None:
             route.fields.place,
             f"the route {name!r} notifies nobody",
             hint=f"{unheard.name} uses it: write channels: [...], or everywhere: [...]",
+        )
+
+
+def _check_timing(name: str, bundle: Bundle) -> None:
+    route, retention = bundle.routes[name], bundle.settings.alertmanager_retention_seconds
+    repeat, interval = route.repeat_interval_seconds, route.group_interval_seconds
+    if repeat + interval > retention:
+        TIMING.report(
+            route.fields.at("repeat_interval"),
+            f"{duration(repeat)} is longer than Alertmanager remembers a notification ({duration(retention)})",
+            hint="shorten it, or raise --data.retention, and alertmanager_retention in rules/bundle.yaml",
+        )
+    if name == "watchdog" and repeat >= interval:
+        TIMING.report(
+            route.fields.at("repeat_interval"),
+            f"the watchdog is notified only every {duration(again_after(repeat, interval))}: an unchanged group is"
+            f" notified again at its first flush after more than repeat_interval",
+            hint=f"write less than its group_interval ({duration(interval)}), or leave repeat_interval out",
         )

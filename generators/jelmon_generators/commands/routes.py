@@ -29,11 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   jelmon routes explain alertname=PipelineStalled pipeline=checkout
   jelmon routes explain rule_id=pipeline_stalled escalation_level=2
   jelmon routes explain severity=warning --at 2026-02-01T03:00+01:00
+
+The exit code is 1 if nobody is notified at that time.
 """
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain one set of labels."""
+    """Explain one set of labels; exit code 1 if nobody is notified."""
     labels = {}
     for text in args.labels:
         name, equals, value = text.partition("=")
@@ -41,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"{text!r} is not a label", hint="use NAME=VALUE, for example severity=critical")
         labels[name] = value
     made = compile_bundle(args.root)
-    sys.stdout.write("\n".join(explain(made, labels, _moment(args.at))) + "\n")
-    return 0
+    explanation = explain(made, labels, _moment(args.at))
+    sys.stdout.write("\n".join(explanation.lines) + "\n")
+    return 0 if explanation.reaches_somebody else 1
 
 
 def _moment(text: str | None) -> datetime:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     horizon = timedelta(seconds=parse_duration(args.horizon, name="--horizon"))
     alertmanager = Alertmanager(args.alertmanager_url)
     steps = plan(desired(bundle.windows.values(), now, horizon), alertmanager.silences(), now)
-    pending = [step for step in steps if step.action != "keep"]
+    pending = [step for step in steps if step.is_change]
     for step in alertmanager.carry_out(steps) if args.action == "sync" else steps:
         sys.stdout.write(f"{step}\n")
     if args.action == "plan":

@@ -21,8 +21,17 @@ class Hop:
 
     @property
     def told_again_after(self) -> float:
-        """``repeat_interval``, rounded up to the next flush of the group."""
-        return math.ceil(self.repeat_interval / self.group_interval) * self.group_interval
+        """The time between two notifications of an unchanged group."""
+        return again_after(self.repeat_interval, self.group_interval)
+
+
+def again_after(repeat_interval: float, group_interval: float) -> float:
+    """Return when an unchanged group is notified again: at its first flush after more than ``repeat_interval``.
+
+    Alertmanager counts from when the notification was sent, which is after the flush: at a flush exactly one interval
+    later it is not over.
+    """
+    return (math.floor(repeat_interval / group_interval) + 1) * group_interval
 
 
 def hops(root: RoutingNode, labels: Mapping[str, str]) -> list[Hop]:

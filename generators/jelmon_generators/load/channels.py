@@ -69,14 +69,20 @@ def _routing(fields: Fields) -> Routing:
         if route is None:
             YAML.report(routing.place, f"field {name!r} is missing")
             continue
+        interval = route.duration("group_interval", 300.0)
+        # the watchdog is a heartbeat: notified at every flush of its group, which an equal interval would halve
+        repeat = max(interval - 10.0, interval * 0.8) if name == "watchdog" else 4 * 3600.0
         routes[name] = Route(
             channels=tuple(route.texts("channels")),
             group_by=tuple(label for label, _ in route.texts("group_by")) or ("alertname",),
             group_wait_seconds=route.duration("group_wait", 30.0),
-            group_interval_seconds=route.duration("group_interval", 300.0),
-            repeat_interval_seconds=route.duration("repeat_interval", 4 * 3600.0),
+            group_interval_seconds=interval,
+            repeat_interval_seconds=route.duration("repeat_interval", repeat),
             fields=route,
         )
+        for field in ("group_interval", "repeat_interval"):
+            if route.has(field) and getattr(routes[name], f"{field}_seconds") <= 0:
+                CHANNEL.report(route.at(field), f"{field} must be above 0")
         route.done("a route")
     routing.done("routing")
     return Routing(everywhere, routes)

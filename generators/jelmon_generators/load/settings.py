@@ -20,10 +20,15 @@ def read_settings(fields: Fields) -> Settings:
         evaluation_interval_seconds=fields.duration("evaluation_interval", default.evaluation_interval_seconds),
         scrape_interval_seconds=fields.duration("scrape_interval", default.scrape_interval_seconds),
         retention_seconds=fields.duration("retention", default.retention_seconds),
+        alertmanager_retention_seconds=fields.duration(
+            "alertmanager_retention", default.alertmanager_retention_seconds
+        ),
         runbook_url=fields.text("runbook_url", default.runbook_url).rstrip("/"),
         grafana_url=fields.text("grafana_url", default.grafana_url).rstrip("/"),
         analyzer_stale_seconds=fields.duration("analyzer_stale_after", default.analyzer_stale_seconds),
         target=_target(fields),
+        rules_per_group=_whole(fields, "rules_per_group"),
+        rule_groups=_whole(fields, "rule_groups"),
         at_most=_at_most(fields.mapping("at_most")),
     )
     fields.done("the bundle's settings")
@@ -31,10 +36,21 @@ def read_settings(fields: Fields) -> Settings:
         ("evaluation_interval", settings.evaluation_interval_seconds, 300.0),
         ("scrape_interval", settings.scrape_interval_seconds, 120.0),
         ("retention", settings.retention_seconds, math.inf),
+        ("alertmanager_retention", settings.alertmanager_retention_seconds, math.inf),
     ):
         if len(problems) == before and not 0 < seconds <= longest:
             SETTINGS.report(fields.at(name), f"{name} must be above 0 and at most {longest:g} seconds")
     return settings if len(problems) == before else default
+
+
+def _whole(fields: Fields, name: str) -> int | None:
+    if not fields.has(name):
+        return None
+    before = len(fields.place.source.problems)
+    number = fields.number(name)
+    if (number < 1 or number != int(number)) and len(fields.place.source.problems) == before:
+        SETTINGS.report(fields.at(name), f"{name}: expected a whole number, at least 1")
+    return int(number)
 
 
 def _at_most(fields: Fields | None) -> dict[str, int]:

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import subprocess
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from jelmon.demo import servers
@@ -85,7 +86,15 @@ def prometheus(processes: Processes, program: Path, folder: Path, config: Path, 
     return url
 
 
-def alertmanager(processes: Processes, program: Path, folder: Path, config: Path, *, port: int | None = None) -> str:
+def alertmanager(
+    processes: Processes,
+    program: Path,
+    folder: Path,
+    config: Path,
+    *,
+    port: int | None = None,
+    options: Sequence[str] = (),
+) -> str:
     """Start a single Alertmanager on a configuration file; return its URL."""
     port = port or processes.port(19093)
     child = processes.start(
@@ -96,6 +105,7 @@ def alertmanager(processes: Processes, program: Path, folder: Path, config: Path
             f"--storage.path={folder}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=",
+            *options,
         ],
         environ=servers.environment(program),
         folder=servers.working_folder(program),

@@ -39,7 +39,7 @@ def test_every_occurrence_within_the_horizon_is_asked_for(bundle: Path) -> None:
         "move:20260201T220000Z": ("2026-02-01T22:00:00Z", "2026-02-02T02:00:00Z"),
     }
     silence = wanted["move:20260201T220000Z"]
-    assert silence["comment"] == "Move to the new rack (operations) [jelmore:move:20260201T220000Z]"
+    assert silence["comment"] == "Move to the new rack (operations) [jelmore:move:20260201T220000Z/20260202T020000Z]"
     assert [(one["name"], one["value"]) for one in silence["matchers"]] == [
         ("pipeline", "checkout"),
         ("stage", "tests"),
@@ -127,7 +127,7 @@ def test_an_alert_may_choose_its_windows(bundle: Path, alertmanager: str) -> Non
     assert silenced == {"queue_long": False, "too_slow": True, "another": True}
 
     made = compile_bundle(bundle)
-    said = {name: "\n".join(explain(made, {"rule_id": name, **scope}, now)) for name in silenced}
+    said = {name: "\n".join(explain(made, {"rule_id": name, **scope}, now).lines) for name in silenced}
     assert {name: "by window move" in text for name, text in said.items()} == silenced
     nightly = desired(made.bundle.windows.values(), NOW, WEEK)["nightly_upgrade:20260201T020000Z"]
     assert nightly["matchers"][-1]["value"] == "queue_long|too_slow"
@@ -186,3 +186,73 @@ def test_no_alertmanager_is_one_clear_message(bundle: Path, capsys: pytest.Captu
 
     assert code == SourceError.exit_code
     assert "Alertmanager at http://127.0.0.1:9 does not answer" in capsys.readouterr().err
+
+
+def test_a_silence_ended_by_hand_is_not_created_again(
+    bundle: Path, alertmanager: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An open one and one that is still to come; `plan` reports both, until somebody asks for them again."""
+    begun = datetime.now(UTC) - timedelta(minutes=10)
+    windows = bundle / "rules/windows.yaml"
+    ends = "2026-02-01 22:00\n    ends: 2026-02-02 02:00"
+    windows.write_text(windows.read_text().replace(ends, f"{begun:%Y-%m-%d %H:%M}\n    duration: 1h"))
+    arguments = ["--root", str(bundle), "--alertmanager.url", alertmanager]
+    api = http_api.alertmanager(alertmanager)
+
+    def states(label: str) -> list[str]:
+        return sorted(
+            one["status"]["state"]
+            for one in Alertmanager(alertmanager).silences()
+            if any(matcher["name"] == label for matcher in one["matchers"])
+        )
+
+    def end(label: str) -> None:
+        for one in Alertmanager(alertmanager).silences():
+            if one["status"]["state"] != "expired" and any(matcher["name"] == label for matcher in one["matchers"]):
+                api.call("DELETE", f"/api/v2/silence/{one['id']}")
+
+    assert main(["silences", "sync", *arguments]) == 0
+    assert states("pipeline") == ["active", "pending"]
+    end("pipeline")
+    capsys.readouterr()
+
+    assert main(["silences", "plan", *arguments]) == 1
+    assert capsys.readouterr().out.count("ended by hand") == 2
+    for _ in range(2):
+        assert main(["silences", "sync", *arguments]) == 0
+        assert states("pipeline") == ["expired", "expired"]
+        assert states("jelmon_ended_by_hand") == ["active", "pending"]
+    assert main(["silences", "plan", *arguments]) == 0, "remembered, without the ended silences as well"
+    assert capsys.readouterr().out.count("ended by hand") >= 2
+
+    end("jelmon_ended_by_hand")
+    assert main(["silences", "sync", *arguments]) == 0
+    assert states("pipeline") == ["active", "expired", "expired", "pending"]
+    end("pipeline")
+    assert main(["silences", "sync", *arguments]) == 0
+    assert states("pipeline") == ["expired"] * 4
+
+
+def test_a_window_that_comes_back_is_silenced_again(bundle: Path, alertmanager: str) -> None:
+    """We expired its silence, and nobody by hand."""
+    arguments = ["--root", str(bundle), "--alertmanager.url", alertmanager]
+    windows = bundle / "rules/windows.yaml"
+    text = windows.read_text()
+    assert main(["silences", "sync", *arguments]) == 0
+    windows.write_text(text.replace("  nightly_upgrade:", "  other_upgrade:"))
+    assert main(["silences", "sync", *arguments]) == 0
+    windows.write_text(text)
+    assert main(["silences", "sync", *arguments]) == 0
+
+    pending = [one for one in Alertmanager(alertmanager).silences() if one["status"]["state"] == "pending"]
+    assert ["nightly_upgrade" in one["comment"] for one in pending] == [True]
+
+
+def test_a_window_that_is_prolonged_after_its_end_is_silenced_again(bundle: Path) -> None:
+    """Its silence ended when it was planned to end."""
+    windows = compile_bundle(bundle).bundle.windows.values()
+    old = desired(windows, NOW, WEEK)["move:20260201T220000Z"]
+    ended = {**old, "id": "a", "endsAt": "2026-02-02T02:00:00.000Z", "status": {"state": "expired"}}
+    longer = {"move:20260201T220000Z": {**old, "endsAt": "2026-02-02T04:00:00Z"}}
+
+    assert [step.action for step in plan(longer, [ended], NOW)] == ["create"]

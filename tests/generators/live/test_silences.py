@@ -127,6 +127,7 @@ def test_an_alert_may_choose_its_windows(bundle: Path, alertmanager: str) -> Non
     assert silenced == {"queue_long": False, "too_slow": True, "another": True}
 
     made = compile_bundle(bundle)
+    del silenced["another"]  # `explain` knows only alerts that are defined
     said = {name: "\n".join(explain(made, {"rule_id": name, **scope}, now).lines) for name in silenced}
     assert {name: "by window move" in text for name, text in said.items()} == silenced
     nightly = desired(made.bundle.windows.values(), NOW, WEEK)["nightly_upgrade:20260201T020000Z"]

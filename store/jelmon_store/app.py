@@ -23,6 +23,8 @@ from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Link, Server, WebConfig, landing_page
 from jelmon.service.web.metrics import metrics_handler
+from jelmon_store.ha.deduplication import HaDeduplication
+from jelmon_store.ha.leases import HaLeases
 from jelmon_store.maintenance.job import Maintenance
 from jelmon_store.read.api import ReadApi
 from jelmon_store.schema import SCHEMA
@@ -30,6 +32,7 @@ from jelmon_store.series.cache import SeriesCache
 from jelmon_store.series.registry import SeriesRegistry
 from jelmon_store.settings import StoreSettings
 from jelmon_store.write.api import MAX_BODY_BYTES, WriteApi
+from jelmon_store.write.rate import SampleRate
 from jelmon_store.write.receiver import Receiver
 from jelmon_store.write.writer import Writer
 
@@ -51,8 +54,17 @@ class Store:
         self._cache = SeriesCache(limits.cached_series)
         self._registry = SeriesRegistry(self._lookups, self._cache, series_per_metric=limits.series_per_metric)
         self._writer = Writer(self._samples, self._cache, max_queue=limits.queued_samples)
-        self._receiver = Receiver(self._cache, self._registry, self._writer, limits.wire)
-        self._write_api = WriteApi(self._receiver, self._instruments, tenant_header=settings.tenant_header)
+        receiver = Receiver(
+            self._cache,
+            self._registry,
+            self._writer,
+            pairs=HaDeduplication(
+                HaLeases(self._lookups), cluster_label=settings.cluster_label, replica_label=settings.replica_label
+            ),
+            rate=SampleRate(limits.samples_per_second),
+            limits=limits.wire,
+        )
+        self._write_api = WriteApi(receiver, self._instruments, tenant_header=settings.tenant_header)
         self._read_api = ReadApi(
             settings.database_url, settings.reading, self._instruments, tenant_of=self._write_api.tenant_of
         )

@@ -54,6 +54,8 @@ class StoreSettings:
     listen: ListenAddress = DEFAULT_ADDRESS
     web_config: Path | None = None
     tenant_header: str | None = None
+    cluster_label: str = "cluster"
+    replica_label: str = "__replica__"
     limits: WriteLimits = field(default_factory=WriteLimits)
     reading: ReadSettings = field(default_factory=ReadSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
@@ -75,6 +77,8 @@ class StoreSettings:
                 listen=reader.address("--web.listen-address"),
                 web_config=reader.path("--web.config.file"),
                 tenant_header=reader.text("--tenant.header"),
+                cluster_label=reader.text("--ha.cluster-label"),
+                replica_label=reader.text("--ha.replica-label"),
             ),
         )
 
@@ -133,6 +137,18 @@ def add_write_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="request header that names the tenant, such as X-Scope-OrgID; requests without it are refused "
         "(default: one tenant)",
+    )
+    pairs = parser.add_argument_group(
+        "HA pairs", "Of Prometheus servers with the same cluster label, one at a time is kept."
+    )
+    pairs.add_argument(
+        "--ha.cluster-label", dest="ha_cluster_label", metavar="NAME", help="label of the pair (default: cluster)"
+    )
+    pairs.add_argument(
+        "--ha.replica-label",
+        dest="ha_replica_label",
+        metavar="NAME",
+        help="label of one server of the pair; it is not stored (default: __replica__)",
     )
     limits = parser.add_argument_group("limits", "Samples beyond a limit are refused with the reason.")
     for flag, help_text in (

@@ -106,7 +106,10 @@ BEGIN
         partition := name || '_' || to_char(low AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MI');
         CONTINUE WHEN to_regclass(format('jelmore.%I', partition)) IS NOT NULL;
         PERFORM pg_advisory_xact_lock(x'6a656c6d6f726502'::bigint);
-        CONTINUE WHEN to_regclass(format('jelmore.%I', partition)) IS NOT NULL;
+        -- not by to_regclass, which may remember that there is none: waiting for the lock does not refresh its cache
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_class c WHERE c.relname = partition AND c.relnamespace = 'jelmore'::regnamespace
+        );
         -- attached instead of created as a partition: that takes no lock against readers and writers of the table
         EXECUTE format('CREATE TABLE jelmore.%I (LIKE jelmore.%I INCLUDING ALL)', partition, name);
         EXECUTE format(

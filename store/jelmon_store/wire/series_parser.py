@@ -93,13 +93,16 @@ class SeriesParser:
         if code >= 0 and self._is_in_time(moment):
             self._exemplars.append(ExemplarRow(code, moment, bits, labels))
 
-    def end_series(self, code: int, series: Any) -> None:
+    def is_usable(self, code: int, series: Any) -> bool:
         """Check a series as a whole: it must have samples or histograms, and its labels must be right."""
         if not series.samples and not series.histograms:
             self.refusals.add("empty", "a time series has neither samples nor histograms")
-        elif code == _REFUSED:
+            return False
+        if code == _REFUSED:
             count = len(series.samples) + len(series.histograms) + len(series.exemplars)
             self.refusals.add("labels", self._why, count)
+            return False
+        return True
 
     def finish(self, codes: NDArray[np.int64], times: NDArray[np.int64], bits: NDArray[np.uint64]) -> Decoded:
         """Return everything, with the samples that were read without this parser."""

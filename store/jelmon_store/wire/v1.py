@@ -95,6 +95,8 @@ def _parse(raw: bytes, parser: SeriesParser) -> None:
         b"".join([_field(label) for label in series.labels]),
         lambda: ((label.name, label.value) for label in map(Label.FromString, series.labels)),
     )
+    if not parser.is_usable(code, series):
+        return
     for exemplar in series.exemplars:
         try:
             labels = read_pairs(((label.name, label.value) for label in exemplar.labels), parser.limits.labels)
@@ -104,7 +106,6 @@ def _parse(raw: bytes, parser: SeriesParser) -> None:
         parser.add_exemplar(code, exemplar.timestamp, exemplar.value, as_json(labels))
     parser.add_samples(code, series.samples, start=0)
     parser.add_histograms(code, series.histograms, start=0)
-    parser.end_series(code, series)
 
 
 def read_metadata(kind: int, help_text: bytes, unit: bytes) -> Metadata:

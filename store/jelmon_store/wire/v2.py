@@ -224,6 +224,8 @@ def _parse(raw: bytes, symbols: _Symbols, parser: SeriesParser) -> None:
         symbols.numbers[references].tobytes() if references else b"",
         lambda: _pairs(references, texts),
     )
+    if not parser.is_usable(code, series):
+        return
     for exemplar in series.exemplars:
         _check_references(list(exemplar.labels_refs), texts)
         try:
@@ -239,7 +241,6 @@ def _parse(raw: bytes, symbols: _Symbols, parser: SeriesParser) -> None:
         name = dict(_pairs(references, texts)).get(METRIC_NAME.encode())
         if name and metadata != _NO_METADATA:
             parser.metadata[name.decode(errors="replace")] = metadata
-    parser.end_series(code, series)
 
 
 def _check_references(references: list[int], texts: list[bytes]) -> None:

@@ -104,9 +104,10 @@ class WriteApi:
     def _report(self, receipt: Receipt) -> web.Response:
         """Count what was received, and return 204, or 400 if something was refused."""
         count = self._instruments.inc
-        written = receipt.samples + receipt.histograms - receipt.duplicates
+        written = receipt.samples + receipt.histograms - receipt.duplicates - receipt.deduplicated
         count(STORE_SAMPLES, written, outcome="written")
         count(STORE_SAMPLES, receipt.duplicates, outcome="duplicate")
+        count(STORE_SAMPLES, receipt.deduplicated, outcome="deduplicated")
         self._instruments.set(STORE_SUCCESS, time.time())
         refusals = receipt.refusals
         if not refusals.count:

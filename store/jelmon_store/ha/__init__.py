@@ -1,0 +1,1 @@
+"""What belongs here: pairs of Prometheus servers that scrape the same targets, of which the samples of one are kept."""

@@ -1,0 +1,107 @@
+"""Each sample is stored once: over retries, several receivers, and a database that goes away."""
+
+import asyncio
+import random
+
+import psycopg
+import pytest
+from tests.store.conftest import StartStore
+from tests.store.write.sender import bits, labels_of, now_ms, post, row_count, stored, v1, v1_series
+
+
+def _requests(count: int, series: int, start: int) -> list[bytes]:
+    return [
+        v1(
+            *(
+                v1_series(labels_of("m", i=str(i), instance=str(i % 3)), [(start + step, bits(step))])
+                for i in range(series)
+            )
+        )
+        for step in range(count)
+    ]
+
+
+@pytest.mark.parametrize("header", [{}, {"Retry-Attempt": "1"}], ids=["without Retry-Attempt", "with Retry-Attempt"])
+async def test_a_lost_response_and_a_retry_to_another_receiver(
+    store_dsn: str, start_store: StartStore, header: dict[str, str]
+) -> None:
+    """Even if the other receiver knows the series, and the retry comes while the first attempt is written."""
+    first, second = await start_store(store_dsn), await start_store(store_dsn)
+    bodies = _requests(20, 30, now_ms())
+    for number, body in enumerate(bodies):
+        receivers = [first, second] if number % 2 else [second, first]
+        answers = await asyncio.gather(
+            post(receivers[0].server.url, body), post(receivers[1].server.url, body, headers=header)
+        )
+
+        assert [answer[:2] for answer in answers] == [(204, "")] * 2
+    rows = stored(store_dsn)
+
+    assert len(rows) == len(bodies) * 30
+    assert len({(labels["i"], moment) for labels, moment, _ in rows}) == len(rows)
+
+
+async def test_random_requests_to_two_receivers(store_dsn: str, start_store: StartStore) -> None:
+    """In any order, any grouping, any number of times, at once."""
+    stores = [await start_store(store_dsn), await start_store(store_dsn)]
+    random_ = random.Random(7)
+    start = now_ms()
+    pairs = [(i, start + step * 500) for i in range(8) for step in range(25)]
+    expected = {(str(i), moment) for i, moment in pairs}
+
+    async def send(some: list[tuple[int, int]]) -> tuple[int, str]:
+        body = v1(*(v1_series(labels_of("m", i=str(i), job=str(i % 2)), [(moment, bits(i))]) for i, moment in some))
+        return (await post(random_.choice(stores).server.url, body))[:2]
+
+    sent = pairs + random_.choices(pairs, k=400)
+    random_.shuffle(sent)
+    groups = [sent[at : at + 15] for at in range(0, len(sent), 15)]
+    for at in range(0, len(groups), 8):
+        assert set(await asyncio.gather(*map(send, groups[at : at + 8]))) == {(204, "")}
+    rows = stored(store_dsn)
+
+    assert {(labels["i"], moment) for labels, moment, _ in rows} == expected
+    assert len(rows) == len(expected)
+
+
+async def test_a_restarted_receiver_knows_what_is_stored(store_dsn: str, start_store: StartStore) -> None:
+    before = await start_store(store_dsn)
+    bodies = _requests(5, 10, now_ms())
+    for body in bodies:
+        await post(before.server.url, body)
+    await before.stop()
+    after = await start_store(store_dsn)
+    for body in bodies:
+        assert (await post(after.server.url, body))[0] == 204
+    assert row_count(store_dsn) == 50
+
+
+async def test_a_broken_connection_stores_nothing_twice(store_dsn: str, start_store: StartStore) -> None:
+    """The connection breaks again and again, also between commit and its confirmation."""
+    store = await start_store(store_dsn)
+    bodies = _requests(40, 20, now_ms())
+    stop = asyncio.Event()
+
+    async def kill() -> None:
+        async with await psycopg.AsyncConnection.connect(store_dsn, autocommit=True) as connection:
+            while not stop.is_set():
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'jelmon-store' AND datname = current_database()"
+                )
+                await asyncio.sleep(random.random() / 4)
+
+    killer = asyncio.create_task(kill())
+    for body in bodies:
+        for _ in range(200):
+            status, text, headers = await post(store.server.url, body)
+            if status == 204:
+                break
+
+            assert (status, "Retry-After" in headers) == (503, True), text
+        else:
+            pytest.fail("a request was never accepted")
+    stop.set()
+    await killer
+
+    assert row_count(store_dsn) == 40 * 20

@@ -26,9 +26,13 @@ def decode(message: bytes, keys: KeyTable, limits: WireLimits) -> Decoded:
         RequestError: it is not such a message.
     """
     try:
-        request = WriteRequest.FromString(message)
+        return _decode(message, keys, limits)
     except DecodeError as error:
-        raise RequestError("the message is not a prometheus.WriteRequest") from error
+        raise RequestError(f"the message is not a prometheus.WriteRequest: {error}") from error
+
+
+def _decode(message: bytes, keys: KeyTable, limits: WireLimits) -> Decoded:
+    request = WriteRequest.FromString(message)
     if max(len(request.timeseries), len(request.metadata)) > MAX_ENTRIES:
         raise RequestError(f"more than {MAX_ENTRIES} time series", hint="send fewer samples a request")
     series = list(request.timeseries)
@@ -37,10 +41,7 @@ def decode(message: bytes, keys: KeyTable, limits: WireLimits) -> Decoded:
     for position in rest:
         _parse(series[position], parser)
     for raw in request.metadata:
-        try:
-            entry = MetricMetadata.FromString(raw)
-        except DecodeError as error:
-            raise RequestError("metadata is malformed") from error
+        entry = MetricMetadata.FromString(raw)
         name = entry.metric_family_name.decode(errors="replace")
         parser.metadata[name] = read_metadata(entry.type, entry.help, entry.unit)
     return parser.finish(codes, times, bits)
@@ -87,10 +88,7 @@ def _parse(raw: bytes, parser: SeriesParser) -> None:
     """Read one series with the protobuf parser."""
     if len(raw) > MAX_SERIES_BYTES:
         raise RequestError(f"a time series has more than {MAX_SERIES_BYTES} bytes", hint="send fewer samples a request")
-    try:
-        series = TimeSeries.FromString(raw)
-    except DecodeError as error:
-        raise RequestError("a time series is malformed") from error
+    series = TimeSeries.FromString(raw)
     code = parser.code_of(
         b"".join([_field(label) for label in series.labels]),
         lambda: ((label.name, label.value) for label in map(Label.FromString, series.labels)),

@@ -49,9 +49,15 @@ def decode(
         RequestError: it is not such a message.
     """
     try:
-        request = Request.FromString(message)
+        return _decode(message, keys, symbols, metric_of, limits)
     except DecodeError as error:
-        raise RequestError("the message is not an io.prometheus.write.v2.Request") from error
+        raise RequestError(f"the message is not a io.prometheus.write.v2.Request: {error}") from error
+
+
+def _decode(
+    message: bytes, keys: KeyTable, symbols: SymbolTable, metric_of: NDArray[np.int32], limits: WireLimits
+) -> Decoded:
+    request = Request.FromString(message)
     if max(len(request.timeseries), len(request.symbols)) > MAX_ENTRIES:
         raise RequestError(f"more than {MAX_ENTRIES} time series or symbols", hint="send fewer samples a request")
     texts = list(request.symbols)
@@ -195,10 +201,7 @@ def _add_metadata(fast: _Fast, symbols: _Symbols, parser: SeriesParser, metric_o
     metrics = metric_of[fast.codes & SLOT_MASK].tolist()
     for metric, raw in set(zip(metrics, fast.metadata, strict=True)):
         if raw in distinct:
-            try:
-                metadata = MetadataV2.FromString(raw[2:])
-            except DecodeError as error:
-                raise RequestError("metadata is malformed") from error
+            metadata = MetadataV2.FromString(raw[2:])
             parser.metadata_of[metric] = _metadata(metadata, symbols)
 
 
@@ -213,10 +216,7 @@ def _parse(raw: bytes, symbols: _Symbols, parser: SeriesParser) -> None:
     """Read one series with the protobuf parser."""
     if len(raw) > MAX_SERIES_BYTES:
         raise RequestError(f"a time series has more than {MAX_SERIES_BYTES} bytes", hint="send fewer samples a request")
-    try:
-        series = TimeSeriesV2.FromString(raw)
-    except DecodeError as error:
-        raise RequestError("a time series is malformed") from error
+    series = TimeSeriesV2.FromString(raw)
     texts = symbols.texts
     references = list(series.labels_refs)
     _check_references(references, texts)

@@ -49,8 +49,16 @@ FOREIGN: dict[str, Series] = {
         "prometheus_rule_group_iterations_missed_total",
     ),
     **_foreign("gauge", "rule_group", "prometheus_rule_group_last_duration_seconds"),
-    **_foreign("counter", "", "prometheus_notifications_dropped_total", "prometheus_notifications_sent_total"),
-    **_foreign("counter", "integration", "alertmanager_notifications_failed_total", "alertmanager_notifications_total"),
+    **_foreign(
+        "counter",
+        "alertmanager",  # dropped: since Prometheus 3.10
+        "prometheus_notifications_dropped_total",
+        "prometheus_notifications_errors_total",
+        "prometheus_notifications_sent_total",
+    ),
+    **_foreign("gauge", "", "prometheus_notifications_alertmanagers_discovered"),
+    **_foreign("counter", "integration", "alertmanager_notifications_total"),
+    **_foreign("counter", "integration reason", "alertmanager_notifications_failed_total"),  # reason: since 0.26
     **_foreign("gauge", "state", "alertmanager_alerts", "alertmanager_silences"),
 }
 """Series of Prometheus and Alertmanager themselves that definitions may read."""

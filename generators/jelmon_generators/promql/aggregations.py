@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jelmon.catalogue import BY_NAME, Counter, Gauge, Histogram, Metric
+from jelmon.catalogue import BY_NAME, EVENTS_LOST, Counter, Gauge, Histogram, Metric, Service
 from jelmon.config.strict_yaml import did_you_mean
 
 _TOKEN = re.compile(r'\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<word>[A-Za-z_]\w*)|"(?P<window>[^"]*)"|(?P<sign>[-+*/(),]))')
@@ -78,6 +78,27 @@ def _increase(call: _Call, suffix: str = "", function: str = "increase") -> str:
     return f"sum {call.grouping()} (max without (instance, pod) ({function}({call.selector(suffix)})))"
 
 
+def _occurrences(call: _Call) -> str:
+    """Return the increase, with the first value of a series that did not exist before.
+
+    ``increase()`` of a counter that appears at 7 is 0. A series is new when it was missing from a page that was scraped
+    within the window, and no replica had it in the window before. What a page is judged by comes with the counters
+    themselves: a replica that has not loaded them yet, or leaves them to the leader, shows neither.
+    """
+    one, window = call.selector(), call.window
+    seen = "sum_over_time(up" if call.metric.service is not Service.EXPORTER else f"count_over_time({EVENTS_LOST.name}"
+    return (
+        f"sum {call.grouping()} (\n"
+        "  max without (instance, pod) (\n"
+        f"    last_over_time({one})\n"
+        f"    and count_over_time({one}) < on (job, instance) group_left () {seen}[{window}])\n"
+        "  )\n"
+        f"  unless max without (instance, pod) (max_over_time({one} offset {window}))\n"
+        f"  or max without (instance, pod) (increase({one}))\n"
+        ")"
+    )
+
+
 def _percentile(call: _Call) -> str:
     inner = f"sum {call.grouping('le')} (max without (instance, pod) (rate({call.selector('_bucket')})))"
     return f"histogram_quantile({(call.argument or 0) / 100:.12g}, {inner})"
@@ -100,6 +121,7 @@ FUNCTIONS: dict[str, _Function] = {
         {Counter: _increase, Histogram: lambda call: _increase(call, "_count")},
         why_not="a gauge counts nothing; use avg, min or max",
     ),
+    "occurrences": _Function({Counter: _occurrences}, why_not="only a counter counts what happened"),
     "sum": _Function(
         {Counter: _increase, Histogram: lambda call: _increase(call, "_sum")},
         why_not="the sum of a gauge over time depends on the scrape interval; use avg, min or max",

@@ -25,7 +25,8 @@ class Metric:
     """One metric family; the only place where its name is written.
 
     ``closed`` lists the values of labels that are small closed sets: a counter exports them as 0 as soon as its other
-    labels are known, so that ``increase()`` includes the first event.
+    labels are known, so that ``increase()`` includes the first event with each of these values. The event that makes
+    the other labels known appears at once; ``occurrences`` in ``rules/signals.yaml`` includes it too.
     """
 
     name: str

@@ -118,11 +118,12 @@ def _read_limits(reader: SettingsReader, retention: RetentionSettings) -> WriteL
     )
 
 
-def add_database_argument(parser: argparse.ArgumentParser) -> None:
+def add_database_argument(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
     """Add the flag with the URL of the database."""
     parser.add_argument(
         "--database.url",
         dest="database_url",
+        default=default,
         metavar="URL",
         help="postgresql://user@host/database, without a password (default: the URL in the file named by "
         "STORE_DATABASE_URL_FILE)",

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jelmon.errors import ConfigError
+from jelmon.service.progress import Progress
 from jelmon.tools import replay
-from jelmon.tools.progress import Progress
 
 Run = Callable[..., int]
 HEADER = "case,activity,start,end\n"

@@ -15,12 +15,12 @@ from jelmon.client import Publisher, Summary
 from jelmon.errors import ConfigError
 from jelmon.events import Envelope, encode
 from jelmon.nats.connection import add_nats_arguments
+from jelmon.service.progress import Progress
 from jelmon.tools.eventlog.columns import COMMON_NAMES
 from jelmon.tools.eventlog.events import Totals, events_of, totals_of
 from jelmon.tools.eventlog.rows import Limits
 from jelmon.tools.eventlog.runs import EventLog, Reading, read_log
 from jelmon.tools.findings import listing
-from jelmon.tools.progress import Progress
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HELP = {

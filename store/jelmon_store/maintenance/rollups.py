@@ -71,7 +71,8 @@ def _refresh_tables(connection: Connection, settings: RetentionSettings, now: da
     row = connection.execute("SELECT done_until FROM jelmore.maintenance_progress WHERE task = 'rollups'").fetchone()
     done = row[0] if row else _oldest_sample(connection) or latest
     queued = [
-        hour for (hour,) in connection.execute("SELECT hour FROM jelmore.rollup_queue WHERE hour >= %s", (oldest,))
+        hour
+        for (hour,) in connection.execute("SELECT DISTINCT hour FROM jelmore.rollup_queue WHERE hour >= %s", (oldest,))
     ]
     starts = {hour: hour for hour in queued}
     start = max(done, oldest)
@@ -79,7 +80,10 @@ def _refresh_tables(connection: Connection, settings: RetentionSettings, now: da
         starts.setdefault(_floor(start, HOUR), start)
         start = _floor(start, HOUR) + HOUR
     for hour, start in sorted(starts.items())[:HOURS_AT_ONCE]:
+        _make_partitions(connection, hour)
         with connection.transaction():
+            # one snapshot: a sample that it does not show has its row in the queue still
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             _make_hour(connection, hour, start, min(hour + HOUR, latest))
             connection.execute("DELETE FROM jelmore.rollup_queue WHERE hour = %s", (hour,))
             if hour + HOUR > done:
@@ -91,11 +95,14 @@ def _refresh_tables(connection: Connection, settings: RetentionSettings, now: da
                 )
 
 
+def _make_partitions(connection: Connection, hour: datetime) -> None:
+    for level, time in (("5m", hour), ("1h", hour), ("1d", _floor(hour, DAY))):
+        connection.execute("SELECT jelmore.ensure_partitions(%s, %s)", (f"samples_{level}", [time]))
+
+
 def _make_hour(connection: Connection, hour: datetime, start: datetime, end: datetime) -> None:
     """Make the buckets of an hour from ``start`` on, and the rollups that the hour is part of."""
     day = _floor(hour, DAY)
-    for level, time in (("5m", hour), ("1h", hour), ("1d", day)):
-        connection.execute("SELECT jelmore.ensure_partitions(%s, %s)", (f"samples_{level}", [time]))
     connection.execute("DELETE FROM jelmore.samples_5m WHERE time >= %s AND time < %s", (start, hour + HOUR))
     connection.execute(_FROM_SAMPLES, {"start": start, "end": end})
     _roll_up(connection, "samples_5m", "samples_1h", hour, hour + HOUR)

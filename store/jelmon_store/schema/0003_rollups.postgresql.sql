@@ -6,8 +6,9 @@ INSERT INTO jelmore.time_partitioning VALUES
     ('samples_1h', '28 days'),
     ('samples_1d', '364 days');
 
--- Hours whose rollups the job has to make again: samples arrived late, or were deleted.
-CREATE TABLE jelmore.rollup_queue (hour timestamptz PRIMARY KEY);
+-- Hours whose rollups the job has to make again: samples arrived late, or were deleted. Without a key, so that receivers
+-- never wait for the job; it deletes the rows that it has seen.
+CREATE TABLE jelmore.rollup_queue (hour timestamptz NOT NULL);
 
 -- How far each task of the maintenance job has come.
 CREATE TABLE jelmore.maintenance_progress (
@@ -53,8 +54,7 @@ $$;
 CREATE FUNCTION jelmore.queue_rollups(times timestamptz[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     INSERT INTO jelmore.rollup_queue
-    SELECT DISTINCT date_bin('1 hour', t, '2000-01-01 00:00Z') FROM unnest(times) t ORDER BY 1
-    ON CONFLICT DO NOTHING
+    SELECT DISTINCT date_bin('1 hour', t, '2000-01-01 00:00Z') FROM unnest(times) t
 $$;
 REVOKE EXECUTE ON FUNCTION jelmore.queue_rollups FROM PUBLIC;
 

@@ -1,6 +1,8 @@
 """One transaction: the samples of many requests, each stored once."""
 
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import numpy as np
 import psycopg
@@ -16,6 +18,8 @@ from jelmon_store.write.submission import Outcome, Submission
 
 Ints = NDArray[np.int64]
 SAMPLES, KEPT = "samples", "samples_kept"
+LATE_MS = 30_000
+"""Rollups are made from samples older than a minute."""
 
 
 class Transaction:
@@ -69,6 +73,7 @@ class Transaction:
                     f"{table} (time, series_id, value)",
                     rows.sample_rows(self._series_ids[write], self._times[write], self._bits[write]),
                 )
+        await _queue_rollups(connection, self._times)
         await _write_histograms(connection, [row for one in self._batch for row in one.histograms])
         await _write_exemplars(connection, [row for one in self._batch for row in one.exemplars])
         await _write_starts(connection, {(row[1], row[2]) for one in self._batch for row in one.starts})
@@ -117,6 +122,14 @@ class Transaction:
 async def _copy(connection: Connection, target: str, data: bytes) -> None:
     async with connection.cursor().copy(f"COPY jelmore.{target} FROM STDIN (FORMAT binary)") as copy:
         await copy.write(data)
+
+
+async def _queue_rollups(connection: Connection, times: Ints) -> None:
+    """Have the rollups of late samples made again: their hours may have been rolled up."""
+    late = times[times < time.time() * 1000 - LATE_MS]
+    if len(late):
+        hours = [datetime.fromtimestamp(int(hour) * 3600, UTC) for hour in np.unique(late // 3_600_000)]
+        await connection.execute("SELECT jelmore.queue_rollups(%s::timestamptz[])", (hours,))
 
 
 async def _write_histograms(connection: Connection, histograms: list[tuple[int, int, bytes]]) -> None:

@@ -1,0 +1,1 @@
+"""Subcommands of ``jelmon store`` that do one thing and exit."""

@@ -4,6 +4,7 @@ hours are made from their samples, each in a transaction of its own.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 
 from psycopg import sql
 
@@ -56,13 +57,35 @@ def refresh(connection: Connection, settings: RetentionSettings, now: datetime, 
 def _refresh_aggregates(connection: Connection, settings: RetentionSettings, now: datetime) -> None:
     """Refresh what has changed. Never beyond raw retention: that would delete rollups of dropped samples."""
     oldest = _ceiling(now - timedelta(days=settings.raw_days), DAY)
+    _call_refresh(connection, _LEVELS, oldest, now - DELAY, force=False)
+    # TimescaleDB 2.28 misses some deletions from compressed chunks
+    rows = connection.execute(
+        "SELECT hour, array_agg(ctid::text) FROM jelmore.rollup_queue WHERE hour >= %s GROUP BY 1 ORDER BY 1 LIMIT %s",
+        (oldest, HOURS_AT_ONCE),
+    ).fetchall()
+    for hour, seen in rows:
+        with_day = _floor(hour, DAY) + DAY <= now - DELAY
+        if hour + HOUR <= now - DELAY:
+            _call_refresh(connection, ("5m", "1h"), hour, hour + HOUR, force=True)
+        if with_day:
+            _call_refresh(connection, ("1d",), _floor(hour, DAY), _floor(hour, DAY) + DAY, force=True)
+        connection.execute("DELETE FROM jelmore.rollup_queue WHERE ctid = ANY (%s::tid[])", (seen,))
+
+
+def _call_refresh(
+    connection: Connection, levels: Iterable[str], start: datetime, end: datetime, *, force: bool
+) -> None:
     for table in ("samples", "samples_kept"):
-        for level in _LEVELS:
+        for level in levels:
             connection.execute(
-                "CALL refresh_continuous_aggregate(%s::regclass, %s::timestamptz, %s::timestamptz)",
-                (f"jelmore.rollup_{table}_{level}", oldest, now - DELAY),
+                "CALL refresh_continuous_aggregate(%s::regclass, %s::timestamptz, %s::timestamptz, force => %s)",
+                (f"jelmore.rollup_{table}_{level}", start, end, force),
             )
-    connection.execute("DELETE FROM jelmore.rollup_queue")  # TimescaleDB notes late samples itself
+
+
+def _queued(connection: Connection, oldest: datetime) -> list[datetime]:
+    rows = connection.execute("SELECT DISTINCT hour FROM jelmore.rollup_queue WHERE hour >= %s ORDER BY 1", (oldest,))
+    return [hour for (hour,) in rows]
 
 
 def _refresh_tables(connection: Connection, settings: RetentionSettings, now: datetime) -> None:
@@ -70,21 +93,23 @@ def _refresh_tables(connection: Connection, settings: RetentionSettings, now: da
     latest = _floor(now - DELAY, timedelta(minutes=5))
     row = connection.execute("SELECT done_until FROM jelmore.maintenance_progress WHERE task = 'rollups'").fetchone()
     done = row[0] if row else _oldest_sample(connection) or latest
-    queued = [
-        hour
-        for (hour,) in connection.execute("SELECT DISTINCT hour FROM jelmore.rollup_queue WHERE hour >= %s", (oldest,))
-    ]
-    starts = {hour: hour for hour in queued}
+    starts = {hour: hour for hour in _queued(connection, oldest)}
     start = max(done, oldest)
     while start < latest:
         starts.setdefault(_floor(start, HOUR), start)
         start = _floor(start, HOUR) + HOUR
-    for hour, start in sorted(starts.items())[:HOURS_AT_ONCE]:
+    due = sorted(starts.items())[:HOURS_AT_ONCE]
+    for (hour, start), following in zip_longest(due, [hour for hour, _ in due[1:]]):
+        day = _floor(hour, DAY)
         _make_partitions(connection, hour)
         with connection.transaction():
             # one snapshot: a sample that it does not show has its row in the queue still
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            _make_hour(connection, hour, start, min(hour + HOUR, latest))
+            _make_5m(connection, start, hour + HOUR, min(hour + HOUR, latest))
+            if hour + HOUR <= latest:
+                _roll_up(connection, "samples_5m", "samples_1h", hour, hour + HOUR)
+            if day + DAY <= latest and (following is None or following >= day + DAY):
+                _roll_up(connection, "samples_1h", "samples_1d", day, day + DAY)
             connection.execute("DELETE FROM jelmore.rollup_queue WHERE hour = %s", (hour,))
             if hour + HOUR > done:
                 done = min(hour + HOUR, latest)
@@ -100,13 +125,10 @@ def _make_partitions(connection: Connection, hour: datetime) -> None:
         connection.execute("SELECT jelmore.ensure_partitions(%s, %s)", (f"samples_{level}", [time]))
 
 
-def _make_hour(connection: Connection, hour: datetime, start: datetime, end: datetime) -> None:
-    """Make the buckets of an hour from ``start`` on, and the rollups that the hour is part of."""
-    day = _floor(hour, DAY)
-    connection.execute("DELETE FROM jelmore.samples_5m WHERE time >= %s AND time < %s", (start, hour + HOUR))
-    connection.execute(_FROM_SAMPLES, {"start": start, "end": end})
-    _roll_up(connection, "samples_5m", "samples_1h", hour, hour + HOUR)
-    _roll_up(connection, "samples_1h", "samples_1d", day, day + DAY)
+def _make_5m(connection: Connection, start: datetime, end: datetime, complete: datetime) -> None:
+    """Make the buckets from ``start`` to ``complete`` again; there must be none from there to ``end``."""
+    connection.execute("DELETE FROM jelmore.samples_5m WHERE time >= %s AND time < %s", (start, end))
+    connection.execute(_FROM_SAMPLES, {"start": start, "end": complete})
 
 
 def _roll_up(connection: Connection, source: str, target: str, start: datetime, end: datetime) -> None:

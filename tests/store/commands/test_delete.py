@@ -13,7 +13,7 @@ from jelmon_store.maintenance.job import Maintenance
 from jelmon_store.maintenance.settings import RetentionSettings
 
 START = datetime(2026, 5, 20, tzinfo=UTC)
-NOW = START + timedelta(hours=12)
+NOW = START + timedelta(hours=25)
 TIMES = [round((START + timedelta(minutes=minute)).timestamp() * 1000) for minute in range(600)]
 
 

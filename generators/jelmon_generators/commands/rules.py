@@ -14,8 +14,9 @@ from jelmon_generators.check import imported
 from jelmon_generators.compile.rules import Compiled
 from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.live import http_api
-from jelmon_generators.live.apply import apply
+from jelmon_generators.live.apply import apply, checked
 from jelmon_generators.live.backtest import held, metrics, outcome, query
+from jelmon_generators.live.destinations import destinations
 from jelmon_generators.live.plan import compiled_facts, differences, loaded_facts, routing_differences
 from jelmon_generators.load.openslo import convert
 from jelmon_generators.promql.expressions import duration
@@ -38,7 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", type=Path, default=Path(), metavar="DIR", help="folder that contains rules/ (default: .)"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="apply: folder that the servers read from (default: --root)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="apply: folder that the servers read from (default: --root, or where the running Prometheus reads)",
+    )
+    parser.add_argument(
+        "--alertmanager.config",
+        dest="alertmanager_config",
+        type=Path,
+        metavar="FILE",
+        help="apply: configuration file that Alertmanager reads (default: found beside the rule files)",
     )
     parser.add_argument("--prometheus.url", dest="prometheus_url", default="http://127.0.0.1:9090", metavar="URL")
     parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
@@ -52,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   jelmon rules plan                     differences from the running configuration
   jelmon rules plan --backtest 7d       also how often changed alerts would have fired
-  jelmon rules apply --output /etc/jelmon   check, write, reload, compare; roll back on failure
+  jelmon rules apply                    check, write, reload, compare; roll back on failure
   jelmon rules import slo.yaml          convert OpenSLO to YAML for rules/slos.yaml
 """
 
@@ -127,11 +138,15 @@ def _history_starts(server: http_api.Api, start: float, end: float, step: float)
 
 
 def _apply(made: Compilation, args: argparse.Namespace) -> int:
-    files = {**prometheus.render(made.groups), **alertmanager_file.render(made)}
-    target: Path = args.output or args.root
-    changes = output.changes(files, target, (prometheus.RULES_FOLDER,))
     servers = http_api.prometheus(args.prometheus_url), http_api.alertmanager(args.alertmanager_url)
-    for line in apply(made, changes, target, *servers):
+    places = destinations(servers[0], args.root, output=args.output, alertmanager_config=args.alertmanager_config)
+    servers[1].get("/api/v2/status")  # before anything is written
+    sys.stderr.write(f"rule files in {places.rules}, configuration in {places.alertmanager}\n")
+    files = {**prometheus.render(made.groups), **alertmanager_file.render(made)}
+    changes = output.changes(places.placed(files), Path(), (str(places.rules),))
+    for line in checked(files):
+        sys.stderr.write(f"{line}\n")
+    for line in apply(made, changes, places, *servers):
         sys.stderr.write(f"{line}\n")
     sys.stderr.write(f"{len(changes)} files changed\n")
     return 0

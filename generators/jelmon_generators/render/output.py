@@ -8,7 +8,7 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def changes(files: Mapping[str, str], root: Path, owned: Iterable[str]) -> list[
     return sorted(changes, key=lambda change: change.path)
 
 
-def write(changes: Iterable[Change], root: Path) -> None:
-    """Carry out all changes, or none.
+def write(changes: Iterable[Change], root: Path) -> list[Path]:
+    """Carry out all changes, or none; return the folders that were created.
 
     Every new text is first written to a temporary file beside its target, which fails if the disk is full. Then the
     files are renamed; a rename is atomic, so a reader never sees a partial file.
@@ -60,6 +60,7 @@ def write(changes: Iterable[Change], root: Path) -> None:
     """
     changes = list(changes)
     beside: dict[Path, Path] = {}
+    folders: list[Path] = []
     try:
         for change in changes:
             path = root / change.path
@@ -67,12 +68,13 @@ def write(changes: Iterable[Change], root: Path) -> None:
                 raise SourceError(f"cannot write {path}: it is a folder", hint="remove it, or choose another --output")
             if change.new is not None:
                 with _explained(path, no_room="free disk space and run the command again; no file was changed"):
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                    folders += _created(path.parent)
                     beside[path] = path.with_name(f".{path.name}.new")
                     beside[path].write_text(change.new, encoding="utf-8", newline="\n")
     except BaseException:  # an interrupt must not leave half a set of files either
         for new in beside.values():
             new.unlink(missing_ok=True)
+        remove_empty(folders)
         raise
     for change in changes:
         path = root / change.path
@@ -81,6 +83,21 @@ def write(changes: Iterable[Change], root: Path) -> None:
                 os.replace(beside[path], path)  # noqa: PTH105 (says that it replaces)
             else:
                 path.unlink(missing_ok=True)
+    return folders
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders that are empty, the innermost first."""
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _created(folder: Path) -> list[Path]:
+    """Create a folder with its parents; return those that did not exist."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
 
 
 @contextmanager

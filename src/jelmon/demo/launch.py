@@ -62,7 +62,15 @@ def redis(processes: Processes, program: Path, folder: Path, *, port: int | None
     return f"redis://127.0.0.1:{port}/0"
 
 
-def prometheus(processes: Processes, program: Path, folder: Path, config: Path, *, port: int | None = None) -> str:
+def prometheus(
+    processes: Processes,
+    program: Path,
+    folder: Path,
+    config: Path,
+    *,
+    port: int | None = None,
+    reloadable: bool = True,
+) -> str:
     """Start Prometheus on a configuration file; return its URL.
 
     With a grace period of 0, pending alerts continue exactly where they were before a restart.
@@ -75,7 +83,7 @@ def prometheus(processes: Processes, program: Path, folder: Path, config: Path, 
             f"--config.file={config}",
             f"--storage.tsdb.path={folder}",
             f"--web.listen-address=127.0.0.1:{port}",
-            "--web.enable-lifecycle",
+            *(["--web.enable-lifecycle"] if reloadable else []),
             "--rules.alert.for-grace-period=0s",
         ],
         environ=servers.environment(program),

@@ -18,6 +18,7 @@ from jelmon.cli import main
 from jelmon.config.settings import parse_duration
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
+from jelmon_generators.commands.generate import generate
 from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live.backtest import Episode, episodes, query
 from jelmon_generators.live.plan import Facts, compiled_facts, differences, routing_differences
@@ -256,3 +257,81 @@ def test_plan_apply_and_undo(bundle: Path, running: Servers, capsys: pytest.Capt
     message = capsys.readouterr().err
     assert "/-/reload: 500" in message
     assert rules.read_text() == before
+
+
+@pytest.fixture
+def by_the_guide(bundle: Path, tool: Callable[[str], Path], tmp_path: Path) -> Iterator[tuple[Path, Servers]]:
+    """An installation as docs/guides/running.md describes it: one folder for both servers, flat; and their URLs."""
+    installed = tmp_path / "etc"
+    for path, text in generate(bundle).items():
+        for start, folder in (("deploy/prometheus/rules/", "rules"), ("alertmanager/templates/", "templates")):
+            if path.startswith(start):
+                (installed / folder).mkdir(parents=True, exist_ok=True)
+                (installed / folder / Path(path).name).write_text(text)
+    (installed / "alertmanager.yml").write_text(generate(bundle)["alertmanager/alertmanager.yml"])
+    config = installed / "prometheus.yml"
+    config.write_text(json.dumps({"rule_files": ["rules/*.yml"]}))
+    with Processes(tmp_path / "logs") as processes:
+        yield (
+            installed,
+            Servers(
+                launch.prometheus(processes, tool("prometheus"), tmp_path / "prometheus", config),
+                launch.alertmanager(processes, tool("alertmanager"), tmp_path / "am", installed / "alertmanager.yml"),
+            ),
+        )
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["found", "--output"])
+def test_apply_writes_where_the_servers_read(
+    named: bool, bundle: Path, by_the_guide: tuple[Path, Servers], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From Prometheus' own configuration; the project is not touched, templates come along."""
+    installed, servers = by_the_guide
+    arguments = ["--root", str(bundle), "--prometheus.url", servers.prometheus]
+    arguments += ["--alertmanager.url", servers.alertmanager, *(("--output", str(installed)) if named else ())]
+    alerts, channels = bundle / "rules/alerts/all.yaml", bundle / "rules/channels.yaml"
+    alerts.write_text(alerts.read_text().replace("threshold: 10\n", "threshold: 12\n"))
+    channels.write_text(channels.read_text().replace("channels: [pager, chat]", "channels: [pager]"))
+    (installed / "templates/jelmon.tmpl").unlink()
+    before = set(bundle.rglob("*"))
+
+    assert main(["rules", "apply", *arguments]) == 0, capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"rule files in {installed}/rules, configuration in {installed}/alertmanager.yml\n" in said
+    assert "< 12" in (installed / "rules/cards_per_hour.yml").read_text()
+    assert (installed / "templates/jelmon.tmpl").exists()
+    assert set(bundle.rglob("*")) == before
+    assert not (installed / "deploy").exists()
+    assert main(["rules", "plan", *arguments[:6]]) == 0
+
+
+def test_apply_leaves_nothing_behind_when_nobody_reads_it(
+    bundle: Path, by_the_guide: tuple[Path, Servers], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No file, and no empty folder."""
+    _, servers = by_the_guide
+    arguments = ["--root", str(bundle), "--prometheus.url", servers.prometheus]
+    arguments += ["--alertmanager.url", servers.alertmanager, "--output", str(tmp_path / "elsewhere")]
+    alerts = bundle / "rules/alerts/all.yaml"
+    alerts.write_text(alerts.read_text().replace("threshold: 10\n", "threshold: 12\n"))
+
+    assert main(["rules", "apply", *arguments]) == 1
+    assert "check that rule_files of Prometheus includes" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_apply_names_the_flag_that_is_missing(
+    bundle: Path, tool: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before it writes anything."""
+    config = tmp_path / "prometheus.yml"
+    config.write_text("{}")
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.prometheus(processes, tool("prometheus"), tmp_path / "data", config, reloadable=False)
+        before = set(bundle.rglob("*"))
+        assert main(["rules", "apply", "--root", str(bundle), "--prometheus.url", url]) == 1
+
+    message = capsys.readouterr().err
+    assert "Prometheus does not accept a reload over HTTP; nothing was written" in message
+    assert "--web.enable-lifecycle" in message
+    assert set(bundle.rglob("*")) == before

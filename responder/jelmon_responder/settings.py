@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from jelmon.config.reader import SettingsReader, given
 from jelmon.config.settings import ListenAddress
+from jelmon.config.urls import has_password, without_secret
 from jelmon.errors import ConfigError
 from jelmon.nats.connection import NatsSettings
 from jelmon_responder.mail.settings import MailSettings
@@ -39,7 +40,13 @@ class ResponderSettings:
         for url in self.alertmanager_urls:
             if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
                 raise ConfigError(
-                    f"--alertmanager.url: {url!r} is not an HTTP URL", hint="write http://127.0.0.1:9093, for example"
+                    f"--alertmanager.url: {without_secret(url)!r} is not an HTTP URL",
+                    hint="write http://127.0.0.1:9093, for example",
+                )
+            if has_password(url):
+                raise ConfigError(
+                    "--alertmanager.url contains a password, which every user of this machine can see",
+                    hint="remove it; let a proxy on this machine log in to Alertmanager",
                 )
         for name in self.allowed_actions:
             if not _ACTION.fullmatch(name):
@@ -82,7 +89,8 @@ class ResponderSettings:
 
 def _history_url(reader: SettingsReader) -> str | None:
     url = reader.text("--history.url")
-    if url and any(pair.startswith("password=") for pair in url.partition("?")[2].split("&")):
+    pairs = url.partition("?")[2].split("&") if url else []
+    if any(unquote(pair).startswith(("password=", "sslpassword=")) for pair in pairs):
         raise ConfigError(
             "--history.url contains a password, which every user of this machine can see",
             hint="remove it and set PGPASSFILE, or put the URL in a file and set RESPONDER_DATABASE_URL_FILE to "

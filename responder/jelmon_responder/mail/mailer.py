@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "email"
 POLL_SECONDS = 15.0
+MAX_CLAIM = 3
+"""E-mails claimed at once: a responder that is killed meanwhile delays them all by ten minutes."""
 SEND_SECONDS = 60.0
 """The longest time for one e-mail; each step has a shorter timeout."""
 STOP_SECONDS = 10.0
@@ -56,7 +58,8 @@ class Mailer:
         """Send until cancelled."""
         while True:
             try:
-                await self._send_waiting()
+                while await self._send_waiting():
+                    pass
                 self._backoff.reset()
             except JelmonError as error:
                 pause = self._backoff.next_pause()
@@ -66,11 +69,12 @@ class Mailer:
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
             self._wake.clear()
 
-    async def _send_waiting(self) -> None:
+    async def _send_waiting(self) -> bool:
+        """Send some of what may be sent now; return whether there may be more."""
         now = datetime.now(UTC)
         claimed = await self._history.claim_emails(self._select, now=now)
         if not claimed:
-            return
+            return False
         sending = asyncio.create_task(self._send_all(claimed, now))
         try:
             await asyncio.shield(sending)
@@ -78,6 +82,7 @@ class Mailer:
             self._stopping = True
             await tasks.finished(sending)
             raise
+        return len(claimed) == MAX_CLAIM
 
     async def _send_all(self, claimed: dict[str, Email], now: datetime) -> None:
         unavailable: SourceError | None = None
@@ -143,4 +148,4 @@ class Mailer:
         for _ in suppressed - self._suppressed:
             self._instruments.inc(NOTIFICATIONS_SUPPRESSED, channel=CHANNEL)
         self._suppressed = suppressed
-        return selected
+        return selected[:MAX_CLAIM]

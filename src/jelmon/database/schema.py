@@ -3,12 +3,14 @@
 A released file never changes; a change of a table is a new file.
 """
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
 from jelmon.errors import ConfigError
 
+_TABLE = re.compile(r"CREATE TABLE (\w+)")
 Dialect = Literal["sqlite", "postgresql"]
 
 
@@ -48,6 +50,12 @@ class Schema:
         steps.sort(key=lambda step: step.version)
         assert [step.version for step in steps] == list(range(1, len(steps) + 1)), "a migration is missing"
         return steps
+
+    @property
+    def first_table(self) -> str:
+        """The first table that was ever created in SQLite, by which a file of the first releases is recognized."""
+        found = _TABLE.search(self.migrations("sqlite")[0].sql)
+        return found[1] if found else ""
 
     def pending(self, dialect: Dialect, applied: int) -> list[Migration]:
         """Return the steps that a database at version ``applied`` lacks.

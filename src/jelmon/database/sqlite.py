@@ -4,6 +4,8 @@ Each is a thread with its own connection. ``synchronous`` is FULL: a committed t
 """
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -42,6 +44,7 @@ class SqliteDatabase:
                 f"{option}: the directory {self._path.parent} does not exist", hint="create it, or name another file"
             )
         try:
+            await asyncio.to_thread(_prepare, self._path, self._schema)
             await self._migrate()
         except sqlite3.DatabaseError as error:
             raise ConfigError(
@@ -111,6 +114,27 @@ class _Worker:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _prepare(path: Path, schema: Schema) -> None:
+    """Create a missing file, readable for this user only, and refuse the database of another program.
+
+    Raises:
+        ConfigError: the file has tables, and none of them is ours.
+    """
+    with contextlib.suppress(OSError):  # connecting to it reports the reason
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        ours = tables & {"schema_migrations", schema.first_table}
+        if ours == {"schema_migrations"}:  # a common name
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(schema_migrations)")}
+            ours = ours if "component" in columns else set()
+    if tables and not ours:
+        raise ConfigError(
+            f"{schema.option}: {path} is the database of another program (tables {', '.join(sorted(tables)[:3])})",
+            hint="name a file of its own; it will be created",
+        )
 
 
 def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:

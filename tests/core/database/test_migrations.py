@@ -124,3 +124,66 @@ async def test_processes_that_start_together_migrate_once(
             applied = server.execute(sql).fetchall()
 
     assert applied == [("a", 1, "fruit"), ("a", 2, "nuts")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("CREATE TABLE bookmarks (url TEXT); PRAGMA user_version = 7;", id="any program"),
+        pytest.param("CREATE TABLE schema_migrations (version TEXT); CREATE TABLE users (id);", id="a web framework"),
+    ],
+)
+async def test_the_database_of_another_program_is_refused(tmp_path: Path, make_schema: MakeSchema, script: str) -> None:
+    """And it stays as it was, to the byte."""
+    path = tmp_path / "data" / "other.db"
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.executescript(script)
+    before = path.read_bytes()
+    database = SqliteDatabase(path, make_schema("a", FRUIT))
+    with pytest.raises(ConfigError, match="is the database of another program"):
+        await database.start()
+    await database.stop()
+
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["other.db"]
+
+
+async def test_a_new_file_is_for_its_owner_only(tmp_path: Path, make_schema: MakeSchema) -> None:
+    """The log of changes beside it, too: alerts and e-mail are nobody else's."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    database = SqliteDatabase(folder / "history.db", make_schema("a", FRUIT))
+    await database.start()
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
+    await database.stop()
+
+    assert modes
+    assert set(modes.values()) == {"0o600"}
+
+
+@pytest.mark.parametrize("trouble", ["locked", "read-only", "full"])
+async def test_a_file_that_cannot_be_written_is_unavailable_and_recovers(
+    tmp_path: Path, make_schema: MakeSchema, trouble: str
+) -> None:
+    """An error that the caller can handle, each time; afterwards all is well."""
+    path = tmp_path / "history.db"
+    database = SqliteDatabase(path, make_schema("a", FRUIT), busy_timeout=0.05)
+    await database.start()
+    insert = "INSERT INTO fruit (name) VALUES (hex(zeroblob(200000)))"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        if trouble == "locked":
+            other.execute("BEGIN IMMEDIATE")
+        elif trouble == "full":
+            await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone())
+        else:
+            await database._writer.run(lambda connection: connection.execute("PRAGMA query_only = 1"))
+        for _ in range(2):
+            with pytest.raises(SourceError, match="is unavailable"):
+                await database.write(lambda connection: connection.execute(insert))
+        if trouble == "locked":
+            other.execute("ROLLBACK")
+        await database._writer.run(lambda connection: connection.execute("PRAGMA query_only = 0").fetchone())
+        await database._writer.run(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchone())
+        await database.write(lambda connection: connection.execute(insert))
+    await database.stop()

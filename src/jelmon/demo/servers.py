@@ -65,6 +65,7 @@ PROGRAMS: dict[str, Program] = {
         package="prometheus-alertmanager",
         go_module=ALERTMANAGER_MODULE,
     ),
+    "victoria-metrics": Program(names=("victoria-metrics",), package="victoria-metrics"),  # only for a benchmark
     "amtool": Program(names=("amtool",), package="prometheus-alertmanager", go_module=ALERTMANAGER_MODULE),
 }
 

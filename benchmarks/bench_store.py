@@ -316,7 +316,8 @@ def database_processes(dsn: str) -> list[psutil.Process]:
     """The processes of the database server on this machine."""
     port = str(psycopg.conninfo.conninfo_to_dict(dsn).get("port", 5432))
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and str(connection.laddr.port) == port and connection.pid:
+        address: Any = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and connection.pid and str(address.port) == port:
             return [psutil.Process(connection.pid)]
     return []
 

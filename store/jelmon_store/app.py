@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from jelmon.catalogue import (
     STORE_QUEUE_LIMIT,
     STORE_SERIES,
     STORE_SERIES_CREATED,
+    STORE_SUCCESS,
     STORE_UP,
     Service,
 )
@@ -83,6 +85,7 @@ class Store:
             ConfigError: a setting can never work.
         """
         self._instruments.set(STORE_INFO, 1, version=__version__)
+        self._instruments.set(STORE_SUCCESS, time.time())
         self._instruments.set(STORE_QUEUE_LIMIT, self._settings.limits.queued_samples)
         with contextlib.suppress(SourceError):  # the check reports it
             await self._samples.start()

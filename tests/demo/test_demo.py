@@ -30,7 +30,8 @@ def test_without_redis_and_postgresql_the_demo_says_where_state_and_history_are(
     assert sorted(demo.programs(said.append)) == ["alertmanager", "nats-server", "prometheus"]
     assert said == [
         "redis-server is missing and could not be fetched: the exporter keeps its state on disk",
-        "initdb is missing and could not be fetched: the responder keeps the alert history in SQLite",
+        "initdb is missing and could not be fetched: the responder keeps the alert history in SQLite, "
+        "and there is no store",
     ]
 
 

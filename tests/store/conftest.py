@@ -4,6 +4,7 @@ TimescaleDB is tested where variables name servers that load it, one for each ed
 library with ``timescaledb.license = 'apache'`` in its postgresql.conf.
 """
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -47,6 +48,7 @@ def store_dsn(flavour: str, request: pytest.FixtureRequest) -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 StartStore = Callable[..., Awaitable[Store]]
 
 
@@ -63,3 +65,17 @@ async def start_store() -> AsyncIterator[StartStore]:
             return store
 
         yield run
+
+
+@pytest.fixture
+def eventually_true() -> Eventually:
+    """Wait on a condition that is asked for again and again."""
+
+    async def wait(condition: Callable[[], Awaitable[bool]]) -> None:
+        for _ in range(300):
+            if await condition():
+                return
+            await asyncio.sleep(0.2)
+        pytest.fail("the condition never came true")
+
+    return wait

@@ -32,7 +32,7 @@ STORE_REQUESTS = Histogram(
 )
 STORE_SUCCESS = Gauge(
     name="jelmore_store_last_success_timestamp_seconds",
-    help="Time of the last successful write.",
+    help="Time of the last successful write, or of the start.",
     unit="seconds",
     service=Service.STORE,
 )

@@ -37,7 +37,7 @@ STALL_SECONDS = 120.0  # then it recovers, so that the alert is seen to resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
 OPTIONAL = {
     ("redis-server",): "the exporter keeps its state on disk",
-    ("postgres", "initdb"): "the responder keeps the alert history in SQLite",
+    ("postgres", "initdb"): "the responder keeps the alert history in SQLite, and there is no store",
 }
 """Programs that the demo can do without, and what it does then."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -151,7 +151,9 @@ def _start(
         ports.append(processes.port(preferred))
         return ports[-1]
 
-    optional = [name for program, name in (("redis-server", "Redis"), ("postgres", "PostgreSQL")) if program in paths]
+    optional = [
+        name for program, name in (("redis-server", "Redis"), ("postgres", "PostgreSQL, store")) if program in paths
+    ]
     say(f"starting {', '.join(['NATS', *optional])}, exporter, analyzers, responder, Prometheus, Alertmanager ...")
     nats = launch.nats(processes, paths["nats-server"], folder / "nats", port=port(14222))
     state = ["--state.path", str(folder / "exporter")]
@@ -160,6 +162,9 @@ def _start(
     history = f"sqlite:///{folder / 'history.db'}"
     if "postgres" in paths:
         history = launch.postgres(processes, paths["postgres"], paths["initdb"], folder / "postgres", port=port(15432))
+    store = None
+    if "postgres" in paths:
+        store = _service(processes, "store", port(9749), ["--database.url", history])
     exporter = _service(processes, "exporter", port(9746), ["--nats.url", nats, *state])
     responder_port = port(9748)
     webhook = f"responder=http://127.0.0.1:{responder_port}/api/v1/alerts/webhook"
@@ -182,8 +187,9 @@ def _start(
     )
     prometheus_port, analyzer_port = port(9090), port(9747)
     analyzer = f"http://127.0.0.1:{analyzer_port}"
-    config = _prometheus_config(settings, folder, exporter, analyzer, responder, alertmanager, prometheus_port)
+    config = _prometheus_config(settings, folder, exporter, analyzer, responder, alertmanager, prometheus_port, store)
     prometheus = launch.prometheus(processes, paths["prometheus"], folder / "prometheus", config, port=prometheus_port)
+    reader = _reader(processes, paths["prometheus"], folder, store, port(9091)) if store else None
     _service(
         processes,
         "analyzer",
@@ -203,6 +209,7 @@ def _start(
         nats=nats,
         history=history,
         pipeline=PIPELINE,
+        reader=reader,
     )
 
 
@@ -231,6 +238,7 @@ def _prometheus_config(
     responder: str,
     alertmanager: str,
     prometheus_port: int,
+    store: str | None,
 ) -> Path:
     """Write the shipped configuration with the demo's ports and shorter intervals; return its path."""
     config = yaml.safe_load((settings.root / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
@@ -244,12 +252,27 @@ def _prometheus_config(
     config["global"] = {f"{kind}_interval": f"{settings.scrape_seconds}s" for kind in ("scrape", "evaluation")}
     config["rule_files"] = [str(folder / "generated/deploy/prometheus/rules/*.yml")]
     config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [_host(alertmanager)]}]
+    if store is not None:
+        targets["jelmon-store"] = store
+        config["scrape_configs"].append({"job_name": "jelmon-store"})
+        config["remote_write"] = [
+            {"url": f"{store}/api/v1/write", "queue_config": {"batch_send_deadline": "1s"}, "send_exemplars": True}
+        ]
     config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in targets]
     for job in config["scrape_configs"]:
         job["static_configs"] = [{"targets": [_host(targets[job["job_name"]])]}]
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
+
+
+def _reader(processes: Processes, program: Path, folder: Path, store: str, port: int) -> str:
+    """Start a Prometheus that has no data and reads from the store; return its URL."""
+    path = folder / "reader.yml"
+    path.write_text(
+        yaml.safe_dump({"remote_read": [{"url": f"{store}/api/v1/read", "read_recent": True}]}), encoding="utf-8"
+    )
+    return launch.prometheus(processes, program, folder / "reader", path, port=port, name="prometheus-reader")
 
 
 def _signals(folder: Path) -> str:

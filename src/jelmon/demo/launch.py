@@ -70,6 +70,7 @@ def prometheus(
     *,
     port: int | None = None,
     reloadable: bool = True,
+    name: str = "prometheus",
 ) -> str:
     """Start Prometheus on a configuration file; return its URL.
 
@@ -77,7 +78,7 @@ def prometheus(
     """
     port = port or processes.port(19090)
     child = processes.start(
-        "prometheus",
+        name,
         [
             program,
             f"--config.file={config}",
@@ -90,7 +91,7 @@ def prometheus(
         folder=servers.working_folder(program),
     )
     url = f"http://127.0.0.1:{port}"
-    processes.wait_until("prometheus", lambda: answers(f"{url}/-/ready"), seconds=START_SECONDS, child=child)
+    processes.wait_until(name, lambda: answers(f"{url}/-/ready"), seconds=START_SECONDS, child=child)
     return url
 
 

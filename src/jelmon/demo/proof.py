@@ -32,6 +32,8 @@ class Addresses:
     nats: str
     history: str  # postgresql:// or sqlite:///
     pipeline: str
+    reader: str | None = None
+    """A Prometheus without data that reads from the store; None if there is no store."""
 
 
 @dataclass(slots=True)
@@ -54,16 +56,18 @@ class Proof:
     @classmethod
     def of(cls, addresses: Addresses) -> "Proof":
         """Return the steps for the services at these addresses."""
-        return cls(
-            [
-                Step("event counted by the exporter", lambda: _event(addresses)),
-                Step("metric shows no activity beyond the limit", lambda: _metric(addresses)),
-                Step(f"rule {ALERT} fires in Prometheus", lambda: _rule(addresses)),
-                Step("alert is active in Alertmanager", lambda: _alertmanager(addresses)),
-                Step("responder received the webhook", lambda: _responder(addresses)),
-                Step("row in the alert history", lambda: _history(addresses)),
-            ]
-        )
+        steps = [
+            Step("event counted by the exporter", lambda: _event(addresses)),
+            Step("metric shows no activity beyond the limit", lambda: _metric(addresses)),
+            Step(f"rule {ALERT} fires in Prometheus", lambda: _rule(addresses)),
+            Step("alert is active in Alertmanager", lambda: _alertmanager(addresses)),
+            Step("responder received the webhook", lambda: _responder(addresses)),
+            Step("row in the alert history", lambda: _history(addresses)),
+        ]
+        if addresses.reader is not None:
+            steps.append(Step("samples in the store, by SQL", lambda: _stored(addresses)))
+            steps.append(Step("the same samples by a query with remote read", lambda: _read_back(addresses)))
+        return cls(steps)
 
     @property
     def complete(self) -> bool:
@@ -162,6 +166,32 @@ def _history(addresses: Addresses) -> str | None:
     except psycopg.Error:
         return None
     return f"{row[0]} in PostgreSQL" if row and row[0] else None
+
+
+_STORED_METRIC = "jelmore_cards_in_progress"
+
+
+def _stored(addresses: Addresses) -> str | None:
+    """Query the tables, not the store."""
+    import psycopg
+
+    try:
+        with psycopg.connect(addresses.history, connect_timeout=3) as connection:
+            row = connection.execute(
+                "SELECT count(*), max(time) FROM jelmore.samples JOIN jelmore.series USING (series_id) "
+                "JOIN jelmore.metrics USING (metric_id) WHERE name = %s AND labels->>'pipeline' = %s",
+                (_STORED_METRIC, addresses.pipeline),
+            ).fetchone()
+    except psycopg.Error:
+        return None
+    return f"{row[0]} of {_STORED_METRIC}, the last at {row[1]:%H:%M:%S}" if row and row[0] else None
+
+
+def _read_back(addresses: Addresses) -> str | None:
+    assert addresses.reader is not None
+    selector = f'{_STORED_METRIC}{{pipeline="{addresses.pipeline}"}}'
+    counts = query(addresses.reader, f"sum(count_over_time({selector}[1h]))")
+    return f"{counts[0][1]:.0f} of {_STORED_METRIC}, from a Prometheus without data" if counts else None
 
 
 def _is_ours(labels: dict[str, str], addresses: Addresses) -> bool:

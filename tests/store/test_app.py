@@ -1,0 +1,93 @@
+"""The store as a service: metrics, health, start without a database."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+from tests.store.conftest import Eventually, StartStore
+from tests.store.write.sender import bits, labels_of, now_ms, post, stored, v1, v1_series
+
+from jelmon.catalogue import Service, of_service
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes
+
+
+async def _get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+async def _samples(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    _, text = await _get(f"{url}/metrics")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_the_metrics_are_those_of_the_catalogue(postgres_dsn: str, start_store: StartStore) -> None:
+    store = await start_store(postgres_dsn)
+    await post(store.server.url, v1(v1_series(labels_of("m"), [(now_ms(), bits(1))])))
+    _, text = await _get(f"{store.server.url}/metrics")
+    exposed = {(family.name, family.type, family.documentation) for family in text_string_to_metric_families(text)}
+
+    assert exposed == {
+        (metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in of_service(Service.STORE)
+    }
+
+
+async def test_the_metrics_count_what_was_received(postgres_dsn: str, start_store: StartStore) -> None:
+    store = await start_store(postgres_dsn)
+    at = now_ms()
+    good = v1_series(labels_of("m"), [(at, bits(1)), (at + 1, bits(1))])
+    for _ in range(2):
+        await post(store.server.url, v1(good, v1_series([("job", "x")], [(at, bits(1))])))
+    found = await _samples(store.server.url)
+    outcomes = {
+        dict(labels)["outcome"]: value
+        for (name, labels), value in found.items()
+        if name == "jelmore_store_samples_total"
+    }
+
+    assert outcomes == {"written": 2, "duplicate": 2, "rejected": 2, "deduplicated": 0}
+    assert found["jelmore_store_rejected_total", (("reason", "labels"),)] == 2
+    assert found["jelmore_store_series_created_total", ()] == 1
+    assert found["jelmore_store_compared_samples_total", ()] == 2
+    assert found["jelmore_store_queue_samples", ()] == 0
+
+
+async def test_without_its_database_the_store_starts_and_answers_503(
+    tool: Callable[[str], Path], server_folder: Path, start_store: StartStore, eventually_true: Eventually
+) -> None:
+    """And works as soon as the database is there."""
+    with Processes(server_folder / "late-logs") as processes:
+        port = processes.port(15632)
+        store = await start_store(f"postgresql://jelmon@127.0.0.1:{port}/postgres")
+        body = v1(v1_series(labels_of("m"), [(now_ms(), bits(1))]))
+        status, _, headers = await post(store.server.url, body)
+
+        assert (status, "Retry-After" in headers) == (503, True)
+        assert (await _get(f"{store.server.url}/-/healthy"))[0] == 200
+        dsn = await asyncio.to_thread(
+            launch.postgres, processes, tool("postgres"), tool("initdb"), server_folder / "late", port=port
+        )
+
+        async def accepted() -> bool:
+            return (await post(store.server.url, body))[0] == 204
+
+        await eventually_true(accepted)
+
+        assert len(stored(dsn)) == 1
+
+
+async def test_unreachable_databases_are_not_ready(start_store: StartStore) -> None:
+    store = await start_store("postgresql://nobody@127.0.0.1:1/none")
+    for _ in range(100):
+        status, _ = await _get(f"{store.server.url}/-/ready")
+        if status == 503:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("ready without a database")

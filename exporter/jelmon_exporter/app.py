@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from aiohttp import web as http
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -221,11 +222,26 @@ class Exporter:
         """Return the page at ``/metrics``, in pieces."""
         self.view.accept_decreases()
         encode = openmetrics.generate_latest if form is Format.OPENMETRICS else generate_latest
-        return [
-            *pieces(self._exposed(), form),
-            *(source.render(openmetrics=form is Format.OPENMETRICS) for source in self.sources),
-            bytes(encode(self._process)).decode(),
-        ]
+        page = list(pieces(self._exposed(), form, self._leave_out))
+        more: dict[str, Callable[[], str]] = {
+            source.name: partial(source.render, openmetrics=form is Format.OPENMETRICS) for source in self.sources
+        }
+        more["process"] = lambda: bytes(encode(self._process)).decode()
+        for name, text in more.items():
+            try:
+                page.append(text())
+            except Exception as error:
+                self._leave_out(name, error)
+        if form is Format.OPENMETRICS and not page[-1].endswith("# EOF\n"):
+            page.append("# EOF\n")
+        return page
+
+    def _leave_out(self, name: str, error: Exception) -> None:
+        """Count a part of the page that cannot be rendered; all others are exposed."""
+        failed = self.process_series.cell(c.EXPOSITION_FAULTS, name)
+        if not failed.value:
+            logger.error("left out of /metrics", extra={"family": name, "error": repr(error)[:500]})
+        failed.add()
 
     async def _metrics(self, request: http.Request) -> http.Response:
         if self._scrapes >= MAX_SCRAPES:

@@ -25,7 +25,7 @@ from typing import Any
 
 from jelmon import catalogue as c
 from jelmon_exporter.series.cells import SeriesTable, real
-from jelmon_exporter.series.text import escape, number
+from jelmon_exporter.series.text import escape, number, utf8
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def _families(collector: str, samples: list[Any], helps: dict[str, str]) -> dict
         if (name, printed) in seen:
             raise CollectorError(f"{name}{printed} occurs twice")
         seen.add((name, printed))
-        helps[name] = str(text).replace("\\", "\\\\").replace("\n", "\\n")
+        helps[name] = utf8(str(text)).replace("\\", "\\\\").replace("\n", "\\n")
         families.setdefault(name, []).append((printed, number(value)))
     return families
 

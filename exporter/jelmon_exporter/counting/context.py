@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jelmon_exporter.counting.admission import Admission
+from jelmon_exporter.counting.clock import StreamClock
 from jelmon_exporter.counting.limits import Limits
 from jelmon_exporter.counting.scheduling import Scheduler
 from jelmon_exporter.replicas.leadership import Leadership
@@ -25,4 +26,5 @@ class CountingContext:
     partitions: int
     clock: Callable[[], float] = time.time
     leadership: Leadership | None = None  # of exporters with separate states; None: each exposes what it counted
+    stream_clock: StreamClock = field(default_factory=StreamClock)
     scheduler: Scheduler = field(default_factory=Scheduler)

@@ -35,16 +35,33 @@ def expire(ledger: Ledger) -> None:
             ledger.remove(entry)
         elif entry.finished is not None:
             finished.append((entry.touched, entry))
-    if now > ledger.swept + SWEEP_SECONDS:
+    _bound_overflow(ledger)
+    if not ledger.swept <= now <= ledger.swept + SWEEP_SECONDS:  # also after a clock that was ahead was set back
         ledger.swept = now
         _sweep(ledger)
+
+
+def _bound_overflow(ledger: Ledger) -> None:
+    """Give up the cards of the pipelines above the label limit that are known longest: names have no other bound."""
+    while len(ledger.overflowing) > ledger.limits.overflow_pipelines:
+        name = next(iter(ledger.overflowing))
+        pipeline = ledger.pipelines[name]
+        for card in list(pipeline.cards.values()):
+            ledger.close_card(pipeline, card)
+            ledger.remove(card)
+        _forget(ledger, name)
+
+
+def _forget(ledger: Ledger, name: str) -> None:
+    del ledger.pipelines[name]
+    ledger.overflowing.pop(name, None)
 
 
 def _sweep(ledger: Ledger) -> None:
     for name, pipeline in list(ledger.pipelines.items()):
         _sweep_cards(ledger, pipeline)
         if pipeline.label == OVERFLOW and not pipeline.cards:
-            del ledger.pipelines[name]
+            _forget(ledger, name)
     ledger.flush()
     _drop_idle_series(ledger)
     given_up = ledger.now - ledger.limits.retention_seconds
@@ -110,20 +127,27 @@ def _release(ledger: Ledger, labels: dict[str, str]) -> None:
     ledger.outcome_counters.clear()
     match labels:
         case {"pipeline": label, "stage": stage}:
-            for pipeline in ledger.pipelines.values():
-                if pipeline.label == label:
-                    pipeline.drop_stages({stage})
+            for pipeline in _with_label(ledger, label):
+                pipeline.drop_stages({stage})
             ledger.admission.release(("stage", label), stage, ledger)
         case {"pipeline": label, "from_stage": _}:
-            for pipeline in ledger.pipelines.values():
-                if pipeline.label == label:
-                    pipeline.drop_stages(set())
+            for pipeline in _with_label(ledger, label):
+                pipeline.drop_stages(set())
         case _:
             name, value = list(labels.items())[-1]
             if name == "pipeline":
                 ledger.pipelines = {key: series for key, series in ledger.pipelines.items() if series.label != value}
+                if value == OVERFLOW:
+                    ledger.overflow, ledger.overflowing = None, {}
             if not any(value in values for _, values in ledger.table.cells):
                 ledger.admission.release((name,), value, ledger)
+
+
+def _with_label(ledger: Ledger, label: str) -> list[PipelineSeries]:
+    """Return the pipelines with a label; one of those above the limit, as they share what can be dropped."""
+    if label == OVERFLOW:
+        return [ledger.overflow] if ledger.overflow is not None else []
+    return [pipeline for pipeline in ledger.pipelines.values() if pipeline.label == label]
 
 
 def _group(key: Key) -> Group:

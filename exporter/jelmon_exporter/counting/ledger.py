@@ -33,6 +33,8 @@ class Ledger:
         self.table = SeriesTable()
         self.deduplication = DeduplicationWindow(seconds=limits.deduplication_seconds, limit=limits.deduplication_ids)
         self.pipelines: dict[str, PipelineSeries] = {}
+        self.overflow: PipelineSeries | None = None  # the first pipeline above the label limit, whose series all share
+        self.overflowing: dict[str, None] = {}  # pipelines above the limit, oldest first
         self.sessions: dict[str, Session] = {}
         self.declared: dict[str, Declaration] = {}
         self.outcome_counters: dict[tuple[str, ...], Outcomes] = {}  # cells by metric and labels, looked up once
@@ -62,7 +64,15 @@ class Ledger:
         """Return the series of a pipeline, created on first use."""
         series = self.pipelines.get(name)
         if series is None:
-            series = self.pipelines[name] = PipelineSeries(self.table, self._admit, name)
+            label = self._admit(("pipeline",), name)
+            if label == OVERFLOW and self.overflow is not None:
+                series = PipelineSeries.above_the_limit(self.overflow, name)
+            else:
+                series = PipelineSeries(self.table, self._admit, name, label)
+            if label == OVERFLOW:
+                self.overflow = self.overflow or series
+                self.overflowing[name] = None
+            self.pipelines[name] = series
         return series
 
     def label(self, label: str, value: str) -> str:

@@ -8,6 +8,7 @@ class Limits:
     """Bounds by number and by age; all times in seconds."""
 
     label_values: int = 200  # values of one label (for stages: per pipeline) with series of their own
+    overflow_pipelines: int = 16_000  # pipelines above that limit whose cards are tracked
     deduplication_seconds: float = 600.0
     deduplication_ids: int = 1_000_000
     retention_seconds: float = 7 * 86400.0  # a card without events for this long is given up
@@ -19,6 +20,7 @@ class Limits:
         """Return one partition's share of the limits by number."""
         return replace(
             self,
+            overflow_pipelines=max(100, self.overflow_pipelines // partitions),
             deduplication_ids=max(1000, self.deduplication_ids // partitions),
             finished_entries=max(1000, self.finished_entries // partitions),
         )

@@ -16,10 +16,13 @@ from jelmon_exporter.counting.decoding import ParkedEvent, decode
 from jelmon_exporter.counting.ledger import Ledger
 from jelmon_exporter.counting.restore import restore
 from jelmon_exporter.counting.tracker import Tracker
-from jelmon_exporter.state.model import Changes, Position
+from jelmon_exporter.state.model import Changes, Lost, Position, Unreadable
 from jelmon_exporter.state.store import Claim, FellBackError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
+
+_MOST_LOGGED = 5
+"""How many unreadable fields of a partition are named in the log."""
 
 
 class UncountableError(JelmonError):
@@ -38,6 +41,7 @@ class PartitionCounter:
         self._store_up = context.process_series.cell(c.STATE_STORE_UP)
         self._backoff = Backoff(0.1, 2.0)
         self._uncommitted = False
+        self._whole = False  # whether the next commit replaces everything that is stored
         self._lost_to = 0  # up to this sequence, losses are recorded
         self._lost_committed = 0
         # without stored state everything is counted again: exposed at once, that would look like a reset and a burst
@@ -77,13 +81,33 @@ class PartitionCounter:
         self._store_up.set(1)
         self._context.admission.release_all(self.ledger)
         self.ledger = self._new_ledger()
-        restore(self.ledger, snapshot)
+        unreadable = snapshot.unreadable + restore(self.ledger, snapshot)
+        if unreadable:
+            await self._context.store.set_aside(self.partition, unreadable)
+        self._report_faults(snapshot.lost, unreadable)
         self._tracker = Tracker(self.ledger)
         self.position = snapshot.position
         self._lost_to = self._lost_committed
         self._uncommitted = False
+        self._whole = bool(snapshot.lost or unreadable)  # what is stored must not be read again
         self._context.view.replace(self.partition, snapshot.series, known=self._caught_up)
         self._context.view.declare(self.partition, snapshot.declared)
+
+    def _report_faults(self, lost: Lost | None, unreadable: list[Unreadable]) -> None:
+        """Log what stored state cannot be used, and count the reset."""
+        facts, place = {"partition": self.partition}, self._context.store.place
+        resets = self._context.process_series
+        if lost is not None:
+            logger.error(
+                "%s: %s; counting the partition from the start of the stream", lost.part, lost.detail, extra=facts
+            )
+            resets.cell(c.EXPORTER_RESETS, lost.reason).add()
+        for part, name, _, detail in unreadable[:_MOST_LOGGED]:
+            where = place(self.partition, part)
+            logger.error("%s: field %s cannot be read, and is set aside: %s", where, name[:200], detail, extra=facts)
+        if unreadable:
+            logger.error("stored fields set aside: %d", len(unreadable), extra=facts)
+            resets.cell(c.EXPORTER_RESETS, "unreadable").add()
 
     def set_backlog(self, messages: int) -> None:
         """Set how many messages were in the stream at the start; the partition has caught up after these."""
@@ -178,7 +202,7 @@ class PartitionCounter:
             UncountableError: an event could not be counted.
         """
         self._uncommitted = True
-        self.ledger.now = max(self.ledger.now, arrived)
+        self.ledger.now = self._context.stream_clock.bounded(arrived)
         duplicates = self.ledger.duplicate.value or 0
         try:
             self._tracker.apply(events)
@@ -229,15 +253,17 @@ class PartitionCounter:
         except Exception as error:
             raise _uncountable(error) from error
 
-    async def commit(self, sequence: int | None = None, *, messages: int = 0) -> None:
+    async def commit(self, sequence: int | None = None, *, messages: int = 0, check: bool = False) -> None:
         """Write the changes and the position after ``messages`` messages; return when they are stored.
+
+        ``check``: write to a shared store even if nothing changed, as it then compares what it holds.
 
         Raises:
             UncountableError: an event could not be counted.
             FencedError: the partition has a newer owner.
         """
         changes = self._drain()
-        if sequence is None and not changes:
+        if sequence is None and not changes and not self._whole and not (check and self._context.store.shared):
             self._uncommitted = False
             return
         position = replace(
@@ -246,7 +272,9 @@ class PartitionCounter:
             sequence=self.position.sequence if sequence is None else sequence,
             time=self.ledger.now,
         )
-        store, whole, started = self._context.store, False, time.monotonic()
+        store, whole, started = self._context.store, self._whole, time.monotonic()
+        if whole:
+            changes = drain_all(self.ledger)
         while True:
             try:
                 await store.commit(self.partition, claim=self._claim, position=position, changes=changes, whole=whole)
@@ -256,6 +284,7 @@ class PartitionCounter:
             except FellBackError as error:
                 logger.warning("%s: writing the whole state again", error.message)
                 changes, whole = drain_all(self.ledger), True
+        self._whole = False
         self._backoff.reset()
         self._uncommitted = False
         self.position = position

@@ -1,6 +1,7 @@
 """The series of one pipeline and of its stages, looked up once and then used directly."""
 
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime
 
 from jelmon import catalogue as c
@@ -70,11 +71,14 @@ class StageSeries(Accumulator):
 
 
 class PipelineSeries(Accumulator):
-    """The series of one pipeline, its stages and its cards in flight. ``label`` is its label value."""
+    """The series of one pipeline, its stages and its cards in flight. ``label`` is its label value.
+
+    Pipelines above the label limit have cards of their own, but share the series, and the numbers that are not in them
+    yet, of the first such pipeline: their number is not limited by labels, so that each must be small.
+    """
 
     __slots__ = (
         "_admit",
-        "_overflow_stage",
         "_table",
         "cards",
         "changed",
@@ -85,8 +89,7 @@ class PipelineSeries(Accumulator):
         "stages",
     )
 
-    def __init__(self, table: SeriesTable, admit: Admit, name: str) -> None:
-        label = admit(("pipeline",), name)
+    def __init__(self, table: SeriesTable, admit: Admit, name: str, label: str) -> None:
         super().__init__(
             queued=table.cell(c.CARDS_QUEUED, label),
             started=table.cell(c.CARDS_STARTED, label),
@@ -103,8 +106,16 @@ class PipelineSeries(Accumulator):
         self.latest = NEVER  # event time of the newest activity
         self.cards: dict[str, Card] = {}
         self.changed: dict[str, Card] = {}  # since the last commit
-        self.stages: dict[str, StageSeries] = {}
-        self._overflow_stage: StageSeries | None = None
+        self.stages: dict[str, StageSeries] = {}  # that of all names above the limit has no name
+
+    @classmethod
+    def above_the_limit(cls, first: "PipelineSeries", name: str) -> "PipelineSeries":
+        """Return the series of one more pipeline above the label limit."""
+        series = copy(first)
+        series.name, series.busy, series.latest = name, False, NEVER
+        series.queued_delta = series.started_delta = series.waiting_delta = series.running_delta = 0
+        series.cards, series.changed = {}, {}
+        return series
 
     def _duration_cell(self, outcome: str) -> HistogramCell:
         return self._table.cell(c.CARD_PROCESSING, self.label, outcome)
@@ -115,23 +126,18 @@ class PipelineSeries(Accumulator):
         if series is None:
             label = self._admit(("stage", self.label), name)
             if label == OVERFLOW:
-                return self._overflow()
-            series = self.stages[name] = StageSeries(self._table, self.label, label, name)
+                name = ""
+            series = self.stages.get(name)
+            if series is None:
+                series = self.stages[name] = StageSeries(self._table, self.label, label, name)
         return series
-
-    def _overflow(self) -> StageSeries:
-        if self._overflow_stage is None:
-            self._overflow_stage = StageSeries(self._table, self.label, OVERFLOW, "")
-        return self._overflow_stage
 
     def drop_stages(self, labels: set[str]) -> None:
         """Drop stages whose cells are gone, and every reference to those cells."""
         for name, stage in list(self.stages.items()):
             if stage.label in labels:
                 del self.stages[name]
-        if OVERFLOW in labels:
-            self._overflow_stage = None
-        for stage in (*self.stages.values(), *filter(None, [self._overflow_stage])):
+        for stage in self.stages.values():
             stage.transitions.clear()
 
     def count_transition(self, stage: StageSeries, to_stage: str) -> None:

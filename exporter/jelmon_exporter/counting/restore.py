@@ -4,26 +4,34 @@ from collections import deque
 
 from jelmon import catalogue as c
 from jelmon_exporter.counting.ledger import Ledger
-from jelmon_exporter.state.model import Card, Session, Snapshot, decode_entry, stage_of
+from jelmon_exporter.state.model import ENTRY_FAULTS, Card, Snapshot, Unreadable, read_entry, stage_of
 
 _SCOPED = {"stage": ("pipeline",), "from_stage": ("pipeline",), "to_stage": ("pipeline",)}
 """Labels whose values are limited per value of another label."""
 
 
-def restore(ledger: Ledger, snapshot: Snapshot) -> None:
-    """Load a snapshot into an empty ledger. Series of another version of this program are ignored."""
+def restore(ledger: Ledger, snapshot: Snapshot) -> list[Unreadable]:
+    """Load a snapshot into an empty ledger; return the entries that cannot be read.
+
+    Series of another version of this program are ignored.
+    """
     for (name, labels), value in snapshot.series.items():
         metric = c.BY_NAME.get(name)
         if metric is not None and len(labels) == len(metric.labels):
             _readmit(ledger, metric, labels)
             ledger.table.restore(metric, labels, value)
     ledger.table.mark_committed(snapshot.series, snapshot.position.time)
-    for stored in snapshot.entries.values():
-        entry = decode_entry(stored)
-        ledger.now = max(ledger.now, getattr(entry, "touched", 0.0))
+    unreadable: list[Unreadable] = []
+    for name, stored in snapshot.entries.items():
+        try:
+            entry = read_entry(name, stored)
+        except ENTRY_FAULTS as error:
+            unreadable.append(Unreadable("entries", name.encode(), stored, str(error)))
+            continue
+        ledger.now = max(ledger.now, entry.touched)
         if isinstance(entry, Card):
             _restore_card(ledger, entry)
-        elif isinstance(entry, Session):
+        else:
             ledger.sessions[entry.id] = entry
             if entry.finished is not None:
                 ledger.finished.append((entry.touched, entry))
@@ -32,6 +40,7 @@ def restore(ledger: Ledger, snapshot: Snapshot) -> None:
         ledger.declare(pipeline, declaration)
     ledger.newly_declared = {}
     ledger.deduplication.restore(snapshot.ids)
+    return unreadable
 
 
 def _readmit(ledger: Ledger, metric: c.Metric, labels: tuple[str, ...]) -> None:

@@ -113,6 +113,8 @@ class SharedProbes:
     async def _load(self, claim: Claim) -> None:
         """Continue the predecessor's results, except where newer ones are known here."""
         snapshot = await self._store.load(PROBES)
+        if snapshot.lost or snapshot.unreadable:
+            logger.error("stored results of probes cannot be read: %s", snapshot.lost or snapshot.unreadable[0])
         gone = self._merge(snapshot.series)
         self._pending.update(gone | self._snapshot())
         self._position, self._claim = snapshot.position, claim

@@ -10,6 +10,11 @@ def number(value: float) -> str:
     return repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
+def utf8(text: str) -> str:
+    r"""Return a text that UTF-8 can hold: a byte of a file or interface name that is none appears as ``\udcff``."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def escape(value: str) -> str:
     """Return a label value with backslashes, quotes and line ends escaped."""
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return utf8(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

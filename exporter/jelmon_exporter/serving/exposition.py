@@ -5,7 +5,7 @@ at ten thousand series. Sample lines are the same in all formats; only metadata 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
@@ -77,12 +77,23 @@ def render(view: View, form: Format) -> str:
     return "".join(pieces(view, form))
 
 
-def pieces(view: View, form: Format) -> Iterator[str]:
-    """Yield the text of each family; the same string object as before if nothing in it changed."""
+def pieces(view: View, form: Format, failed: Callable[[str, Exception], None] | None = None) -> Iterator[str]:
+    """Yield the text of each family; the same string object as before if nothing in it changed.
+
+    A family that cannot be rendered is left out, and ``failed`` called with its name and the error.
+    """
     openmetrics = form is Format.OPENMETRICS
     for name, family in view.families.items():
         text = family.openmetrics if openmetrics else family.text
-        yield _render_family(view, name, family, openmetrics=openmetrics) if text is None else text
+        if text is None:
+            try:
+                text = _render_family(view, name, family, openmetrics=openmetrics)
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed(name, error)
+                continue
+        yield text
 
 
 def _render_family(view: View, name: str, family: Family, *, openmetrics: bool) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from jelmon import catalogue as c
 from jelmon_exporter.collectors.probe_result import Result
 from jelmon_exporter.series.cells import Value
+from jelmon_exporter.series.text import utf8
 from jelmon_exporter.serving.view import View
 
 _ROWS = 20
@@ -40,7 +41,7 @@ def _pipelines(view: View, now: float) -> str:
     busiest = sorted(names, key=lambda name: (-_number(view.value(c.LAST_ACTIVITY, name)), name))
     rows = [
         _row(
-            html.escape(name),
+            html.escape(utf8(name)),
             f"{_number(view.value(c.CARDS_WAITING, name)):,.0f}",
             f"{_number(view.value(c.CARDS_IN_PROGRESS, name)):,.0f}",
             f"{finished.get(name, 0):,.0f}",
@@ -68,7 +69,7 @@ def _targets(view: View, probed: Mapping[str, Result]) -> str:
     rows = []
     for name, (up, reason, took) in sorted(rows_by_name.items(), key=lambda item: (item[1][0], item[0]))[:_ROWS]:
         state = '<td class="good">up</td>' if up else f'<td class="bad">down{reason}</td>'
-        rows.append(f'<tr><td>{html.escape(name)}</td>{state}<td class="number">{took}</td></tr>')
+        rows.append(f'<tr><td>{html.escape(utf8(name))}</td>{state}<td class="number">{took}</td></tr>')
     heads = '<tr><th>Target</th><th>State</th><th class="number">Probe took</th></tr>'
     more = f'<p class="soft">and {len(rows_by_name) - _ROWS} more</p>' if len(rows_by_name) > _ROWS else ""
     return f'<h2>Services</h2><div class="wide"><table>{heads}{"".join(rows)}</table></div>{more}'

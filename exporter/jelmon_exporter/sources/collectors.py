@@ -41,7 +41,7 @@ class SystemSource(Source):
         try:
             self.collector.collect()
             up.set(1)
-        except OSError as error:
+        except Exception as error:  # what the system says may have any form; everything else goes on
             if up.value != 0:
                 logger.error("collector failed", extra={"collector": name, "error": str(error)})
             up.set(0)

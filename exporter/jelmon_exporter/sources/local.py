@@ -166,7 +166,7 @@ class LocalSource(Source):
         return results
 
     async def _count_in(self, counter: PartitionCounter, events: list[Event]) -> list[bool | EventError]:
-        now = self._context.clock()
+        now = self._now()
         try:
             known: list[bool | EventError] = [counter.count([event], now) == 0 for event in events]
             await counter.commit()
@@ -175,9 +175,14 @@ class LocalSource(Source):
             logger.error("%s; counting the events of the request one by one", error.message)
             return await counter.count_each(events, now)
 
+    def _now(self) -> float:
+        """Return the time of this host, without steps of its clock."""
+        self._context.stream_clock.read(self._context.clock())
+        return self._context.stream_clock.now()
+
     async def _pass_time(self, counter: PartitionCounter) -> None:
         try:
-            counter.count([], self._context.clock())
+            counter.count([], self._now())
             await counter.commit()
         except UncountableError:  # what is committed stays as it is until an event changes it
             logger.exception("the passing of time could not be counted", extra={"partition": counter.partition})

@@ -129,6 +129,7 @@ class PartitionConsumer:
                 inactive_threshold=None if self._context.store.shared else 600,
             ),
         )
+        self._context.stream_clock.read(created.created.timestamp())
         return created.num_pending or 0
 
     async def _count(self, batch: Batch) -> None:
@@ -143,6 +144,8 @@ class PartitionConsumer:
             logger.error("%s; counting the events of the batch one by one", error.message)
             await self._commit(batch, await self._count_each(batch))
         self._delivered = batch.last.delivered
+        if not batch.last.pending:
+            self._context.stream_clock.read(batch.last.arrived)
         self._last_event.set(self._context.clock())
         self._lag.set(batch.last.pending)
         await self._client.publish(batch.messages[-1][2].decode(), b"+ACK")
@@ -219,10 +222,10 @@ class PartitionConsumer:
             counter.record_lost(first, lost)
         self._pending = uncounted
         if quiet:  # time passes for cards in flight even when no event arrives
-            counter.ledger.now = max(counter.ledger.now, self._context.clock())
-            await counter.commit(last if not uncounted and last > counter.position.sequence else None)
+            counter.count([], self._context.stream_clock.now())
+            await counter.commit(last if not uncounted and last > counter.position.sequence else None, check=True)
         else:
-            await counter.commit()
+            await counter.commit(check=True)
 
     async def _detect_loss(self, batch: Batch) -> None:
         """Record messages that the stream dropped before they were delivered: then fewer are pending than expected."""

@@ -3,11 +3,15 @@
 -- ARGV: epoch, token, version, sequence, stream, time, whole (0 or 1), batches of ids to forget, ids ('' for none),
 --       then five counts of what follows: series set (field and value), series gone, entries set, entries gone,
 --       declared set
--- Returns 'done', 'already' (the reply to the same commit was lost), 'fenced' or 'behind' (the store fell back).
+-- Returns 'done', 'already' (the reply to the same commit was lost), 'fenced' or 'behind' (the store fell back, or
+-- keys were evicted or overwritten).
 local meta = KEYS[1]
-local stored = redis.call('HMGET', meta, 'epoch', 'token', 'version')
-local epoch = tonumber(stored[1] or '0')
-local version = tonumber(stored[3] or '0')
+for key, kind in pairs({ [1] = 'hash', [2] = 'hash', [3] = 'hash', [4] = 'hash', [5] = 'list', [6] = 'zset' }) do
+  set_aside(KEYS[key], kind)
+end
+local stored = redis.call('HMGET', meta, 'epoch', 'token', 'version', 'sizes')
+local epoch = whole_number(stored[1]) or 0
+local version = whole_number(stored[3]) or -1
 local mine, next_version, whole = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[7] == '1'
 
 if epoch > mine or (epoch == mine and stored[2] ~= ARGV[2]) then
@@ -16,7 +20,9 @@ end
 if epoch == mine and version == next_version then
   return 'already'
 end
-if not whole and (epoch < mine or version ~= next_version - 1) then
+local sizes = string.match(stored[4] or '', '^' .. version .. ':(.*)$') -- of a commit by another version: unknown
+local intact = not sizes or sizes == sizes_of(KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+if not whole and (epoch < mine or version ~= next_version - 1 or not intact) then
   return 'behind'
 end
 
@@ -70,5 +76,6 @@ end
 if ARGV[8] ~= '0' then
   redis.call('LTRIM', KEYS[5], tonumber(ARGV[8]), -1)
 end
-redis.call('HSET', meta, 'version', next_version, 'sequence', ARGV[4], 'stream', ARGV[5], 'time', ARGV[6])
+sizes = next_version .. ':' .. sizes_of(KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+redis.call('HSET', meta, 'version', next_version, 'sequence', ARGV[4], 'stream', ARGV[5], 'time', ARGV[6], 'sizes', sizes)
 return 'done'

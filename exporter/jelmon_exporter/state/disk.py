@@ -15,8 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from jelmon.errors import ConfigError
-from jelmon_exporter.state.encoding import encode, encode_key, read_declared, read_ids, read_series
-from jelmon_exporter.state.model import Changes, Position, Snapshot
+from jelmon_exporter.state.encoding import (
+    encode,
+    encode_key,
+    read_declared,
+    read_entries,
+    read_ids,
+    read_series,
+)
+from jelmon_exporter.state.model import Changes, Position, Snapshot, Unreadable
 from jelmon_exporter.state.store import Claim, FellBackError, FencedError, Seen, StoreUnavailableError
 
 R = TypeVar("R")
@@ -34,6 +41,7 @@ _HINTS = {
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
+PRAGMA application_id = 1785486702;
 CREATE TABLE IF NOT EXISTS partitions (
     partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, token TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,
     sequence INTEGER NOT NULL DEFAULT 0, stream TEXT NOT NULL DEFAULT '', time REAL NOT NULL DEFAULT 0
@@ -41,9 +49,17 @@ CREATE TABLE IF NOT EXISTS partitions (
 CREATE TABLE IF NOT EXISTS kept (
     partition INTEGER, kind TEXT, name BLOB, value BLOB NOT NULL, PRIMARY KEY (partition, kind, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unreadable (
+    partition INTEGER, kind TEXT, name BLOB, value BLOB NOT NULL, PRIMARY KEY (partition, kind, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ids (number INTEGER PRIMARY KEY, partition INTEGER NOT NULL, batch BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS ids_by_partition ON ids (partition, number);
 """
+
+
+APPLICATION_ID = 1785486702
+"""Marks a state file as ours: the bytes "jlmn"."""
+_TABLES = {"partitions", "kept", "ids", "ids_by_partition", "unreadable"}
 
 
 def _hint(error: OSError | sqlite3.Error) -> str:
@@ -67,6 +83,23 @@ def check_path(path: Path) -> None:
             raise ConfigError(f"--state.path: no permission to write {existing}", hint=_HINTS[sqlite3.SQLITE_READONLY])
 
 
+def _refuse_foreign(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse the database of another program, before anything is written to it.
+
+    Raises:
+        ConfigError: it has tables that are not ours.
+        sqlite3.Error: it cannot be read.
+    """
+    rows = database.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    foreign = sorted({str(name) for (name,) in rows} - _TABLES)
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    if foreign or application not in (0, APPLICATION_ID):
+        holds = f" (it holds {', '.join(foreign[:3])})" if foreign else ""
+        raise ConfigError(
+            f"--state.path: {path} is a database of another program{holds}", hint="name a file of the exporter's own"
+        )
+
+
 class DiskStore:
     """A `StateStore` in one file."""
 
@@ -85,8 +118,12 @@ class DiskStore:
         try:
             check_path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            if path.stat().st_mode & 0o077 and path.is_file():  # of an earlier version; SQLite's other files follow it
+                path.chmod(0o600)
             self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            _refuse_foreign(self._database, path)
             self._database.executescript(_SCHEMA)
             self._database.execute(f"PRAGMA synchronous = {'FULL' if sole else 'NORMAL'}")
             self._database.execute("BEGIN IMMEDIATE")
@@ -155,12 +192,23 @@ class DiskStore:
             ).fetchall()
 
         ids = self._database.execute("SELECT batch FROM ids WHERE partition = ? ORDER BY number", (partition,))
+        faults: list[Unreadable] = []
         return Snapshot(
             position=Position(*row) if row else Position(),
-            series=read_series(kept("series")),
-            entries={name.decode(): value for name, value in kept("entry")},
-            declared=read_declared(kept("declared")),
-            ids=read_ids(batch for (batch,) in ids),
+            series=read_series(kept("series"), faults),
+            entries=read_entries(kept("entry"), faults),
+            declared=read_declared(kept("declared"), faults),
+            ids=read_ids((batch for (batch,) in ids), faults),
+            unreadable=faults,
+        )
+
+    def place(self, partition: int, part: str) -> str:
+        return f"state file, partition {partition}, {part}"
+
+    async def set_aside(self, partition: int, faults: list[Unreadable]) -> None:
+        rows = [(partition, fault.part, fault.field, fault.value) for fault in faults]
+        await self._transaction(
+            lambda: self._database.executemany("INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?, ?)", rows)
         )
 
     def _commit(self, partition: int, claim: Claim, position: Position, changes: Changes, *, whole: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jelmon_exporter.series.cells import Key, Value
-from jelmon_exporter.state.model import Changes, Declaration, Position, Snapshot
+from jelmon_exporter.state.model import Changes, Declaration, Position, Snapshot, Unreadable
 from jelmon_exporter.state.store import Claim, FellBackError, FencedError, Seen
 
 
@@ -53,6 +53,12 @@ class MemoryStore:
     async def load(self, partition: int) -> Snapshot:
         kept = self._partitions.setdefault(partition, _Kept())
         return Snapshot(kept.position, dict(kept.series), dict(kept.entries), dict(kept.declared), list(kept.ids))
+
+    def place(self, partition: int, part: str) -> str:
+        return f"partition {partition}, {part}"
+
+    async def set_aside(self, partition: int, faults: list[Unreadable]) -> None:
+        pass
 
     async def commit(
         self, partition: int, *, claim: Claim, position: Position, changes: Changes, whole: bool = False

@@ -1,6 +1,7 @@
 """The stored state of a partition: series, cards and sessions, declarations, recent ids, and the position."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -62,6 +63,29 @@ def decode_entry(stored: bytes) -> Card | Session | Declaration:
     return _decoder.decode(stored)
 
 
+ENTRY_FAULTS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What `read_entry` raises; a UnicodeDecodeError is a ValueError."""
+
+
+def read_entry(key: str, stored: bytes) -> Card | Session:
+    """Decode the card or session that is stored under a key.
+
+    Raises:
+        `ENTRY_FAULTS`: it is something else.
+    """
+    entry = decode_entry(stored)
+    if not isinstance(entry, Card | Session) or entry_key(entry) != key:
+        raise ValueError("it is not what its name says")
+    moments = [moment for life in _lives(entry) for moment in (life.queued, life.started, life.finished)]
+    if any(moment is not None and moment.tzinfo is None for moment in moments):
+        raise ValueError("a time has no time zone")
+    return entry
+
+
+def _lives(entry: Card | Session) -> list[Lifecycle]:
+    return [entry, *entry.runs.values()] if isinstance(entry, Card) else [entry]
+
+
 def card_key(pipeline: str, card: str) -> str:
     """Return the key of a stored card. It begins with a length, as both parts may contain any character."""
     return f"c{len(pipeline)}:{pipeline}:{card}"
@@ -102,12 +126,31 @@ class Position:
     time: float = 0.0  # when that message arrived in the stream, seconds
 
 
+class Unreadable(NamedTuple):
+    """Something stored that cannot be used, and why."""
+
+    part: str  # ``series``, ``entries``, ``declared`` or ``ids``
+    field: bytes
+    value: bytes
+    reason: str
+
+
+class Lost(NamedTuple):
+    """A partition whose parts no longer belong together: everything of it is counted again from the stream."""
+
+    part: str
+    reason: str  # a label value of ``jelmore_exporter_state_resets_total``
+    detail: str
+
+
 @dataclass(slots=True)
 class Snapshot:
-    """Everything that is stored of a partition."""
+    """Everything that is stored of a partition, except for what cannot be used."""
 
     position: Position = field(default_factory=Position)
     series: dict[Key, Value] = field(default_factory=dict)
     entries: dict[str, bytes] = field(default_factory=dict)
     declared: dict[str, Declaration] = field(default_factory=dict)
     ids: list[tuple[float, list[str]]] = field(default_factory=list)  # oldest first, with the time of each batch
+    unreadable: list[Unreadable] = field(default_factory=list)
+    lost: Lost | None = None

@@ -1,8 +1,15 @@
 """State in Redis, shared by all replicas: one atomic, fenced script per batch.
 
-Keys of a partition share a hash tag, so that a cluster stores them on one node.
+Keys of a partition share a hash tag, so that they stay together. Redis Cluster is not supported: the names of the
+replicas and the lease of the probes are on other nodes, which this client does not follow.
+
+Keys that are evicted or overwritten are noticed: each commit notes how much the keys of its partition hold, and the
+next one compares. The owner of the partition then writes its whole state again, and nothing is lost; without an owner,
+the partition is counted again from the stream, and the reset is counted (`Snapshot.lost`).
 """
 
+import contextlib
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,14 +22,47 @@ from redis.backoff import NoBackoff
 
 from jelmon.errors import ConfigError
 from jelmon_exporter.series.cells import Key
-from jelmon_exporter.state.encoding import encode, encode_key, read_declared, read_ids, read_series
-from jelmon_exporter.state.model import Changes, Position, Snapshot
+from jelmon_exporter.state.encoding import (
+    encode,
+    encode_key,
+    read_declared,
+    read_entries,
+    read_ids,
+    read_series,
+)
+from jelmon_exporter.state.model import Changes, Lost, Position, Snapshot, Unreadable
 from jelmon_exporter.state.store import Claim, FellBackError, FencedError, Seen, StoreUnavailableError
 
 START_HINT = "start one with `redis-server`, or set --redis.url or REDIS_URL"
 _FOLDER = Path(__file__).parent
 _MOST_FIELDS = 200_000
+_PARTS = ("series", "entries", "declared", "ids", "touched")
 _TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
+
+
+_EVICTION_HINT = "set maxmemory-policy noeviction, and leave the keys of the exporter to the exporter"
+_CLUSTER = (redis.exceptions.MovedError, redis.exceptions.AskError, redis.exceptions.ClusterDownError)
+_REFUSALS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
+    (
+        _CLUSTER,
+        "REDIS_URL is a node of a Redis Cluster, which is not supported",
+        "use one Redis with replicas (Sentinel or a managed one with cluster mode off)",
+    ),
+    (
+        (redis.exceptions.AuthenticationError,),
+        "Redis refuses the password",
+        "check REDIS_PASSWORD_FILE and ?username= in the URL",
+    ),
+    (
+        (redis.exceptions.NoPermissionError,),
+        "Redis refuses a command",
+        "docs/guides/securing.md has the permissions that the exporter needs",
+    ),
+    ((redis.exceptions.OutOfMemoryError,), "Redis is full", "raise maxmemory; keep maxmemory-policy noeviction"),
+    ((redis.exceptions.ReadOnlyError,), "Redis is a read-only replica", "give the URL of the primary"),
+    ((redis.exceptions.ResponseError,), "Redis answers with an error", "see the log of Redis"),
+)
+"""What an error answer means, more special ones first."""
 
 
 class RedisStore:
@@ -60,9 +100,10 @@ class RedisStore:
             self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         except (ValueError, TypeError, redis.exceptions.RedisError) as error:
             raise ConfigError(f"REDIS_URL: {error}", hint="for example redis://host:6379/0") from error
-        self._acquire, self._renew, self._release, self._attend, self._commit, self._changes = (
-            self._client.register_script((_FOLDER / f"{name}.lua").read_text())
-            for name in ("acquire", "renew", "release", "attend", "commit", "changes")
+        types = (_FOLDER / "types.lua").read_text()
+        self._acquire, self._renew, self._release, self._attend, self._commit, self._changes, self._set_aside = (
+            self._client.register_script(types + (_FOLDER / f"{name}.lua").read_text())
+            for name in ("acquire", "renew", "release", "attend", "commit", "changes", "set_aside")
         )
         self._fields: dict[Key, bytes] = {}
 
@@ -73,7 +114,7 @@ class RedisStore:
     async def attend(self, replica: str, *, leaving: bool = False) -> list[str]:
         milliseconds = 0 if leaving else self._lease
         names = await self._call(self._attend, [f"{self._prefix}:replicas"], [replica, milliseconds])
-        return sorted(name.decode() for name in names)
+        return sorted(name.decode(errors="replace") for name in names)
 
     async def acquire(self, partition: int) -> Claim | None:
         token = str(uuid.uuid4())
@@ -89,17 +130,24 @@ class RedisStore:
         await self._call(self._release, [self.key(partition, "lease")], [claim.token])
 
     async def changes_since(self, partition: int, seen: Seen | None) -> tuple[Seen, Snapshot, bool] | None:
-        keys = [self.key(partition, part) for part in ("meta", "series", "touched", "declared")]
-        epoch, version, *more = await self._call(
-            self._changes, keys, [seen.epoch if seen else 0, seen.version if seen else 0]
-        )
+        keys = [self.key(partition, part) for part in ("meta", "series", "touched", "declared", "entries", "ids")]
+        answer = await self._call(self._changes, keys, [seen.epoch if seen else 0, seen.version if seen else 0])
+        if answer == -1:
+            raise StoreUnavailableError(
+                f"Redis: keys of partition {partition} were evicted or overwritten: {self.key(partition, '*')}",
+                hint=_EVICTION_HINT,
+            )
+        epoch, version, *more = answer
         now = Seen(int(epoch), int(version))
         if not more:
             return None if now == seen else (now, Snapshot(), True)
         everything, series, declared = more
         return (
             now,
-            Snapshot(series=read_series(_pairs(series)), declared=read_declared(_pairs(declared))),
+            # what cannot be read is the owner's to report
+            Snapshot(
+                series=read_series(_pairs(series), [], dropped=True), declared=read_declared(_pairs(declared), [])
+            ),
             everything == 1,
         )
 
@@ -115,7 +163,13 @@ class RedisStore:
                     mapping: dict[Any, Any] = dict(fields)
                     pipeline.hset(f"{self._prefix}:{key}", mapping=mapping)
                     pipeline.expire(f"{self._prefix}:{key}", seconds)
-                await pipeline.execute()
+                results = await pipeline.execute(raise_on_error=False)
+            keys = [f"{self._prefix}:{key}" for key in hashes for _ in range(2)]
+            for key, result in zip(keys, results, strict=True):
+                if isinstance(result, redis.exceptions.ResponseError) and str(result).startswith("WRONGTYPE"):
+                    await self._client.delete(key)  # of another program; the next figures go there
+                elif isinstance(result, Exception):
+                    raise result
         except _TROUBLE as error:
             raise unavailable(error) from error
 
@@ -131,16 +185,62 @@ class RedisStore:
                 for part in ("meta", "series", "entries", "declared"):
                     pipeline.hgetall(self.key(partition, part))
                 pipeline.lrange(self.key(partition, "ids"), 0, -1)
-                meta, series, entries, declared, ids = await pipeline.execute()
+                pipeline.zcard(self.key(partition, "touched"))
+                found = await pipeline.execute(raise_on_error=False)
+            for result in found:
+                if isinstance(result, Exception) and not str(result).startswith("WRONGTYPE"):
+                    raise result
+            lost = self._lost(partition, found)
+            if lost is not None:
+                await self._set_aside(keys=[self.key(partition, part) for part in _PARTS])
+                return Snapshot(lost=lost)
         except _TROUBLE as error:
             raise unavailable(error) from error
+        meta, series, entries, declared, ids, _ = found
+        unreadable: list[Unreadable] = []
         return Snapshot(
             position=_position(meta),
-            series=read_series(series.items()),
-            entries={key.decode(): value for key, value in entries.items()},
-            declared=read_declared(declared.items()),
-            ids=read_ids(ids),
+            series=read_series(series.items(), unreadable),
+            entries=read_entries(entries.items(), unreadable),
+            declared=read_declared(declared.items(), unreadable),
+            ids=read_ids(ids, unreadable),
+            unreadable=unreadable,
         )
+
+    def _lost(self, partition: int, found: list[Any]) -> Lost | None:
+        """Return why the parts of a partition cannot be used together, if so."""
+        for part, result in zip(("meta", *_PARTS), found, strict=True):
+            if isinstance(result, Exception):
+                return Lost(self.key(partition, part), "unreadable", "the key has another type")
+        meta, *parts = found
+        lengths = [part if isinstance(part, int) else len(part) for part in parts]
+        try:
+            position = _position(meta)
+        except ValueError as error:
+            return Lost(self.key(partition, "meta"), "unreadable", str(error))
+        if position.version == 0:
+            return Lost(self.key(partition, "meta"), "evicted", "the position is gone") if any(lengths) else None
+        version, _, sizes = meta.get(b"sizes", b"").partition(b":")
+        if version != b"%d" % position.version:  # the last commit is one of an earlier version of this program
+            return None
+        for part, length, expected in zip(_PARTS, lengths, sizes.split(), strict=False):
+            if not expected.isdigit() or length < int(expected):  # what is too much is read, or found unreadable
+                detail = f"it holds {length} fields instead of {expected.decode(errors='replace')}"
+                return Lost(self.key(partition, part), "evicted", detail)
+        return None
+
+    def place(self, partition: int, part: str) -> str:
+        return self.key(partition, part)
+
+    async def set_aside(self, partition: int, faults: list[Unreadable]) -> None:
+        try:
+            for fault in faults:
+                key = f"{self.key(partition, fault.part)}:unreadable-fields"
+                with contextlib.suppress(redis.exceptions.ResponseError):  # somebody uses that key
+                    await self._client.hset(key, fault.field, fault.value)
+                    await self._client.expire(key, 86400)
+        except _TROUBLE as error:
+            raise unavailable(error) from error
 
     async def commit(
         self, partition: int, *, claim: Claim, position: Position, changes: Changes, whole: bool = False
@@ -210,14 +310,24 @@ def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
 def _position(meta: Mapping[bytes, bytes]) -> Position:
     if b"version" not in meta:
         return Position()
-    return Position(
-        version=int(meta[b"version"]),
-        sequence=int(meta[b"sequence"]),
-        stream=meta[b"stream"].decode(),
-        time=float(meta[b"time"]),
-    )
+    try:
+        position = Position(
+            version=int(meta[b"version"]),
+            sequence=int(meta[b"sequence"]),
+            stream=meta[b"stream"].decode(),
+            time=float(meta[b"time"]),
+        )
+    except KeyError as error:
+        raise ValueError(f"the field {error.args[0].decode()} is missing") from error
+    if not (0 <= position.version < 2**53 and 0 <= position.sequence < 2**63 and math.isfinite(position.time)):
+        raise ValueError("not a position in a stream")
+    return position
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError:
     """Return the error to raise for a failed command."""
-    return StoreUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}", hint=START_HINT)
+    text = str(error) or type(error).__name__
+    for kinds, message, hint in _REFUSALS:
+        if isinstance(error, kinds):
+            return StoreUnavailableError(f"{message}: {text}", hint=hint)
+    return StoreUnavailableError(f"Redis does not answer: {text}", hint=START_HINT)

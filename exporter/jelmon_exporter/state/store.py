@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jelmon.errors import JelmonError, SourceError
-from jelmon_exporter.state.model import Changes, Position, Snapshot
+from jelmon_exporter.state.model import Changes, Position, Snapshot, Unreadable
 
 
 class FencedError(JelmonError):
@@ -96,6 +96,16 @@ class StateStore(Protocol):
 
     async def load(self, partition: int) -> Snapshot:
         """Return everything that is stored of a partition.
+
+        Raises:
+            StoreUnavailableError: retry.
+        """
+
+    def place(self, partition: int, part: str) -> str:
+        """Return where a part of a partition is stored, for people."""
+
+    async def set_aside(self, partition: int, faults: list[Unreadable]) -> None:
+        """Keep what cannot be read apart from the state; the next commit must be of the whole state.
 
         Raises:
             StoreUnavailableError: retry.

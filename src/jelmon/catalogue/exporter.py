@@ -50,13 +50,18 @@ STREAM_CHANGES = Counter(
 )
 EXPORTER_RESETS = Counter(
     name="jelmore_exporter_state_resets_total",
-    help="Times counters were reset below a previously exposed value, by reason.",
+    help="Times counters fell below an exposed value, or stored state was lost or unreadable, by reason.",
     labels=("reason",),
 )
 LABELS_OVERFLOWED = Counter(
     name="jelmore_exporter_label_overflow_total",
     help="Updates that were assigned to a metric's overflow series because of its label limit.",
     labels=("metric",),
+)
+EXPOSITION_FAULTS = Counter(
+    name="jelmore_exporter_exposition_faults_total",
+    help="Times that a metric family was left out of /metrics because it could not be rendered.",
+    labels=("family",),
 )
 CONSUMER_LAG = Gauge(
     name="jelmore_exporter_consumer_lag",

@@ -65,6 +65,9 @@ class Histogram(Metric):
     """Observations counted in buckets. ``buckets`` are upper bounds in ascending order, without ``+Inf``."""
 
     buckets: tuple[float, ...]
+    former: tuple[
+        tuple[float, ...], ...
+    ] = ()  # buckets of earlier versions: stored counts are brought into the new ones
 
     @property
     def series(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Checks of the URLs of servers, and URLs fit for a message: without their secrets."""
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from jelmon.errors import ConfigError
 
@@ -21,9 +21,10 @@ def check_redis_url(url: str, *, name: str) -> None:
     """Check the URL of a Redis server. The message does not repeat it, as it may hold a password.
 
     Raises:
-        ConfigError: another scheme, or a user or password in the URL.
+        ConfigError: another scheme, or a password in the URL.
     """
-    if urlsplit(url).scheme not in _REDIS_SCHEMES or "@" in url:
+    secret = any(name.lower() == "password" for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    if urlsplit(url).scheme not in _REDIS_SCHEMES or "@" in url or secret:
         raise ConfigError(
             f"{name}: not the address of a Redis server",
             hint="write redis://host:6379/0, or rediss:// for TLS; a password goes into REDIS_PASSWORD_FILE",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ from jelmon.demo.processes import free_port
 from jelmon.errors import ConfigError
 from jelmon.nats.subjects import partition_of
 from jelmon_exporter.app import Exporter, open_store
+from jelmon_exporter.counting import clock
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import ExporterSettings
 from jelmon_exporter.sources import local
@@ -245,6 +247,7 @@ async def test_without_nats_time_passes_also_where_no_event_comes(
 ) -> None:
     """What is idle for long goes, while another partition is busy."""
     monkeypatch.setattr(local, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(clock, "STEP_SECONDS", math.inf)  # here the time that the clock shows has passed
     now = [START.timestamp()]
     settings = ExporterSettings(listen_address=ListenAddress("127.0.0.1", 0), nats=None)
     exporter = Exporter(settings, clock=lambda: now[0])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jelmon import catalogue as c
 from jelmon.errors import ConfigError
 from jelmon.events import PipelineDeclaredData
 from jelmon_exporter.series.cells import Key, Value
@@ -33,6 +34,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await made.close()
 
 
+def counts(*first: int) -> tuple[int, ...]:
+    """All buckets of the histogram, of which the first are these."""
+    return first + (0,) * (len(c.WORK_BUCKETS) + 1 - len(first))
+
+
 async def take(store: StateStore, partition: int = 0) -> Claim:
     """Become the owner, as if the lease of the owner before had run out."""
     if isinstance(store, RedisStore):
@@ -49,7 +55,7 @@ def position(version: int) -> Position:
 async def test_what_is_committed_is_loaded(store: StateStore) -> None:
     claim = await take(store, 3)
     changes = Changes(
-        series={COUNTER: 7, HISTOGRAM: (2_500_000, (1, 0, 2))},
+        series={COUNTER: 7, HISTOGRAM: (2_500_000, counts(1, 0, 2))},
         entries={"card": b"\x00\xff"},
         declared={"main": DECLARATION},
         ids=["one", "two"],
@@ -73,7 +79,7 @@ async def test_partitions_are_apart(store: StateStore) -> None:
 
 async def test_changes_overwrite_and_remove(store: StateStore) -> None:
     claim = await take(store)
-    first = Changes(series={COUNTER: 1, HISTOGRAM: (1, (1,))}, entries={"a": b"1", "b": b"2"}, ids=["one"])
+    first = Changes(series={COUNTER: 1, HISTOGRAM: (1, counts(1))}, entries={"a": b"1", "b": b"2"}, ids=["one"])
     await store.commit(0, claim=claim, position=position(1), changes=first)
     second = Changes(
         series={COUNTER: 2, HISTOGRAM: None}, entries={"a": None, "b": b"3"}, ids=["two"], expired_batches=1
@@ -111,7 +117,7 @@ async def test_the_same_commit_twice_is_one(store: StateStore) -> None:
 
 async def test_a_store_that_fell_back_is_given_everything(store: StateStore) -> None:
     claim = await take(store)
-    await store.commit(0, claim=claim, position=position(1), changes=Changes(series={HISTOGRAM: (1, (1,))}))
+    await store.commit(0, claim=claim, position=position(1), changes=Changes(series={HISTOGRAM: (1, counts(1))}))
     with pytest.raises(FellBackError):
         await store.commit(0, claim=claim, position=position(3), changes=Changes(series={COUNTER: 3}))
     await store.commit(0, claim=claim, position=position(4), changes=Changes(series={COUNTER: 4}), whole=True)
@@ -203,7 +209,7 @@ async def test_a_reader_is_given_changes_only(redis_url: str) -> None:
     """The first time everything, then what changed; everything again after a whole write or another owner."""
     store = RedisStore(redis_url)
     claim = await take(store)
-    first = Changes(series={COUNTER: 1, HISTOGRAM: (1, (1,))}, declared={"main": DECLARATION})
+    first = Changes(series={COUNTER: 1, HISTOGRAM: (1, counts(1))}, declared={"main": DECLARATION})
     await store.commit(0, claim=claim, position=position(1), changes=first)
     found = await store.changes_since(0, None)
     assert found is not None

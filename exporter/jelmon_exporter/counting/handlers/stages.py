@@ -12,6 +12,9 @@ from jelmon_exporter.counting.pipeline_series import NEVER, PipelineSeries, Stag
 from jelmon_exporter.state.lifecycle import EventOrder, Lifecycle, Step, classify
 from jelmon_exporter.state.model import Card, RunKey, attempt_of, stage_of
 
+MOST_RUNS = 1000
+"""Runs of one card that are known at a time: the whole card is stored again whenever it changes."""
+
 
 def stage_queued(ledger: Ledger, event: StageQueued, time: datetime) -> bool:
     data = event.data
@@ -107,7 +110,8 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
     outcome = data.outcome
     ended = stage.ended[outcome]
     if life is None:
-        life = card.runs[key] = Lifecycle()
+        life = Lifecycle()
+        _remember(ledger, pipeline, card, key, life)
         pipeline.changed[event.subject] = card
     elif life.finished is None:
         pipeline.changed[event.subject] = card
@@ -185,7 +189,8 @@ def _new_run(
     first_attempt = isinstance(key, str)
     if first_attempt:
         key = stage.name or key  # one string for all cards
-    life = card.runs[key] = Lifecycle(live=card.finished is None)
+    life = Lifecycle(live=card.finished is None)
+    _remember(ledger, pipeline, card, key, life)
     if card.finished is not None and time < card.finished:
         ledger.late.add()
     left = card.left
@@ -205,6 +210,17 @@ def _new_run(
     return life
 
 
+def _remember(ledger: Ledger, pipeline: PipelineSeries, card: Card, key: RunKey, life: Lifecycle) -> None:
+    """Add a run to its card, in place of the oldest one if the card has very many."""
+    runs = card.runs
+    if len(runs) >= MOST_RUNS:
+        oldest = next(iter(runs))
+        if runs[oldest].live:
+            ledger.close_run(pipeline, stage_of(oldest), runs[oldest])
+        del runs[oldest]
+    runs[key] = life
+
+
 def _leave(pipeline: PipelineSeries, card: Card, stage: StageSeries, event: StageFinished) -> None:
     """Record that the card leaves a stage: for the stage that the event names, else for that of its next run."""
     data = event.data
@@ -213,6 +229,7 @@ def _leave(pipeline: PipelineSeries, card: Card, stage: StageSeries, event: Stag
         card.left = ""
     else:
         card.left = "" if data.last else stage.name or data.stage
-    if data.held_up and card.finished is None and (card.held is None or data.stage not in card.held):
+    held = card.held or {}
+    if data.held_up and card.finished is None and data.stage not in held and len(held) < MOST_RUNS:
         card.held = {**(card.held or {}), data.stage: data.next_stage or ""}
         stage.held_up.add()

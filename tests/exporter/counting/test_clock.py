@@ -133,6 +133,7 @@ def publisher(url: str | None, exporter: Exporter) -> Callable[[Any], Awaitable[
             await publishing.publish(one)
 
     async def over_http(one: Any) -> None:
+        assert exporter.sink is not None
         await exporter.sink.publish_each([e.encode(one)])
 
     return over_nats if url else over_http

@@ -7,7 +7,7 @@ import os
 from jelmon.config.reader import SettingsReader
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_store.app import Store
-from jelmon_store.commands import backfill, cardinality, delete, migrate
+from jelmon_store.commands import backfill, cardinality, delete, migrate, view
 from jelmon_store.maintenance.settings import add_retention_arguments
 from jelmon_store.read.settings import add_read_arguments
 from jelmon_store.settings import DEFAULT_ADDRESS, StoreSettings, add_database_argument, add_write_arguments
@@ -16,6 +16,7 @@ _COMMANDS = {
     "migrate": (migrate, "make or migrate the tables and exit"),
     "delete": (delete, "delete the samples of some series in a time range"),
     "cardinality": (cardinality, "show which metrics and labels have most series"),
+    "view": (view, "make SQL views of metrics, with labels as columns"),
     "backfill": (backfill, "send dumps of Prometheus blocks, or another remote-read source, to a running store"),
 }
 _EPILOG = """\

@@ -1,0 +1,266 @@
+"""How fast the store answers: a remote read of a million samples; 24 hours by 5 minutes, from a rollup and raw.
+
+Beside ours, on the same data in the same run, the ordinary way to answer remote read: a cursor over rows, sorted by
+PostgreSQL, and protobuf written sample by sample.
+
+    python benchmarks/bench_store_read.py [--dsn postgresql://user@host:5432/postgres] [--series 1000] [--repeat 5]
+
+Without --dsn a PostgreSQL is started. With one, the benchmark makes a database beside it and drops it; where the server
+loads TimescaleDB, the database uses it.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import hashlib
+import http.client
+import statistics
+import struct
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cramjam
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from jelmon.catalogue import Service
+from jelmon.config.settings import ListenAddress
+from jelmon.database.postgres import PostgresDatabase
+from jelmon.demo import launch, servers
+from jelmon.demo.processes import Processes
+from jelmon.service.registry import Instruments
+from jelmon.service.web import Server
+from jelmon_store.maintenance.job import Maintenance
+from jelmon_store.maintenance.partitions import flavour
+from jelmon_store.maintenance.settings import RetentionSettings
+from jelmon_store.read.api import ReadApi
+from jelmon_store.read.protobuf import bytes_field, encode_varint, varint_field
+from jelmon_store.read.settings import ReadSettings
+from jelmon_store.schema import SCHEMA
+
+GOAL_SAMPLES, GOAL_TIMES = 1_000_000, 10.0  # samples a second; rollup against raw
+STEP = timedelta(seconds=15)
+HOURS = 24
+NOW = datetime(2026, 5, 21, 0, 2, tzinfo=UTC)
+START = datetime(2026, 5, 20, tzinfo=UTC)
+WANTED = 1_000_000
+_ROW = np.dtype(
+    [("n", ">i2"), ("t_size", ">i4"), ("t", ">i8"), ("s_size", ">i4"), ("s", ">i8"), ("v_size", ">i4"), ("v", ">f8")]
+)
+_EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@contextlib.contextmanager
+def database(dsn: str | None) -> Iterator[str]:
+    """Yield the DSN of an empty database."""
+    with contextlib.ExitStack() as stack:
+        if dsn is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder.chmod(0o711)
+            processes = stack.enter_context(Processes(folder / "logs"))
+            found = servers.get(["postgres", "initdb"], say=print)
+            dsn = launch.postgres(processes, found["postgres"], found["initdb"], folder / "postgres")
+        name = f"bench_{uuid.uuid4().hex}"
+        own = dsn.rsplit("/", 1)[0] + f"/{name}"
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+            with psycopg.connect(own, autocommit=True) as inside, contextlib.suppress(psycopg.Error):
+                inside.execute("CREATE EXTENSION timescaledb")
+            try:
+                yield own
+            finally:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def load(dsn: str, count: int) -> None:
+    """Store 24 hours of counters and gauges in ten metrics, then maintain."""
+    asyncio.run(migrate(dsn))
+    rng = np.random.default_rng(7)
+    steps = HOURS * 3600 // int(STEP.total_seconds())
+    values = np.cumsum(rng.integers(0, 20, (steps, count)), axis=0).astype(float)
+    values[:, ::2] = np.round(rng.normal(50, 10, (steps, (count + 1) // 2)), 2)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for index in range(10):
+            connection.execute("INSERT INTO jelmore.metrics (name) VALUES (%s)", (f"metric_{index}_total",))
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO jelmore.series (metric_id, labels, fingerprint) VALUES (%s, %s, %s)",
+                [
+                    (1 + index % 10, Jsonb(_labels(index)), hashlib.md5(str(index).encode()).digest())
+                    for index in range(count)
+                ],
+            )
+        times = [START + timedelta(hours=hour) for hour in range(HOURS)]
+        connection.execute("SELECT jelmore.ensure_partitions('samples', %s)", (times,))
+        rows = np.empty(count, _ROW)
+        rows["n"], rows["s"] = 3, np.arange(1, count + 1)
+        rows["t_size"] = rows["s_size"] = rows["v_size"] = 8
+        with connection.cursor().copy("COPY jelmore.samples FROM STDIN (FORMAT binary)") as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\x00" + bytes(8))
+            for step in range(steps):
+                rows["t"] = (START + STEP * step - _EPOCH_2000) // timedelta(microseconds=1)
+                rows["v"] = values[step]
+                copy.write(rows.tobytes())
+            copy.write(b"\xff\xff")
+    assert Maintenance(dsn, RetentionSettings(), clock=lambda: NOW).run_once()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE jelmore.samples")
+        connection.execute("ANALYZE")
+
+
+def _labels(index: int) -> dict[str, str]:
+    return {
+        "job": f"job-{index % 3}",
+        "instance": f"host-{index // 10}:9100",
+        "pipeline": f"pipeline-{index % 7}",
+        "stage": "build",
+        "region": "north",
+    }
+
+
+async def migrate(dsn: str) -> None:
+    """Make the tables."""
+    tables = PostgresDatabase(dsn, SCHEMA)
+    await tables.start()
+    await tables.stop()
+
+
+def request(series: int, *, streamed: bool) -> bytes:
+    """Ask for all samples of the first series of all metrics."""
+    pattern = "|".join(f"host-{index}:9100" for index in range(-(-series // 10)))
+    matcher = bytes_field(3, varint_field(1, 2) + bytes_field(2, b"instance") + bytes_field(3, pattern.encode()))
+    start, end = (round(time.timestamp() * 1000) for time in (START, START + timedelta(hours=HOURS)))
+    query = bytes_field(1, varint_field(1, start) + varint_field(2, end) + matcher)
+    return bytes(cramjam.snappy.compress_raw(query + varint_field(2, 1 if streamed else 0)))
+
+
+def post(url: str, body: bytes) -> int:
+    """Send a request; return the size of the answer."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=300)
+    connection.request("POST", "/api/v1/read", body)
+    response = connection.getresponse()
+    answer = response.read()
+    assert response.status == 200, answer
+    connection.close()
+    return len(answer)
+
+
+def ordinary(dsn: str, series: int) -> int:
+    """Answer as one would without further thought."""
+    with psycopg.connect(dsn) as connection:
+        ids = [
+            row[0]
+            for row in connection.execute(
+                "SELECT series_id FROM jelmore.series WHERE labels ->> 'instance' ~ %s",
+                ("^(" + "|".join(f"host-{index}:9100" for index in range(-(-series // 10))) + ")$",),
+            )
+        ]
+        rows = connection.execute(
+            "SELECT series_id, time, value FROM jelmore.samples WHERE series_id = ANY (%s) AND time BETWEEN %s AND %s "
+            "ORDER BY 1, 2",
+            (ids, START, START + timedelta(hours=HOURS)),
+        )
+        messages: dict[int, bytearray] = {}
+        for series_id, at, value in rows:
+            sample = b"\x09" + struct.pack("<d", value) + b"\x10" + encode_varint(round(at.timestamp() * 1000))
+            messages.setdefault(series_id, bytearray()).extend(bytes_field(2, sample))
+        return len(
+            cramjam.snappy.compress_raw(b"".join(bytes_field(1, bytes(message)) for message in messages.values()))
+        )
+
+
+def timed(work: Callable[[], Any], repeat: int) -> float:
+    """Return the median of the seconds that work takes."""
+    work()
+    seconds = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds)
+
+
+async def remote_read(dsn: str, count: int, repeat: int) -> None:
+    """Print how many samples a second are answered."""
+    series = min(count, round(WANTED / (HOURS * 240) / 10) * 10)
+    samples = series * HOURS * 240
+    api = ReadApi(dsn, ReadSettings(), Instruments(Service.STORE))
+    server = Server("store", checks=dict)
+    server.app.add_routes(api.routes())
+    await server.start(ListenAddress("127.0.0.1", 0))
+    try:
+        for name, streamed in (("samples", False), ("streamed chunks", True)):
+            body = request(series, streamed=streamed)
+            size = await asyncio.to_thread(post, server.url, body)
+            seconds = await asyncio.to_thread(timed, functools.partial(post, server.url, body), repeat)
+            rate = samples / seconds
+            print(
+                f"remote read, {name:<16} {samples:>9} samples in {seconds * 1000:6.0f} ms: {rate / 1e6:5.2f} M/s, "
+                f"{size / samples:.1f} bytes a sample  (goal {GOAL_SAMPLES / 1e6:.0f} M/s: "
+                f"{'reached' if rate >= GOAL_SAMPLES else 'missed'})"
+            )
+        seconds = await asyncio.to_thread(timed, lambda: ordinary(dsn, series), 1)
+        rate = samples / seconds
+        print(
+            f"remote read, {'ordinary way':<16} {samples:>9} samples in {seconds * 1000:6.0f} ms: {rate / 1e6:5.2f} M/s"
+        )
+    finally:
+        await server.stop()
+        await api.stop()
+
+
+def rollups(dsn: str, repeat: int) -> None:
+    """Print how long 24 hours by 5 minutes of 100 series take, raw and from the rollup."""
+    with psycopg.connect(dsn) as connection:
+        ids = [
+            row[0] for row in connection.execute("SELECT series_id FROM jelmore.series WHERE metric_id = 1 LIMIT 100")
+        ]
+        where = f"series_id = ANY ('{{{','.join(map(str, ids))}}}'::bigint[]) AND time >= '{START}' AND time < '{NOW}'"
+        raw = (
+            "SELECT series_id, date_bin('5 minutes', time, '2000-01-01 00:00Z'), min(value), max(value), avg(value), "
+            f"count(*) FROM jelmore.samples WHERE {where} GROUP BY 1, 2"
+        )
+        rolled = f"SELECT series_id, time, min, max, sum / count, count FROM jelmore.samples_5m WHERE {where}"
+        assert sorted(row[:2] for row in connection.execute(raw)) == sorted(
+            row[:2] for row in connection.execute(rolled)
+        )
+
+        def run(query: str) -> Callable[[], Any]:
+            return lambda: connection.execute(f"SELECT count(*) FROM ({query}) q").fetchall()
+
+        raw_seconds, rolled_seconds = timed(run(raw), repeat), timed(run(rolled), repeat)
+    times = raw_seconds / rolled_seconds
+    print(
+        f"24 h by 5 min, {len(ids)} series: raw {raw_seconds * 1000:.1f} ms, rollup {rolled_seconds * 1000:.1f} ms, "
+        f"{times:.0f} times as fast  (goal {GOAL_TIMES:.0f}: {'reached' if times >= GOAL_TIMES else 'missed'})"
+    )
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dsn")
+    parser.add_argument("--series", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=5)
+    args = parser.parse_args()
+    with database(args.dsn) as dsn:
+        begin = time.perf_counter()
+        load(dsn, args.series)
+        with psycopg.connect(dsn) as connection:
+            rows = args.series * HOURS * 240
+            print(f"{flavour(connection)}: {rows} rows loaded and maintained in {time.perf_counter() - begin:.0f} s")
+        asyncio.run(remote_read(dsn, args.series, args.repeat))
+        rollups(dsn, args.repeat)
+
+
+if __name__ == "__main__":
+    main()

@@ -66,12 +66,21 @@ class ActionPublisher:
                     await self._publish_pending()
                 except JelmonError as error:
                     logger.warning("actions delayed; those are not requested yet", extra={"error": error.message})
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    logger.warning("the connection to NATS was closed")  # which cancels whoever waits for an answer
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), RETRY_SECONDS)
                 self._wake.clear()
         finally:
-            if self._client is not None:
-                await self._client.close()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
     async def _publish_pending(self) -> None:
         connection = await self._connected()
@@ -87,7 +96,7 @@ class ActionPublisher:
                     await self._finish(action, Outcome.ERROR, UNKNOWN)
             elif now - action.requested_at > MAX_AGE:
                 await self._finish(action, Outcome.TIMEOUT, f"not requested: not in the stream within {MAX_AGE}")
-            elif connection is not None and len(failures) < MAX_FAILURES:
+            elif connection is not None and connection is self._client and len(failures) < MAX_FAILURES:
                 try:
                     await self._publish(connection, action)
                 except SourceError as error:
@@ -137,6 +146,8 @@ class ActionPublisher:
             await connection.flush(TIMEOUT_SECONDS)
         except (nats.errors.Error, TimeoutError) as error:
             logger.warning("action unconfirmed", extra={"action": action.action, "error": str(error)})
+            # a late answer would end the client's reader, and it would stay connected but deaf (nats-py 2.16)
+            await self._disconnect()
             await self._finish(action, Outcome.ERROR, UNKNOWN)
             return
         await self._finish(action, Outcome.SUCCESS, "published")

@@ -1,6 +1,8 @@
 """What alerts ask for goes out once on a real NATS, and what is not allowed does not."""
 
 import asyncio
+import gc
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -273,6 +275,95 @@ async def test_an_action_that_no_event_can_express_holds_up_no_other(
     assert "Control character" in outcomes["scale_up"][1]
 
 
+async def test_a_request_that_nats_confirms_too_late(
+    history: AlertHistory, tool: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NATS hangs between the event and the request; the outcome is unknown, and the next action is requested."""
+    monkeypatch.setattr("jelmon_responder.actions.publisher.TIMEOUT_SECONDS", 1)
+    attempt_action, hung = history.attempt_action, asyncio.Event()
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.nats(processes, tool("nats-server"), tmp_path / "nats", port=free_port())
+        client = await nats.connect(url)
+        await streams.ensure_stream(client.jetstream())
+
+        async def attempt(action_id: str, *, now: datetime) -> bool:
+            is_first = await attempt_action(action_id, now=now)
+            if not hung.is_set():
+                processes.signal("nats-server", signal.SIGSTOP)
+                hung.set()
+            return is_first
+
+        monkeypatch.setattr(history, "attempt_action", attempt)
+        first, second = fresh("restart_pipeline"), fresh("scale_up")
+        await waiting(history, first)
+        publisher = ActionPublisher(NatsSettings(url=url), history, Instruments(Service.RESPONDER))
+        task = asyncio.create_task(publisher.run())
+
+        async def none_pending() -> bool:
+            return not await history.actions(pending=True)
+
+        await asyncio.wait_for(hung.wait(), 30)
+        await until(none_pending)
+        processes.signal("nats-server", signal.SIGCONT)
+        await waiting(history, second)
+        await until(none_pending)
+        await tasks.end(task)
+        await client.close()
+
+    outcomes = {action.action: (action.outcome, action.detail) for action in await history.actions(pending=False)}
+    assert outcomes == {
+        "restart_pipeline": (Outcome.ERROR, UNKNOWN),
+        "scale_up": (Outcome.SUCCESS, "published"),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py leaves refused sockets open
+async def test_a_changed_password_is_noticed_and_its_return_too(
+    history: AlertHistory, tool: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NATS refuses the responder for good; the check says so; when it accepts it again, actions are requested."""
+    monkeypatch.setattr("jelmon_responder.actions.publisher.RETRY_SECONDS", 0.5)
+    config = tmp_path / "nats.conf"
+
+    def on_server(password: str) -> None:
+        config.write_text(f"authorization {{ user: u, password: {password} }}\n", encoding="utf-8")
+
+    on_server("first")
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.nats(processes, tool("nats-server"), tmp_path / "nats", port=free_port(), config=config)
+        settings = NatsSettings(url=url, user="u", password="first")
+        admin = await nats.connect(url, user="u", password="first")
+        await streams.ensure_stream(admin.jetstream())
+        await admin.close()
+        publisher = ActionPublisher(settings, history, Instruments(Service.RESPONDER))
+        task = asyncio.create_task(publisher.run())
+
+        async def is_connected() -> bool:
+            return publisher.check.ok
+
+        async def is_refused() -> bool:
+            return not publisher.check.ok
+
+        async def none_pending() -> bool:
+            return not await history.actions(pending=True)
+
+        await until(is_connected)
+        on_server("second")
+        processes.signal("nats-server", signal.SIGHUP)
+        await until(is_refused)
+        await waiting(history, fresh("scale_up"))
+        await asyncio.sleep(2)  # several refused attempts, after which nats-py gives up
+        assert not await none_pending()
+        on_server("first")
+        processes.signal("nats-server", signal.SIGHUP)
+        await until(none_pending)
+        assert not task.done()
+        await tasks.end(task)
+    gc.collect()
+
+    assert [action.outcome for action in await history.actions(pending=False)] == [Outcome.SUCCESS]
+
+
 async def test_without_nats_the_webhook_is_accepted(
     tmp_path: Path,
     web_config: Path,
@@ -299,7 +390,7 @@ async def test_without_nats_the_webhook_is_accepted(
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for a condition with a deadline."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not await condition():
         assert time.monotonic() < deadline, "it did not come true"
         await asyncio.sleep(0.05)

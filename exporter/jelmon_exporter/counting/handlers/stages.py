@@ -110,8 +110,9 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
     outcome = data.outcome
     ended = stage.ended[outcome]
     if life is None:
-        life = Lifecycle()
-        _remember(ledger, pipeline, card, key, life)
+        if len(card.runs) >= MOST_RUNS:
+            _forget_oldest(ledger, pipeline, card)
+        life = card.runs[key] = Lifecycle()
         pipeline.changed[event.subject] = card
     elif life.finished is None:
         pipeline.changed[event.subject] = card
@@ -189,8 +190,9 @@ def _new_run(
     first_attempt = isinstance(key, str)
     if first_attempt:
         key = stage.name or key  # one string for all cards
-    life = Lifecycle(live=card.finished is None)
-    _remember(ledger, pipeline, card, key, life)
+    if len(card.runs) >= MOST_RUNS:
+        _forget_oldest(ledger, pipeline, card)
+    life = card.runs[key] = Lifecycle(live=card.finished is None)
     if card.finished is not None and time < card.finished:
         ledger.late.add()
     left = card.left
@@ -210,15 +212,12 @@ def _new_run(
     return life
 
 
-def _remember(ledger: Ledger, pipeline: PipelineSeries, card: Card, key: RunKey, life: Lifecycle) -> None:
-    """Add a run to its card, in place of the oldest one if the card has very many."""
-    runs = card.runs
-    if len(runs) >= MOST_RUNS:
-        oldest = next(iter(runs))
-        if runs[oldest].live:
-            ledger.close_run(pipeline, stage_of(oldest), runs[oldest])
-        del runs[oldest]
-    runs[key] = life
+def _forget_oldest(ledger: Ledger, pipeline: PipelineSeries, card: Card) -> None:
+    """Make room for another run of a card that has very many."""
+    oldest = next(iter(card.runs))
+    if card.runs[oldest].live:
+        ledger.close_run(pipeline, stage_of(oldest), card.runs[oldest])
+    del card.runs[oldest]
 
 
 def _leave(pipeline: PipelineSeries, card: Card, stage: StageSeries, event: StageFinished) -> None:

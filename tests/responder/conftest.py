@@ -113,13 +113,13 @@ def alertmanager(tool: Callable[[str], Path], tmp_path: Path, responder_port: in
 
 @pytest.fixture
 def wire() -> Callable[..., dict[str, Any]]:
-    """A function that writes one alert as Alertmanager does; firing unless told otherwise."""
+    """A function that returns one alert as Alertmanager writes it, firing by default."""
     return _wire
 
 
 @pytest.fixture
 def payload() -> Callable[..., bytes]:
-    """A function that writes a webhook call with the given alerts."""
+    """A function that returns a webhook call with the given alerts."""
     return _payload
 
 

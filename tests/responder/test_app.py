@@ -28,7 +28,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
 async def samples(http: aiohttp.ClientSession, responder: Responder) -> dict[Sample, float]:
-    """What /metrics shows."""
+    """Return the samples of /metrics."""
     async with http.get(f"{responder.server.url}/metrics") as response:
         text = await response.text()
     return {
@@ -99,7 +99,7 @@ async def test_the_watchdog_is_kept_and_quiet(
     payload: Payload,
     wire: Wire,
 ) -> None:
-    """An alert that always fires writes no line above DEBUG, however often it is told."""
+    """An alert that always fires logs nothing above DEBUG, however often it repeats."""
     caplog.set_level(logging.INFO)
     responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     caplog.clear()
@@ -135,7 +135,7 @@ async def test_exactly_the_catalogue_is_exposed(tmp_path: Path, start: Start, ht
 async def test_hostile_requests_are_rejected_and_change_nothing(
     history_url: str, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
-    """Each answer is a 4xx with a reason; the service lives on."""
+    """Each response is a 4xx with a reason, and the service keeps working."""
     responder = await start(ResponderSettings(history_url=history_url))
     bomb = gzip.compress(b" " * (MAX_PAYLOAD_BYTES + 1))
     calls: list[tuple[bytes, dict[str, str], int]] = [
@@ -192,7 +192,7 @@ async def test_another_site_cannot_send_alerts(
 async def test_a_webhook_of_ten_thousand_alerts(
     history_url: str, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
-    """A storm is accepted whole."""
+    """All alerts of one large webhook call are accepted."""
     responder = await start(ResponderSettings(history_url=history_url))
     storm = payload(*(wire(fingerprint=f"{number:016x}") for number in range(10_000)))
     async with http.post(f"{responder.server.url}{WEBHOOK}", data=io.BytesIO(storm)) as response:
@@ -217,7 +217,7 @@ async def test_a_webhook_of_ten_thousand_alerts(
 async def test_an_invalid_query_is_a_400(
     tmp_path: Path, start: Start, http: aiohttp.ClientSession, query: str, message: str
 ) -> None:
-    """The program gets JSON, the person a page; both say what is wrong."""
+    """The API answers with JSON and the page with HTML; both say what is wrong."""
     responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     async with http.get(f"{responder.server.url}/api/v1/alerts?{query}") as response:
         assert (response.status, message in (await response.json())["error"]) == (400, True)
@@ -240,7 +240,7 @@ async def test_an_invalid_query_is_a_400(
 async def test_filters(
     history_url: str, start: Start, http: aiohttp.ClientSession, query: str, expected: int, payload: Payload, wire: Wire
 ) -> None:
-    """Filters of the address reach the database."""
+    """Filters in the URL reach the database."""
     responder = await start(ResponderSettings(history_url=history_url))
     async with http.post(f"{responder.server.url}{WEBHOOK}", data=payload(wire(status="resolved"))):
         pass
@@ -272,7 +272,7 @@ async def test_the_page_escapes_text_of_alerts(
 async def test_an_unavailable_database_is_a_503(
     tmp_path: Path, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
-    """Nothing is accepted that is not written; readiness says so; afterwards all is well by itself."""
+    """The webhook gets 503 and readiness fails while the database is unavailable; both recover without a restart."""
     responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     with sqlite3.connect(tmp_path / "h.db") as file:
         file.execute("ALTER TABLE alert_history RENAME TO gone")
@@ -319,7 +319,7 @@ async def test_a_test_alert_needs_alertmanager(tmp_path: Path, start: Start, htt
 
 
 async def test_a_port_in_use_is_reported_and_nothing_stays_open(tmp_path: Path, start: Start) -> None:
-    """The second responder on a port stops with a message, and with it its threads."""
+    """The second responder on a port raises an error and leaves no task behind."""
     first = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     assert first.server.address is not None
     with pytest.raises(ConfigError, match="cannot listen"):
@@ -331,7 +331,7 @@ async def test_a_port_in_use_is_reported_and_nothing_stays_open(tmp_path: Path, 
 async def test_the_json_of_the_history_is_plain(
     tmp_path: Path, start: Start, http: aiohttp.ClientSession, payload: Payload, wire: Wire
 ) -> None:
-    """Whatever a label holds, any JSON reader can read it."""
+    """Every JSON parser can read the history, whatever the labels contain."""
     responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db"))
     labels = {"alertname": "a\u2028b\U0001f9ef\x7f", "x": "\\ud800"}
     async with http.post(f"{responder.server.url}{WEBHOOK}", data=payload(wire(labels=labels))) as response:

@@ -16,7 +16,7 @@ Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_help_shows_flags_and_examples(jelmon: Jelmon) -> None:
-    """The help tells what to write into alertmanager.yml."""
+    """The help shows the receiver for alertmanager.yml."""
     text = jelmon("responder", "--help").stdout
 
     for part in ("--history.url", "--alertmanager.url", "127.0.0.1:9748", "/api/v1/alerts/webhook", "examples:"):
@@ -54,7 +54,7 @@ def test_wrong_usage_is_reported(jelmon: Jelmon, tmp_path: Path, arguments: list
 
 
 def test_it_serves_until_sigterm(tmp_path: Path, root: Path) -> None:
-    """It says where it listens, answers, and leaves with exit code 0; the history is a whole file."""
+    """It logs its address, answers, and exits with code 0; the history is one file."""
     command = [sys.executable, "-m", "jelmon", "responder", "--web.listen-address", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, "--history.url", f"sqlite://{tmp_path}/h.db"], stderr=subprocess.PIPE, text=True, cwd=root

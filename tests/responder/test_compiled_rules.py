@@ -1,4 +1,4 @@
-"""What the responder makes of the compiled rules: gauges that follow the file, durations without maintenance."""
+"""The compiled rules in the responder: gauges that follow the file, durations without maintenance."""
 
 import dataclasses
 import logging
@@ -50,7 +50,7 @@ def shown(instruments: Instruments) -> dict[tuple[str, str], float]:
 
 
 def test_open_and_upcoming_windows_are_exported(tmp_path: Path) -> None:
-    """One that is over is gone, one that recurs goes on to its next occurrence; another file is noticed."""
+    """A past window disappears, a recurring one advances to its next occurrence, a changed file is reloaded."""
     path, instruments = tmp_path / "rules.json", Instruments(Service.RESPONDER)
     path.write_text(encode(7, [window("once", time(12)), window("daily", time(3), "FREQ=DAILY")]))
     rules = CompiledRules(path, instruments)
@@ -74,7 +74,7 @@ def test_open_and_upcoming_windows_are_exported(tmp_path: Path) -> None:
 
 
 def test_a_file_that_becomes_invalid_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What was known stays; it is logged once; a good file makes it good again."""
+    """The previous content stays in use and the error is logged once; a valid file is loaded again."""
     path, instruments = tmp_path / "rules.json", Instruments(Service.RESPONDER)
     path.write_text(encode(7, [window("daily", time(3), "FREQ=DAILY")]))
     rules = CompiledRules(path, instruments)
@@ -98,7 +98,7 @@ def test_a_file_that_becomes_invalid_changes_nothing(tmp_path: Path, caplog: pyt
 
 
 def test_a_file_missing_at_start_is_an_error(tmp_path: Path) -> None:
-    """Whoever named it meant it."""
+    """A missing file is not ignored."""
     with pytest.raises(ConfigError, match=r"--rules\.file: cannot read .*: No such file"):
         CompiledRules(tmp_path / "rules.json", Instruments(Service.RESPONDER))
 
@@ -110,7 +110,7 @@ async def test_maintenance_is_excluded_from_the_time_to_restore(
     payload: Callable[..., bytes],
     wire: Callable[..., dict[str, Any]],
 ) -> None:
-    """Of an alert of ten minutes, four lay in a window; one that lay in it wholly, and another pipeline's window."""
+    """Four of ten minutes are excluded; an alert within the window has no duration; other pipelines' windows do not count."""
     path = tmp_path / "rules.json"
     path.write_text(encode(7, [window("noon", time(12, 6)), window("elsewhere", time(12), pipeline="other")]))
     responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", rules_file=path))

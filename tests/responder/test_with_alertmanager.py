@@ -1,4 +1,4 @@
-"""The responder and a real Alertmanager: what it sends is kept, and what it never sends is found out."""
+"""The responder and a real Alertmanager: what it sends is stored, and ends that it never sends are inferred."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class Person:
-    """What somebody does to Alertmanager and asks of the responder."""
+    """Sends alerts and silences to Alertmanager and queries the responder."""
 
     def __init__(self, http: aiohttp.ClientSession, alertmanager: str, responder: Responder) -> None:
         self._http = http
@@ -151,7 +151,7 @@ async def test_the_end_of_the_last_silence_of_a_firing_alert_is_shown(
 async def test_an_alert_that_ends_while_silenced_is_closed(
     settings: ResponderSettings, alertmanager: str, start: Start, http: aiohttp.ClientSession
 ) -> None:
-    """Alertmanager never tells such an end; asking it closes the row, and only that one."""
+    """Alertmanager never reports such an end; polling it closes that row and no other."""
     responder = await start(settings)
     person = Person(http, alertmanager, responder)
     await person.fire()
@@ -221,7 +221,7 @@ async def test_a_test_alert_reports_each_step(
 async def test_a_test_alert_reports_the_step_that_failed(
     history_url: str, alertmanager: str, start: Start, http: aiohttp.ClientSession
 ) -> None:
-    """An Alertmanager that calls somebody else, and one that is not there, are told apart."""
+    """The report distinguishes an Alertmanager with another receiver from one that does not respond."""
     elsewhere = await start(ResponderSettings(history_url=history_url, alertmanager_urls=(alertmanager,)))
     async with http.post(f"{elsewhere.server.url}/api/v1/alerts/test?timeout=500ms") as response:
         report = await response.json()

@@ -1,4 +1,4 @@
-"""What alerts ask for goes out once on a real NATS, and what is not allowed does not."""
+"""Requested actions are published once on a real NATS server; actions that are not allowed are not published."""
 
 import asyncio
 import gc
@@ -74,14 +74,14 @@ def test_actions_of_an_annotation(text: str, expected: dict[str, Outcome | None]
 
 
 def test_a_test_alert_triggers_no_action() -> None:
-    """A test alert shows the way and does no harm."""
+    """A test alert requests nothing."""
     (action,) = asked("scale_up", drill="true")
 
     assert (action.outcome, action.detail) == (Outcome.SKIPPED, "test alert")
 
 
 def test_the_id_of_an_action_is_derived_from_its_alert() -> None:
-    """So that a second request is recognised, by us and by whoever obeys."""
+    """A second request for the same alert is recognized by the responder and by consumers."""
     assert asked("scale_up")[0].id == asked("scale_up")[0].id != asked("restart_pipeline")[0].id
 
 
@@ -95,7 +95,7 @@ async def test_an_action_is_published_once(
     payload: Callable[..., bytes],
     wire: Callable[..., dict[str, Any]],
 ) -> None:
-    """On its own subject for the pipeline, in the stream for everybody else; repeats of the alert send nothing."""
+    """It is published on its subject and stored in the stream; repeated notifications publish nothing."""
     fingerprint = f"{time.time_ns():x}"
     subscription = await client.subscribe("jelmore.actions.>")
     await client.flush()
@@ -321,7 +321,7 @@ async def test_a_request_that_nats_confirms_too_late(
 async def test_a_changed_password_is_noticed_and_its_return_too(
     history: AlertHistory, tool: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NATS refuses the responder for good; the check says so; when it accepts it again, actions are requested."""
+    """The check fails while NATS refuses the responder; once it is accepted again, actions are requested."""
     monkeypatch.setattr("jelmon_responder.actions.publisher.RETRY_SECONDS", 0.5)
     config = tmp_path / "nats.conf"
 

@@ -30,7 +30,7 @@ def resolved(start: float = 0, end: float = 10, **labels: str) -> Alert:
     return replace(firing(start, **labels), status=Status.RESOLVED, ends_at=minutes(end))
 
 
-def told(*alerts: Alert) -> tuple[dict[Key, Episode], list[Change]]:
+def delivered(*alerts: Alert) -> tuple[dict[Key, Episode], list[Change]]:
     """The history and the news after one webhook call for each alert, a second apart."""
     rows: dict[Key, Episode] = {}
     changes: list[Change] = []
@@ -45,7 +45,7 @@ def told(*alerts: Alert) -> tuple[dict[Key, Episode], list[Change]]:
 
 def test_a_new_alert_becomes_a_row() -> None:
     """Names that people filter by are columns; everything is in the labels."""
-    rows, changes = told(firing(escalation_level="2"))
+    rows, changes = delivered(firing(escalation_level="2"))
 
     (row,) = rows.values()
     expected = Episode(
@@ -92,8 +92,8 @@ def test_a_new_alert_becomes_a_row() -> None:
     ],
 )
 def test_one_row_for_each_start(alerts: Sequence[Alert], news: list[str], status: str, closed_by: str | None) -> None:
-    """However often an alert is told it stays one row, and each change is news once."""
-    rows, changes = told(*alerts)
+    """Repeated notifications keep one row, and each change is reported once."""
+    rows, changes = delivered(*alerts)
 
     (row,) = rows.values()
     assert (news, status, closed_by, len(alerts)) == (
@@ -106,8 +106,8 @@ def test_one_row_for_each_start(alerts: Sequence[Alert], news: list[str], status
 
 
 def test_a_restarted_alert_closes_its_earlier_row() -> None:
-    """The end was never told, so it is bounded by the next start, and no duration is made up."""
-    rows, changes = told(firing(0), firing(30))
+    """The end was never reported, so it is bounded by the next start, and there is no duration."""
+    rows, changes = delivered(firing(0), firing(30))
 
     old, new = rows["f1", minutes(0)], rows["f1", minutes(30)]
     assert (ClosedBy.SUPERSEDED, minutes(30), None) == (old.closed_by, old.ends_at, old.duration_seconds)
@@ -116,8 +116,8 @@ def test_a_restarted_alert_closes_its_earlier_row() -> None:
 
 
 def test_a_late_start_does_not_reopen_a_closed_row() -> None:
-    """Told after its successor, an alert is kept as over, however often it is told."""
-    rows, changes = told(firing(30), firing(0), firing(0))
+    """An alert that arrives after its successor is stored as resolved, however often it is repeated."""
+    rows, changes = delivered(firing(30), firing(0), firing(0))
 
     assert ClosedBy.SUPERSEDED is rows["f1", minutes(0)].closed_by
     assert Status.FIRING is rows["f1", minutes(30)].status
@@ -126,7 +126,7 @@ def test_a_late_start_does_not_reopen_a_closed_row() -> None:
 
 def test_the_true_end_corrects_an_inferred_one() -> None:
     """A resolve that comes after all is kept, and is not counted a second time."""
-    rows, _ = told(firing())
+    rows, _ = delivered(firing())
     rows |= fold_active(rows.values(), {}, polled_at=NOW + timedelta(minutes=1)).episodes
     folded = fold_delivery(rows.values(), Delivery(receiver="r", alerts=(resolved(),)), now=NOW)
 
@@ -150,7 +150,7 @@ def test_what_alertmanager_no_longer_has_is_closed(
     active: dict[str, list[datetime]], polled_at: datetime, closes: bool
 ) -> None:
     """An alert that ended while silenced is closed at the time of the poll, and marked so."""
-    rows, _ = told(firing())
+    rows, _ = delivered(firing())
 
     folded = fold_active(rows.values(), active, polled_at=polled_at)
 
@@ -168,7 +168,7 @@ def test_what_alertmanager_no_longer_has_is_closed(
 )
 def test_durations(start: float, end: float, expected: float | None) -> None:
     """Nonsense from outside does not spoil the mean time to restore."""
-    rows, _ = told(resolved(start, end))
+    rows, _ = delivered(resolved(start, end))
 
     (row,) = rows.values()
     assert expected == row.duration_seconds
@@ -179,7 +179,7 @@ def test_durations(start: float, end: float, expected: float | None) -> None:
 )
 def test_escalation_levels(level: str, expected: int) -> None:
     """Whatever the label holds, the column is a small number."""
-    rows, _ = told(firing(escalation_level=level))
+    rows, _ = delivered(firing(escalation_level=level))
 
     (row,) = rows.values()
     assert expected == row.escalation_level
@@ -188,7 +188,7 @@ def test_escalation_levels(level: str, expected: int) -> None:
 @given(st.permutations([firing(0), resolved(0, 10), firing(30), resolved(30, 40), firing(60)]))
 def test_order_does_not_matter_unless_an_alert_reopens(alerts: list[Alert]) -> None:
     """Calls that overtake each other end in the same history: ends are kept, only the newest may be open."""
-    rows, _ = told(*alerts)
+    rows, _ = delivered(*alerts)
 
     ends = {row.starts_at: row.ends_at for row in rows.values()}
     expected = {minutes(0): minutes(10), minutes(30): minutes(40), minutes(60): None}
@@ -198,7 +198,7 @@ def test_order_does_not_matter_unless_an_alert_reopens(alerts: list[Alert]) -> N
 @given(st.lists(st.sampled_from([firing(0), resolved(0, 10), firing(30), resolved(30, 40), firing(60)]), max_size=12))
 def test_what_always_holds(alerts: list[Alert]) -> None:
     """At most the newest row fires; each telling is counted; a batch gives the rows that single calls give."""
-    rows, _ = told(*alerts)
+    rows, _ = delivered(*alerts)
     batch = fold_delivery([], Delivery(receiver="r", alerts=tuple(alerts)), now=NOW)
 
     fires = [row.starts_at for row in rows.values() if row.status is Status.FIRING]
@@ -221,8 +221,8 @@ def test_many_starts_of_one_alert_cost_little() -> None:
 
 
 def test_a_start_in_the_future_does_not_hide_later_alerts() -> None:
-    """The clock of Prometheus ran eight days ahead; after its correction, alerts are new, and the odd one is over."""
-    rows, changes = told(firing(8 * 24 * 60), firing(0))
+    """Once the clock of Prometheus is corrected, alerts are new again and the early one is closed."""
+    rows, changes = delivered(firing(8 * 24 * 60), firing(0))
 
     ahead, new = rows["f1", minutes(8 * 24 * 60)], rows["f1", NOON]
     assert (new.status, ahead.closed_by, ahead.duration_seconds) == (Status.FIRING, ClosedBy.SUPERSEDED, None)

@@ -1,4 +1,4 @@
-"""Both databases keep the same history: every test runs with SQLite and with a real PostgreSQL."""
+"""The alert history: every test runs with SQLite and with a real PostgreSQL."""
 
 import asyncio
 import sqlite3
@@ -53,7 +53,7 @@ async def reconcile(history: AlertHistory, active: dict[str, list[datetime]]) ->
 
 
 async def test_a_row_comes_back_as_it_was_written(history: AlertHistory) -> None:
-    """Every column survives, for an alert that fires and for one that is over."""
+    """Every column is stored, for a firing and for a resolved alert."""
     folded = await deliver(
         history, firing(escalation_level="2"), over(firing(-60.000001, "f2")), now=NOW.replace(microsecond=123457)
     )
@@ -83,7 +83,7 @@ async def test_an_end_closes_the_row(history: AlertHistory) -> None:
 
 
 async def test_an_older_row_is_known_to_a_later_call(history: AlertHistory) -> None:
-    """The rows that the fold needs are read: those that fire, and the newest."""
+    """The fold receives the firing rows and the newest one."""
     await deliver(history, firing(0))
     await deliver(history, firing(30))
     await deliver(history, over(firing(30)))
@@ -161,7 +161,7 @@ async def test_any_time_is_kept(history: AlertHistory, starts_at: datetime) -> N
 
 
 async def test_ten_thousand_alerts_in_one_call(history: AlertHistory) -> None:
-    """A storm is kept whole, and told again it makes no new rows."""
+    """All alerts of a storm are stored, and repeating them adds no rows."""
     storm = [firing(number, f"f{number}") for number in range(10_000)]
     await deliver(history, *storm)
     again = await deliver(history, *storm)
@@ -170,7 +170,7 @@ async def test_ten_thousand_alerts_in_one_call(history: AlertHistory) -> None:
 
 
 async def test_writers_take_turns(history_url: str) -> None:
-    """Two responders on one database count every telling, and only one of them has the news."""
+    """Two responders on one database count every notification, and only one of them reports the change."""
     histories = [open_history(history_url) for _ in range(2)]
     await asyncio.gather(*(history.start() for history in histories))
     try:
@@ -183,7 +183,7 @@ async def test_writers_take_turns(history_url: str) -> None:
 
 
 async def test_a_failed_fold_writes_nothing(history: AlertHistory) -> None:
-    """The transaction is all or nothing, and the history goes on afterwards."""
+    """The transaction is atomic, and the history works afterwards."""
 
     def broken(rows: list[Episode]) -> Entry:
         raise ZeroDivisionError
@@ -196,7 +196,7 @@ async def test_a_failed_fold_writes_nothing(history: AlertHistory) -> None:
 
 
 async def test_the_history_outlives_the_responder(history_url: str) -> None:
-    """What was written is there after a restart; migrations are applied once."""
+    """Rows survive a restart; migrations are applied once."""
     for expected in (1, 2):
         history = open_history(history_url)
         await history.start()
@@ -208,7 +208,7 @@ async def test_the_history_outlives_the_responder(history_url: str) -> None:
 
 
 async def test_what_alertmanager_lost_is_closed(history: AlertHistory) -> None:
-    """Every row that fires is looked at, also of alerts that Alertmanager does not name."""
+    """All firing rows are compared, including those of alerts that Alertmanager does not list."""
     await deliver(history, firing(0, "f1"), firing(0, "f2"), over(firing(0, "f3")))
     await reconcile(history, {"f2": [NOON]})
 
@@ -324,7 +324,7 @@ async def test_postgres_a_broken_connection_is_replaced(postgres_dsn: str) -> No
 
 
 async def test_postgres_unavailable_is_a_temporary_error(postgres_dsn: str) -> None:
-    """The message says what is wrong; when the database is back the same object works."""
+    """The message names the cause; the same object works once the database is back."""
     server, name = postgres_dsn.rsplit("/", 1)
     history = open_history(postgres_dsn)
     await history.start()
@@ -343,7 +343,7 @@ async def test_postgres_unavailable_is_a_temporary_error(postgres_dsn: str) -> N
 
 
 async def test_postgres_needs_only_the_documented_rights(postgres_dsn: str, root: Path) -> None:
-    """The statements in docs/responder.md make a role that can keep the history and do nothing else."""
+    """The statements in docs/responder.md create a role that can write the history and do nothing else."""
     text = (root / "docs" / "responder.md").read_text(encoding="utf-8")
     grants = text.split("<!-- roles -->")[1].split("```sql\n")[1].split("```")[0]
     owner = open_history(postgres_dsn)
@@ -374,7 +374,7 @@ async def test_postgres_needs_only_the_documented_rights(postgres_dsn: str, root
 
 
 async def test_a_database_of_a_newer_program_is_refused(history_url: str) -> None:
-    """An old program does not write into tables it does not know."""
+    """An older program does not write to tables of a newer schema."""
     history = open_history(history_url)
     await history.start()
     await history.stop()

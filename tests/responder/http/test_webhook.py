@@ -1,4 +1,4 @@
-"""What Alertmanager posts is read, and what it would never post is refused with a reason."""
+"""Alertmanager's payloads are parsed; invalid ones are refused with a reason."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,7 +27,7 @@ def body(*alerts: dict[str, object], **more: object) -> bytes:
 
 
 def test_a_webhook_is_parsed() -> None:
-    """Receiver, alerts and the number left out arrive; fields we do not use are ignored."""
+    """Receiver, alerts and the number of truncated alerts are parsed; other fields are ignored."""
     expected = Delivery(
         receiver="r",
         alerts=(
@@ -99,7 +99,7 @@ def test_invalid_webhooks_are_rejected(payload: bytes, message: str) -> None:
 
 
 def test_nul_characters_are_replaced() -> None:
-    """PostgreSQL keeps no NUL, neither in text nor in JSON."""
+    """PostgreSQL cannot store NUL, neither in text nor in JSON."""
     alert = ALERT | {"labels": {"a\x00b": "c\x00d"}, "annotations": {"\x00": "\x00"}, "fingerprint": "f\x00"}
 
     (read,) = parse(body(alert, receiver="\x00"), now=NOW).alerts
@@ -120,7 +120,7 @@ def test_times_at_the_edge_of_the_calendar(edge: datetime, hours: int) -> None:
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_input_breaks_the_parser(payload: bytes) -> None:
-    """Whatever arrives is read or refused."""
+    """Any input is parsed or refused."""
     try:
         read = parse(payload, now=NOW)
     except WebhookError:

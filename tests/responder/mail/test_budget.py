@@ -1,4 +1,4 @@
-"""However alerts come, people get no more mail in an hour than they allowed, and hear of everything."""
+"""The hourly budget holds for any sequence of alerts, and every notification is sent."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ def test_never_more_than_allowed_in_any_hour(arrivals: list[tuple[int, bool]], m
 def test_every_notification_is_sent_once_and_urgent_ones_immediately(
     arrivals: list[tuple[int, bool]], max_per_hour: int
 ) -> None:
-    """Nothing is lost or told twice; what is urgent waits for nobody and makes others wait."""
+    """Nothing is lost or sent twice; urgent notifications are sent at once and count against the budget."""
     sent = run(arrivals, max_per_hour)
 
     told = [item for _, email in sent for item in email]

@@ -29,7 +29,7 @@ Payload = Callable[..., bytes]
 
 
 class Postbox:
-    """Takes mail and keeps it; refuses while ``closed``, and what contains a text of ``replies`` with that reply."""
+    """Stores mail; refuses all of it while ``closed``, and mail that contains a key of ``replies`` with its reply."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -119,7 +119,7 @@ async def test_an_alert_is_mailed_when_firing_and_when_resolved(
     smtp: str,
     postbox: Postbox,
 ) -> None:
-    """One mail for each change, none for repeats or for severities that nobody asked for."""
+    """One mail for each change, none for repeats or for other severities."""
     responder = await start(ResponderSettings(history_url=history_url, mail=settings(smtp)))
     await post(http, responder, payload(wire(), wire(fingerprint="w", labels={"alertname": "W", "severity": "none"})))
     await until(lambda: len(postbox.mails) == 1)
@@ -145,7 +145,7 @@ async def test_beyond_the_budget_there_is_one_digest(
     smtp: str,
     postbox: Postbox,
 ) -> None:
-    """A storm of warnings is one mail; a critical alert passes it; the metric tells what was kept back."""
+    """A storm of warnings is one mail, a critical alert bypasses it, and a metric counts what was held back."""
     responder = await start(ResponderSettings(history_url=history_url, mail=settings(smtp, max_per_hour=2)))
     labels = {"alertname": "Slow", "severity": "warning"}
     storm = [wire(fingerprint=f"f{number}", labels=labels | {"pipeline": f"p{number}"}) for number in range(30)]
@@ -172,7 +172,7 @@ async def test_rejected_mail_waits(
     smtp: str,
     postbox: Postbox,
 ) -> None:
-    """The webhook is taken all the same; after a restart the mail goes out."""
+    """The webhook is accepted; after a restart the mail is sent."""
     postbox.closed = True
     given = ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", mail=settings(smtp))
     first = await start(given)
@@ -207,7 +207,7 @@ async def test_a_refused_mail_holds_up_no_other(
     reply: str,
     outcome: str,
 ) -> None:
-    """Later mail goes out at once; what is refused for good can be read, and sent again when the cause is removed."""
+    """Later mail is sent at once; permanently refused mail is listed, and can be sent again."""
     postbox.replies["poison"] = reply
     responder = await start(ResponderSettings(history_url=history_url, mail=settings(smtp)))
     poison = wire(fingerprint="p", labels={"alertname": "P", "severity": "critical"}, annotations={"summary": "poison"})
@@ -324,7 +324,7 @@ async def test_stopping_waits_for_the_mail_being_sent(
     smtp: str,
     postbox: Postbox,
 ) -> None:
-    """What the server has taken is written down, so that a restart does not send it again."""
+    """Accepted mail is stored as sent, so that a restart does not send it again."""
     postbox.open_again.clear()
     given = ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", mail=settings(smtp))
     responder = await start(given)

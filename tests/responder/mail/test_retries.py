@@ -33,7 +33,7 @@ def test_a_clock_that_is_set_back_prolongs_no_pause() -> None:
 
 
 def test_what_no_longer_waits_is_forgotten() -> None:
-    """Nothing is kept of notifications that were sent, or taken by another responder."""
+    """No state is kept for notifications that were sent here or by another responder."""
     retries = Retries()
     retries.failed((ONE,), now=NOON)
     retries.due([], now=NOON)

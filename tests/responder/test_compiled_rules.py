@@ -110,7 +110,7 @@ async def test_maintenance_is_excluded_from_the_time_to_restore(
     payload: Callable[..., bytes],
     wire: Callable[..., dict[str, Any]],
 ) -> None:
-    """Four of ten minutes are excluded; an alert within the window has no duration; other pipelines' windows do not count."""
+    """Four of ten minutes are excluded; an alert within a window has no duration; other windows do not count."""
     path = tmp_path / "rules.json"
     path.write_text(encode(7, [window("noon", time(12, 6)), window("elsewhere", time(12), pipeline="other")]))
     responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", rules_file=path))

@@ -130,8 +130,9 @@ def _levels(alert: Alert, escalation: Escalation, notes: dict[str, str]) -> list
     The value is the last one for which the condition held, which is the value of the alert itself.
     """
     names = f'alertname="{alert.name}",rule_id="{alert.rule_id}"'
-    window = duration(alert.duration_seconds + alert.keep_firing_seconds + CARRIED_SECONDS)
-    value = f'last_over_time({ALERT_VALUE}{{rule_id="{alert.rule_id}"}}[{window}])'
+    value = f'{ALERT_VALUE}{{rule_id="{alert.rule_id}"}}'
+    if alert.keep_firing_seconds:  # the condition may have ended that long ago
+        value = f"last_over_time({value}[{duration(alert.keep_firing_seconds + SLO_INTERVAL_SECONDS)}])"
     # automated actions belong to the alert itself: a level must not request them again
     notes = {name: text for name, text in notes.items() if name != "auto_actions"}
     return [

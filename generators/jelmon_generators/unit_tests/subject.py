@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from jelmon_generators.compile.rules import Compiled
+from jelmon_generators.compile.rules import ALERT_VALUE, Compiled
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.conditions.base import Key, Timing, Values
 from jelmon_generators.model.test_case import selector
@@ -11,6 +11,8 @@ from jelmon_generators.model.truth import combinations, holds
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, number
 
 Labels = dict[str, str]
+Check = tuple[str, float, list[str]]
+"""A query, the second at which it is asked, and the samples expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,24 @@ class Subject:
         level = "" if every_level else ',escalation_level=""'
         names = f'alertname="{self.alert.name}",rule_id="{self.alert.rule_id}"'
         return f'group by ({", ".join(by)}) (ALERTS{{{names},alertstate="firing"{level}}})'
+
+    def checks(self, label: str, samples: list[str]) -> list[Check]:
+        """Return the checks that the alert fires for these samples, and that the value its levels read exists."""
+        found: list[Check] = [(self.firing(label), self.steady, samples)]
+        if self.levels:
+            found.append((self._value(label), self.steady, samples))
+        return found
+
+    def one_row_checks(self, *, fires: bool) -> list[Check]:
+        """Return the same checks for a single row, whatever its labels are."""
+        found: list[Check] = [(self.firing("alertname"), self.steady, [self.name_sample] if fires else [])]
+        if self.levels:
+            sample = [f'{{rule_id="{self.alert.rule_id}"}}'] if fires else []
+            found.append((self._value("rule_id"), self.steady, sample))
+        return found
+
+    def _value(self, by: str) -> str:
+        return f'group by ({by}) ({ALERT_VALUE}{{rule_id="{self.alert.rule_id}"}})'
 
     @property
     def name_sample(self) -> str:

@@ -17,14 +17,14 @@ def truth_table(subject: Subject, name: str) -> list[Case]:
             Case(
                 f"{name}: {_in_words(row)}",
                 subject.series([row], shape),
-                [(subject.firing("alertname"), subject.steady, [subject.name_sample] if row.fires else [])],
+                subject.one_row_checks(fires=row.fires),
             )
             for row in subject.rows
         ]
     samples = [f'{{{label}="{row.labels[label]}"}}' for row in subject.rows if row.fires]
     if subject.is_constant:  # its own series exists as well
         samples.append('{instance="all"}')
-    return [Case(name, subject.series(subject.rows, shape), [(subject.firing(label), subject.steady, samples)])]
+    return [Case(name, subject.series(subject.rows, shape), subject.checks(label, samples))]
 
 
 def other_thresholds(subject: Subject) -> list[Case]:
@@ -41,7 +41,7 @@ def other_thresholds(subject: Subject) -> list[Case]:
                     Case(
                         f"another threshold for {_labels_in_words(variant.labels)}: {_in_words(row)}",
                         subject.series([row], subject.steady_shape),
-                        [(subject.firing("alertname"), subject.steady, [subject.name_sample] if row.fires else [])],
+                        subject.one_row_checks(fires=row.fires),
                     )
                     for row in _around(subject, leaf, variant, [dict(variant.labels)] * 3)
                 ]
@@ -56,8 +56,13 @@ def _declared(subject: Subject, rows: list[Row]) -> list[Case]:
         return []
     label = subject.row_label or "alertname"
     samples = [selector("", {label: row.labels[label]}) for row in rows if row.fires]
-    check = (subject.firing(label), subject.steady, samples)
-    return [Case("thresholds that a metric declares", subject.series(rows, subject.steady_shape), [check])]
+    return [
+        Case(
+            "thresholds that a metric declares",
+            subject.series(rows, subject.steady_shape),
+            subject.checks(label, samples),
+        )
+    ]
 
 
 def _labels_in_words(labels: Mapping[str, str]) -> str:

@@ -26,6 +26,8 @@ _SAMPLE_WITH_START = 25  # 12 17 | 09 value | 10 time | 18 start
 _METADATA_TAG = 0x2A
 _NO_METADATA = Metadata("unknown", "", "")
 _EMPTY_METADATA = b"\x2a\x00"
+_HASHED_METADATA = 24  # bytes; type and two references of up to four bytes are 14
+_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xFF51AFD7ED558CCD], np.uint64)  # odd
 _PADDING = bytes(64)  # so that reading behind the last series stays inside the array
 
 Ints = NDArray[np.int64]
@@ -82,7 +84,7 @@ class _Fast:
     codes: Ints
     times: Ints
     bits: NDArray[np.uint64]
-    metadata: list[bytes]  # of each code, as on the wire
+    metadata: "_Metadata"
     start_codes: Ints
     starts: Ints
     rest: list[int]
@@ -90,7 +92,9 @@ class _Fast:
 
 def _read_fast(series: list[bytes], symbols: _Symbols, keys: KeyTable) -> _Fast:
     empty = np.zeros(0, np.int64)
-    none = _Fast(empty, empty, empty.astype(np.uint64), [], empty, empty, list(range(len(series))))
+    none = _Fast(
+        empty, empty, empty.astype(np.uint64), _Metadata(b"", empty, empty), empty, empty, list(range(len(series)))
+    )
     if not series:
         return none
     lengths = np.array(list(map(len, series)), np.int64)
@@ -114,16 +118,47 @@ def _read_fast(series: list[bytes], symbols: _Symbols, keys: KeyTable) -> _Fast:
     rest = np.ones(len(series), np.bool_)
     rest[positions] = False
     begun = samples.starts[positions] > 0
-    metadata_at = samples.end[positions].tolist()
     return _Fast(
         codes,
         samples.times[positions],
         samples.bits[positions],
-        [buffer[first:last] for first, last in zip(metadata_at, ends[positions].tolist(), strict=True)],
+        _Metadata(buffer, samples.end[positions], ends[positions]),
         codes[begun],
         samples.starts[positions][begun],
         np.flatnonzero(rest).tolist(),
     )
+
+
+@dataclass(slots=True)
+class _Metadata:
+    """Where the metadata of each series is in the buffer; without metadata, both ends are equal."""
+
+    buffer: bytes
+    begins: Ints
+    ends: Ints
+
+    def distinct(self, metrics: Ints) -> dict[int, bytes]:
+        """Return the metadata of each metric, as on the wire, without those that are empty."""
+        sizes = self.ends - self.begins
+        told = np.flatnonzero(sizes > len(_EMPTY_METADATA))
+        if not len(told):
+            return {}
+        # the series of a metric repeat its metadata: find one of each by a hash of the metric and the bytes
+        joined = np.frombuffer(self.buffer, np.uint8)
+        window = joined[self.begins[told][:, None] + np.arange(_HASHED_METADATA)]
+        window = np.where(np.arange(_HASHED_METADATA) < sizes[told][:, None], window, 0)
+        words = np.ascontiguousarray(window).view(np.uint64)
+        mixed = metrics[told].astype(np.uint64) * _MIX[0]
+        for number in range(words.shape[1]):
+            mixed = (mixed ^ words[:, number]) * _MIX[number + 1]
+        _, first = np.unique(mixed, return_index=True)
+        chosen = np.union1d(told[first], told[sizes[told] > _HASHED_METADATA])
+        return {
+            metric: self.buffer[begin:end]
+            for metric, begin, end in zip(
+                metrics[chosen].tolist(), self.begins[chosen].tolist(), self.ends[chosen].tolist(), strict=True
+            )
+        }
 
 
 @dataclass(slots=True)
@@ -165,7 +200,8 @@ def _look_up(
     if not len(positions) or not lengths.all():
         return nothing, nothing
     bounds = np.cumsum(lengths)
-    packed = joined[np.repeat(begins - (bounds - lengths), lengths) + np.arange(bounds[-1])]
+    shifts = (begins - (bounds - lengths)).astype(np.int32)
+    packed = joined[np.repeat(shifts, lengths) + np.arange(bounds[-1], dtype=np.int32)]
     last = packed < 0x80
     # a varint must not reach into the next series
     if not last[bounds - 1].all():
@@ -175,15 +211,15 @@ def _look_up(
     sizes = stops - firsts + 1
     if sizes.max() > 3:  # more than two million symbols
         return nothing, nothing
-    numbers = (packed[firsts] & 0x7F).astype(np.int64)
+    numbers = (packed[firsts] & 0x7F).astype(np.int32)
     for extra in (1, 2):
         longer = sizes > extra
         if longer.any():
-            numbers[longer] |= (packed[firsts[longer] + extra] & 0x7F).astype(np.int64) << (7 * extra)
+            numbers[longer] |= (packed[firsts[longer] + extra] & 0x7F).astype(np.int32) << (7 * extra)
     if numbers.max() >= len(symbols.numbers):
         return nothing, nothing
     key_bytes = symbols.numbers[numbers].tobytes()
-    counts = np.cumsum(last)[bounds - 1] * 4
+    counts = np.searchsorted(stops, bounds) * 4
     key_ends = counts.tolist()
     found = np.array(
         keys.codes([key_bytes[first:end] for first, end in zip([0, *key_ends[:-1]], key_ends, strict=True)]), np.int64
@@ -193,16 +229,9 @@ def _look_up(
 
 
 def _add_metadata(fast: _Fast, symbols: _Symbols, parser: SeriesParser, metric_of: NDArray[np.int32]) -> None:
-    distinct = set(fast.metadata)
-    distinct.discard(b"")
-    distinct.discard(_EMPTY_METADATA)
-    if not distinct:
-        return
-    metrics = metric_of[fast.codes & SLOT_MASK].tolist()
-    for metric, raw in set(zip(metrics, fast.metadata, strict=True)):
-        if raw in distinct:
-            metadata = MetadataV2.FromString(raw[2:])
-            parser.metadata_of[metric] = _metadata(metadata, symbols)
+    metrics = metric_of[fast.codes & SLOT_MASK].astype(np.int64)
+    for metric, raw in fast.metadata.distinct(metrics).items():
+        parser.metadata_of[metric] = _metadata(MetadataV2.FromString(raw[2:]), symbols)
 
 
 def _metadata(metadata: Any, symbols: _Symbols) -> Metadata:

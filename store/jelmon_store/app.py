@@ -15,6 +15,7 @@ from jelmon.catalogue import (
     STORE_QUEUE_LIMIT,
     STORE_SERIES,
     STORE_SERIES_CREATED,
+    STORE_SPOOL,
     STORE_SUCCESS,
     STORE_UP,
     Service,
@@ -33,6 +34,8 @@ from jelmon_store.schema import SCHEMA
 from jelmon_store.series.cache import SeriesCache
 from jelmon_store.series.registry import SeriesRegistry
 from jelmon_store.settings import StoreSettings
+from jelmon_store.spool.files import SpoolFiles
+from jelmon_store.spool.receiver import SpoolingReceiver
 from jelmon_store.write.api import MAX_BODY_BYTES, WriteApi
 from jelmon_store.write.rate import SampleRate
 from jelmon_store.write.receiver import Receiver
@@ -66,7 +69,12 @@ class Store:
             rate=SampleRate(limits.samples_per_second),
             limits=limits.wire,
         )
-        self._write_api = WriteApi(receiver, self._instruments, tenant_header=settings.tenant_header)
+        self._spool = (
+            SpoolingReceiver(receiver, SpoolFiles(settings.spool, limit=settings.spool_bytes))
+            if settings.spool is not None
+            else None
+        )
+        self._write_api = WriteApi(self._spool or receiver, self._instruments, tenant_header=settings.tenant_header)
         self._read_api = ReadApi(
             settings.database_url, settings.reading, self._instruments, tenant_of=self._write_api.tenant_of
         )
@@ -91,6 +99,8 @@ class Store:
             await self._samples.start()
         try:
             self.background.start(self._writer.run(), name="writer")
+            if self._spool is not None:
+                self.background.start(self._spool.run(), name="spool")
             self.background.start(every(_CHECK_SECONDS, self._check_database), name="check")
             self.background.start(
                 every(_RETENTION_SECONDS, self._registry.refresh_retention, suppress=(SourceError,)), name="retention"
@@ -108,6 +118,8 @@ class Store:
         try:
             await self.background.stop()
         finally:
+            if self._spool is not None:
+                self._spool.close()
             await asyncio.gather(self._samples.stop(), self._lookups.stop(), self._read_api.stop())
 
     async def _check_database(self) -> None:
@@ -137,6 +149,7 @@ class Store:
         show(STORE_UP, self._check.ok)
         show(STORE_QUEUE, self._writer.queued)
         show(STORE_SERIES, len(self._cache))
+        show(STORE_SPOOL, self._spool.size if self._spool is not None else 0)
         for metric, total in ((STORE_EXACT, self._writer.exact), (STORE_SERIES_CREATED, self._registry.created)):
             self._instruments.inc(metric, total - self._counted[metric])
             self._counted[metric] = total

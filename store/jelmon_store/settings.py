@@ -57,6 +57,8 @@ class StoreSettings:
     cluster_label: str = "cluster"
     replica_label: str = "__replica__"
     limits: WriteLimits = field(default_factory=WriteLimits)
+    spool: Path | None = None
+    spool_bytes: int = 1 << 30
     reading: ReadSettings = field(default_factory=ReadSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
 
@@ -77,6 +79,8 @@ class StoreSettings:
                 listen=reader.address("--web.listen-address"),
                 web_config=reader.path("--web.config.file"),
                 tenant_header=reader.text("--tenant.header"),
+                spool=reader.path("--spool.path"),
+                spool_bytes=reader.whole("--spool.max-bytes"),
                 cluster_label=reader.text("--ha.cluster-label"),
                 replica_label=reader.text("--ha.replica-label"),
             ),
@@ -150,6 +154,17 @@ def add_write_arguments(parser: argparse.ArgumentParser) -> None:
         dest="ha_replica_label",
         metavar="NAME",
         help="label of one server of the pair; it is not stored (default: __replica__)",
+    )
+    spool = parser.add_argument_group("spool")
+    spool.add_argument(
+        "--spool.path",
+        dest="spool_path",
+        metavar="FOLDER",
+        help="accept requests into this folder while the database is down (default: answer with 503, and the sender "
+        "keeps them)",
+    )
+    spool.add_argument(
+        "--spool.max-bytes", dest="spool_max_bytes", metavar="NUMBER", help="size of the folder (default: 1073741824)"
     )
     limits = parser.add_argument_group("limits", "Samples beyond a limit are refused with the reason.")
     for flag, help_text in (

@@ -66,3 +66,9 @@ STORE_SERIES_CREATED = Counter(
     help="Series that this receiver created in the database.",
     service=Service.STORE,
 )
+STORE_SPOOL = Gauge(
+    name="jelmore_store_spool_bytes",
+    help="Size of the requests that wait on disk for the database.",
+    unit="bytes",
+    service=Service.STORE,
+)

@@ -90,3 +90,5 @@ class Decoded:
     metadata_of: dict[int, Metadata] = field(default_factory=dict)  # by metric id
     refusals: Refusals = field(default_factory=Refusals)
     unknown: dict[bytes, dict[str, str]] = field(default_factory=dict)  # key of the cache -> labels
+    waiting: tuple[int, int, int] = (0, 0, 0)
+    """Samples, histograms and exemplars of the unknown series."""

@@ -44,6 +44,7 @@ class SeriesParser:
         self._latest = min(now + limits.future_ms, _LATEST_MS)
         self._oldest = max(0, now - limits.age_ms) if limits.age_ms is not None else 0
         self._why = ""
+        self._waiting = [0, 0, 0]
 
     def code_of(self, key: bytes, pairs: Callable[[], Iterable[tuple[bytes, bytes]]]) -> int:
         """Return the code of a series by its key; ``pairs`` are its labels as bytes."""
@@ -65,6 +66,8 @@ class SeriesParser:
     def add_samples(self, code: int, samples: Sequence[Any], *, start: int) -> None:
         """Add samples of a series; ``start`` is the start time that the series states."""
         if code < 0:
+            if code == _UNKNOWN:
+                self._waiting[0] += sum(1 for sample in samples if self._is_in_time(sample.timestamp))
             return
         for sample in samples:
             self._codes.append(code)
@@ -82,7 +85,10 @@ class SeriesParser:
             except ValueError as error:
                 self.refusals.add("histogram", str(error))
                 continue
-            if code < 0 or not self._is_in_time(moment):
+            if code == _REFUSED or not self._is_in_time(moment):
+                continue
+            if code == _UNKNOWN:
+                self._waiting[1] += 1
                 continue
             self._histograms.append(HistogramRow(code, moment, payload))
             if begun or start:
@@ -90,8 +96,12 @@ class SeriesParser:
 
     def add_exemplar(self, code: int, moment: int, bits: int, labels: str) -> None:
         """Add an exemplar of a series."""
-        if code >= 0 and self._is_in_time(moment):
-            self._exemplars.append(ExemplarRow(code, moment, bits, labels))
+        if code == _REFUSED or not self._is_in_time(moment):
+            return
+        if code == _UNKNOWN:
+            self._waiting[2] += 1
+            return
+        self._exemplars.append(ExemplarRow(code, moment, bits, labels))
 
     def is_usable(self, code: int, series: Any) -> bool:
         """Check a series as a whole: it must have samples or histograms, and its labels must be right."""
@@ -126,6 +136,7 @@ class SeriesParser:
             self.metadata_of,
             self.refusals,
             self._unknown,
+            (self._waiting[0], self._waiting[1], self._waiting[2]),
         )
 
     def add_start(self, code: int, start: int) -> None:

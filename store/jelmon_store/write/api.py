@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from typing import Protocol
 
 from aiohttp import web
 
@@ -10,9 +11,10 @@ from jelmon.catalogue import STORE_REJECTED, STORE_REQUESTS, STORE_SAMPLES, STOR
 from jelmon.errors import JelmonError, SourceError
 from jelmon.service.registry import Instruments
 from jelmon_store.wire.errors import BusyError, RequestError, UnsupportedError
-from jelmon_store.wire.negotiation import Protocol, negotiate
+from jelmon_store.wire.negotiation import Protocol as WireProtocol
+from jelmon_store.wire.negotiation import negotiate
 from jelmon_store.wire.snappy import MAX_BYTES
-from jelmon_store.write.receiver import Receipt, Receiver
+from jelmon_store.write.receiver import Receipt
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +25,17 @@ RETRY_AFTER_SECONDS = "1"
 _TENANT = re.compile(r"[A-Za-z0-9!._*'()-]{1,150}")
 
 
+class Receives(Protocol):
+    """A receiver, with or without a spool."""
+
+    async def receive(self, body: bytes, protocol: WireProtocol, *, tenant: str, retried: bool) -> Receipt:
+        """Store a request; see `Receiver`."""
+
+
 class WriteApi:
     """The route of remote write. Every valid request gets 204 once it is committed."""
 
-    def __init__(self, receiver: Receiver, instruments: Instruments, *, tenant_header: str | None = None) -> None:
+    def __init__(self, receiver: Receives, instruments: Instruments, *, tenant_header: str | None = None) -> None:
         self._receiver = receiver
         self._instruments = instruments
         self._tenant_header = tenant_header
@@ -77,7 +86,7 @@ class WriteApi:
         finally:
             self._bodies -= size
 
-    async def _receive(self, request: web.Request, protocol: Protocol) -> web.Response:
+    async def _receive(self, request: web.Request, protocol: WireProtocol) -> web.Response:
         receipt: Receipt | None = None
         try:
             body = await request.read()
@@ -95,7 +104,7 @@ class WriteApi:
             response = _problem(error, 400)
         except (BusyError, SourceError) as error:
             response = _unavailable(error)
-        if protocol is Protocol.V2:  # 1.0 knows no such headers, and some senders log errors about them
+        if protocol is WireProtocol.V2:  # 1.0 knows no such headers, and some senders log errors about them
             for kind in ("samples", "histograms", "exemplars"):
                 written = getattr(receipt, kind) if receipt is not None else 0
                 response.headers[f"X-Prometheus-Remote-Write-{kind.capitalize()}-Written"] = str(written)

@@ -81,6 +81,23 @@ class Receiver:
             await self._pairs.extend(due)
         raise BusyError("too many requests with new series at a time", hint="send again later")
 
+    def inspect(self, body: bytes, protocol: Protocol, *, tenant: str) -> Receipt:
+        """Return what `receive` would find in a request, without the database.
+
+        Raises:
+            RequestError: it is malformed.
+        """
+        decoded = self._decode(decompress(body), protocol, self._table(tenant, protocol))
+        samples, histograms, exemplars = decoded.waiting
+        return Receipt(
+            len(decoded.codes) + samples,
+            len(decoded.histograms) + histograms,
+            len(decoded.exemplars) + exemplars,
+            0,
+            0,
+            decoded.refusals,
+        )
+
     async def _submit(self, decoded: Decoded, tenant: str, *, retried: bool) -> Receipt:
         self._rate.spend(tenant, len(decoded.codes) + len(decoded.histograms))
         kept, dropped = self._pairs.drop(decoded)

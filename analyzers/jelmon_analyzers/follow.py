@@ -24,6 +24,7 @@ from jelmon.nats.consumer import Batch, ConsumerError, PullConsumer
 from jelmon.nats.consumer_direct import new_client
 from jelmon.nats.partitions import possible_by_stream
 from jelmon.nats.subjects import BATCH, PARTITIONS, STREAM, takes
+from jelmon.service import tasks
 from jelmon.service.backoff import Backoff
 
 logger = logging.getLogger(__name__)
@@ -75,14 +76,17 @@ class Follower:
                     client=new_client(),
                     ping_interval=5,
                     max_outstanding_pings=2,
+                    on_disconnected=self._disconnected,
                     on_reconnected=self._reconnected,
                 )
+                watching = asyncio.create_task(self._watch(client))
                 try:
                     while True:
                         await self._follow(client)
                         backoff.reset()
                 finally:
                     self.connected = False
+                    await tasks.end(watching)
                     await client.close()
             except (*_NATS_ERRORS, SourceError) as error:
                 trouble = error if isinstance(error, SourceError) else streams.stream_error(error)
@@ -90,6 +94,14 @@ class Follower:
                 if backoff.failures == 0:
                     logger.error("%s; retrying until it answers", trouble)
                 await backoff.wait()
+
+    async def _watch(self, client: Client) -> None:
+        await connection.closed(client)
+        if self._consumer is not None:
+            self._consumer.interrupt("the connection was closed")
+
+    async def _disconnected(self) -> None:
+        self.connected, self.trouble = False, "the connection to NATS is lost"
 
     async def _reconnected(self) -> None:
         if self._consumer is not None:  # it lives in the server's memory, and the server may be another one
@@ -207,7 +219,8 @@ class Follower:
         try:
             left = (await subscription.consumer_info()).num_pending or 0
             while left > 0:
-                messages = await subscription.fetch(min(left, 256), timeout=5)
+                with connection.cancelled_by_closing():
+                    messages = await subscription.fetch(min(left, 256), timeout=5)
                 for message in messages:
                     self._parse(message.data)
                 left -= len(messages)

@@ -1,8 +1,12 @@
 """Following the stream of events, also on a NATS that takes one filter for a consumer, not several."""
 
 import asyncio
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from jelmon import events as e
 from jelmon.client import Publisher
@@ -77,3 +81,74 @@ async def test_events_that_went_out_together_are_all_seen(tool: Callable[[str], 
 
     assert stored == 1
     assert seen == [events[0].id, events[2].id]
+
+
+class Followed:
+    """A server of its own, and a follower of it."""
+
+    def __init__(self, folder: Path, nats_server: Path, processes: Processes) -> None:
+        self._folder, self._program, self._processes, self._port = folder / "nats", nats_server, processes, free_port()
+        self.url = self.start()
+        self.seen: list[str] = []
+        self.follower = Follower(NatsSettings(url=self.url), lambda one: self.seen.append(one.id), replay_seconds=60)
+
+    def start(self) -> str:
+        return launch.nats(self._processes, self._program, self._folder, port=self._port)
+
+    def kill(self, *, with_store: bool) -> None:
+        self._processes.signal("nats-server", signal.SIGKILL)
+        if with_store:
+            shutil.rmtree(self._folder)
+
+    async def sees(self, publisher: Publisher, number: int) -> None:
+        event = _card(number)
+        await publisher.publish(event)
+        await _until(lambda: event.id in self.seen)
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_lost_consumer_is_made_again_after_the_last_event(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    with Processes(tmp_path / "logs") as processes:
+        line = Followed(tmp_path, tool("nats-server"), processes)
+        client = await connect(NatsSettings(url=line.url), name="test")
+        context = client.jetstream()
+        async with Publisher(line.url) as publisher:
+            await publisher.ensure_stream()
+            following = asyncio.create_task(line.follower.run())
+            await line.sees(publisher, 1)
+            for consumer in await context.consumers_info(STREAM):
+                await context.delete_consumer(STREAM, consumer.name)
+            await line.sees(publisher, 2)
+            await _until(lambda: line.follower.connected)
+            await end(following)
+        await client.close()
+
+    assert len(line.seen) == len(set(line.seen)) == 2
+
+
+@pytest.mark.parametrize("with_store", [False, True], ids=["with its store", "with an empty store"])
+async def test_following_goes_on_when_the_server_is_back(
+    tool: Callable[[str], Path], tmp_path: Path, with_store: bool
+) -> None:
+    with Processes(tmp_path / "logs") as processes:
+        line = Followed(tmp_path, tool("nats-server"), processes)
+        async with Publisher(line.url, patience=60) as publisher:
+            await publisher.ensure_stream()
+            following = asyncio.create_task(line.follower.run())
+            await line.sees(publisher, 1)
+            line.kill(with_store=with_store)
+            await _until(lambda: not line.follower.connected)
+            trouble = line.follower.trouble
+            await asyncio.to_thread(line.start)
+            await _until(lambda: publisher.connected)
+            await publisher.ensure_stream()  # as the exporter does
+            await line.sees(publisher, 2)
+            await end(following)
+
+    assert trouble
+    assert len(line.seen) == len(set(line.seen)) == 2

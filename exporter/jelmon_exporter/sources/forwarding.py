@@ -5,8 +5,6 @@ import contextlib
 import logging
 from collections.abc import Iterable
 
-import nats.errors
-
 from jelmon import catalogue as c
 from jelmon.client import Published, Publisher
 from jelmon.errors import EventError, JelmonError, SourceError
@@ -62,10 +60,10 @@ class Forwarding(Source):
                 await publisher.connect()
                 backoff.reset()
                 self._publisher = publisher
-                while not publisher.closed:  # a lost connection is restored by nats-py, a closed one is not
+                while True:  # from now on the publisher restores its connection
                     self._up.set(1 if publisher.connected else 0)
                     await asyncio.sleep(_POLL_SECONDS)
-            except (JelmonError, nats.errors.Error) as error:  # the latter if the server goes away during the set-up
+            except JelmonError as error:
                 logger.debug("no connection for events over HTTP", extra={"error": str(error)})
             finally:
                 self._publisher = None

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 
+import nats.js.errors
 from nats.aio.client import Client
 
 from jelmon import catalogue as c
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 DISCONNECTED_SECONDS = 10.0
 """After this long without NATS a replica leaves its partitions to others."""
+_NO_STREAM = (nats.js.errors.NotFoundError, nats.js.errors.NoStreamResponseError)
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -65,6 +67,8 @@ class JetStreamSource(Source):
         self._up = context.process_series.cell(c.SOURCE_UP, "jetstream")
         self._up.set(0)
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()  # the connection is closed for good, or this source stops
+        self._preparing = asyncio.Lock()
         self._blocked: set[int] = set()  # owned partitions that receive nothing now
         self._consumers: dict[int, PartitionConsumer] = {}
         self.trouble = "not connected yet"
@@ -86,6 +90,8 @@ class JetStreamSource(Source):
                     client=new_client(),
                     ping_interval=5,
                     max_outstanding_pings=2,
+                    on_disconnected=self._disconnected,
+                    on_reconnected=self._reconnected,
                 )
             except SourceError as error:
                 self._report_down(error, first=not backoff.failures)
@@ -93,34 +99,57 @@ class JetStreamSource(Source):
                 continue
             backoff.reset()
             self._client = client
+            self._ended.clear()
+            if self._stopping.is_set():
+                self._ended.set()
+            watching = asyncio.create_task(self._watch(client), name="connection")
             try:
                 await self._consume(client)
             finally:
                 self._client = None
+                await end(watching)
                 with contextlib.suppress(*NATS_ERRORS):
                     await client.close()
 
     def stop(self) -> None:
         """End `run` after the batches in progress."""
         self._stopping.set()
+        self._ended.set()
         for consumer in self._consumers.values():
             consumer.wake()
 
-    def _report_down(self, error: SourceError, *, first: bool) -> None:
+    async def _watch(self, client: Client) -> None:
+        await connection.closed(client)
+        self._set_down("the connection to NATS was closed")
+        self._ended.set()
+
+    async def _disconnected(self) -> None:
+        self._set_down("the connection to NATS is lost")
+
+    async def _reconnected(self) -> None:
+        """Recreate the consumers: the server may be another one, with an empty store."""
+        self._blocked.update(self._consumers)
+        for consumer in self._consumers.values():
+            consumer.interrupt("the connection to NATS was lost")
+
+    def _set_down(self, trouble: str) -> None:
         self._up.set(0)
-        self.trouble = error.message
+        self.trouble = trouble
+
+    def _report_down(self, error: SourceError, *, first: bool) -> None:
+        self._set_down(error.message)
         if first:
             logger.error("%s; retrying until it answers", error)
 
     async def _consume(self, client: Client) -> None:
         backoff = _backoff()
-        while not self._stopping.is_set():
+        while not self._ended.is_set():
             try:
                 await prepare(client)
                 break
             except SourceError as error:
                 self._report_down(error, first=not backoff.failures)
-                await backoff.wait(self._stopping)
+                await backoff.wait(self._ended)
         connected, rounds = time.monotonic(), 0
 
         def able() -> bool:
@@ -137,7 +166,7 @@ class JetStreamSource(Source):
 
         copying = asyncio.create_task(self._copy_unpartitioned(client), name="unpartitioned")
         try:
-            await self._leases.run(consume, self._stopping, able)
+            await self._leases.run(consume, self._ended, able)
         finally:
             await end(copying)
 
@@ -171,6 +200,8 @@ class JetStreamSource(Source):
                     backoff.reset()
                 except (*NATS_ERRORS, ConsumerError) as error:
                     self._report_interrupted(partition, error, first=not backoff.failures)
+                    if isinstance(error, _NO_STREAM):
+                        await self._prepare_again(client)
                     await backoff.wait(holding.stop)
                 except FencedError:
                     raise
@@ -187,6 +218,12 @@ class JetStreamSource(Source):
             self._context.process_series.cell(c.CONSUMER_LAG, str(partition)).set(None)
             self._blocked.discard(partition)
             self._mirror.include(partition)
+
+    async def _prepare_again(self, client: Client) -> None:
+        """Create what is missing: somebody deleted a stream, or NATS came back without its store."""
+        async with self._preparing:  # all partitions notice at the same time
+            with contextlib.suppress(SourceError):  # then this partition fails again, and reports it
+                await prepare(client)
 
     def _consumer_name(self, partition: int) -> str:
         """Return the name of the durable consumer; replicas with separate states each have their own."""

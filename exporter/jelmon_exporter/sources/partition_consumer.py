@@ -63,6 +63,11 @@ class PartitionConsumer:
         if self._pull is not None:
             self._pull.wake()
 
+    def interrupt(self, trouble: str) -> None:
+        """Let `consume` raise a `ConsumerError` as soon as the batch in progress is counted."""
+        if self._pull is not None:
+            self._pull.interrupt(trouble)
+
     async def consume(self, stop: asyncio.Event, *, on_open: Callable[[], None]) -> None:
         """Consume from just after the committed position until ``stop`` is set. ``on_open``: messages can come in.
 

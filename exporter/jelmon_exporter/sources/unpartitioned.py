@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 from jelmon import catalogue as c
 from jelmon.errors import SourceError
 from jelmon.nats import partitions
+from jelmon.nats.connection import cancelled_by_closing
 from jelmon.nats.subjects import STREAM, partitioned
 from jelmon_exporter.series.cells import SeriesTable
 
@@ -72,7 +73,8 @@ class Unpartitioned:
         try:
             while True:
                 try:
-                    messages = await subscription.fetch(partitions.BATCH, timeout=FETCH_SECONDS)
+                    with cancelled_by_closing():
+                        messages = await subscription.fetch(partitions.BATCH, timeout=FETCH_SECONDS)
                 except TimeoutError:
                     messages = []
                 # in order: requests leave in the order of the tasks

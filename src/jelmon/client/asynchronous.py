@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Self
 
+import nats.errors
 from nats.aio.client import Client
 
 from jelmon.client.batching import Batching
@@ -26,6 +27,8 @@ from jelmon.events import (
 from jelmon.nats import connection, streams
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import subject_of
+from jelmon.service import tasks
+from jelmon.service.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class Publisher:
         self._connect_patience = connect_patience
         self._client: Client | None = None
         self._batching: Batching | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -93,19 +97,49 @@ class Publisher:
             return
         settings = self._settings or NatsSettings.from_environ(os.environ, url=self._url)
         delivery = Delivery(patience=self._patience)
-        self._client = await connection.connect(
+        self._client = await self._open(settings, delivery)
+        self._keeper = asyncio.create_task(self._keep(settings, delivery), name="publisher's connection")
+        self._batching = Batching(delivery, window=self._window, most=self._batch, patience=self._patience)
+        self._batching.open()
+
+    async def _open(self, settings: NatsSettings, delivery: Delivery) -> Client:
+        client = await connection.connect(
             settings,
             name=self._name,
             patience=self._connect_patience,
             on_disconnected=delivery.on_disconnected,
             on_reconnected=delivery.on_reconnected,
         )
-        await delivery.open(self._client)
-        self._batching = Batching(delivery, window=self._window, most=self._batch, patience=self._patience)
-        self._batching.open()
+        try:
+            await delivery.open(client)
+        except BaseException as error:
+            await delivery.on_disconnected()
+            await client.close()
+            if isinstance(error, nats.errors.Error | OSError):
+                raise streams.stream_error(error) from error
+            raise
+        return client
+
+    async def _keep(self, settings: NatsSettings, delivery: Delivery) -> None:
+        """Replace the client whenever it is closed for good, as after a change of its password."""
+        backoff = Backoff(0.25, 5.0)
+        while self._client is not None:
+            await connection.closed(self._client)
+            await delivery.on_disconnected()
+            try:
+                self._client = await self._open(settings, delivery)
+                backoff.reset()
+            except SourceError as error:
+                if backoff.failures == 0:
+                    logger.warning("the connection to NATS was closed: %s; retrying", error.message)
+                delivery.trouble = error
+                await backoff.wait()
 
     async def close(self) -> None:
         """Close the connection. Unacknowledged events fail."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await tasks.end(keeper)
         client, self._client = self._client, None
         batching, self._batching = self._batching, None
         if batching is not None:
@@ -192,11 +226,6 @@ class Publisher:
                 away = error
                 pending.set_result(error)
         return list(await asyncio.gather(*results))
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection is closed permanently."""
-        return self._client is None or self._client.is_closed
 
     @property
     def connected(self) -> bool:

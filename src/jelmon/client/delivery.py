@@ -5,7 +5,6 @@ here one inbox receives all answers and one sweep handles all timeouts.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -115,6 +114,8 @@ class Delivery:
         self._client: Client | None = None
         self._inbox = ""
         self._sweeper: asyncio.Task[None] | None = None
+        self.trouble: SourceError | None = None
+        """Why the connection cannot be restored, if that is known."""
 
     @property
     def connected(self) -> bool:
@@ -128,12 +129,17 @@ class Delivery:
         return self._client.max_payload
 
     async def open(self, client: Client) -> None:
-        """Start using a connection and receiving answers."""
+        """Start using a connection, or another one instead: receive answers, and resend what is unacknowledged.
+
+        Raises:
+            nats.errors.Error, OSError: the connection was lost already.
+        """
         self._client = client
         self._inbox = f"{client.new_inbox()}."
         await client.subscribe(f"{self._inbox}*", cb=self._answered, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        self._connected.set()
-        self._sweeper = asyncio.create_task(self._sweep())
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
+        await self.on_reconnected()
 
     async def close(self) -> None:
         """Stop resending; messages in flight fail."""
@@ -148,6 +154,7 @@ class Delivery:
     async def on_reconnected(self) -> None:
         """Resend everything unacknowledged, in order: the server does not store it twice."""
         self._connected.set()
+        self.trouble = None
         for token, flight in list(self._flights.items()):
             await self._transmit(token, flight)
 
@@ -163,20 +170,18 @@ class Delivery:
         """Wait until the connection is restored.
 
         Raises:
-            SourceError: not restored within ``patience`` seconds, or closed permanently.
+            SourceError: not restored within ``patience`` seconds.
         """
-        assert self._client is not None
         try:
             async with asyncio.timeout(patience):
-                while not self._connected.is_set():
-                    if self._client.is_closed:
-                        raise SourceError("the connection to NATS was closed permanently", hint=START_HINT)
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._connected.wait(), 0.25)
+                await self._connected.wait()
         except TimeoutError as error:
-            raise SourceError(
-                f"the connection to NATS is lost and was not restored within {patience:g} s", hint=START_HINT
-            ) from error
+            raise self._lost(f"the connection to NATS is lost and was not restored within {patience:g} s") from error
+
+    def _lost(self, message: str) -> SourceError:
+        if self.trouble is None:
+            return SourceError(message, hint=START_HINT)
+        return SourceError(f"{message}: {self.trouble.message}", hint=self.trouble.hint)
 
     async def _transmit(self, token: str, flight: _Flight) -> None:
         assert self._client is not None
@@ -246,22 +251,17 @@ class Delivery:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = self._clock()
-            closed = self._client is not None and self._client.is_closed
             for token, flight in list(self._flights.items()):
-                if closed or now >= flight.deadline:
-                    self._land(token, self._gave_up(flight, closed=closed))
+                if now >= flight.deadline:
+                    self._land(token, self._gave_up(flight))
                 elif now >= flight.due and self._connected.is_set():
                     flight.wait *= 2
                     flight.due = now + flight.wait
                     await self._transmit(token, flight)
 
-    def _gave_up(self, flight: _Flight, *, closed: bool) -> SourceError:
-        if closed:
-            return SourceError("the connection to NATS was closed permanently", hint=START_HINT)
+    def _gave_up(self, flight: _Flight) -> SourceError:
         if not self._connected.is_set():
-            return SourceError(
-                f"the connection to NATS is lost and was not restored within {self._patience:g} s", hint=START_HINT
-            )
+            return self._lost(f"the connection to NATS is lost and was not restored within {self._patience:g} s")
         if flight.no_stream_since is not None:
             return _no_stream_error(flight)
         return SourceError(

@@ -1,7 +1,9 @@
 """Settings of the NATS connection, and connecting.
 
-Once connected, nats-py reconnects forever, and callers notice an outage by their own timeouts. Only the first attempt
-is limited in time, so that a wrong address is reported.
+Once connected, nats-py reconnects by itself, and callers notice an outage by their own timeouts. Only the first attempt
+is limited in time, so that a wrong address is reported. The server may also end a connection for good, for example when
+a credential expires or a password changes: then the client is closed (`closed`), and its owner calls `connect` again,
+which reads the credentials again.
 """
 
 import argparse
@@ -12,8 +14,8 @@ import importlib.util
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +36,7 @@ _DEFAULT_INBOX_PREFIX = "_INBOX"
 _INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _CREDENTIAL = re.compile(r"-{3,}BEGIN ([A-Z ]+)-{3,}\s+(\S+)\s+-{3,}END [A-Z ]+-{3,}")
 _SCHEMES = ("nats", "tls", "ws", "wss")
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class NatsSettings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    password_file: str | None = None  # where the password came from; it is read again for each connection
+    token_file: str | None = None
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
@@ -91,6 +96,19 @@ class NatsSettings:
         """The URL for messages, without user and password."""
         return ",".join(without_secret(server) for server in self.servers)
 
+    def renewed(self) -> "NatsSettings":
+        """Return the settings with the secrets that their files have now.
+
+        Raises:
+            ConfigError: a file cannot be used.
+        """
+        changes: dict[str, Any] = {}
+        if self.password_file is not None:
+            changes["password"] = read_secret({"NATS_PASSWORD_FILE": self.password_file}, "NATS_PASSWORD")
+        if self.token_file is not None:
+            changes["token"] = read_secret({"NATS_TOKEN_FILE": self.token_file}, "NATS_TOKEN")
+        return replace(self, **changes)
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, url: str | None = None) -> "NatsSettings":
         """Read ``NATS_*`` variables; ``url``, from a flag, comes before ``NATS_URL``.
@@ -104,6 +122,8 @@ class NatsSettings:
             user=environ.get("NATS_USER") or None,
             password=read_secret(environ, "NATS_PASSWORD"),
             token=read_secret(environ, "NATS_TOKEN"),
+            password_file=environ.get("NATS_PASSWORD_FILE") or None,
+            token_file=environ.get("NATS_TOKEN_FILE") or None,
             ca_file=environ.get("NATS_CA_FILE") or None,
             certificate_file=environ.get("NATS_CERTIFICATE_FILE") or None,
             key_file=environ.get("NATS_KEY_FILE") or None,
@@ -133,22 +153,32 @@ async def connect(
     on_reconnected: Callable[[], Awaitable[None]] | None = None,
     **options: Any,
 ) -> Client:
-    """Connect to NATS, trying for ``patience`` seconds. A lost connection is restored automatically, without a limit.
+    """Connect to NATS, trying for ``patience`` seconds. A lost connection is restored until it is refused.
 
-    ``client`` may be an instance of a subclass; ``options`` go to nats-py's ``connect``.
+    Credentials and certificates are read again. ``client`` may be an instance of a subclass; ``options`` go to
+    nats-py's ``connect``.
 
     Raises:
-        SourceError: no server answers, or it refuses us.
-        ConfigError: the credentials or certificates cannot be read.
+        SourceError: no server answers, it refuses us, or the credentials or certificates cannot be read.
     """
     client = client or Client()
+    try:
+        settings = settings.renewed()
+        authentication = _authentication(settings)
+    except ConfigError as error:  # perhaps being renewed at this moment
+        raise SourceError(error.message, hint=error.hint) from error
     refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    established = asyncio.Event()
+    closing: list[asyncio.Task[None]] = []
     last: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
         last[:] = [error]
         if not refused.done() and not client.is_connected and _is_refusal(error):
             refused.set_result(error)
+        if established.is_set() and not client.is_connected and _is_refusal(error):
+            # nats-py would go on for ever with the credentials that it has; not awaited, as it runs in its own task
+            closing.append(asyncio.create_task(client.close()))
         logger.debug("NATS connection", extra={"error": str(error) or type(error).__name__})
 
     attempt: asyncio.Task[Any] = asyncio.create_task(
@@ -163,7 +193,7 @@ async def connect(
             reconnect_time_wait=options.pop("reconnect_time_wait", 0.25),
             inbox_prefix=settings.inbox_prefix,
             connect_timeout=max(1, min(5, round(patience))),
-            **_authentication(settings),
+            **authentication,
             **options,
         )
     )
@@ -179,6 +209,7 @@ async def connect(
         cause = refused.result() if refused.done() else (last[0] if last else failure)
         raise _unreachable(settings, cause) from cause
     refused.cancel()
+    established.set()
     if settings.wants_tls and not client._server_info.get("tls_required"):  # nats-py falls back to plain text
         await client.close()
         raise SourceError(
@@ -188,10 +219,28 @@ async def connect(
     return client
 
 
+async def closed(client: Client) -> None:
+    """Wait until the client is closed for good."""
+    while not client.is_closed:
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def cancelled_by_closing() -> Iterator[None]:
+    """Turn the cancellation that a closing client inflicts on whoever waits for its messages into its error."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise nats.errors.ConnectionClosedError from error
+
+
 def _is_refusal(error: Exception) -> bool:
     """Return whether the server answered and refused the connection, so that retrying cannot help."""
     text = str(error).lower()
-    return isinstance(error, nats.errors.AuthorizationError | ssl.SSLCertVerificationError) or any(
+    return isinstance(error, nats.errors.AuthorizationError | ssl.SSLError) or any(
         word in text for word in ("authorization violation", "authentication", "tls required")
     )
 

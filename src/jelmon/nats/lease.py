@@ -167,14 +167,17 @@ class Lease:
         return _write(Record(holder, self.epoch, msgspec.Raw(_write(self._note()))))
 
     async def _renew(self, bucket: KeyValue) -> None:
-        asked = time.monotonic()
         try:
-            self._revision = await bucket.update(self._name, self._entry(self._holder), last=self._revision)
-            self._until = asked + _RELIABLE * self._ttl_seconds
+            await self._extend(bucket)
         except nats.js.errors.KeyWrongLastSequenceError:
             await self._read_entry(bucket)  # held by another replica, or by this one and the reply was lost
             if not self._mine:
                 logger.warning("another replica holds the lease", extra={"lease": self._name})
+
+    async def _extend(self, bucket: KeyValue) -> None:
+        asked = time.monotonic()
+        self._revision = await bucket.update(self._name, self._entry(self._holder), last=self._revision)
+        self._until = asked + _RELIABLE * self._ttl_seconds
 
     async def _read_entry(self, bucket: KeyValue) -> None:
         """Read the entry, and acquire the lease if nobody holds it."""
@@ -185,7 +188,10 @@ class Lease:
             return
         record, revision = _read(entry.value), entry.revision or 0
         if record.holder == self._holder:
-            self._mine, self._revision = True, revision  # renewed, and from then on relied on, in the next round
+            # renewed at once: what was not renewed for long is not relied on, and nobody else may have taken it
+            self._mine, self._revision = True, revision
+            with contextlib.suppress(nats.js.errors.KeyWrongLastSequenceError):  # read again in the next round
+                await self._extend(bucket)
             return
         self._mine, self._until, self.others = False, float("-inf"), record
         if revision != self._revision:

@@ -18,7 +18,7 @@ from jelmon_generators.render import (
     responder_file,
 )
 from jelmon_generators.targets import Target
-from jelmon_generators.unit_tests import alerts, maintenance, signals
+from jelmon_generators.unit_tests import alerts, maintenance, objectives, signals
 
 
 def _dashboards(made: Compilation) -> dict[str, str]:
@@ -34,6 +34,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "tests of the Prometheus rules": alerts.render,
     "tests of the signals": signals.render,
     "tests of maintenance": maintenance.render,
+    "tests of objectives": objectives.render,
     "Alertmanager configuration": alertmanager.render,
     "responder file": responder_file.render,
     "dashboards": _dashboards,
@@ -54,6 +55,7 @@ OWNED = (
     alerts.TESTS_FOLDER,
     signals.TESTS_FOLDER,
     maintenance.TESTS_FOLDER,
+    objectives.TESTS_FOLDER,
 )
 """Folders from which stale generated files are removed."""
 

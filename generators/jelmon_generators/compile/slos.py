@@ -37,7 +37,7 @@ TICKET = (Window(2 * 3600, 86400, Decimal("0.1")), Window(6 * 3600, 3 * 86400, D
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Recorded:
     """The names of one objective's signals."""
 
     slo: str
@@ -121,7 +121,7 @@ def expanded(bundle: Bundle) -> Bundle:
 
 
 def _signals(slo: Slo) -> Iterator[Signal]:
-    names = _Names(slo.name)
+    names = Recorded(slo.name)
     labels = frozenset({"job", *slo.by})
     source = slo.fields.place.source.path
 
@@ -156,7 +156,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
             f"Share of bad {counts.noun} in {over}.",
             f"sum_over_time(jelmore:{bad}[{over}]) / ({total} > 0)\nor {total} * 0",
         )
-    for seconds in _guarded(slo):
+    for seconds in guarded(slo):
         yield signal(
             names.events(seconds),
             f"{noun} in {duration(seconds)}.",
@@ -193,7 +193,7 @@ def _source(slo: Slo) -> str:
     return metric.service.job if metric else ""
 
 
-def _guarded(slo: Slo) -> list[float]:
+def guarded(slo: Slo) -> list[float]:
     """Return the windows whose events are counted: the shortest long one of each kind of alert."""
     usable = windows_of(slo)
     firsts = [next((window.long for window in kind if window in usable), None) for kind in (PAGE, TICKET)]
@@ -249,7 +249,7 @@ def _no_data(slo: Slo, settings: Settings) -> Alert:
         description=(
             "{{ $labels.job }} is scraped but exposes none of the series that the objective counts, so it cannot fail."
         ),
-        condition=Compare(signal=_Names(slo.name).series, operator=Operator.EQ, threshold=0.0, fields=slo.fields),
+        condition=Compare(signal=Recorded(slo.name).series, operator=Operator.EQ, threshold=0.0, fields=slo.fields),
         unless=(),
         duration_seconds=slo.absent_seconds,
         keep_firing_seconds=0.0,
@@ -268,7 +268,7 @@ def _no_data(slo: Slo, settings: Settings) -> Alert:
 
 
 def _burning(slo: Slo, window: Window, guard: float) -> AllOf:
-    names, threshold = _Names(slo.name), burn_threshold(slo, window)
+    names, threshold = Recorded(slo.name), burn_threshold(slo, window)
 
     def above(signal: str, value: float, operator: Operator = Operator.GT) -> Compare:
         return Compare(signal=signal, operator=operator, threshold=value, fields=slo.fields)

@@ -1,14 +1,8 @@
 """Unit tests for maintenance: each window opens and closes on time, and errors during it cost no budget."""
 
-import itertools
-import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator
 
-import promql_parser as parser
-
-from jelmon.catalogue import BY_SERIES, MAINTENANCE_END, MAINTENANCE_START
+from jelmon.catalogue import MAINTENANCE_END, MAINTENANCE_START
 from jelmon_generators.compile.maintenance import GROUP, scope_of, scopes
 from jelmon_generators.compile.slo_counts import Counts
 from jelmon_generators.compile.slos import PAGE, burn_threshold, windows_of
@@ -17,6 +11,7 @@ from jelmon_generators.model.definitions import Slo, camel_case
 from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.promql.expressions import number
 from jelmon_generators.promql.series import MAINTENANCE_ACTIVE
+from jelmon_generators.unit_tests.counters import Labels, counted_labels, job_of, series_name
 from jelmon_generators.unit_tests.promtool import file_text
 
 TESTS_FOLDER = "rules/tests/maintenance"
@@ -24,8 +19,6 @@ _OPENS, _CLOSES = 3600, 7200  # of a window's test, in seconds
 _BEFORE, _DURING, _AFTER = 30, 30, 60  # minutes of an objective's test
 _MORE_BAD = 20  # bad events for each good one while it burns
 _SHARE_BURNT = 0.45  # of an hour, when it has burnt for half an hour
-
-Labels = dict[str, str]
 
 
 def render(made: Compilation) -> dict[str, str]:
@@ -97,17 +90,17 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
 
 def _counted(slo: Slo, row_labels: Labels) -> Iterator[tuple[str, str]]:
     """Yield series of events: few good ones throughout, many bad ones while it burns."""
-    good, bad = _labels(slo.valid, unlike=slo.bad), _labels(slo.bad)
+    good, bad = counted_labels(slo.valid, unlike=slo.bad), counted_labels(slo.bad)
     if good is None or bad is None:
         return
     if (good.keys() | bad.keys()) & set(slo.by):  # the objective covers only one value, so there are no two rows
         return
-    row_labels = {"job": _job(slo.valid), **row_labels}
+    row_labels = {"job": job_of(slo.valid), **row_labels}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
-    yield selector(_name(slo.valid), {**row_labels, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
+    yield selector(series_name(slo.valid), {**row_labels, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
     burst = per_minute * _MORE_BAD
     yield (
-        selector(_name(slo.bad), {**row_labels, **bad}),
+        selector(series_name(slo.bad), {**row_labels, **bad}),
         f"0x{_BEFORE - 1} 0+{burst}x{_DURING} {burst * _DURING}x{_AFTER - 1}",
     )
 
@@ -122,64 +115,3 @@ def _measured(slo: Slo, row_labels: Labels) -> Iterator[tuple[str, str]]:
     shape = [(good, _BEFORE - 1), (bad, _DURING), (good, _AFTER - 1)]
     series = selector(f"jelmore:{slo.condition.signal}", {"job": "a-job", **row_labels})
     yield series, " ".join(f"{number(value)}x{times}" for value, times in shape)
-
-
-@lru_cache(maxsize=16)  # called for each row
-def _labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
-    """Return labels of a series that the selector matches and, if possible, ``unlike`` does not.
-
-    None: unknown, because Python would read a regular expression differently, or none of the candidates matches.
-    """
-    wanted, unwanted = _matchers(text), _matchers(unlike) if unlike and _name(unlike) == _name(text) else []
-    names = sorted({matcher.name for matcher in (*wanted, *unwanted)})
-    best: Labels | None = None
-    if not all(_portable(matcher) for matcher in (*wanted, *unwanted)):
-        return None
-    for values in itertools.product(*(_candidates(name, _name(text), wanted + unwanted) for name in names)):
-        labels = dict(zip(names, values, strict=True))
-        if all(_matches(matcher, labels) for matcher in wanted):
-            best = labels
-            if not unwanted or not all(_matches(matcher, labels) for matcher in unwanted):
-                break
-    return best
-
-
-def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
-    """Return candidate values of a label: those that it can have, those in the matchers, and another one."""
-    closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
-    values = [matcher.value for matcher in matchers if matcher.name == label]
-    written = [word for value in values for word in (value, *value.split("|"))]
-    return [*closed.get(label, ()), *written, f"a-{label}"]
-
-
-def _portable(matcher: Any) -> bool:
-    """Return whether Python and Go read the matcher alike, as far as can be told."""
-    return matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual) or not re.search(
-        r"\(\?|\[\[|\\[^.\-]", matcher.value
-    )
-
-
-def _matches(matcher: Any, labels: Labels) -> bool:
-    value = labels.get(matcher.name, "")
-    match matcher.op:
-        case parser.MatchOp.Equal:
-            return bool(value == matcher.value)
-        case parser.MatchOp.NotEqual:
-            return bool(value != matcher.value)
-        case parser.MatchOp.Re:
-            return re.fullmatch(matcher.value, value) is not None
-    return re.fullmatch(matcher.value, value) is None
-
-
-def _matchers(text: str) -> list[Any]:
-    tree: Any = parser.parse(text)
-    return list(tree.matchers.matchers)
-
-
-def _name(text: str) -> str:
-    return text.split("{")[0]
-
-
-def _job(text: str) -> str:
-    metric = BY_SERIES.get(_name(text))
-    return metric.service.job if metric else "a-job"

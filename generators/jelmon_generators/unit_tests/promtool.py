@@ -7,19 +7,19 @@ from jelmon_generators.render.prometheus import RULES_FOLDER
 from jelmon_generators.text import quoted
 
 
-def file_text(source: str, cases: list[Case], group: Group) -> str:
-    """Return the text of one test file for the rules of one group."""
+def file_text(source: str, cases: list[Case], group: Group, *, evaluation_seconds: float | None = None) -> str:
+    """Return the text of one test file for the rules of one group; evaluated as often as the group, or less often."""
     interval = group.interval_seconds
     lines = [
         f"# generated from {source}, do not edit",
         "rule_files:",
         f"  - ../../../{RULES_FOLDER}/{group.name}.yml",
-        f"evaluation_interval: {duration(interval)}",
+        f"evaluation_interval: {duration(evaluation_seconds or interval)}",
         "tests:",
     ]
     for case in cases:
         lines.append(f"  - name: {quoted(case.name)}")
-        lines.append(f"    interval: {duration(interval)}")
+        lines.append(f"    interval: {duration(case.sample_seconds or interval)}")
         if case.series:
             lines.append("    input_series:")
         for series, values in case.series:

@@ -71,7 +71,11 @@ def passes(promtool: Path, *files: Path) -> None:
 
 def test_what_is_generated_for_them_holds(rendered: Path, tool: Tool) -> None:
     """Every scope of a window, every burn, every window; the documents say what is bad in words."""
-    tests = [*(rendered / "rules/tests/maintenance").glob("*"), *(rendered / "rules/tests/generated").glob("*budget*")]
+    tests = [
+        *(rendered / "rules/tests/maintenance").glob("*"),
+        *(rendered / "rules/tests/objectives").glob("*"),
+        *(rendered / "rules/tests/generated").glob("*budget*"),
+    ]
 
     assert {"slo_throughput.yml", "slo_queues.yml", "maintenance-windows.yml"} <= {path.name for path in tests}
     assert (rendered / "rules/tests/maintenance/slo_queues.yml").read_text().count("  - name:") == 3

@@ -1,0 +1,81 @@
+"""Series that a selector of counters matches, as input for tests."""
+
+import itertools
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import promql_parser as parser
+
+from jelmon.catalogue import BY_SERIES
+
+Labels = dict[str, str]
+
+
+@lru_cache(maxsize=16)  # called for each row
+def counted_labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
+    """Return labels of a series that the selector matches and, if possible, ``unlike`` does not.
+
+    None: unknown, because Python would read a regular expression differently, or none of the candidates matches.
+    """
+    wanted, unwanted = _matchers(text), _matchers(unlike) if unlike and series_name(unlike) == series_name(text) else []
+    names = sorted({matcher.name for matcher in (*wanted, *unwanted)})
+    best: Labels | None = None
+    if not all(_portable(matcher) for matcher in (*wanted, *unwanted)):
+        return None
+    for values in itertools.product(*(_candidates(name, series_name(text), wanted + unwanted) for name in names)):
+        labels = dict(zip(names, values, strict=True))
+        if all(_matches(matcher, labels) for matcher in wanted):
+            best = labels
+            if not unwanted or not all(_matches(matcher, labels) for matcher in unwanted):
+                break
+    return best
+
+
+def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
+    """Return candidate values of a label: those that it can have, those in the matchers, and another one."""
+    closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
+    values = [matcher.value for matcher in matchers if matcher.name == label]
+    written = [word for value in values for word in (value, *value.split("|"))]
+    return [*closed.get(label, ()), *written, f"a-{label}"]
+
+
+def _portable(matcher: Any) -> bool:
+    """Return whether Python and Go read the matcher alike, as far as can be told."""
+    return matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual) or not re.search(
+        r"\(\?|\[\[|\\[^.\-]", matcher.value
+    )
+
+
+def _matches(matcher: Any, labels: Labels) -> bool:
+    value = labels.get(matcher.name, "")
+    match matcher.op:
+        case parser.MatchOp.Equal:
+            return bool(value == matcher.value)
+        case parser.MatchOp.NotEqual:
+            return bool(value != matcher.value)
+        case parser.MatchOp.Re:
+            return re.fullmatch(matcher.value, value) is not None
+    return re.fullmatch(matcher.value, value) is None
+
+
+def _matchers(text: str) -> list[Any]:
+    tree: Any = parser.parse(text)
+    return list(tree.matchers.matchers)
+
+
+def series_name(text: str) -> str:
+    """Return the series that a selector reads."""
+    return text.split("{")[0]
+
+
+def job_of(text: str) -> str:
+    """Return the job that exposes what a selector reads."""
+    metric = BY_SERIES.get(series_name(text))
+    return metric.service.job if metric else "a-job"
+
+
+def counts_too(text: str, labels: Mapping[str, str]) -> bool:
+    """Return whether a selector matches labels that another one was made for."""
+    return all(_matches(matcher, dict(labels)) for matcher in _matchers(text))

@@ -1,0 +1,164 @@
+"""Unit tests of what is recorded for an objective: counts, the ratio of every window, and the budget.
+
+The counts are fed by their recorded names, a burst for each window: older than half of the window and too old for the
+next shorter one. So each ratio has a value of its own, which another window, factor or operator does not give. Bursts
+are between two evaluations and over at the next, so that nothing is recorded for the same moment.
+"""
+
+from collections.abc import Iterator
+
+from jelmon_generators.compile.slo_counts import Counts
+from jelmon_generators.compile.slos import Recorded, budget, guarded, windows_of
+from jelmon_generators.compiler import Compilation
+from jelmon_generators.model.definitions import Slo
+from jelmon_generators.model.test_case import Case, selector
+from jelmon_generators.promql.expressions import number
+from jelmon_generators.unit_tests.counters import Labels, counted_labels, counts_too, job_of, series_name
+from jelmon_generators.unit_tests.promtool import file_text
+
+TESTS_FOLDER = "rules/tests/objectives"
+_VALID = 1000.0  # events, or minutes, of a burst
+_STEP = 30.0  # between two samples; every second one may be at an evaluation
+_RARELY = 12 * 3600.0  # between two evaluations, where only the last one matters
+_PRECISION = 0.0001  # relative; three digits of what is written in a rule are one part in a thousand
+
+
+def render(made: Compilation) -> dict[str, str]:
+    """Return one test file for the ratios of each objective, and one for its counts."""
+    groups = {group.name: group for group in made.groups}
+    files = {}
+    for slo in made.bundle.slos.values():
+        group = groups[f"slo_{slo.name}"]
+        source, path = slo.fields.place.source.path, f"{TESTS_FOLDER}/{group.name}"
+        files[f"{path}_ratios.yml"] = file_text(source, [_ratios(slo)], group, evaluation_seconds=_RARELY)
+        if cases := [*_counts(slo), *_missing(slo)]:
+            files[f"{path}_counts.yml"] = file_text(source, cases, group)
+    return files
+
+
+def _row_labels(slo: Slo, row: str) -> Labels:
+    names = {label: f"{row}-{label}" for label in slo.by if label != "job"}
+    return {**names, "job": job_of(slo.valid), "instance": "all"}
+
+
+def _equals(slo: Slo, signal: str, value: float) -> str:
+    """Return a query for the rows in which a recording has a value, with all their labels."""
+    by = ", ".join(sorted({"instance", "job", *slo.by}))
+    tolerance = number((abs(value) or 0.001) * _PRECISION)
+    return f"group by ({by}) (abs(jelmore:{signal} - {_operand(value)}) < {tolerance})"
+
+
+def _operand(value: float) -> str:
+    return number(value) if value >= 0 else f"({number(value)})"
+
+
+# --- counts ---
+
+
+def _counts(slo: Slo) -> Iterator[Case]:
+    """Yield a case with two replicas that count the same events: two rows, the second one without a bad event."""
+    if slo.condition:
+        return
+    good, bad = counted_labels(slo.valid, unlike=slo.bad), counted_labels(slo.bad)
+    if good is None or bad is None or (good.keys() | bad.keys()) & set(slo.by):
+        return
+    names, case = Counts(slo), Case("events are counted once, however many replicas expose them")
+    rows = [_row_labels(slo, row) for row in ("burning", "healthy")][: 2 if set(slo.by) - {"job"} else 1]
+    for row, labels in enumerate(rows):
+        for instance in ("a", "b"):
+            target = {**labels, "instance": instance, "pod": f"{instance}-pod"}
+            case.series.append((selector(series_name(slo.valid), {**target, **good}), "0+30x20"))
+            if row == 0:
+                case.series.append((selector(series_name(slo.bad), {**target, **bad}), "0+10x20"))
+    every = [selector("", labels) for labels in rows]
+    both = 40 if series_name(slo.valid) == series_name(slo.bad) and counts_too(slo.valid, bad) else 30
+    case.checks = [
+        (_equals(slo, names.valid_name, both * 5), 600, every[:1]),
+        (_equals(slo, names.bad_name, 50), 600, every[:1]),
+        (_equals(slo, names.valid_name, 150), 600, every[1:]),
+        (_equals(slo, names.bad_name, 0), 600, every[1:]),
+    ]
+    yield case
+
+
+def _missing(slo: Slo) -> Iterator[Case]:
+    """Yield a case for each state of the source: exposing two series on two replicas, exposing nothing, and down."""
+    labels = counted_labels(slo.valid) if slo.absent_seconds else None
+    if labels is None:
+        return
+    for up, counted in ((1, 2), (1, 0), (0, 0)):
+        name = f"{counted} series are counted while the source is {'up' if up else 'down'}"
+        case = Case(name)
+        for instance in ("a", "b"):
+            target = {"job": job_of(slo.valid), "instance": instance, "pod": f"{instance}-pod"}
+            case.series.append((selector("up", target), f"{up}x5"))
+            for row in range(counted):
+                names = {**target, **{label: f"{row}-{label}" for label in slo.by}, **labels}
+                case.series.append((selector(series_name(slo.valid), names), "0x5"))
+        distinct = counted if set(slo.by) - labels.keys() - {"job"} else min(counted, 1)
+        query = f"group by (instance, job) (jelmore:{Recorded(slo.name).series} == {distinct})"
+        seen = [selector("", {"instance": "all", "job": job_of(slo.valid)})] if up else []
+        case.checks.append((query, 180, seen))
+        yield case
+
+
+# --- ratios and the budget ---
+
+
+def _ratios(slo: Slo) -> Case:
+    """Return a case with rows that burn at different rates, one of them just at the objective."""
+    names, counts = Recorded(slo.name), Counts(slo)
+    pairs = windows_of(slo)
+    windows = sorted({slo.period_seconds, *(pair.short for pair in pairs), *(pair.long for pair in pairs)})
+    end = (windows[-1] / 2 // _RARELY + 1) * _RARELY  # when everything is asked for
+    ages = [window / 2 + (2 * _STEP if window % (4 * _STEP) else _STEP) for window in windows]
+    allowed = float(budget(slo))
+    rows: dict[str, list[float]] = {  # how many bad events each burst has
+        "burning": [_VALID * min(1.0, allowed * 20) / (place + 2) for place in range(len(windows))],
+        "spending": [_VALID * allowed / (place + 2) for place in range(len(windows))],
+        "exact": [_VALID * allowed] * len(windows),
+        "recovered": [0.0] * (len(windows) - 1) + [_VALID * allowed / 2],
+        "idle": [],
+    }
+    name = "every window has its own ratio, and the budget follows from the longest one"
+    case = Case(name, sample_seconds=_STEP)
+    remaining: list[str] = []  # the rows that will have spent the rest of their budget some day
+    moments = [round((end - age) / _STEP) for age in ages]
+    for row, bad in rows.items():
+        labels = _row_labels(slo, row)
+        valid = [_VALID if bad else 0.0] * len(windows)
+        case.series.append((selector(f"jelmore:{counts.valid_name}", labels), _bursts(moments, valid)))
+        case.series.append((selector(f"jelmore:{counts.bad_name}", labels), _bursts(moments, bad or valid)))
+        written = [float(number(amount)) for amount in bad]
+        ratios = [sum(written[: place + 1]) / (_VALID * (place + 1)) if bad else 0.0 for place in range(len(windows))]
+        sample = selector("", labels)
+        for place, (window, ratio) in enumerate(zip(windows, ratios, strict=True), 1):
+            case.checks.append((_equals(slo, names.ratio(window), ratio), end, [sample]))
+            if window in guarded(slo):
+                events = _VALID * place / counts.each_counted if bad else 0.0
+                case.checks.append((_equals(slo, names.events(window), events), end, [sample]))
+        recent = windows_of(slo)[0].long
+        left, now = 1 - ratios[-1] / allowed, ratios[windows.index(recent)]
+        if row == "exact" and left:
+            continue  # the budget has no exact half of the binary kind
+        case.checks.append((_equals(slo, names.left, left), end, [sample]))
+        if left > 0 and now > 0:
+            remaining.append(sample)
+            seconds = left * allowed * slo.period_seconds / now
+            case.checks.append((_equals(slo, names.exhausted_in, seconds), end, [sample]))
+    by = ", ".join(sorted({"instance", "job", *slo.by}))
+    case.checks.append((f"group by ({by}) (jelmore:{names.exhausted_in})", end, remaining))
+    samples: dict[str, list[str]] = {}
+    for expression, _, rows_of in case.checks:
+        samples.setdefault(expression, []).extend(rows_of)
+    case.checks = [(expression, end, rows_of) for expression, rows_of in samples.items()]
+    return case
+
+
+def _bursts(moments: list[int], amounts: list[float]) -> str:
+    """Return a series with samples at some evaluations only."""
+    parts, place = [], 0
+    for moment, amount in sorted(zip(moments, amounts, strict=True)):
+        parts.append(f"_x{moment - place} {number(amount)} stale")
+        place = moment + 2
+    return " ".join(parts)

@@ -9,7 +9,7 @@ from jelmon_generators.model.test_case import Case
 from jelmon_generators.unit_tests.promtool import file_text
 from jelmon_generators.unit_tests.subject import Subject
 from jelmon_generators.unit_tests.tables import other_thresholds, truth_table
-from jelmon_generators.unit_tests.timelines import flap, timeline
+from jelmon_generators.unit_tests.timelines import firing_row, flap, timeline
 
 TESTS_FOLDER = "rules/tests/generated"
 
@@ -28,7 +28,7 @@ def render(made: Compilation) -> dict[str, str]:
 def _cases(subject: Subject) -> list[Case]:
     cases = truth_table(subject, "at the edge and on both sides of it")
     cases += other_thresholds(subject)
-    firing = next((row for row in subject.rows if row.fires), None)
+    firing = firing_row(subject)
     if firing is not None:
         cases.append(timeline(subject, firing))
         if subject.levels:

@@ -47,7 +47,8 @@ def timeline(subject: Subject, row: Row) -> Case:
 def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, str]]:
     false = _quiet_row(subject, row)
     bridged = round(subject.lingers(row) / subject.interval)  # missed scrapes that the condition bridges
-    gap, missed = (f"stale _x{bridged - 1}", bridged) if bridged > 1 else (f"_x{_GAP_STEPS}", _GAP_STEPS)
+    missed = bridged if bridged > 1 else _GAP_STEPS
+    gauges = tuple(f"{subject.known.records[leaf.signal]}{{" for leaf in subject.alert.leaves if leaf.keeps_labels)
     quiet = dict(subject.series([replace(false, labels=row.labels)], "")) if false else {}
     series_values: list[tuple[str, str]] = []
     for series, values in subject.series([row], ""):
@@ -57,6 +58,7 @@ def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, s
         before = quiet.get(series)
         first = f"{before}x{_QUIET_STEPS - 1}" if before is not None else f"_x{_QUIET_STEPS}"
         last = f"{before}x40" if before is not None else "stale _x40"
+        gap = f"stale _x{missed - 1}" if bridged > 1 and series.startswith(gauges) else f"_x{missed}"
         middle = f"{values}x{hold + _GAP_STEPS - missed - 9 - 1} {gap} {values}x8"
         series_values.append((series, f"{first} {middle} {last}"))
     if not series_values:  # absence: the input exists at first, and comes back
@@ -64,6 +66,12 @@ def _timeline_series(subject: Subject, row: Row, hold: int) -> list[tuple[str, s
             absent = f"stale _x{hold + _GAP_STEPS - 1}"
             series_values.append((series, f"{values}x{_QUIET_STEPS - 1} {absent} {values}x40"))
     return series_values
+
+
+def firing_row(subject: Subject) -> Row | None:
+    """Return a row that fires, if possible one that a change of values ends: an absence holds when series disappear."""
+    rows = [row for row in subject.rows if row.fires]
+    return next((row for row in rows if _quiet_row(subject, row)), next(iter(rows), None))
 
 
 def _quiet_row(subject: Subject, row: Row) -> Row | None:
@@ -75,7 +83,9 @@ def _all_labels(subject: Subject, row: Row, seconds: float) -> tuple[str, float,
     """Return a check of every label of the alert, as routes and dashboards see them."""
     alert = subject.alert
     labels = {"alertname": alert.name, "alertstate": "firing", **subject.compiled.rules[0].labels}
-    input_labels = subject.labels_of(alert.signals[0], row.labels)
+    input_labels: dict[str, str] = {}
+    for signal in reversed(alert.signals):  # the first decides
+        input_labels |= subject.labels_of(signal, row.labels)
     labels |= {name: input_labels[name] for name in subject.compiled.expression.labels if name in input_labels}
     expression = f'ALERTS{{alertname="{alert.name}",rule_id="{alert.rule_id}",escalation_level=""}}'
     return expression, seconds, [selector("ALERTS", labels)]
@@ -86,13 +96,11 @@ def flap(subject: Subject, row: Row) -> Case:
     step, alert, levels = subject.interval, subject.alert, subject.levels
     fires = subject.round_up(alert.duration_seconds)
     off = fires + _HOLDS_SECONDS
+    quiet_row = None if all(leaf.keeps_labels for leaf in alert.leaves) else _quiet_row(subject, row)
+    quiet = dict(subject.series([replace(quiet_row, labels=row.labels)], "")) if quiet_row else {}
+    ends = off + (0 if quiet_row else subject.lingers(row)) + subject.round_up(alert.keep_firing_seconds)
     # since 3.0 a window excludes the sample at its very beginning
-    back = (
-        off
-        + subject.lingers(row)
-        + subject.round_up(alert.keep_firing_seconds)
-        + min(_PAUSE_SECONDS, CARRIED_SECONDS - 2 * step)
-    )
+    back = ends + min(_PAUSE_SECONDS, CARRIED_SECONDS - 2 * step)
     again = back + subject.round_up(alert.duration_seconds)
     until = max(again, fires + levels[0]) + 10 * step
     on_steps, off_steps, back_steps = (round(n / step) for n in (off, back - off, until - back + 10 * step))
@@ -101,7 +109,8 @@ def flap(subject: Subject, row: Row) -> Case:
         if values.startswith("0+"):
             case.series.append((series, values))
         else:
-            case.series.append((series, f"{values}x{on_steps - 1} stale _x{off_steps - 1} {values}x{back_steps}"))
+            pause = f"{quiet[series]}x{off_steps - 1}" if series in quiet else f"stale _x{off_steps - 1}"
+            case.series.append((series, f"{values}x{on_steps - 1} {pause} {values}x{back_steps}"))
     if not case.series:
         for series, values in subject.series([subject.present], ""):
             case.series.append((series, f"_x{on_steps} {values}x{off_steps - 1} stale _x{back_steps}"))

@@ -32,10 +32,13 @@ def simple(chance: random.Random, signal: str, *, top: bool = False) -> dict[str
     if kind == "regression":
         baseline = {"lower_bound": chance.choice([0, 0.05]), "floor": chance.choice([0, 10])}
         return {"metric_path": signal, "operator": "regression", "threshold": 0.2, "baseline": baseline}
-    condition = {"metric_path": signal, "operator": chance.choice(OPERATORS), "threshold": threshold}
+    operator = chance.choice(OPERATORS)
+    if (operator, threshold) == ("lt", 0):
+        operator = "le"  # nothing is below 0: refused with good reason
+    condition = {"metric_path": signal, "operator": operator, "threshold": threshold}
     if kind == "declared":
         metric = "jelmore_pipeline_stall_limit_seconds"
-        return condition | {"operator": chance.choice(OPERATORS[:4]), "threshold_from": metric}
+        return condition | {"operator": chance.choice(["gt", "ge", "le"]), "threshold_from": metric}
     if kind == "overridden":
         overrides = [{"labels": {"pipeline": name}, "threshold": threshold + 1 + n} for n, name in enumerate("ab")]
         return condition | {"overrides": overrides}
@@ -51,6 +54,8 @@ def definition(chance: random.Random, number: int) -> dict[str, Any]:
         condition = simple(chance, signal, top=True)
     else:
         parts = [simple(chance, chance.choice(BY_PIPELINE)) for _ in range(chance.choice([2, 3]))]
+        if chance.random() < 0.25:  # a part without labels
+            parts[chance.randrange(len(parts))] = {"metric_path": "cpu_usage_ratio", "operator": "absent"}
         condition = {kind: parts} | ({"n": chance.randint(1, len(parts))} if kind == "n_of_m" else {})
     if chance.random() < 0.3 and condition.get("operator") != "absent":
         condition["unless"] = [simple(chance, chance.choice(BY_PIPELINE))]

@@ -73,7 +73,8 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
     cases = []
     for success in (0.0, interval / 3):  # at an evaluation, so that the limit is met exactly, and between two
         stale = -(-(limit + success) // interval) * interval
-        gone, fires = stale + timing.keep_firing_seconds, stale + timing.duration_seconds
+        gone = stale + timing.keep_firing_seconds
+        fires = stale - (-timing.duration_seconds // interval) * interval
         shape = f"x{round(max(gone, fires) / interval) + 4}"
         fresh = (SUCCESS, f"{success:.12g}{shape}")
         case = Case(f"a stale verdict does not count: last success at {success:g} s", [fresh])

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 import cramjam
 import numpy as np
+import psutil
 import psycopg
 from psycopg.types.json import Jsonb
 
@@ -189,6 +190,18 @@ def timed(work: Callable[[], Any], repeat: int) -> float:
     return statistics.median(seconds)
 
 
+def backend_seconds(dsn: str) -> float:
+    """Return the CPU time of the backends that read; 0 if PostgreSQL is on another machine."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'jelmon-store-read'")
+        total = 0.0
+        for (pid,) in rows:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = psutil.Process(pid).cpu_times()
+                total += times.user + times.system
+        return total
+
+
 async def remote_read(dsn: str, count: int, repeat: int) -> None:
     """Print how many samples a second are answered."""
     series = min(count, round(WANTED / (HOURS * 240) / 10) * 10)
@@ -202,11 +215,16 @@ async def remote_read(dsn: str, count: int, repeat: int) -> None:
             body = request(series, streamed=streamed)
             size = await asyncio.to_thread(post, server.url, body)
             seconds = await asyncio.to_thread(timed, functools.partial(post, server.url, body), repeat)
+            before, own = backend_seconds(dsn), time.process_time()
+            await asyncio.to_thread(post, server.url, body)
+            cpu, database_cpu = time.process_time() - own, backend_seconds(dsn) - before
             rate = samples / seconds
             print(
                 f"remote read, {name:<16} {samples:>9} samples in {seconds * 1000:6.0f} ms: {rate / 1e6:5.2f} M/s, "
                 f"{size / samples:.1f} bytes a sample  (goal {GOAL_SAMPLES / 1e6:.0f} M/s: "
-                f"{'reached' if rate >= GOAL_SAMPLES else 'missed'})"
+                f"{'reached' if rate >= GOAL_SAMPLES else 'missed'})\n"
+                f"    CPU a million samples: {cpu / samples * 1e6:.2f} s here (client included), "
+                f"{database_cpu / samples * 1e6:.2f} s in PostgreSQL"
             )
         seconds = await asyncio.to_thread(timed, lambda: ordinary(dsn, series), 1)
         rate = samples / seconds

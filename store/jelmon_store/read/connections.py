@@ -17,8 +17,10 @@ class ReadConnections:
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         self._url = url
+        # arrays of samples want memory, and compiling a query takes longer than most of these run
         self._options = (
-            f"-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout={round(timeout_seconds * 1000)}"
+            f"-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout={round(timeout_seconds * 1000)} "
+            "-c work_mem=64MB -c jit=off"
         )
         self._lock = threading.Lock()
         self._idle: list[Connection] = []

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 SAMPLES_PER_CHUNK = 120
 _ONE = np.uint64(1)
 _HEADER_BITS = 16
+_FIELDS = 4
+_VARINT_BYTES = 8
+_VARINT_LIMITS = np.array([0, *(1 << 7 * size for size in range(1, _VARINT_BYTES))], np.uint64)
+_PREFIX_BITS = np.zeros(65, np.int64)
+_PREFIX_BITS[[14, 17, 20]] = 2, 3, 4
 Numbers = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 
@@ -28,92 +33,91 @@ class Chunk:
 
 
 def encode_chunks(times: Integers, values: Numbers) -> list[Chunk]:
-    """Return the chunks of one series. ``values`` are the 64 bits of each float."""
+    """Return the chunks of one series, whose times lie in the years 1 to 9999; ``values`` are the 64 bits of floats."""
     count = len(times)
     if not count:
         return []
     starts = np.arange(0, count, SAMPLES_PER_CHUNK)
     sizes = np.minimum(SAMPLES_PER_CHUNK, count - starts)
-    bits = np.zeros((count, 5), np.uint64)
-    widths = np.zeros((count, 5), np.int64)
+    # the fields of a sample, in their order; a chunk's header stands before the time of its first sample
+    bits = np.zeros((count, _FIELDS), np.uint64)
+    widths = np.zeros((count, _FIELDS), np.int64)
     _time_fields(times, starts, bits, widths)
     _value_fields(values, starts, bits, widths)
-    per_chunk = np.add.reduceat(widths.sum(axis=1), starts) + _HEADER_BITS
-    chunk_bytes = (per_chunk + 7) // 8
-    first_bit = np.concatenate(([0], np.cumsum(chunk_bytes)[:-1])) * 8
-    # position of each field: within the fields of its chunk, behind the header of its chunk
-    ends = np.cumsum(widths.ravel()).reshape(widths.shape)
-    before_chunk = ends[starts, 0] - widths[starts, 0]
-    positions = ends - widths + np.repeat(first_bit + _HEADER_BITS - before_chunk, sizes)[:, None]
-    packed = _pack(
-        np.concatenate((sizes.astype(np.uint64), bits.ravel())),
-        np.concatenate((np.full(len(sizes), _HEADER_BITS), widths.ravel())),
-        np.concatenate((first_bit, positions.ravel())),
-        int(chunk_bytes.sum()),
-    )
+    bits[starts, 0], widths[starts, 0] = sizes, _HEADER_BITS
+    flat = widths.ravel()
+    ends = np.cumsum(flat)
+    chunk_ends = ends[(starts + sizes) * _FIELDS - 1]
+    chunk_begins = np.concatenate(([0], chunk_ends[:-1]))
+    chunk_bytes = (chunk_ends - chunk_begins + 7) // 8
     edges = np.concatenate(([0], np.cumsum(chunk_bytes)))
+    positions = ends - flat + np.repeat(edges[:-1] * 8 - chunk_begins, sizes * _FIELDS)
+    packed = _pack(bits.ravel(), flat, positions, int(edges[-1]))
+    first, last = times[starts].tolist(), times[starts + sizes - 1].tolist()
+    bounds = edges.tolist()
     return [
-        Chunk(int(times[start]), int(times[start + size - 1]), packed[edges[index] : edges[index + 1]])
-        for index, (start, size) in enumerate(zip(starts, sizes, strict=True))
+        Chunk(begin, end, packed[low:high])
+        for begin, end, low, high in zip(first, last, bounds, bounds[1:], strict=False)
     ]
 
 
 def _time_fields(times: Integers, starts: Integers, bits: Numbers, widths: Integers) -> None:
-    """Fill columns 0 and 1: the prefix of a delta of deltas, and the delta of deltas."""
+    """Fill columns 0 and 1: a delta of deltas with its prefix; 64 bits do not fit beside their prefix."""
     deltas = np.diff(times, prepend=times[:1])
     change = np.diff(deltas, prepend=deltas[:1])
-    for prefix, prefix_width, width in ((0b1111, 4, 64), (0b1110, 4, 20), (0b110, 3, 17), (0b10, 2, 14)):
+    widths[:, 0] = 1  # a single 0: no change
+    different = np.flatnonzero(change)
+    numbers = change[different]
+    prefix, width = np.full(len(numbers), 0b1111, np.uint64), np.full(len(numbers), 64)
+    for kind, size in ((0b1110, 20), (0b110, 17), (0b10, 14)):
         # range of Prometheus' bitRange: -(2^(n-1)-1) to 2^(n-1)
-        fits = slice(None) if width == 64 else _within(change, width)
-        bits[fits, 0], widths[fits, 0] = prefix, prefix_width
-        bits[fits, 1] = change.astype(np.uint64)[fits] & _mask(width)
-        widths[fits, 1] = width
-    same = change == 0
-    bits[same, 0], widths[same, 0], bits[same, 1], widths[same, 1] = 0, 1, 0, 0
+        fits = (numbers >= 1 - (1 << size - 1)) & (numbers <= 1 << size - 1)
+        prefix[fits], width[fits] = kind, size
+    short = width < 64
+    masks = (_ONE << np.where(short, width, 0).astype(np.uint64)) - _ONE
+    unsigned = numbers.astype(np.uint64)
+    bits[different, 0] = np.where(
+        short, prefix << np.where(short, width, 0).astype(np.uint64) | unsigned & masks, prefix
+    )
+    widths[different, 0] = np.where(short, width + _PREFIX_BITS[np.where(short, width, 0)], 4)
+    bits[different, 1] = np.where(short, np.uint64(0), unsigned)
+    widths[different, 1] = np.where(short, 0, 64)
     # the first sample of a chunk has its time, the second a delta, both as varints
-    _varint_fields((times[starts] << 1) ^ (times[starts] >> 63), starts, bits, widths)
+    bits[starts, 1], widths[starts, 1] = _varints((times[starts] << 1) ^ (times[starts] >> 63))
     seconds = starts + 1
-    seconds = seconds[seconds < np.append(starts[1:], len(times))]
-    _varint_fields(deltas[seconds], seconds, bits, widths)
+    seconds = seconds[seconds < len(times)]
+    widths[seconds, 0] = 0
+    bits[seconds, 1], widths[seconds, 1] = _varints(deltas[seconds])
 
 
-def _within(change: Integers, width: int) -> NDArray[np.bool_]:
-    half = 1 << width - 1
-    return (change >= 1 - half) & (change <= half)
-
-
-def _varint_fields(numbers: Integers, rows: Integers, bits: Numbers, widths: Integers) -> None:
-    """Write varints of up to 70 bits into columns 0 (the last bytes up to 64 bits come in column 1)."""
-    for row, number in zip(rows.tolist(), numbers.astype(np.uint64).tolist(), strict=True):
-        encoded = bytearray()
-        while number >= 0x80:
-            encoded.append(number & 0x7F | 0x80)
-            number >>= 7
-        encoded.append(number)
-        head, tail = encoded[:8], encoded[8:]
-        bits[row, 0], widths[row, 0] = int.from_bytes(head, "big"), 8 * len(head)
-        bits[row, 1], widths[row, 1] = int.from_bytes(tail, "big"), 8 * len(tail)
+def _varints(numbers: Integers) -> tuple[Numbers, Integers]:
+    """Return varints of numbers below 2^56 as fields, first byte first."""
+    unsigned = numbers.astype(np.uint64)
+    sizes = np.maximum(1, np.searchsorted(_VARINT_LIMITS, unsigned, side="right"))
+    encoded = np.zeros(len(unsigned), np.uint64)
+    for index in range(_VARINT_BYTES):
+        byte = unsigned >> np.uint64(7 * index) & np.uint64(0x7F)
+        byte |= np.where(index < sizes - 1, np.uint64(0x80), np.uint64(0))
+        encoded = np.where(index < sizes, encoded << np.uint64(8) | byte, encoded)
+    return encoded, sizes * 8
 
 
 def _value_fields(values: Numbers, starts: Integers, bits: Numbers, widths: Integers) -> None:
-    """Fill columns 2 to 4: control bits, the window (first change of a chunk only), significant bits."""
+    """Fill columns 2 and 3: control bits with the window (first change of a chunk only), significant bits."""
     changed = np.concatenate((values[:1], values[1:] ^ values[:-1]))
     changed[starts] = 0
-    together = np.bitwise_or.reduceat(changed, starts)
-    leading, trailing = _zeros(together)
+    leading, trailing = _zeros(np.bitwise_or.reduceat(changed, starts))
     significant = 64 - leading - trailing
-    chunk_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
-    different = changed != 0
-    bits[:, 2], widths[:, 2] = 0, 1
-    bits[different, 2], widths[different, 2] = 0b10, 2
-    bits[different, 4] = changed[different] >> trailing[chunk_of[different]].astype(np.uint64)
-    widths[different, 4] = significant[chunk_of[different]]
-    rows = np.flatnonzero(different)
-    first = rows[np.unique(chunk_of[rows], return_index=True)[1]]
-    chunks = chunk_of[first]
-    bits[first, 2] = 0b11
-    bits[first, 3] = (leading[chunks] << 6 | significant[chunks] & 0x3F).astype(np.uint64)
-    widths[first, 3] = 11
+    widths[:, 2] = 1  # a single 0: no change
+    rows = np.flatnonzero(changed)
+    chunks = rows // SAMPLES_PER_CHUNK
+    bits[rows, 2], widths[rows, 2] = 0b10, 2
+    bits[rows, 3] = changed[rows] >> trailing[chunks].astype(np.uint64)
+    widths[rows, 3] = significant[chunks]
+    first = rows[np.flatnonzero(np.diff(chunks, prepend=-1))]
+    chunks = first // SAMPLES_PER_CHUNK
+    bits[first, 2] = (0b11 << 11 | leading[chunks] << 6 | significant[chunks] & 0x3F).astype(np.uint64)
+    widths[first, 2] = 13
     bits[starts, 2], widths[starts, 2] = values[starts], 64  # the first value of a chunk is whole
 
 
@@ -128,25 +132,16 @@ def _zeros(words: Numbers) -> tuple[Integers, Integers]:
     return np.minimum(leading, 31), trailing
 
 
-def _mask(width: int) -> np.uint64:
-    return np.uint64((1 << width) - 1)
-
-
 def _pack(bits: Numbers, widths: Integers, positions: Integers, size: int) -> bytes:
     """Return ``size`` bytes in which each field stands at its position, most significant bit first."""
-    used = widths > 0
-    order = np.argsort(positions[used], kind="stable")
-    bits, widths, positions = bits[used][order], widths[used][order], positions[used][order]
+    used = np.flatnonzero(widths)
+    bits, widths, positions = bits[used], widths[used], positions[used]
     words = np.zeros(size // 8 + 2, np.uint64)
-    word, offset = positions >> 6, positions & 63
-    space = 64 - offset - widths  # bits free behind the field in its word; negative if it spills over
-    inside = np.where(
-        space >= 0,
-        bits << np.maximum(space, 0).astype(np.uint64),
-        bits >> np.minimum(np.maximum(-space, 0), 63).astype(np.uint64),
-    )
+    word = positions >> 6
+    space = 64 - (positions & 63) - widths  # bits free behind the field in its word; negative if it spills over
+    inside = bits << np.maximum(space, 0).astype(np.uint64) >> np.maximum(-space, 0).astype(np.uint64)
     first = np.flatnonzero(np.diff(word, prepend=-1))
     words[word[first]] = np.bitwise_or.reduceat(inside, first)
-    over = space < 0
+    over = np.flatnonzero(space < 0)
     words[word[over] + 1] |= bits[over] << (64 + space[over]).astype(np.uint64)
     return words.astype(">u8").tobytes()[:size]

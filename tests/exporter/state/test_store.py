@@ -273,3 +273,27 @@ async def test_what_readers_are_told_does_not_grow_with_series_that_are_gone(red
 
     assert await store._client.zcard(store.key(0, "touched")) < 4000
     await store.close()
+
+
+async def test_the_owner_before_keeps_a_partition_that_another_took_from_an_emptied_redis(redis_url: str) -> None:
+    """Only its memory still has what was counted; the other one would begin at 0."""
+    store, other = RedisStore(redis_url), RedisStore(redis_url)
+    for _ in range(3):
+        claim = await take(store)
+    await store.commit(0, claim=claim, position=position(1), changes=Changes(series={COUNTER: 7}))
+    await store._client.flushall()
+    young = await other.acquire(0)
+    assert young is not None
+    await other.commit(0, claim=young, position=position(1), changes=Changes(series={COUNTER: 0}))
+
+    assert await store.renew(0, claim)
+    assert not await other.renew(0, young)
+    with pytest.raises(FencedError):
+        await other.commit(0, claim=young, position=position(2), changes=Changes(series={COUNTER: 0}))
+    with pytest.raises(FellBackError):
+        await store.commit(0, claim=claim, position=position(2), changes=Changes(series={COUNTER: 8}))
+    await store.commit(0, claim=claim, position=position(2), changes=Changes(series={COUNTER: 8}), whole=True)
+
+    assert (await store.load(0)).series == {COUNTER: 8}
+    await store.close()
+    await other.close()

@@ -16,7 +16,9 @@ def timeline(subject: Subject, row: Row) -> Case:
     """Return a case: not before its time, at its time, each level at its minute, through a gap, and then resolved."""
     if subject.is_constant:
         fires = subject.round_up(subject.alert.duration_seconds)
-        return Case("fires from the start", [], [(subject.firing("alertname"), fires, [subject.name_sample])])
+        case = Case("fires from the start", [], [(subject.firing("alertname"), fires, [subject.name_sample])])
+        case.checks.append(_all_labels(subject, subject.present, fires))
+        return case
     step, levels = subject.interval, subject.levels
     start = _QUIET_STEPS * step
     fires = start + subject.round_up(subject.alert.duration_seconds)
@@ -34,6 +36,8 @@ def timeline(subject: Subject, row: Row) -> Case:
     check(fires, 0)
     if subject.alert.condition.always_same_labels(subject.known):
         case.checks.append(_all_labels(subject, row, fires))
+        if levels:
+            case.checks.append(_all_labels(subject, row, subject.round_up(fires + levels[0]), level="1"))
     for place, level in enumerate(levels):
         check(subject.round_up(fires + level) - step, place)
         check(subject.round_up(fires + level), place + 1)
@@ -79,7 +83,7 @@ def _quiet_row(subject: Subject, row: Row) -> Row | None:
     return next((other for other in subject.rows if not other.fires and other.missing == row.missing), None)
 
 
-def _all_labels(subject: Subject, row: Row, seconds: float) -> tuple[str, float, list[str]]:
+def _all_labels(subject: Subject, row: Row, seconds: float, *, level: str = "") -> tuple[str, float, list[str]]:
     """Return a check of every label of the alert, as routes and dashboards see them."""
     alert = subject.alert
     labels = {"alertname": alert.name, "alertstate": "firing", **subject.compiled.rules[0].labels}
@@ -87,7 +91,8 @@ def _all_labels(subject: Subject, row: Row, seconds: float) -> tuple[str, float,
     for signal in reversed(alert.signals):  # the first decides
         input_labels |= subject.labels_of(signal, row.labels)
     labels |= {name: input_labels[name] for name in subject.compiled.expression.labels if name in input_labels}
-    expression = f'ALERTS{{alertname="{alert.name}",rule_id="{alert.rule_id}",escalation_level=""}}'
+    labels |= {"escalation_level": level} if level else {}
+    expression = f'ALERTS{{alertname="{alert.name}",rule_id="{alert.rule_id}",escalation_level="{level}"}}'
     return expression, seconds, [selector("ALERTS", labels)]
 
 
@@ -118,6 +123,8 @@ def flap(subject: Subject, row: Row) -> Case:
     query = subject.firing(label, "escalation_level", every_level=True)
     due = [subject.round_up(fires + level) for level in levels]
     case.checks.append((query, back - step, []))
+    if again > back:  # a level does not return before its alert
+        case.checks.append((query, again - step, []))
     for seconds in (again, max(again, due[0])):
         count = sum(moment <= seconds for moment in due)
         case.checks.append((query, seconds, [_level(sample, place) for place in range(count + 1)]))

@@ -105,3 +105,24 @@ async def test_a_broken_connection_stores_nothing_twice(store_dsn: str, start_st
     await killer
 
     assert row_count(store_dsn) == 40 * 20
+
+
+async def test_late_and_repeated_samples_of_a_compressed_chunk(store_dsn: str, start_store: StartStore) -> None:
+    """They are stored once, as anywhere else."""
+    with psycopg.connect(store_dsn, autocommit=True) as connection:
+        store = await start_store(store_dsn)
+        start = now_ms() - 7_200_000
+        bodies = _requests(10, 5, start)
+        for body in bodies[:5]:
+            await post(store.server.url, body)
+        flavour = connection.execute("SELECT jelmore.store_flavour()").fetchone()
+        if flavour != ("community",):
+            pytest.skip("only TimescaleDB Community has the column store")
+        connection.execute("SELECT compress_chunk(chunk) FROM show_chunks('jelmore.samples') AS chunk")
+        other = await start_store(store_dsn)  # knows nothing of these series
+        for body in [*bodies, *bodies]:
+            assert (await post(other.server.url, body))[0] == 204
+            assert (await post(store.server.url, body))[0] == 204
+    rows = stored(store_dsn)
+
+    assert len(rows) == len({(labels["i"], moment) for labels, moment, _ in rows}) == 50

@@ -67,7 +67,9 @@ def _sweep(ledger: Ledger) -> None:
     given_up = ledger.now - ledger.limits.retention_seconds
     for session in [session for session in ledger.sessions.values() if session.touched < given_up]:
         if session.live:
-            ledger.table.cell(c.SESSIONS_ACTIVE, ledger.label("kind", session.kind)).add(-1)
+            active = ledger.table.cell(c.SESSIONS_ACTIVE, ledger.label("kind", session.kind))
+            if active.value:  # 0 or absent if the kind was above the label limit, or below it, when the session began
+                active.add(-1)
             session.live = False
         ledger.remove(session)
 

@@ -109,12 +109,18 @@ def _expressions(expr: str, is_alert: bool, interval: float) -> Iterator[tuple[s
         for label in labels:
             rest = ", ".join(name for name in labels if name != label)
             yield ("label dropped", *at(*found.span(1), rest))
+    for place, rest in _matchers_dropped(expr, no_strings):
+        yield ("matcher dropped", *at(place.start, place.stop, rest))
+
+
+def _matchers_dropped(expr: str, no_strings: str) -> Iterator[tuple[range, str]]:
+    """Yield the matchers of every selector, with what is left of them without one."""
     for found in _BRACES.finditer(no_strings):
         inner = range(found.start() + 1, found.end() - 1)
         matchers = _split(no_strings, inner)
         for dropped in matchers:
             rest = ",".join(expr[one.start : one.stop] for one in matchers if one != dropped)
-            yield ("matcher dropped", *at(inner.start, inner.stop, rest))
+            yield inner, rest
 
 
 def _split(text: str, inner: range) -> list[range]:

@@ -113,13 +113,7 @@ def _ratios(slo: Slo) -> Case:
     end = (windows[-1] / 2 // _RARELY + 1) * _RARELY  # when everything is asked for
     ages = [window / 2 + (2 * _STEP if window % (4 * _STEP) else _STEP) for window in windows]
     allowed = float(budget(slo))
-    rows: dict[str, list[float]] = {  # how many bad events each burst has
-        "burning": [_VALID * min(1.0, allowed * 20) / (place + 2) for place in range(len(windows))],
-        "spending": [_VALID * allowed / (place + 2) for place in range(len(windows))],
-        "exact": [_VALID * allowed] * len(windows),
-        "recovered": [0.0] * (len(windows) - 1) + [_VALID * allowed / 2],
-        "idle": [],
-    }
+    rows = _bad_events(allowed, len(windows))
     name = "every window has its own ratio, and the budget follows from the longest one"
     case = Case(name, sample_seconds=_STEP)
     remaining: list[str] = []  # the rows that will have spent the rest of their budget some day
@@ -129,8 +123,7 @@ def _ratios(slo: Slo) -> Case:
         valid = [_VALID if bad else 0.0] * len(windows)
         case.series.append((selector(f"jelmore:{counts.valid_name}", labels), _bursts(moments, valid)))
         case.series.append((selector(f"jelmore:{counts.bad_name}", labels), _bursts(moments, bad or valid)))
-        written = [float(number(amount)) for amount in bad]
-        ratios = [sum(written[: place + 1]) / (_VALID * (place + 1)) if bad else 0.0 for place in range(len(windows))]
+        ratios = _ratios_of(bad) if bad else [0.0] * len(windows)
         sample = selector("", labels)
         for place, (window, ratio) in enumerate(zip(windows, ratios, strict=True), 1):
             case.checks.append((_equals(slo, names.ratio(window), ratio), end, [sample]))
@@ -153,6 +146,23 @@ def _ratios(slo: Slo) -> Case:
         samples.setdefault(expression, []).extend(rows_of)
     case.checks = [(expression, end, rows_of) for expression, rows_of in samples.items()]
     return case
+
+
+def _bad_events(allowed: float, bursts: int) -> dict[str, list[float]]:
+    """Return how many bad events each burst of a row has; none where nothing happens at all."""
+    return {
+        "burning": [_VALID * min(1.0, allowed * 20) / (place + 2) for place in range(bursts)],
+        "spending": [_VALID * allowed / (place + 2) for place in range(bursts)],
+        "exact": [_VALID * allowed] * bursts,
+        "recovered": [0.0] * (bursts - 1) + [_VALID * allowed / 2],
+        "idle": [],
+    }
+
+
+def _ratios_of(bad: list[float]) -> list[float]:
+    """Return the ratio of every window; each holds one burst more than the next shorter one."""
+    written = [float(number(amount)) for amount in bad]
+    return [sum(written[:bursts]) / (_VALID * bursts) for bursts in range(1, len(written) + 1)]
 
 
 def _bursts(moments: list[int], amounts: list[float]) -> str:

@@ -38,17 +38,24 @@ class SeriesRegistry:
         """
         wanted = {entry.series.fingerprint: entry.series for entry in unknown}
 
+        # a metric made in a transaction that fails does not exist: it is remembered after the commit
+        metrics: dict[str, tuple[int, bool]] = {}
+
         async def look_up(connection: Connection) -> tuple[dict[bytes, int], set[bytes], set[bytes]]:
-            await self._find_metrics(connection, {series.metric for series in wanted.values()})
+            names = {series.metric for series in wanted.values()}
+            metrics.clear()
+            metrics.update({name: self._metrics[name] for name in names if name in self._metrics})
+            await _find_metrics(connection, names, metrics)
             found = await _select(connection, tenant, list(wanted))
             missing = sorted(wanted.keys() - found.keys())  # in one order in all processes: no deadlock
-            missing, refused = await self._within_limits(connection, tenant, [wanted[key] for key in missing])
-            made = await self._insert(connection, tenant, [wanted[key] for key in missing])
+            missing, refused = await self._within_limits(connection, tenant, [wanted[key] for key in missing], metrics)
+            made = await _insert(connection, tenant, [wanted[key] for key in missing], metrics)
             lost = [key for key in missing if key not in made]  # another receiver was faster
             found |= made | (await _select(connection, tenant, lost) if lost else {})
             return found, set(made), refused
 
         found, made, refused = await self._database.write(look_up)
+        self._metrics |= metrics
         self.created += len(made)
         for series in (wanted[key] for key in made):
             count_key = (tenant, self._metrics[series.metric][0])
@@ -77,36 +84,15 @@ class SeriesRegistry:
         self._metrics = {name: (metric, name in rows) for name, (metric, _) in self._metrics.items()}
         self._cache.set_kept(list(rows.values()))
 
-    async def _find_metrics(self, connection: Connection, names: set[str]) -> None:
-        """Learn the ids of metrics, and insert those that are new."""
-        missing = sorted(names - self._metrics.keys())
-        if not missing:
-            return
-        for insert in (False, True):
-            if insert and missing:
-                await connection.execute(
-                    "INSERT INTO jelmore.metrics (name) SELECT unnest(%s::text[]) ON CONFLICT (name) DO NOTHING",
-                    (missing,),
-                )
-            cursor = connection.cursor(row_factory=tuple_row)
-            await cursor.execute(
-                "SELECT name, metric_id, retention_class <> 0 FROM jelmore.metrics WHERE name = ANY(%s)", (missing,)
-            )
-            for name, metric, kept in await cursor.fetchall():
-                self._metrics[name] = (metric, kept)
-            missing = [name for name in missing if name not in self._metrics]
-            if not missing:
-                return
-
     async def _within_limits(
-        self, connection: Connection, tenant: str, series: list[SeriesKey]
+        self, connection: Connection, tenant: str, series: list[SeriesKey], metrics: dict[str, tuple[int, bool]]
     ) -> tuple[list[bytes], set[bytes]]:
         """Return the fingerprints that may be made, and those over the limit."""
         limit = self._series_per_metric
         if limit is None:
             return [one.fingerprint for one in series], set()
         counts: dict[int, int] = {}
-        for metric in {self._metrics[one.metric][0] for one in series}:
+        for metric in {metrics[one.metric][0] for one in series}:
             if (tenant, metric) not in self._counts:
                 cursor = connection.cursor(row_factory=tuple_row)
                 await cursor.execute(
@@ -117,7 +103,7 @@ class SeriesRegistry:
             counts[metric] = self._counts[tenant, metric]
         allowed, refused = [], set()
         for one in series:
-            metric = self._metrics[one.metric][0]
+            metric = metrics[one.metric][0]
             if counts[metric] >= limit:
                 refused.add(one.fingerprint)
                 continue
@@ -125,23 +111,48 @@ class SeriesRegistry:
             allowed.append(one.fingerprint)
         return allowed, refused
 
-    async def _insert(self, connection: Connection, tenant: str, series: list[SeriesKey]) -> dict[bytes, int]:
-        if not series:
-            return {}
-        cursor = connection.cursor(row_factory=tuple_row, binary=True)
+
+async def _find_metrics(connection: Connection, names: set[str], metrics: dict[str, tuple[int, bool]]) -> None:
+    """Add the ids of metrics that are missing, and insert those that are new."""
+    missing = sorted(names - metrics.keys())
+    if not missing:
+        return
+    for insert in (False, True):
+        if insert and missing:
+            await connection.execute(
+                "INSERT INTO jelmore.metrics (name) SELECT unnest(%s::text[]) ON CONFLICT (name) DO NOTHING",
+                (missing,),
+            )
+        cursor = connection.cursor(row_factory=tuple_row)
         await cursor.execute(
-            "INSERT INTO jelmore.series (tenant, metric_id, labels, fingerprint) "
-            "SELECT %s, metric, labels::jsonb, fingerprint "
-            "FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS new (metric, labels, fingerprint) "
-            "ON CONFLICT (tenant, fingerprint) DO NOTHING RETURNING fingerprint, series_id",
-            (
-                tenant,
-                [self._metrics[one.metric][0] for one in series],
-                [one.labels for one in series],
-                [one.fingerprint for one in series],
-            ),
+            "SELECT name, metric_id, retention_class <> 0 FROM jelmore.metrics WHERE name = ANY(%s)", (missing,)
         )
-        return {bytes(fingerprint): series_id for fingerprint, series_id in await cursor.fetchall()}
+        for name, metric, kept in await cursor.fetchall():
+            metrics[name] = (metric, kept)
+        missing = [name for name in missing if name not in metrics]
+        if not missing:
+            return
+
+
+async def _insert(
+    connection: Connection, tenant: str, series: list[SeriesKey], metrics: dict[str, tuple[int, bool]]
+) -> dict[bytes, int]:
+    if not series:
+        return {}
+    cursor = connection.cursor(row_factory=tuple_row, binary=True)
+    await cursor.execute(
+        "INSERT INTO jelmore.series (tenant, metric_id, labels, fingerprint) "
+        "SELECT %s, metric, labels::jsonb, fingerprint "
+        "FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS new (metric, labels, fingerprint) "
+        "ON CONFLICT (tenant, fingerprint) DO NOTHING RETURNING fingerprint, series_id",
+        (
+            tenant,
+            [metrics[one.metric][0] for one in series],
+            [one.labels for one in series],
+            [one.fingerprint for one in series],
+        ),
+    )
+    return {bytes(fingerprint): series_id for fingerprint, series_id in await cursor.fetchall()}
 
 
 async def _select(connection: Connection, tenant: str, fingerprints: list[bytes]) -> dict[bytes, int]:

@@ -100,7 +100,7 @@ async def test_a_broken_connection_stores_nothing_twice(store_dsn: str, start_st
 
                 assert (status, "Retry-After" in headers) == (503, True), text
             else:
-                pytest.fail("a request was never accepted")
+                pytest.fail(f"a request was never accepted: {text}")
 
     assert row_count(store_dsn) == 25 * 20
 

@@ -247,6 +247,21 @@ async def _ignore(_: Exception) -> None:
     """NATS is not up yet, or paused."""
 
 
+def report(exactly: dict[str, tuple[int, int]], within: dict[str, tuple[int, int, int]]) -> bool:
+    """Print each figure beside what was expected; return whether all are as expected.
+
+    ``exactly``: name -> expected, counted. ``within``: name -> least, counted, most.
+    """
+    good = True
+    for name, (expected, counted) in exactly.items():
+        good &= expected == counted
+        say(f"{'ok   ' if expected == counted else 'WRONG'} {name}: {counted} (expected {expected})")
+    for name, (least, counted, most) in within.items():
+        good &= least <= counted <= most
+        say(f"{'ok   ' if least <= counted <= most else 'WRONG'} {name}: {counted} (from {least} to {most})")
+    return good
+
+
 async def judge(soak: Soak, url: str, client: Client) -> bool:
     """Compare the history, the requests and the mail with what was sent."""
     history = open_history(url)
@@ -289,15 +304,10 @@ async def judge(soak: Soak, url: str, client: Client) -> bool:
         "other critical mails delivered": (soak.criticals - soak.poisoned - in_flight, delivered, soak.criticals),
         "mails in flight when killed": (0, in_flight, MAX_CLAIM * soak.kills),
     }
-    for name, (expected, found) in exactly.items():
-        say(f"{'ok   ' if expected == found else 'WRONG'} {name}: {found} (expected {expected})")
-    for name, (least, found, most) in within.items():
-        say(f"{'ok   ' if least <= found <= most else 'WRONG'} {name}: {found} (from {least} to {most})")
+    exact = report(exactly, within)
     say(f"outcomes of actions {dict(outcomes)}; {soak.kills} kills, {soak.pauses} pauses, {soak.retries} retries")
     say(f"{soak.webhooks} webhooks; slowest /-/healthy {soak.slowest_health:.2f} s; memory {soak.memory()} MB")
-    return all(expected == found for expected, found in exactly.values()) and all(
-        least <= found <= most for least, found, most in within.values()
-    )
+    return exact
 
 
 async def run(options: argparse.Namespace, processes: Processes, folder: Path) -> bool:

@@ -54,7 +54,6 @@ def test_a_compiled_channel_logs_in(root: Path, tool: Callable[[str], Path], tmp
         )
         channels.write_text(f"channels:\n{channel}\nrouting:{routing}", encoding="utf-8")
         assert main(["generate", "--root", str(tmp_path), "--output", str(tmp_path / "made")]) == 0
-        shutil.copytree(root / "alertmanager/templates", tmp_path / "made/alertmanager/templates")
         arguments = [
             "responder",
             "--web.listen-address",

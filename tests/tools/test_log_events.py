@@ -8,15 +8,17 @@ from jelmon.tools.eventlog.events import Totals, events_of, totals_of
 from jelmon.tools.eventlog.runs import Run
 
 S = 1_000_000
+DAY_ZERO = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * S  # consumers refuse times before 2000
 
 
 def told(runs: list[Run], **options: Any) -> list[tuple[float, str, str, dict[str, Any]]]:
     """Seconds, type, card and what is remarkable in the data, after a check that consumers accept the event."""
     lines = []
+    options["shift"] = options.get("shift", 0) + DAY_ZERO
     for event in events_of(runs, "p", **options):
         again: Any = parse(encode(event))
         data = {name: getattr(again.data, name) for name in again.data.__struct_fields__}
-        seconds = (again.time - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+        seconds = (again.time - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds()
         plain = {
             "pipeline": "p",
             "attempt": 1,

@@ -59,20 +59,14 @@ class Transaction:
         self.exact = int((~fast).sum())
         self._duplicates[:] = False
         for table, here in ((SAMPLES, ~self._kept), (KEPT, self._kept)):
-            write = here & fast
+            # first, so that the exact way sees them: a copy of a request may wait in the same batch
+            await self._copy_samples(connection, table, np.flatnonzero(here & fast))
             late = np.flatnonzero(here & ~fast)
             if len(late):
-                write = write.copy()
                 absent = await exact.absent(connection, table, self._series_ids[late], self._times[late])
-                write[late[absent]] = True
                 self._duplicates[late[~absent]] = True
                 await self._learn(connection, table, late)
-            if write.any():
-                await _copy(
-                    connection,
-                    f"{table} (time, series_id, value)",
-                    rows.sample_rows(self._series_ids[write], self._times[write], self._bits[write]),
-                )
+                await self._copy_samples(connection, table, late[absent])
         await _queue_rollups(connection, self._times)
         await _write_histograms(connection, [row for one in self._batch for row in one.histograms])
         await _write_exemplars(connection, [row for one in self._batch for row in one.exemplars])
@@ -101,6 +95,11 @@ class Transaction:
             )
             for one, duplicates in zip(self._batch, np.split(self._duplicates, ends), strict=True)
         ]
+
+    async def _copy_samples(self, connection: Connection, table: str, chosen: Ints) -> None:
+        if len(chosen):
+            data = rows.sample_rows(self._series_ids[chosen], self._times[chosen], self._bits[chosen])
+            await _copy(connection, f"{table} (time, series_id, value)", data)
 
     async def _learn(self, connection: Connection, table: str, late: Ints) -> None:
         """Raise the watermarks of series that this process did not know to what is stored."""

@@ -44,6 +44,7 @@ def test_closed_label_values_stand_at_zero() -> None:
     assert _value(instruments, "jelmore_notifications_total{") == [
         'jelmore_notifications_total{channel="email",outcome="sent"} 1.0',
         'jelmore_notifications_total{channel="email",outcome="failed"} 0.0',
+        'jelmore_notifications_total{channel="email",outcome="refused"} 0.0',
     ]
 
 

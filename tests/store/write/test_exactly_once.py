@@ -64,6 +64,22 @@ async def test_random_requests_to_two_receivers(store_dsn: str, start_store: Sta
     assert len(rows) == len(expected)
 
 
+async def test_copies_that_wait_in_one_batch_are_stored_once(store_dsn: str, start_store: StartStore) -> None:
+    """The first of them is newer than everything stored; the second must not be compared with the table before it."""
+    store = await start_store(store_dsn)
+    url, start = store.server.url, now_ms() - 60_000
+    await post(url, v1(v1_series(labels_of("m", i="0"), [(start, bits(0))])))  # the series is known from here on
+    busy = v1(*(v1_series(labels_of("busy", i=str(i)), [(start, bits(i))]) for i in range(2000)))
+    await post(url, busy)
+    for step in range(1, 11):
+        body = v1(v1_series(labels_of("m", i="0"), [(start + step * 1000, bits(step))]))
+        blocker = v1(*(v1_series(labels_of("busy", i=str(i)), [(start + step, bits(i))]) for i in range(2000)))
+        answers = await asyncio.gather(post(url, blocker), *(post(url, body) for _ in range(4)))
+        assert {answer[:2] for answer in answers} == {(204, "")}
+
+    assert row_count(store_dsn) == 11 * 2000 + 11
+
+
 async def test_a_restarted_receiver_knows_what_is_stored(store_dsn: str, start_store: StartStore) -> None:
     before = await start_store(store_dsn)
     bodies = _requests(5, 10, now_ms())

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import sqlite3
 import ssl
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -80,6 +82,10 @@ def smtp(postbox: Postbox) -> Iterator[str]:
     controller.start()
     yield f"127.0.0.1:{controller.port}"
     controller.stop()
+    # aiosmtpd leaves the transport of a client open that is still saying goodbye when the server stops
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def settings(server: str, **more: Any) -> MailSettings:

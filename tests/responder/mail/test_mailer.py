@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import threading
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -28,6 +27,9 @@ from jelmon_responder.settings import ResponderSettings
 Start = Callable[[ResponderSettings], Awaitable[Responder]]
 Wire = Callable[..., dict[str, Any]]
 Payload = Callable[..., bytes]
+
+# aiosmtpd leaves the transports open of clients that are connected when it stops
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Postbox:
@@ -82,10 +84,13 @@ def smtp(postbox: Postbox) -> Iterator[str]:
     controller.start()
     yield f"127.0.0.1:{controller.port}"
     controller.stop()
-    # aiosmtpd leaves the transport of a client open that is still saying goodbye when the server stops
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect what the mail server leaves behind in the test that used it."""
+    yield
+    gc.collect()
 
 
 def settings(server: str, **more: Any) -> MailSettings:

@@ -54,7 +54,7 @@ def say(text: str) -> None:
 
 
 class MailServer:
-    """Accepts mail, refuses what is poisoned for good, and now and then everything for now."""
+    """Accept mail; refuse poisoned messages permanently, and occasionally everything temporarily."""
 
     def __init__(self) -> None:
         self.subjects: Counter[str] = Counter()

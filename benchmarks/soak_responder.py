@@ -34,7 +34,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from jelmon.demo import launch, servers
-from jelmon.demo.processes import Processes, free_port
+from jelmon.demo.processes import Processes, free_port, pause
 from jelmon.events import ActionRequested, parse
 from jelmon.nats import streams
 from jelmon_responder.history.open import open_history
@@ -97,7 +97,7 @@ class Responder:
     async def pause(self, seconds: float) -> None:
         """Stop the process for a while."""
         self.stopped = True
-        self.process.send_signal(signal.SIGSTOP)
+        pause(self.process)
         await asyncio.sleep(seconds)
         self.process.send_signal(signal.SIGCONT)
         await asyncio.sleep(1)
@@ -194,7 +194,7 @@ class Soak:
                     self.mail.busy = False
                 case "nats":
                     self.pauses += 1
-                    self.nats_process.send_signal(signal.SIGSTOP)
+                    pause(self.nats_process)
                     await asyncio.sleep(8)
                     self.nats_process.send_signal(signal.SIGCONT)
 

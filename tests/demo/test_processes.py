@@ -158,3 +158,16 @@ def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     psutil.wait_procs([sleeper], timeout=DEADLINE_SECONDS)
 
     assert gone(pid)
+
+
+def test_a_paused_child_does_nothing_more(tmp_path: Path) -> None:
+    """The signal is delivered later than `kill` returns; whoever pauses a server relies on silence from then on."""
+    script = "import os\nwhile True: os.write(1, b'x')"
+    with Processes(tmp_path) as processes:
+        child = processes.start("writer", [sys.executable, "-c", script])
+        for _ in range(20):
+            processes.signal("writer", signal.SIGSTOP)
+            written = child.log.stat().st_size
+            time.sleep(0.02)
+            assert child.log.stat().st_size == written
+            processes.signal("writer", signal.SIGCONT)

@@ -20,7 +20,7 @@ from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
 from jelmon.demo import launch
-from jelmon.demo.processes import free_port
+from jelmon.demo.processes import free_port, pause
 from jelmon.nats.subjects import STREAM, subject_of
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.serving.view import View
@@ -450,7 +450,7 @@ async def test_an_owner_that_was_paused_is_fenced(servers: Any, exporting: Expor
         await publish(servers.nats_url, cards(0, 300))
         await _scraped(port, "jelmore_cards_finished_total", 300)
         publishing = asyncio.create_task(publish(servers.nats_url, cards(300, 900)))
-        paused.send_signal(signal.SIGSTOP)
+        pause(paused)
         async with exporting(nats_url=servers.nats_url, redis_url=servers.redis_url) as exporter:
             await until(lambda: finished(exporter) == 900, seconds=40)
             await publishing

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from jelmon.errors import SourceError
 
@@ -119,10 +120,12 @@ class Processes:
         return [child for child in self._children if not child.alive()]
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a child, to provoke a failure."""
+        """Send a signal to a child, to provoke a failure; after SIGSTOP it does nothing more when this returns."""
         for child in self._children:
             if child.name == name and child.alive():
                 os.killpg(child.process.pid, number)
+                if number == signal.SIGSTOP:
+                    wait_until_paused(child.process)
 
     def stop(self) -> None:
         """Stop every child, newest first: SIGTERM, then SIGKILL for those that ignore it."""
@@ -132,6 +135,17 @@ class Processes:
         for mark in self._ports.values():
             mark.close()
         self._ports.clear()
+
+
+def wait_until_paused(process: subprocess.Popen[Any]) -> None:
+    """Wait until a child that got SIGSTOP has stopped in all its threads, which takes a moment, or is dead."""
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+
+def pause(process: subprocess.Popen[Any]) -> None:
+    """Stop a child with SIGSTOP and wait until it stands still; SIGCONT wakes it."""
+    process.send_signal(signal.SIGSTOP)
+    wait_until_paused(process)
 
 
 def stop_child(child: Child) -> None:

@@ -16,7 +16,7 @@ import pytest
 from jelmon import catalogue as c
 from jelmon.client import Publisher
 from jelmon.demo import launch
-from jelmon.demo.processes import free_port
+from jelmon.demo.processes import free_port, pause
 from jelmon.nats import streams
 from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM
 from jelmon_exporter.app import Exporter
@@ -105,7 +105,7 @@ async def test_of_two_exporters_on_local_disk_one_shows_and_the_other_goes_on(
 
         assert (leader.shown(), other.shown()) == (None, 2000)
 
-        other.process.send_signal(signal.SIGSTOP)
+        pause(other.process)
         await publisher.publish_many(cards(2000, 2500))
         await until(lambda: leader.shown() == 2500)
         other.process.send_signal(signal.SIGCONT)

@@ -6,8 +6,10 @@ import random
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from jelmon_store.read.protobuf import bytes_field, encode_varint, varint_field
+from jelmon_store.wire.messages import HistogramBits
 
 START = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 STEP = 15_000
@@ -143,6 +145,85 @@ def _native_histograms(rng: random.Random) -> Iterator[TestSeries]:
                 total += 0.25 * (bucket + 1)
             messages.append((time, native_histogram(time, counts, total)))
         yield TestSeries({"__name__": "native_seconds", "stage": stage}, histograms=messages)
+
+    yield from _kinds_of_native_histograms(rng)
+
+
+def _kinds_of_native_histograms(rng: random.Random) -> Iterator[TestSeries]:
+    """Each kind of bucket and of change that a chunk knows, or that begins a new one."""
+    kinds = ("floats", "custom", "negative", "gauge", "grows", "finer", "stale", "hinted")
+    for kind in kinds:
+        counts = [0] * 9
+        total = 0.0
+        messages = []
+        for index, time in enumerate(_times(240)):
+            for _ in range(rng.randrange(0, 6)):
+                # a reset, or for a gauge any fall
+                bucket = rng.randrange(2 + index // 40) if kind == "grows" else rng.randrange(4)
+                counts[bucket] += -1 if kind == "gauge" and counts[bucket] and rng.random() < 0.5 else 1
+                total += 0.25 * (bucket + 1)
+            if kind in ("custom", "negative") and index == 131:
+                counts, total = [0] * 9, 0.0
+            if kind == "stale" and index in (60, 61, 200):
+                messages.append((time, histogram(time, sum=STALE)))
+                continue
+            used = counts[: 2 + index // 40] if kind == "grows" else counts[:4]
+            messages.append((time, _of_kind(kind, index, time, used, total)))
+        yield TestSeries({"__name__": "native_kinds", "kind": kind}, histograms=messages)
+    labels = {"__name__": "native_kinds", "kind": "after_floats"}
+    floats = [(time, bits(time % 7)) for time in _times(200)]
+    later = [(time, native_histogram(time, [1, 2, index], 2.5)) for index, time in enumerate(_times()) if index >= 240]
+    yield TestSeries(labels, floats, later)
+
+
+def _of_kind(kind: str, index: int, time: int, counts: list[int], total: float) -> bytes:
+    deltas = [counts[0], *(after - before for before, after in itertools.pairwise(counts))]
+    usual: dict[str, Any] = {
+        "count_int": sum(counts),
+        "sum": bits(total),
+        "zero_threshold": bits(2.0**-128),
+        "zero_count_int": 0,
+        "positive_spans": [(-1, 1), (2, len(counts) - 1)],
+        "positive_deltas": deltas,
+    }
+    match kind:
+        case "floats":
+            floats = [count * 0.75 for count in counts]
+            for name in ("count_int", "zero_count_int", "positive_deltas"):
+                del usual[name]
+            usual |= {
+                "count_float": bits(sum(floats) + index),
+                "zero_count_float": bits(float(index)),
+                "positive_counts": [bits(count) for count in floats],
+            }
+        case "custom":
+            usual |= {"schema": -53, "custom_values": [0.005, 0.25, 1.5, math.pi], "positive_spans": [(0, 4)]}
+            del usual["zero_threshold"], usual["zero_count_int"]
+        case "negative":
+            usual |= {
+                "count_int": 2 * sum(counts) + 3 * index,
+                "zero_count_int": 3 * index,
+                "zero_threshold": bits(0.003),
+                "negative_spans": [(3, 4)],
+                "negative_deltas": deltas,
+            }
+        case "gauge":
+            usual["reset_hint"] = 3
+        case "finer":
+            usual["schema"] = min(8, index // 60)
+        case "hinted":
+            usual["reset_hint"] = 1 if index % 50 == 49 else 2
+    return histogram(time, **usual)
+
+
+def histogram(time: int, **values: Any) -> bytes:
+    """A ``prometheus.Histogram`` of any kind; spans are pairs of offset and length, doubles their bits."""
+    spans = {name: values.pop(name, []) for name in ("positive_spans", "negative_spans")}
+    message = HistogramBits(**values)
+    for name, pairs in spans.items():
+        for offset, length in pairs:
+            getattr(message, name).add(offset=offset, length=length)
+    return bytes(message.SerializeToString()) + varint_field(15, time)
 
 
 def native_histogram(time: int, counts: list[int], total: float) -> bytes:

@@ -68,6 +68,9 @@ class Maintenance:
                 self._maintain(connection)
             finally:
                 self._connection = None
+                # the server may notice only later that the connection is closed, and holds the lock until then
+                with contextlib.suppress(psycopg.Error):
+                    connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
             return True
 
     def _maintain(self, connection: partitions.Connection) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from jelmon_store.read.chunked import encode_frames
 from jelmon_store.read.matchers import QueryError
-from jelmon_store.read.request import Query, ReadRequest, ResponseType
+from jelmon_store.read.request import Query, ReadRequest
 from jelmon_store.read.sampled import encode_result, encode_series
 from jelmon_store.read.samples import SampleReader, Samples, batches
 from jelmon_store.read.selection import Connection, Series, select_series
@@ -14,7 +14,7 @@ _WRITTEN_AT_ONCE = 256 << 10
 
 
 class Answer:
-    """The answer to one request, of the type that suits its data."""
+    """The answer to one request, of the first type that its client accepts."""
 
     def __init__(
         self, connection: Connection, request: ReadRequest, settings: ReadSettings, *, tenant: str = ""
@@ -28,27 +28,7 @@ class Answer:
             else []
             for query in request.queries
         ]
-        self.type = self._choose(request.accepted)
-
-    def _choose(self, accepted: Sequence[ResponseType]) -> ResponseType:
-        """Return the first accepted type, but SAMPLES for native histograms: they are stored as messages, not chunks.
-
-        Raises:
-            QueryError: the client wants chunks only, and there are native histograms.
-        """
-        if accepted[0] is ResponseType.SAMPLES or not any(map(self._has_histograms, self._queries, self._series)):
-            return accepted[0]
-        if ResponseType.SAMPLES not in accepted:
-            raise QueryError(
-                "native histograms are sent as samples only", hint="accept the response type SAMPLES as well"
-            )
-        return ResponseType.SAMPLES
-
-    def _has_histograms(self, query: Query, series: Sequence[Series]) -> bool:
-        return any(
-            self._reader.has_histograms([one.series_id for one in batch], query.start, query.end)
-            for batch in batches(series)
-        )
+        self.type = request.accepted[0]
 
     def samples(self) -> bytes:
         """Return the message ``prometheus.ReadResponse``.

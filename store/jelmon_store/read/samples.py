@@ -86,15 +86,6 @@ class SampleReader:
             floats[series_id] = Samples(samples.times, samples.values, tuple(sorted(messages)))
         return floats
 
-    def has_histograms(self, series_ids: Sequence[int], start: int, end: int) -> bool:
-        """Return whether any of the series has native histograms in the time range."""
-        if not series_ids or start > end:
-            return False
-        found = self._connection.execute(
-            f"SELECT 1 FROM jelmore.histograms WHERE {_where(series_ids, start, end)} LIMIT 1"
-        )
-        return found.fetchone() is not None
-
     def _floats(self, where: str) -> dict[int, Samples]:
         sql = (
             "SELECT series_id, array_agg(time), array_agg(value) FROM ("

@@ -6,12 +6,10 @@ chunk has one window, wide enough for all of its values. Decoders accept that; a
 per cent.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-SAMPLES_PER_CHUNK = 120
+from jelmon_store.read.bits import SAMPLES_PER_CHUNK, XOR, Chunk, Integers, Numbers, pack, zeros
+
 _ONE = np.uint64(1)
 _HEADER_BITS = 16
 _FIELDS = 4
@@ -19,17 +17,6 @@ _VARINT_BYTES = 8
 _VARINT_LIMITS = np.array([0, *(1 << 7 * size for size in range(1, _VARINT_BYTES))], np.uint64)
 _PREFIX_BITS = np.zeros(65, np.int64)
 _PREFIX_BITS[[14, 17, 20]] = 2, 3, 4
-Numbers = NDArray[np.uint64]
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A chunk and the times in milliseconds of its first and last sample."""
-
-    first: int
-    last: int
-    data: bytes
 
 
 def encode_chunks(times: Integers, values: Numbers) -> list[Chunk]:
@@ -52,11 +39,11 @@ def encode_chunks(times: Integers, values: Numbers) -> list[Chunk]:
     chunk_bytes = (chunk_ends - chunk_begins + 7) // 8
     edges = np.concatenate(([0], np.cumsum(chunk_bytes)))
     positions = ends - flat + np.repeat(edges[:-1] * 8 - chunk_begins, sizes * _FIELDS)
-    packed = _pack(bits.ravel(), flat, positions, int(edges[-1]))
+    packed = pack(bits.ravel(), flat, positions, int(edges[-1]))
     first, last = times[starts].tolist(), times[starts + sizes - 1].tolist()
     bounds = edges.tolist()
     return [
-        Chunk(begin, end, packed[low:high])
+        Chunk(XOR, begin, end, packed[low:high])
         for begin, end, low, high in zip(first, last, bounds, bounds[1:], strict=False)
     ]
 
@@ -106,7 +93,7 @@ def _value_fields(values: Numbers, starts: Integers, bits: Numbers, widths: Inte
     """Fill columns 2 and 3: control bits with the window (first change of a chunk only), significant bits."""
     changed = np.concatenate((values[:1], values[1:] ^ values[:-1]))
     changed[starts] = 0
-    leading, trailing = _zeros(np.bitwise_or.reduceat(changed, starts))
+    leading, trailing = zeros(np.bitwise_or.reduceat(changed, starts))
     significant = 64 - leading - trailing
     widths[:, 2] = 1  # a single 0: no change
     rows = np.flatnonzero(changed)
@@ -119,29 +106,3 @@ def _value_fields(values: Numbers, starts: Integers, bits: Numbers, widths: Inte
     bits[first, 2] = (0b11 << 11 | leading[chunks] << 6 | significant[chunks] & 0x3F).astype(np.uint64)
     widths[first, 2] = 13
     bits[starts, 2], widths[starts, 2] = values[starts], 64  # the first value of a chunk is whole
-
-
-def _zeros(words: Numbers) -> tuple[Integers, Integers]:
-    """Return the leading zeros, at most 31 as five bits hold, and the trailing zeros of each word."""
-    filled = words.copy()
-    for shift in (1, 2, 4, 8, 16, 32):
-        filled |= filled >> np.uint64(shift)
-    leading = 64 - np.bitwise_count(filled).astype(np.int64)
-    trailing = np.bitwise_count(~words & (words - _ONE)).astype(np.int64)
-    trailing[words == 0] = 0
-    return np.minimum(leading, 31), trailing
-
-
-def _pack(bits: Numbers, widths: Integers, positions: Integers, size: int) -> bytes:
-    """Return ``size`` bytes in which each field stands at its position, most significant bit first."""
-    used = np.flatnonzero(widths)
-    bits, widths, positions = bits[used], widths[used], positions[used]
-    words = np.zeros(size // 8 + 2, np.uint64)
-    word = positions >> 6
-    space = 64 - (positions & 63) - widths  # bits free behind the field in its word; negative if it spills over
-    inside = bits << np.maximum(space, 0).astype(np.uint64) >> np.maximum(-space, 0).astype(np.uint64)
-    first = np.flatnonzero(np.diff(word, prepend=-1))
-    words[word[first]] = np.bitwise_or.reduceat(inside, first)
-    over = np.flatnonzero(space < 0)
-    words[word[over] + 1] |= bits[over] << (64 + space[over]).astype(np.uint64)
-    return words.astype(">u8").tobytes()[:size]

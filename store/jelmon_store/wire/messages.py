@@ -33,6 +33,13 @@ _SCHEMA = {
     "repeated double negative_counts = 10; repeated BucketSpan positive_spans = 11; "
     "repeated sint64 positive_deltas = 12; repeated double positive_counts = 13; int32 reset_hint = 14; "
     "int64 timestamp = 15; repeated double custom_values = 16; int64 start_timestamp = 17",
+    # the same with the bits of doubles, for reading
+    "HistogramBits": "uint64 count_int = 1; fixed64 count_float = 2; fixed64 sum = 3; sint32 schema = 4; "
+    "fixed64 zero_threshold = 5; uint64 zero_count_int = 6; fixed64 zero_count_float = 7; "
+    "repeated BucketSpan negative_spans = 8; repeated sint64 negative_deltas = 9; "
+    "repeated fixed64 negative_counts = 10; repeated BucketSpan positive_spans = 11; "
+    "repeated sint64 positive_deltas = 12; repeated fixed64 positive_counts = 13; int32 reset_hint = 14; "
+    "repeated double custom_values = 16",
     # --- 1.0 ---
     "WriteRequest": "repeated bytes timeseries = 1; repeated bytes metadata = 3",
     "MetricMetadata": "int32 type = 1; bytes metric_family_name = 2; bytes help = 4; bytes unit = 5",
@@ -74,6 +81,7 @@ BucketSpan = _classes["BucketSpan"]
 Exemplar = _classes["Exemplar"]
 ExemplarV2 = _classes["ExemplarV2"]
 Histogram = _classes["Histogram"]
+HistogramBits = _classes["HistogramBits"]
 Label = _classes["Label"]
 MetadataV2 = _classes["MetadataV2"]
 MetricMetadata = _classes["MetricMetadata"]

@@ -1,11 +1,16 @@
 """A reader of streamed chunks, written from the format alone: bit by bit, with a CRC32C of its own."""
 
+import math
 import struct
 from collections.abc import Iterator
+from typing import Any
+
+from tests.store.data import STALE, bits
 
 from jelmon_store.read.protobuf import fields
 
-Sample = tuple[int, int]
+Sample = tuple[int, Any]
+"""A time, and the bits of a float or the parts of a histogram."""
 
 
 def read_stream(stream: bytes) -> Iterator[tuple[int, dict[str, str], list[Sample], int]]:
@@ -49,9 +54,10 @@ def _series(message: bytes) -> tuple[dict[str, str], list[Sample]]:
         elif number == 2:
             data = parts[4]
             assert isinstance(data, bytes)
-            chunk = decode_xor(data)
+            chunk: list[Sample] = (
+                decode_xor(data) if parts[3] == 1 else decode_histograms(data, of_floats=parts[3] == 3)
+            )
             assert len(chunk) <= 120
-            assert parts[3] == 1
             assert (_signed(parts[1]), _signed(parts[2])) == (chunk[0][0], chunk[-1][0])
             samples += chunk
     return labels, samples
@@ -88,6 +94,25 @@ class _Bits:
         self.left -= count
         assert self.left >= 0, "the chunk is too short"
         return self._number >> self.left & (1 << count) - 1
+
+    def _size(self) -> int:
+        ones = 0
+        while ones < 8 and self.take(1):
+            ones += 1
+        return (0, 3, 6, 9, 12, 18, 25, 56, 64)[ones]
+
+    def number(self) -> int:
+        """An unsigned varbit."""
+        size = self._size()
+        return self.take(size) if size else 0
+
+    def signed(self) -> int:
+        """A signed varbit; as with times, the middle of the range is positive."""
+        size = self._size()
+        number = self.take(size) if size else 0
+        return (
+            number - (1 << size) if size and (number >= 1 << 63 if size == 64 else number > 1 << size - 1) else number
+        )
 
     def varint(self) -> int:
         value = shift = 0
@@ -128,3 +153,79 @@ def decode_xor(data: bytes) -> list[Sample]:
         samples.append((time, value))
     assert stream.left < 8, "bytes behind the last sample"
     return samples
+
+
+def decode_histograms(data: bytes, *, of_floats: bool) -> list[tuple[int, dict[str, Any]]]:
+    """The histograms of a chunk: times, and what is not zero; floats as bits, buckets of integers as deltas."""
+    stream = _Bits(data)
+    count, gauge = stream.take(16), stream.take(2) == 3
+    stream.take(6)
+    layout = _layout(stream)
+    positive, negative = (sum(length for _, length in layout[name]) for name in ("positive", "negative"))
+    time = stream.signed()
+    values = [stream.take(64) if of_floats else stream.number() for _ in range(2)]
+    total = [stream.take(64)]
+    buckets = [stream.take(64) if of_floats else stream.signed() for _ in range(positive + negative)]
+    steps, time_step = [0] * (2 + len(buckets)), 0
+    windows: list[tuple[int, int]] = [(0, 0)] * (3 + len(buckets))
+    found = []
+    for index in range(count):
+        if index:
+            time_step += stream.signed()
+            time += time_step
+            _advance(stream, values, steps, windows, 0, of_floats=of_floats)
+            windows[-1] = _xor(stream, total, 0, windows[-1])
+            if total[0] != STALE:
+                _advance(stream, buckets, steps, windows, 2, of_floats=of_floats)
+        own = {"count": values[0] % 2**64, "zero_count": values[1] % 2**64, "sum": total[0], "gauge": gauge, **layout}
+        own |= {"positive_buckets": buckets[:positive], "negative_buckets": buckets[positive:]}
+        found.append((time, {key: value for key, value in own.items() if value}))
+    assert stream.left < 8, "bytes behind the last histogram"
+    return found
+
+
+def _layout(stream: "_Bits") -> dict[str, Any]:
+    exponent = stream.take(8)
+    threshold = 0
+    if exponent:
+        threshold = stream.take(64) if exponent == 255 else bits(math.ldexp(0.5, exponent - 243))
+    schema = stream.signed()
+    spans = []
+    for _ in range(2):
+        pairs = []
+        for _ in range(stream.number()):
+            length = stream.number()
+            pairs.append((stream.signed(), length))
+        spans.append(pairs)
+    bounds = []
+    if schema == -53:
+        for _ in range(stream.number()):
+            thousandths = stream.number()
+            bounds.append(bits((thousandths - 1) / 1000) if thousandths else stream.take(64))
+    return {
+        "schema": schema,
+        "zero_threshold": threshold,
+        "positive": spans[0],
+        "negative": spans[1],
+        "bounds": bounds,
+    }
+
+
+def _advance(
+    stream: "_Bits", values: list[int], steps: list[int], windows: list[tuple[int, int]], at: int, *, of_floats: bool
+) -> None:
+    for index in range(len(values)):
+        if of_floats:
+            windows[at + index] = _xor(stream, values, index, windows[at + index])
+        else:
+            steps[at + index] += stream.signed()
+            values[index] = _signed((values[index] + steps[at + index]) % 2**64)
+
+
+def _xor(stream: "_Bits", values: list[int], index: int, window: tuple[int, int]) -> tuple[int, int]:
+    if stream.take(1):
+        if stream.take(1):
+            window = stream.take(5), stream.take(6) or 64
+        leading, significant = window
+        values[index] ^= stream.take(significant) << 64 - leading - significant
+    return window

@@ -224,6 +224,26 @@ sum by (stage) (rate(native_seconds[5m]))
 histogram_quantile(0.5, sum(rate(native_seconds[10m])))
 histogram_sum(native_seconds offset 30m)
 {__name__=~"native_.*|up"}
+native_kinds
+native_kinds{kind="floats"}
+native_kinds{kind=~"custom|negative"}
+native_kinds offset 10m
+histogram_count(native_kinds)
+histogram_sum(native_kinds)
+histogram_avg(native_kinds)
+histogram_quantile(0.3, native_kinds)
+histogram_fraction(-1, 1, native_kinds{kind="negative"})
+rate(native_kinds[4m])
+increase(native_kinds{kind!="gauge"}[20m])
+delta(native_kinds{kind="gauge"}[5m])
+resets(native_kinds[30m])
+changes(native_kinds[10m])
+count_over_time(native_kinds[10m])
+last_over_time(native_kinds[3m])
+sum_over_time(native_kinds{kind="floats"}[5m])
+sum by (kind) (native_kinds{kind=~"grows|finer|stale"})
+histogram_quantile(0.9, sum(rate(native_kinds{kind=~"grows|finer|hinted"}[5m])))
+present_over_time(native_kinds{kind="after_floats"}[5m])
 """
 
 

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.data import COUNT, STALE, START, STEP, TestSeries, bits, make_series
+from tests.store.data import COUNT, STALE, START, STEP, TestSeries, bits, make_series, native_histogram
 from tests.store.read.chunk_reader import Sample, read_stream
+from tests.store.read.test_histogram_chunks import parts_of
 from tests.store.support import fetch, load, migrate, serve
 
 from jelmon_store.read.protobuf import bytes_field, fields, varint_field
@@ -69,7 +70,7 @@ async def dsn(postgres_dsn: str) -> str:
 
 async def test_both_answers_hold_every_sample_bit_by_bit(dsn: str) -> None:
     """Series sorted by labels, samples by time, stale markers and NaN as stored."""
-    expected = [(one.labels, one.samples) for one in make_series() if one.samples]
+    expected = [(one.labels, one.samples) for one in make_series() if not one.histograms]
     async with serve(dsn) as url:
         _, headers, sampled = await fetch(url, body(query([ALL, (NOT_REGEX, "__name__", "native.*")])))
 
@@ -119,20 +120,44 @@ async def test_a_long_series_is_sent_in_frames_of_one_mebibyte(postgres_dsn: str
 
 
 async def test_native_histograms_come_as_stored(dsn: str) -> None:
-    """As samples, even if the client prefers chunks; a client without that choice is told."""
+    """As samples they are the messages that were received; as chunks, the same numbers."""
     expected = [one for one in make_series() if one.histograms]
-    request = query([(EQUAL, "__name__", "native_seconds")])
+    request = query([(REGEX, "__name__", "native_.*")])
     async with serve(dsn) as url:
-        _, headers, answer = await fetch(url, body(request, accepted=(STREAMED, SAMPLES)))
-
-        assert headers["Content-Type"] == "application/x-protobuf"
+        _, _, answer = await fetch(url, body(request, accepted=(SAMPLES, STREAMED)))
         (result,) = content(bytes(cramjam.snappy.decompress_raw(answer)), 1)
+
         assert [content(one, 4) for one in content(result, 1)] == [
             [message for _, message in one.histograms] for one in expected
         ]
-        status, _, reason = await fetch(url, body(request, accepted=(STREAMED,)))
+        _, headers, stream = await fetch(url, body(request, accepted=(STREAMED, SAMPLES)))
 
-        assert (status, reason.split(b"\n")[0]) == (400, b"native histograms are sent as samples only")
+        assert headers["Content-Type"] == "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+        assert [(labels, samples) for _, labels, samples, _ in read_stream(stream)] == [
+            (one.labels, [*one.samples, *((time, parts_of(message)) for time, message in one.histograms)])
+            for one in expected
+        ]
+
+
+async def test_floats_and_histograms_of_one_series_alternate(postgres_dsn: str) -> None:
+    """A series may change its kind at any time; at the same time the float wins, as in Prometheus."""
+    kinds = "ffhhhfhfbhb"
+    one = TestSeries({"__name__": "changing"})
+    expected: list[Sample] = []
+    for index, kind in enumerate(kinds):
+        time = START + STEP * index
+        message = native_histogram(time, [index, 1], 2.0)
+        if kind != "f":
+            one.histograms.append((time, message))
+        if kind != "h":
+            one.samples.append((time, bits(index)))
+        expected.append((time, parts_of(message) if kind == "h" else bits(index)))
+    await migrate(postgres_dsn)
+    load(postgres_dsn, [one])
+    async with serve(postgres_dsn) as url:
+        _, _, stream = await fetch(url, body(query([ALL]), accepted=(STREAMED,)))
+
+    assert [samples for _, _, samples, _ in read_stream(stream)] == [expected]
 
 
 async def test_times_of_any_size(postgres_dsn: str) -> None:

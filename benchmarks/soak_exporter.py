@@ -1,17 +1,23 @@
 """A soak: events for minutes, three replicas, and a fault every half minute; counts exact at the end.
 
-    python benchmarks/soak_exporter.py [--minutes 20] [--fault-every 30] [--rate 2000]
+    python benchmarks/soak_exporter.py [--minutes 20] [--fault-every 30] [--rate 2000] [--credentials password|file]
+                                       [--faults NAME,NAME]
 
 Faults, in turn: a replica is killed, or frozen for longer than its leases last; Redis and NATS are killed and started
-again; Redis loses its data, NATS its store (both once everything sent is counted). One replica reaches both servers
-through a proxy that delays and at times stalls; the clock of another steps by days. Exit code 0 if every figure is
-exact, 1 if not.
+again; Redis loses its data, NATS its store (both once everything sent is counted); the credentials of both are
+rotated, their files some seconds before or after the servers. With ``--credentials file``, NATS takes credentials
+that expire every minute and are renewed in time, and in the fault too late. One replica reaches both servers through a
+proxy that delays and at times stalls; the clock of another steps by days. Exit code 0 if every figure is exact, 1 if
+not.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
+import os
 import random
+import secrets
 import shutil
 import signal
 import subprocess
@@ -20,8 +26,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench_exporter import traffic
@@ -29,10 +37,18 @@ from jelmon import catalogue as c
 from jelmon import events as e
 from jelmon.client import Publisher
 from jelmon.demo import launch, servers
-from jelmon.demo.processes import Processes, free_port
+from jelmon.demo.processes import Processes, free_port, pause
 from jelmon.errors import SourceError
+from jelmon.nats.connection import NatsSettings
+from jelmon.service.tasks import end
 
-REPLICAS = 3
+sys.path.append(str(Path(__file__).parent.parent))
+from tests.nats_accounts import Operator
+
+LATE_SECONDS = 4.0
+"""How long only one side has the new password."""
+LIFE_SECONDS = 60.0
+"""How long a credential file is valid, if those are used."""
 
 
 def say(text: str) -> None:
@@ -40,20 +56,81 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-class Servers:
-    """A NATS and a Redis that can be killed, with or without what they stored."""
+class Credentials:
+    """The passwords that NATS and Redis want, and the files that exporters and producer read.
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    If ``expiring``, NATS takes credential files instead, each of which is valid for a minute.
+    """
+
+    def __init__(self, folder: Path, *, expiring: bool) -> None:
+        self._operator = Operator() if expiring else None
+        self._folder = folder
+        self.paused = False  # whether the credential file is not renewed
+        self.nats_config = folder / "nats.conf"
+        self.change()
+        self.hand_out()
+        self.renew()
+
+    def change(self) -> None:
+        """Choose another password for the servers."""
+        self.password = secrets.token_hex(16)
+        by_password = f"authorization {{ user: soak, password: {self.password} }}\n"
+        self.nats_config.write_text(self._operator.config if self._operator else by_password)
+
+    def hand_out(self) -> None:
+        """Write the password into the file of the clients."""
+        new = self._folder / "password.new"
+        new.write_text(f"{self.password}\n")
+        new.replace(self._folder / "password")
+
+    def renew(self) -> None:
+        """Write a credential file that is valid for another minute."""
+        if self._operator is not None and not self.paused:
+            self._operator.write_credentials(self._folder / "soak.creds", seconds=LIFE_SECONDS)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the clients find in their environment."""
+        password = str(self._folder / "password")
+        if self._operator is not None:
+            return {"REDIS_PASSWORD_FILE": password, "NATS_CREDENTIALS_FILE": str(self._folder / "soak.creds")}
+        return {"REDIS_PASSWORD_FILE": password, "NATS_PASSWORD_FILE": password, "NATS_USER": "soak"}
+
+
+class Servers:
+    """A NATS and a Redis that can be killed, with or without what they stored, and get other passwords."""
+
+    def __init__(self, processes: Processes, folder: Path, credentials: Credentials) -> None:
         self._processes = processes
         self._folder = folder
+        self._credentials = credentials
         self._programs = servers.get(["nats-server", "redis-server"], say=lambda _: None)
         self.ports = {"nats-server": free_port(), "redis-server": free_port()}
+        self._redis_password = ""
         for name in self.ports:
             self._start(name)
 
     def _start(self, name: str) -> None:
-        start = launch.nats if name == "nats-server" else launch.redis
-        start(self._processes, self._programs[name], self._folder / name, port=self.ports[name])
+        program, folder, port = self._programs[name], self._folder / name, self.ports[name]
+        if name == "nats-server":
+            launch.nats(self._processes, program, folder, port=port, config=self._credentials.nats_config)
+        else:
+            launch.redis(self._processes, program, folder, port=port)
+            self._redis_password = ""
+            self._protect_redis()
+
+    def _protect_redis(self) -> None:
+        with redis.Redis(port=self.ports["redis-server"], password=self._redis_password or None) as client:
+            while client.info("persistence")["loading"]:  # and accepts no change until it has read its file
+                time.sleep(0.05)
+            client.config_set("requirepass", self._credentials.password)
+            client.client_kill_filter(_type="normal")
+        self._redis_password = self._credentials.password
+
+    def take_password(self) -> None:
+        """Want the present password from now on, also from those who are connected."""
+        self._processes.signal("nats-server", signal.SIGHUP)
+        self._protect_redis()
 
     def restart(self, name: str, *, empty: bool = False) -> None:
         self._processes.signal(name, signal.SIGKILL)
@@ -103,8 +180,9 @@ sys.exit(main(sys.argv[1:]))
 class Replica:
     """One exporter as a process, started again whenever it is killed."""
 
-    def __init__(self, nats_port: int, redis_port: int, logs: Path) -> None:
+    def __init__(self, nats_port: int, redis_port: int, logs: Path, environ: dict[str, str]) -> None:
         self._port = free_port()
+        self._environ = {**os.environ, **environ}
         self._offset = logs / f"{self._port}.offset"
         self.step(0.0)
         self._command = [sys.executable, "-c", STEPPING, str(self._offset), "exporter"]
@@ -119,14 +197,17 @@ class Replica:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stderr=log)
+            self._process = subprocess.Popen(self._command, stderr=log, env=self._environ)
 
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+    def pause(self) -> None:
+        pause(self._process)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     @property
     def ended(self) -> bool:
@@ -170,13 +251,26 @@ def expected_of(cards: int) -> dict[str, float]:
 class Soak:
     """The servers, the replicas, what was sent, and the faults."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
-        self._servers = Servers(processes, folder)
+    def __init__(self, processes: Processes, folder: Path, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._servers = Servers(processes, folder, credentials)
         self._folder = folder
         self.cards = 0
         self.falls: list[str] = []
         self.replicas: list[Replica] = []
-        self._faults = 0
+        self.sending = asyncio.Lock()
+        self.ending = asyncio.Event()
+        self.faults: dict[str, Callable[[], Awaitable[None]]] = {
+            "kill": self._kill,
+            "freeze": self._freeze,
+            "restart-redis": self._restart_redis,
+            "step": self._step,
+            "rotate": self._rotate,
+            "restart-nats": self._restart_nats,
+            "empty-redis": self._empty_redis,
+            "empty-nats": self._empty_nats,
+            "expire": self._expire,
+        }
 
     async def start(self) -> None:
         ports = self._servers.ports
@@ -187,22 +281,27 @@ class Soak:
             nats_port, redis_port = (
                 slow[name].port if proxied else ports[name] for name in ("nats-server", "redis-server")
             )
-            self.replicas.append(Replica(nats_port, redis_port, self._folder))
+            self.replicas.append(Replica(nats_port, redis_port, self._folder, self._credentials.environ))
 
     @property
-    def nats_url(self) -> str:
-        return f"nats://127.0.0.1:{self._servers.ports['nats-server']}"
+    def nats_settings(self) -> NatsSettings:
+        url = f"nats://127.0.0.1:{self._servers.ports['nats-server']}"
+        return NatsSettings.from_environ(self._credentials.environ, url=url)
 
-    async def fault(self) -> None:
-        """Provoke the next fault."""
-        faults = (
-            self._kill, self._freeze, self._restart_redis, self._step, self._restart_nats, self._empty_redis,
-            self._empty_nats,
-        )  # fmt: skip
-        fault = faults[self._faults % len(faults)]
-        self._faults += 1
-        say(f"fault {self._faults}, {fault.__name__.strip('_')}; {self.cards} cards sent")
-        await fault()
+    async def disturb(self, names: list[str], every: float) -> None:
+        """Provoke the faults in turn."""
+        for number, name in enumerate(itertools.cycle(names)):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ending.wait(), every)
+            if self.ending.is_set():
+                return
+            say(f"fault {number + 1}, {name}; {self.cards} cards sent")
+            await self.faults[name]()
+
+    async def renew_credentials(self) -> None:
+        while True:
+            await asyncio.sleep(LIFE_SECONDS / 2)
+            self._credentials.renew()
 
     async def _kill(self) -> None:
         victim = random.choice(self.replicas)
@@ -211,9 +310,9 @@ class Soak:
 
     async def _freeze(self) -> None:
         victim = random.choice(self.replicas)
-        victim.signal(signal.SIGSTOP)
+        await asyncio.to_thread(victim.pause)
         await asyncio.sleep(9.0)
-        victim.signal(signal.SIGCONT)
+        victim.resume()
 
     async def _restart_redis(self) -> None:
         await asyncio.to_thread(self._servers.restart, "redis-server")
@@ -226,13 +325,31 @@ class Soak:
             self.replicas[0].step(ahead)
             await asyncio.sleep(3.0)
 
+    async def _rotate(self) -> None:
+        self._credentials.change()
+        late, early = self._credentials.hand_out, self._servers.take_password
+        if random.random() < 0.5:
+            late, early = early, late
+        await asyncio.to_thread(early)
+        await asyncio.sleep(LATE_SECONDS)
+        await asyncio.to_thread(late)
+
+    async def _expire(self) -> None:
+        """Renew the credential file only some seconds after it has expired."""
+        self._credentials.paused = True
+        await asyncio.sleep(LIFE_SECONDS + LATE_SECONDS)
+        self._credentials.paused = False
+        self._credentials.renew()
+
     async def _empty_redis(self) -> None:
-        await self._counted()
-        await asyncio.to_thread(self._servers.restart, "redis-server", empty=True)
+        async with self.sending:
+            await self._counted()
+            await asyncio.to_thread(self._servers.restart, "redis-server", empty=True)
 
     async def _empty_nats(self) -> None:
-        await self._counted()
-        await asyncio.to_thread(self._servers.restart, "nats-server", empty=True)
+        async with self.sending:
+            await self._counted()
+            await asyncio.to_thread(self._servers.restart, "nats-server", empty=True)
 
     async def _counted(self) -> None:
         """Wait until what was sent is counted: what a server loses before that, nobody can count."""
@@ -252,30 +369,42 @@ class Soak:
                 self.falls.append(f"replica {number} logged a traceback: {replica.log.read_text()[-2000:]}")
 
 
-async def soak(minutes: float, fault_every: float, rate: int) -> int:
-    with tempfile.TemporaryDirectory() as folder, Processes(Path(folder) / "logs") as processes:
-        run = Soak(processes, Path(folder))
+async def soak(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as name, Processes(Path(name) / "logs") as processes:
+        expiring = options.credentials == "file"
+        run = Soak(processes, Path(name), Credentials(Path(name), expiring=expiring))
+        faults = options.faults.split(",") if options.faults else [*run.faults][: None if expiring else -1]
         await run.start()
-        block, ends = max(1, rate // len(list(traffic(1)))), time.monotonic() + 60 * minutes
-        next_fault = time.monotonic() + fault_every
         try:
-            async with Publisher(run.nats_url, patience=60.0) as publisher:
+            async with Publisher(settings=run.nats_settings, patience=60.0) as publisher:
                 await publisher.ensure_stream()
-                while time.monotonic() < ends:
-                    started = time.monotonic()
-                    await _publish(publisher, list(traffic(block, first=run.cards, in_flight=200)))
-                    run.cards += block
-                    if time.monotonic() > next_fault:
-                        next_fault = time.monotonic() + fault_every
-                        await run.fault()
-                    await asyncio.sleep(max(0.0, started + 1 - time.monotonic()))
-            say(f"{run.cards} cards sent; waiting for the figures")
-            await asyncio.to_thread(_wait_for, run.replicas, expected_of(run.cards))
-            run.check()
-            return await asyncio.to_thread(_judge, run.replicas, expected_of(run.cards), run.falls)
+                renewing = asyncio.create_task(run.renew_credentials())
+                await _send(run, publisher, faults, options)
+                say(f"{run.cards} cards sent; waiting for the figures")
+                await asyncio.to_thread(_wait_for, run.replicas, expected_of(run.cards))
+                run.check()
+                exact = await asyncio.to_thread(_judge, run.replicas, expected_of(run.cards), run.falls)
+                await end(renewing)
+                return exact
         finally:
             for replica in run.replicas:
                 replica.kill()
+
+
+async def _send(run: Soak, publisher: Publisher, faults: list[str], options: argparse.Namespace) -> None:
+    """Send blocks of cards for the given time, while faults happen."""
+    block, ends = max(1, options.rate // len(list(traffic(1)))), time.monotonic() + 60 * options.minutes
+    disturbing = asyncio.create_task(run.disturb(faults, options.fault_every))
+    while time.monotonic() < ends:
+        started = time.monotonic()
+        async with run.sending:
+            await _publish(publisher, list(traffic(block, first=run.cards, in_flight=200)))
+            run.cards += block
+        if disturbing.done():
+            disturbing.result()
+        await asyncio.sleep(max(0.01, started + 1 - time.monotonic()))
+    run.ending.set()
+    await disturbing
 
 
 async def _publish(publisher: Publisher, events: list[e.Envelope]) -> None:
@@ -319,12 +448,13 @@ def _judge(replicas: list[Replica], expected: dict[str, float], falls: list[str]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--fault-every", type=float, default=30.0, metavar="SECONDS")
     parser.add_argument("--rate", type=int, default=2000, help="events per second")
-    args = parser.parse_args()
-    return asyncio.run(soak(args.minutes, args.fault_every, args.rate))
+    parser.add_argument("--credentials", choices=("password", "file"), default="password")
+    parser.add_argument("--faults", help="only these, for example empty-redis,empty-nats")
+    return asyncio.run(soak(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from jelmon.config.reader import SettingsReader, given
-from jelmon.config.settings import ListenAddress
+from jelmon.config.settings import ListenAddress, Secret
 from jelmon.config.urls import check_redis_url
 from jelmon.errors import ConfigError
 from jelmon.nats.connection import NatsSettings
@@ -31,7 +31,7 @@ class ExporterSettings:
     lifecycle: bool = False  # whether POST /-/reload is allowed
     nats: NatsSettings | None = field(default_factory=NatsSettings)  # None: without NATS
     redis_url: str | None = None  # None: state in memory
-    redis_password: str | None = field(default=None, repr=False)
+    redis_password: Secret | None = field(default=None, repr=False)
     redis_prefix: str = "jelmore"
     state_path: Path | None = None  # without Redis: state on local disk
     collection_interval: float = 30.0

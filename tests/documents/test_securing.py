@@ -104,7 +104,7 @@ async def test_the_rights_of_the_guide_are_enough_and_no_more(
             listen_address=ListenAddress("127.0.0.1", 0),
             nats=settings_of(nats_with_users, "exporter"),
             redis_url=redis_with_user,
-            redis_password="redis-password",
+            redis_password=lambda: "redis-password",
             batch_seconds=0.05,
         )
     )

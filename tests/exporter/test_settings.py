@@ -48,8 +48,12 @@ def test_the_password_of_redis_comes_from_a_file(tmp_path: Path) -> None:
     path.write_text("secret\n")
     settings = read({"REDIS_PASSWORD_FILE": str(path)})
 
-    assert settings.redis_password == "secret"
+    assert settings.redis_password is not None
+    assert settings.redis_password() == "secret"
     assert "secret" not in repr(settings)
+
+    path.write_text("renewed\n")
+    assert settings.redis_password() == "renewed"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jelmon.config.settings import Secret
 from jelmon.config.urls import check_redis_url
 from jelmon.errors import ConfigError
 from jelmon_analyzers.regression.signals import DEFAULTS, Signal
@@ -33,7 +34,7 @@ class RegressionSettings:
     state: Path | None = None
     """Folder for saved state; the alternative is Redis."""
     redis_url: str | None = None
-    redis_password: str | None = field(default=None, repr=False)
+    redis_password: Secret | None = field(default=None, repr=False)
     redis_prefix: str = "jelmore"
 
     def __post_init__(self) -> None:

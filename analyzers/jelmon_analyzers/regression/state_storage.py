@@ -2,15 +2,14 @@
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
 import redis.asyncio
 import redis.exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from jelmon.database.redis import client_of
 from jelmon.errors import ConfigError, SourceError
 
 _CHUNK_BYTES = 4_000_000
@@ -81,7 +80,7 @@ class RedisStorage:
 
     shared = True
 
-    def __init__(self, url: str, *, password: str | None, prefix: str, expire_seconds: float) -> None:
+    def __init__(self, url: str, *, password: Callable[[], str] | None, prefix: str, expire_seconds: float) -> None:
         self._url, self._password, self._prefix = url, password, prefix
         self._expire = round(expire_seconds)
 
@@ -106,13 +105,7 @@ class RedisStorage:
     async def _client(self) -> AsyncIterator[redis.asyncio.Redis]:
         """Connect for one state: with a save every 15 minutes a standing connection is not worth it."""
         try:
-            async with redis.asyncio.Redis.from_url(
-                self._url,
-                password=self._password,
-                socket_timeout=_TIMEOUT_SECONDS,
-                socket_connect_timeout=_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-            ) as client:
+            async with client_of(self._url, password=self._password, timeout=_TIMEOUT_SECONDS) as client:
                 yield client
         except _FAILURES as error:
             raise SourceError(

@@ -11,15 +11,14 @@ the partition is counted again from the stream, and the reset is counted (`Snaps
 import contextlib
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from jelmon.database.redis import client_of
 from jelmon.errors import ConfigError
 from jelmon_exporter.series.cells import Key
 from jelmon_exporter.state.encoding import (
@@ -75,7 +74,7 @@ class RedisStore:
         self,
         url: str,
         *,
-        password: str | None = None,
+        password: Callable[[], str] | None = None,
         prefix: str = "jelmore",
         timeout: float = 5.0,
         renew_seconds: float = 2.0,
@@ -89,15 +88,7 @@ class RedisStore:
         self.renew_seconds = renew_seconds
         self._lease = round(3000 * renew_seconds)  # milliseconds
         try:
-            self._client = redis.asyncio.Redis.from_url(
-                url,
-                password=password,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(NoBackoff(), 0),
-            )
-            # options in the URL are checked only here
-            self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            self._client = client_of(url, password=password, timeout=timeout)
         except (ValueError, TypeError, redis.exceptions.RedisError) as error:
             raise ConfigError(f"REDIS_URL: {error}", hint="for example redis://host:6379/0") from error
         types = (_FOLDER / "types.lua").read_text()

@@ -70,8 +70,8 @@ async def dead_letters(context: JetStreamContext, numbers: Collection[int] = ())
         return
     except _TROUBLE as error:
         raise stream_error(error, DEAD_LETTER_STREAM) from error
-    number = min(numbers, default=state.first_seq)
-    wanted = sorted(numbers) if numbers else range(number, state.last_seq + 1)
+    # a stream that never had a message begins at 0
+    wanted = sorted(numbers) if numbers else range(max(1, state.first_seq), state.last_seq + 1)
     for number in wanted:
         try:
             message = await context.get_msg(DEAD_LETTER_STREAM, number)

@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 
-from jelmon.nats import connection
+from jelmon.nats import streams
 from jelmon.nats.connection import NatsSettings, add_nats_arguments
 from jelmon_exporter.streams.dead_letters import DeadLetter, dead_letters, drop, replay
 
@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
-    client = await connection.connect(settings, name="jelmon-dlq")
-    try:
+    async with streams.connected(settings, name="jelmon-dlq") as client:
         context = client.jetstream()
         count = 0
         async for letter in dead_letters(context, args.numbers):
@@ -57,8 +56,6 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
         done = {"list": "parked", "replay": "published again", "drop": "dropped"}[args.what]
         sys.stdout.write(f"{count} {'event' if count == 1 else 'events'} {done}\n")
         return 1 if args.what == "list" and count else 0
-    finally:
-        await client.close()
 
 
 def _show(letter: DeadLetter, *, payload: bool) -> None:

@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, RetentionPolicy, StorageType, StreamInfo
 
 from jelmon.config.settings import parse_duration
-from jelmon.nats import connection, partitions, streams
+from jelmon.nats import partitions, streams
 from jelmon.nats.connection import NatsSettings, add_nats_arguments
 from jelmon.nats.subjects import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
 
@@ -49,14 +49,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
-    client = await connection.connect(settings, name="jelmon-stream")
-    try:
+    async with streams.connected(settings, name="jelmon-stream") as client:
         context = client.jetstream()
         if args.what == "init":
             await _init(client, context, replicas=args.replicas, max_age=args.max_age)
         findings = await _info(client, context)
-    finally:
-        await client.close()
     for finding in findings:
         sys.stdout.write(f"finding: {finding}\n")
     return 1 if findings else 0

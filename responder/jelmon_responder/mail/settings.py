@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from jelmon.catalogue import ALERT_SEVERITIES
+from jelmon.config.settings import Secret
 from jelmon.errors import ConfigError
 
 Security = Literal["starttls", "tls", "none"]
@@ -18,7 +19,7 @@ class MailSettings:
     recipients: tuple[str, ...]
     security: Security = "starttls"
     user: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Secret | None = field(default=None, repr=False)
     severities: tuple[str, ...] = ("critical", "warning")
     max_per_hour: int = 10
 

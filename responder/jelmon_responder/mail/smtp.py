@@ -6,7 +6,7 @@ import socket
 import ssl
 from email.message import EmailMessage
 
-from jelmon.errors import JelmonError, SourceError
+from jelmon.errors import ConfigError, JelmonError, SourceError
 from jelmon_responder.mail.settings import MailSettings
 
 TIMEOUT_SECONDS = 20.0
@@ -40,7 +40,7 @@ class Delivery:
         """
         try:
             connection = self._connect()
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ConfigError) as error:
             raise self._unavailable(error) from error
         try:
             return sorted(connection.send_message(message))
@@ -80,7 +80,7 @@ class Delivery:
             if settings.security == "starttls":
                 connection.starttls(context=context)
             if settings.user:
-                connection.login(settings.user, settings.password or "")
+                connection.login(settings.user, settings.password() if settings.password else "")
         except BaseException:
             connection.close()
             raise

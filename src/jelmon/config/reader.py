@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jelmon.config.settings import ListenAddress, parse_duration, read_secret
+from jelmon.config.settings import ListenAddress, Secret, parse_duration, secret_of
 from jelmon.config.urls import has_password
 from jelmon.errors import ConfigError
 
@@ -72,9 +72,9 @@ class SettingsReader:
         """Return whether a flag without a value is given."""
         return bool(self._flags[_dest(flag)])
 
-    def secret(self, variable: str) -> str | None:
-        """Return the secret in the file that ``<variable>_FILE`` names; see `read_secret`."""
-        return read_secret(self.environ, variable)
+    def secret(self, variable: str) -> Secret | None:
+        """Return what reads the secret in the file that ``<variable>_FILE`` names; see `secret_of`."""
+        return secret_of(self.environ, variable)
 
     def database_url(self, flag: str, variable: str) -> str | None:
         """Return a database URL from the flag, without a password, or from the file that ``<variable>_FILE`` names."""
@@ -86,7 +86,7 @@ class SettingsReader:
                 f"{flag} contains a password, which every user of this machine can see",
                 hint=f"remove it and set PGPASSFILE, or put the URL in a file and set {variable}_FILE to its path",
             )
-        return url or secret or None
+        return url or (secret() if secret else None) or None
 
     def _read(self, flag: str, variable: str, parse: Callable[[str, str], T]) -> T | None:
         for name, value in ((flag, self._flags[_dest(flag)] if flag else None), (variable, self.environ.get(variable))):

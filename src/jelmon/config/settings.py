@@ -2,12 +2,14 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jelmon.errors import ConfigError
 
+Secret = Callable[[], str]
+"""Returns a secret as its file has it now: it may be renewed while a service runs. Raises ConfigError."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
 
@@ -98,3 +100,12 @@ def read_secret(environ: Mapping[str, str], name: str) -> str | None:
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}_FILE: {path} is not text", hint="the secret must be UTF-8") from error
+
+
+def secret_of(environ: Mapping[str, str], name: str) -> Secret | None:
+    """Return what reads the secret in the file that ``<name>_FILE`` names, again for each use; None when unset.
+
+    Raises:
+        ConfigError: the file cannot be read now, or the secret is in the environment.
+    """
+    return None if read_secret(environ, name) is None else lambda: read_secret(environ, name) or ""

@@ -1,14 +1,18 @@
 """The JetStream streams of events and dead letters: their configuration, creation, and what their errors mean."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, SubjectTransform
 
 from jelmon.errors import SourceError
-from jelmon.nats.connection import START_HINT
+from jelmon.nats import connection
+from jelmon.nats.connection import START_HINT, NatsSettings
 from jelmon.nats.subjects import (
     DEAD_LETTER_STREAM,
     DEAD_LETTER_SUBJECTS,
@@ -24,6 +28,34 @@ from jelmon.nats.subjects import (
 logger = logging.getLogger(__name__)
 
 _OVERLAP_HINT = "another stream has these subjects already: remove it, or narrow its subjects"
+
+
+@asynccontextmanager
+async def connected(settings: NatsSettings, *, name: str) -> AsyncIterator[Client]:
+    """Connect for the time of the block, as commands do that end soon.
+
+    Raises:
+        SourceError: NATS does not answer, refuses the connection, or ends it in the block.
+    """
+    client = await connection.connect(settings, name=name)
+    try:
+        with connection.cancelled_by_closing():
+            yield client
+    except (nats.errors.Error, nats.js.errors.Error, TimeoutError, SourceError) as error:
+        if client.is_closed:
+            raise _ended(settings) from error
+        if isinstance(error, SourceError):
+            raise
+        raise stream_error(error) from error
+    finally:
+        await client.close()
+
+
+def _ended(settings: NatsSettings) -> SourceError:
+    return SourceError(
+        f"NATS at {settings.shown} has ended the connection",
+        hint="perhaps its credential expired or was changed: check them, and run the command again",
+    )
 
 
 def event_stream(*, replicas: int = 1) -> StreamConfig:

@@ -1,11 +1,15 @@
 """Every store keeps the same promises: atomic, fenced, and a repeated commit does no harm."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from jelmon import catalogue as c
+from jelmon.config.settings import secret_of
+from jelmon.demo import launch
+from jelmon.demo.processes import Processes, free_port
 from jelmon.errors import ConfigError
 from jelmon.events import PipelineDeclaredData
 from jelmon_exporter.series.cells import Key, Value
@@ -146,6 +150,33 @@ async def test_redis_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(StoreUnavailableError, match="Redis does not answer"):
         await store.acquire(0)
     await store.close()
+
+
+async def test_a_password_that_changes_is_read_again(tool: Callable[[str], Path], tmp_path: Path) -> None:
+    """Until the file has the new one the store is refused; nobody needs a restart."""
+    secret = tmp_path / "password"
+    secret.write_text("first\n")
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.redis(processes, tool("redis-server"), tmp_path / "redis", port=free_port())
+        password = secret_of({"REDIS_PASSWORD_FILE": str(secret)}, "REDIS_PASSWORD")
+        with redis.Redis.from_url(url) as admin:
+            admin.config_set("requirepass", "first")
+            store = RedisStore(f"{url}?username=default", password=password)
+            claim = await take(store)
+
+            admin.config_set("requirepass", "second")
+            admin.client_kill_filter(_type="normal", skipme=True)
+            with pytest.raises(StoreUnavailableError):  # on the connection that was ended
+                await store.renew(0, claim)
+            with pytest.raises(StoreUnavailableError, match="Redis refuses the password"):
+                await store.renew(0, claim)
+            secret.unlink()
+            with pytest.raises(StoreUnavailableError, match="REDIS_PASSWORD_FILE: cannot read"):
+                await store.renew(0, claim)
+
+            secret.write_text("second\n")
+            assert await store.renew(0, claim)
+        await store.close()
 
 
 async def test_an_equal_epoch_of_another_owner_is_refused(redis_url: str) -> None:

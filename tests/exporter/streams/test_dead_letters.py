@@ -58,6 +58,7 @@ def test_the_streams_are_made_and_checked(own_nats_url: str, jelmon: Jelmon) -> 
     absent = jelmon("stream", "info", "--nats.url", own_nats_url)
     made = jelmon("stream", "init", "--max-age", "2d", "--nats.url", own_nats_url)
     again = jelmon("stream", "init", "--nats.url", own_nats_url)
+    parked = jelmon("dlq", "list", "--nats.url", own_nats_url)
     fine = jelmon("stream", "info", "--nats.url", own_nats_url)
 
     assert (absent.returncode, "stream JELMORE is absent" in absent.stdout) == (1, True)
@@ -65,6 +66,7 @@ def test_the_streams_are_made_and_checked(own_nats_url: str, jelmon: Jelmon) -> 
     assert "left unchanged" in again.stdout
     assert (fine.returncode, "kept 2 d" in fine.stdout) == (0, True)
     assert "partitions: the stream partitions events that arrive without one (NATS 2." in fine.stdout
+    assert (parked.returncode, parked.stdout) == (0, "0 events parked\n"), parked.stderr
 
 
 async def test_a_stream_made_by_others_is_checked(own_nats_url: str, jelmon: Jelmon) -> None:

@@ -19,6 +19,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from jelmon.config.settings import secret_of
 from jelmon.errors import ConfigError
 from jelmon_responder.app import Responder
 from jelmon_responder.mail.settings import MailSettings
@@ -384,7 +385,9 @@ async def test_an_encrypted_connection_with_login(
     postbox: Postbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """STARTTLS, a certificate that is checked, and a password."""
+    """STARTTLS, a certificate that is checked, and a password, which is read again for each e-mail."""
+    valid, secret = "secret", tmp_path / "password"
+    secret.write_text("secret\n")
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(key), "-out", str(certificate)]
@@ -394,7 +397,7 @@ async def test_an_encrypted_connection_with_login(
     context.load_cert_chain(certificate, key)
 
     def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=(data.login, data.password) == (b"jelmon", b"secret"))
+        return AuthResult(success=(data.login, data.password) == (b"jelmon", valid.encode()))
 
     controller = _Controller(
         postbox,
@@ -408,10 +411,15 @@ async def test_an_encrypted_connection_with_login(
     controller.start()
     try:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        mail = settings(f"127.0.0.1:{controller.port}", security="starttls", user="jelmon", password="secret")
+        password = secret_of({"SMTP_FILE": str(secret)}, "SMTP")
+        mail = settings(f"127.0.0.1:{controller.port}", security="starttls", user="jelmon", password=password)
         responder = await start(ResponderSettings(history_url=f"sqlite://{tmp_path}/h.db", mail=mail))
         await post(http, responder, payload(wire()))
         await until(lambda: len(postbox.mails) == 1)
+        valid = "renewed"
+        secret.write_text("renewed\n")
+        await post(http, responder, payload(wire(fingerprint="another")))
+        await until(lambda: len(postbox.mails) == 2)
     finally:
         controller.stop()
 

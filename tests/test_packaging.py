@@ -16,6 +16,7 @@ import pytest
 FOREIGN = {
     "exporter": {"grafanalib", "scipy", "numpy", "psycopg", "rich", "promql_parser", "jinja2"},
     "responder": {"grafanalib", "scipy", "numpy", "psutil", "rich", "promql_parser"},
+    "board": {"grafanalib", "scipy", "numpy", "psycopg", "psutil", "redis", "nats", "rich", "promql_parser"},
     "generators": {"nats", "redis", "psutil", "psycopg", "aiohttp", "rich", "scipy", "numpy"},
 }
 NOT_COPIED = (".git", ".venv", "build", "dist", "*_cache", "__pycache__", "*.egg-info", ".hypothesis")

@@ -40,6 +40,7 @@ COMMANDS = {
         "jelmon_responder.command", "responder", "receive Alertmanager webhooks and keep the alert history"
     ),
     "store": Command("jelmon_store.command", "store", "keep Prometheus samples in PostgreSQL or TimescaleDB"),
+    "board": Command("jelmon_board.command", "board", "show pipelines, alerts and rules live in a browser"),
     "analyzer": Command(
         "jelmon_analyzers.command", "analyzers", "detect regressions and bottlenecks, score pipeline health"
     ),

@@ -7,6 +7,7 @@ Names are ``jelmore_<thing>_<unit>[_total]`` in base units (seconds, bytes, rati
 
 from jelmon.catalogue import (
     analyzers,
+    board,
     bottlenecks,
     exporter,
     pipelines,
@@ -19,6 +20,7 @@ from jelmon.catalogue import (
     work,
 )
 from jelmon.catalogue.analyzers import *
+from jelmon.catalogue.board import *
 from jelmon.catalogue.bottlenecks import *
 from jelmon.catalogue.exporter import *
 from jelmon.catalogue.metric import *
@@ -43,6 +45,7 @@ _MODULES = (
     analyzers,
     responder,
     store,
+    board,
 )
 
 CATALOGUE: tuple[Metric, ...] = tuple(

@@ -14,6 +14,7 @@ class Service(StrEnum):
     ANALYZER = "analyzer"
     RESPONDER = "responder"
     STORE = "store"
+    BOARD = "board"
 
     @property
     def job(self) -> str:

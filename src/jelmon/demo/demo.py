@@ -154,7 +154,7 @@ def _start(
     optional = [
         name for program, name in (("redis-server", "Redis"), ("postgres", "PostgreSQL, store")) if program in paths
     ]
-    say(f"starting {', '.join(['NATS', *optional])}, exporter, analyzers, responder, Prometheus, Alertmanager ...")
+    say(f"starting {', '.join(['NATS', *optional])}, Prometheus, Alertmanager and the services of jelmon ...")
     nats = launch.nats(processes, paths["nats-server"], folder / "nats", port=port(14222))
     state = ["--state.path", str(folder / "exporter")]
     if "redis-server" in paths:
@@ -197,6 +197,15 @@ def _start(
         ["all", "--nats.url", nats, "--prometheus.url", prometheus, "--regression.signals", _signals(folder)]
         + [word for setting in ANALYZER_PACE.items() for word in setting],
     )
+    board = _service(
+        processes,
+        "board",
+        port(9750),
+        [
+            *("--exporter.url", exporter, "--analyzer.url", analyzer, "--responder.url", responder),
+            *("--prometheus.url", prometheus, "--alertmanager.url", alertmanager, "--enable-actions"),
+        ],
+    )
     trouble = ["--slow-at", f"{settings.stall_at * 0.6:g}", "--stall-at", f"{settings.stall_at:g}"]
     trouble += ["--stall-seconds", f"{STALL_SECONDS:g}"]
     processes.start("simulate", [sys.executable, "-m", "jelmon", "simulate", *trouble, "--nats.url", nats])
@@ -206,6 +215,7 @@ def _start(
         responder=responder,
         prometheus=prometheus,
         alertmanager=alertmanager,
+        board=board,
         nats=nats,
         history=history,
         pipeline=PIPELINE,

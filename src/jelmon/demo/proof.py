@@ -29,6 +29,7 @@ class Addresses:
     responder: str
     prometheus: str
     alertmanager: str
+    board: str
     nats: str
     history: str  # postgresql:// or sqlite:///
     pipeline: str

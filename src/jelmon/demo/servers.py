@@ -28,6 +28,7 @@ _RELOCATED = {
     "usr/bin/prometheus": (b"/usr/share/prometheus/web/",),
     "usr/bin/prometheus-alertmanager": (b"/usr/share/prometheus/alertmanager",),
 }
+_LINKED = {"usr/bin/chromium": "../lib/chromium/chromium"}  # instead of a script with absolute paths
 _APT_TIMEOUT_SECONDS = 300
 _GO_TIMEOUT_SECONDS = 1500
 
@@ -66,6 +67,7 @@ PROGRAMS: dict[str, Program] = {
         go_module=ALERTMANAGER_MODULE,
     ),
     "victoria-metrics": Program(names=("victoria-metrics",), package="victoria-metrics"),  # only for a benchmark
+    "chromium": Program(names=("chromium", "google-chrome", "chrome"), package="chromium"),
     "amtool": Program(names=("amtool",), package="prometheus-alertmanager", go_module=ALERTMANAGER_MODULE),
 }
 
@@ -242,6 +244,10 @@ def _unpack(package: str, archives: list[Path]) -> None:
             _run(["dpkg", "-x", str(archive), str(work)], timeout=_APT_TIMEOUT_SECONDS)
         for name in _RELOCATED:
             _relocate(work / name)
+        for name, program in _LINKED.items():
+            if (work / name).exists():
+                (work / name).unlink()
+                (work / name).symlink_to(program)
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         work.rename(target)

@@ -238,13 +238,7 @@ def _steps(proof: Proof) -> Text:
 
 
 def where_to_look(addresses: Addresses) -> Text:
-    """Return the addresses to open in a browser or to send events to."""
-    rows = (
-        ("NATS", addresses.nats, "send events: jelmon emit --nats.url"),
-        ("exporter", f"{addresses.exporter}/", "landing page; /metrics"),
-        ("analyzers", f"{addresses.analyzer}/", "landing page; /metrics"),
-        ("Prometheus", f"{addresses.prometheus}/alerts", "rules and alerts"),
-        ("Alertmanager", f"{addresses.alertmanager}/api/v2/alerts", "active alerts"),
-        ("responder", f"{addresses.responder}/alerts", "alert history"),
+    """Return the address to open in a browser, which links to all others, and how to send events."""
+    return Text.assemble(
+        ("open ", ""), (f"{addresses.board}/", "bold"), f"\nsend events: jelmon emit ... --nats.url {addresses.nats}"
     )
-    return Text("\n".join(f"{name:<13} {address:<40} {text}" for name, address, text in rows))

@@ -7,7 +7,7 @@ from jelmon.catalogue import ALERTS_FIRING, CARDS_QUEUED, NOTIFICATIONS, WEBHOOK
 from jelmon.service.registry import Instruments
 
 
-@pytest.mark.parametrize("service", [Service.ANALYZER, Service.RESPONDER, Service.STORE])
+@pytest.mark.parametrize("service", [Service.ANALYZER, Service.RESPONDER, Service.STORE, Service.BOARD])
 def test_every_metric_of_the_catalogue_is_there(service: Service) -> None:
     """Name, type, help and buckets are the catalogue's, and nothing else is exposed."""
     instruments = Instruments(service)

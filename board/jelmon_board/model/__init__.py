@@ -1,0 +1,1 @@
+"""What the pages show, worked out from samples, lines and alerts; no I/O."""

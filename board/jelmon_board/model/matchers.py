@@ -1,0 +1,54 @@
+"""Matchers of Alertmanager: of silences and of routes."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jelmon_board.model.samples import Labels
+
+_TEXT = re.compile(r"^\s*\"?([a-zA-Z_:][\w:.-]*)\"?\s*(=~|!~|!=|=)\s*(.*?)\s*$", re.DOTALL)
+_LONGEST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on a label; an absent label is empty."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def fits(self, labels: Labels) -> bool:
+        """Return whether the labels meet it. A regex that this program cannot use meets nothing."""
+        own = labels.get(self.name, "")
+        if not self.is_regex:
+            return (own == self.value) is self.is_equal
+        pattern = _compiled(self.value)
+        return pattern is not None and (pattern.fullmatch(own[:_LONGEST]) is not None) is self.is_equal
+
+    def __str__(self) -> str:
+        operator = ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
+        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{operator}"{value}"'
+
+    @classmethod
+    def parse(cls, text: str) -> "Matcher | None":
+        """Return the matcher that is written as in a configuration file; None if it is none."""
+        found = _TEXT.match(text)
+        if found is None:
+            return None
+        name, operator, value = found.groups()
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = re.sub(r"\\(.)", lambda match: {"n": "\n"}.get(match[1], match[1]), value[1:-1])
+        return cls(name, value, operator in ("=~", "!~"), operator in ("=", "=~"))
+
+
+@lru_cache(maxsize=2000)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    if len(pattern) > _LONGEST:
+        return None
+    try:
+        return re.compile(pattern, re.DOTALL)
+    except (re.error, RecursionError, OverflowError):
+        return None

@@ -1,0 +1,1 @@
+"""The pages: what each one shows, and the requests that change something."""

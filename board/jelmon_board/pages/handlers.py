@@ -1,0 +1,117 @@
+"""The routes of the board: pages, live updates, and the files that pages load."""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from jelmon import catalogue as c
+from jelmon.service.registry import Instruments
+from jelmon.service.web import Handler
+from jelmon_board.collection import Collector
+from jelmon_board.pages.rendering import HEADERS, Templates, static_file
+from jelmon_board.pages.start import ROWS, start
+from jelmon_board.sources.alertmanager import silence_link
+
+View = Callable[[Collector, web.Request], Awaitable[dict[str, Any]]]
+MOST_VIEWERS = 200
+_BEAT_SECONDS = 15.0
+_TYPES = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_PAGES: dict[str, tuple[str, str, View]] = {  # path -> title, template, view
+    "/": ("Now", "start.html", start),
+}
+
+
+class Pages:
+    """Renders each page from what the collector knows."""
+
+    def __init__(self, collector: Collector, instruments: Instruments, *, alertmanager_link: str) -> None:
+        self._alertmanager_link = alertmanager_link
+        self._collector = collector
+        self._instruments = instruments
+        self._templates = Templates()
+        self._files = {name: static_file(name) for name in _TYPES}
+        self._mark = hashlib.sha256(b"".join(self._files.values())).hexdigest()[:10]
+        self._viewers = 0
+        self._closing = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            *(web.get(path, self._page(path)) for path in _PAGES),
+            web.get("/live", self._live),
+            web.get("/static/{name}", self._static),
+            web.get("/favicon.ico", self._static_icon),
+        ]
+
+    def close(self) -> None:
+        """End the live updates, so that the server can stop."""
+        self._closing.set()
+
+    def base(self, request: web.Request, path: str, title: str) -> dict[str, Any]:
+        """Return what every page shows."""
+        snapshot = self._collector.snapshot
+        return {
+            "path": path,
+            "here": request.path_qs,
+            "pages": _PAGES,
+            "page_size": ROWS,
+            "silence_link": lambda alert: silence_link(self._alertmanager_link, alert),
+            "title": title,
+            "mark": self._mark,
+            "snapshot": snapshot,
+            "sources": sorted(snapshot.sources.values(), key=lambda state: (state.ok, state.name)),
+            "missing": {state.name: state for state in snapshot.sources.values() if not state.ok},
+        }
+
+    def _page(self, path: str) -> Handler:
+        title, template, view = _PAGES[path]
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            began = time.monotonic()
+            context = {**self.base(request, path, title), **await view(self._collector, request)}
+            response = self._templates.page(template, context)
+            response.enable_compression()
+            self._instruments.observe(c.BOARD_PAGES, time.monotonic() - began, page=template.removesuffix(".html"))
+            return response
+
+        return handle
+
+    async def _static(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in self._files:
+            raise web.HTTPNotFound
+        headers = {**HEADERS, "Cache-Control": "public, max-age=86400"}
+        response = web.Response(body=self._files[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
+        response.enable_compression()
+        return response
+
+    async def _static_icon(self, _: web.Request) -> web.Response:
+        raise web.HTTPFound("/static/icon.svg")
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        """Send an event after each reading of the sources; the page then fetches what it shows."""
+        if self._viewers >= MOST_VIEWERS:
+            return web.Response(status=503, text="too many open pages\n", headers={"Retry-After": "30"})
+        response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        self._viewers += 1
+        self._instruments.set(c.BOARD_VIEWERS, self._viewers)
+        try:
+            await response.write(b"retry: 5000\n\n")
+            while not self._closing.is_set():
+                changed = self._collector.changed
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), _BEAT_SECONDS)
+                name = "tick" if changed.is_set() else "beat"
+                await response.write(f"event: {name}\ndata: {self._collector.snapshot.taken:.0f}\n\n".encode())
+        except ConnectionError:
+            pass
+        finally:
+            self._viewers -= 1
+            self._instruments.set(c.BOARD_VIEWERS, self._viewers)
+        return response

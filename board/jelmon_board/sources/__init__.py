@@ -1,0 +1,1 @@
+"""What the board reads: the exporter, the analyzers, Prometheus, Alertmanager and the responder."""

@@ -6,7 +6,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from jelmon.config.reader import SettingsReader, given
-from jelmon.config.settings import ListenAddress
+from jelmon.config.settings import ListenAddress, Secret
 from jelmon.config.urls import has_password, is_server_url, without_secret
 from jelmon.errors import ConfigError
 
@@ -30,8 +30,8 @@ class SourceSettings:
     alertmanager_link: str = ""
     """Where a browser reaches Alertmanager; empty: where the board does."""
     embedded: bool = False
-    credentials: str | None = None
-    """``user:password`` for exporter, analyzers and responder."""
+    credentials: Secret | None = None
+    """Reads ``user:password`` for exporter, analyzers and responder."""
 
     def __post_init__(self) -> None:
         flags = {
@@ -54,7 +54,7 @@ class SourceSettings:
                         hint="remove it; put user:password of jelmon's services in a file that "
                         "BOARD_CREDENTIALS_FILE names",
                     )
-        if self.credentials is not None and ":" not in self.credentials:
+        if self.credentials is not None and ":" not in self.credentials():
             raise ConfigError("BOARD_CREDENTIALS_FILE: the file does not hold user:password", hint="write both")
 
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import msgspec
 
+from jelmon.config.settings import Secret
 from jelmon.errors import SourceError
 from jelmon_board.settings import host_of
 
@@ -16,9 +17,9 @@ T = TypeVar("T")
 class Fetcher:
     """An HTTP client for one kind of server, used as an asynchronous context manager."""
 
-    def __init__(self, name: str, *, credentials: str | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, name: str, *, credentials: Secret | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
         self.name = name
-        self._auth = aiohttp.BasicAuth(*credentials.split(":", 1)) if credentials else None
+        self._credentials = credentials
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -26,7 +27,6 @@ class Fetcher:
         # a redirect could lead to another machine; connections are few
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._timeout),
-            auth=self._auth,
             connector=aiohttp.TCPConnector(limit=16),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -77,6 +77,9 @@ class Fetcher:
     async def _request(self, method: str, url: str, *, allow: tuple[int, ...] = (), **options: Any) -> bytes:
         assert self._session is not None, "use this in an async with block"
         place = f"{self.name} at {host_of(url)}"
+        if self._credentials is not None:  # read again each time: passwords change
+            user, _, password = self._credentials().partition(":")
+            options["auth"] = aiohttp.BasicAuth(user, password)
         try:
             async with self._session.request(method, url, allow_redirects=False, **options) as response:
                 body = bytearray()

@@ -33,7 +33,7 @@ from jelmon.demo import launch, servers
 from jelmon.demo.processes import Processes
 from jelmon.errors import SourceError
 from jelmon_store.schema import SCHEMA
-from jelmon_store.series.cache import SLOT_MASK, KeyTable, SeriesCache
+from jelmon_store.series.cache import SLOT_MASK, SeriesCache
 from jelmon_store.series.labels import SeriesKey
 from jelmon_store.wire import messages, snappy, v1, v2
 from jelmon_store.wire.decoded import Decoded, WireLimits
@@ -137,7 +137,7 @@ class Bench:
     def __init__(self, version: str) -> None:
         self._version = version
         self._cache = SeriesCache()
-        self._table = KeyTable()
+        self._table = self._cache.table("", version)
         self._symbols = SymbolTable()
 
     def decode(self, body: bytes) -> Decoded:
@@ -350,7 +350,8 @@ async def run(arguments: argparse.Namespace, processes: Processes, folder: Path)
 
 async def compare(arguments: argparse.Namespace, processes: Processes, folder: Path, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        with contextlib.suppress(psycopg.Error):
+        loaded = connection.execute("SELECT current_setting('timescaledb.license', true) IS NOT NULL").fetchone()
+        if loaded == (True,):  # without the preloaded library, the statement ends the connection
             connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
         connection.execute("CREATE TABLE ordinary (time bigint, series_id bigint, value double precision)")

@@ -14,19 +14,28 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from jelmon_store.series.runs import Places, Room, Runs
+
 NEVER = np.iinfo(np.int64).min
 SLOT_BITS = 32
 SLOT_MASK = (1 << SLOT_BITS) - 1
+_RUN_BYTES = 150  # of a key, in the order in which its series comes
 
 Ints = NDArray[np.int64]
 
 
 class KeyTable:
-    """The keys of one tenant and protocol. A code is the slot of a series, and the number of an HA source above it."""
+    """The keys of one tenant and protocol. A code is the slot of a series, and the number of an HA source above it.
 
-    def __init__(self) -> None:
+    ``runs``, which the decoder makes, are the series in the order in which they came.
+    """
+
+    def __init__(self, room: Room | None = None, places: Places | None = None) -> None:
         self.young: dict[bytes, int] = {}
         self.old: dict[bytes, int] = {}
+        self.room = room or Room()
+        self.places = places or Places()
+        self.runs: Runs | None = None
 
     def codes(self, keys: Iterable[bytes]) -> list[int]:
         """Return the code of each key, -1 where it is unknown."""
@@ -50,10 +59,12 @@ class KeyTable:
 
 
 class SeriesCache:
-    """All keys and slots. ``capacity`` is the number of keys kept; about 400 bytes each with its slot."""
+    """All keys and slots. ``capacity`` is the number of keys kept."""
 
     def __init__(self, capacity: int = 2_000_000) -> None:
         self._capacity = capacity
+        self._room = Room(capacity * _RUN_BYTES)
+        self._places: dict[str, Places] = {}
         self._remembered = 0
         self._tables: dict[tuple[str, str], KeyTable] = {}
         self._slots: dict[int, int] = {}  # by series id
@@ -73,7 +84,11 @@ class SeriesCache:
 
     def table(self, tenant: str, protocol: str) -> KeyTable:
         """Return the keys of a tenant and protocol."""
-        return self._tables.setdefault((tenant, protocol), KeyTable())
+        table = self._tables.get((tenant, protocol))
+        if table is None:
+            places = self._places.setdefault(protocol, Places(len(self.series_id)))
+            table = self._tables[tenant, protocol] = KeyTable(self._room, places)
+        return table
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -120,6 +135,9 @@ class SeriesCache:
         """Begin a generation: forget the keys that were not used in the last one, and the slots without keys."""
         for name, table in list(self._tables.items()):
             table.old, table.young = table.young, {}
+            # series that are followed in their order are not looked up: once in each generation they must be
+            if table.runs is not None:
+                table.runs.forget()
             if not table.old:
                 del self._tables[name]
         self._free += self._resting
@@ -137,7 +155,11 @@ class SeriesCache:
 
         Requests in progress keep the tables they have, which are not used for others any more.
         """
-        self._tables = {name: table for name, table in self._tables.items() if name[1] != protocol}
+        for name, table in list(self._tables.items()):
+            if name[1] == protocol:
+                if table.runs is not None:
+                    table.runs.forget()
+                del self._tables[name]
 
     def lose(self, groups: Ints) -> None:
         """Note that others may have written the series of some groups."""
@@ -154,5 +176,7 @@ class SeriesCache:
             for name in ("series_id", "group", "kept", "metric", "watermark", "known", "start"):
                 array = getattr(self, name)
                 setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+            for places in self._places.values():
+                places.grow(len(self.series_id))
         self._used += 1
         return self._used - 1

@@ -72,6 +72,13 @@ class Metadata:
 METADATA_TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 
 
+def read_metadata(kind: int, help_text: bytes, unit: bytes) -> Metadata:
+    """Return metadata from its fields on the wire; an unknown type is ``unknown``."""
+    name = METADATA_TYPES[kind] if 0 <= kind < len(METADATA_TYPES) else "unknown"
+    texts = [text.decode(errors="replace").replace("\0", "") for text in (unit, help_text)]
+    return Metadata(name, *texts)
+
+
 @dataclass(slots=True)
 class Decoded:
     """A decoded request. ``codes`` are those of `SeriesCache`.

@@ -1,22 +1,27 @@
 """Decodes requests of remote write 1.0.
 
 Prometheus sends one sample for each series of a request. Such a series is its label bytes with 18 bytes behind them
-(9 if the value is 0), so the bytes in front are looked up in the cache and the samples of all series read at once.
-Everything else takes the protobuf parser, series by series.
+(9 if the value is 0). Series that come in the order in which they came before are recognised many at a time
+(`sample_runs`); of others, the bytes in front of the sample are looked up in the cache, and the samples of all are read
+at once. Everything else takes the protobuf parser, series by series.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from jelmon_store.series.cache import KeyTable
 from jelmon_store.series.labels import LabelError, as_json, read_pairs
-from jelmon_store.wire.decoded import METADATA_TYPES, Decoded, Metadata, WireLimits
+from jelmon_store.wire.decoded import Decoded, WireLimits, read_metadata
 from jelmon_store.wire.errors import RequestError
+from jelmon_store.wire.fields import field, field_sizes
 from jelmon_store.wire.messages import MAX_ENTRIES, MAX_SERIES_BYTES, Label, MetricMetadata, TimeSeries, WriteRequest
+from jelmon_store.wire.sample_runs import SampleRuns, follow
 from jelmon_store.wire.series_parser import SeriesParser
-from jelmon_store.wire.tails import SAMPLE, ZERO, read_samples, read_zeros
+from jelmon_store.wire.tails import SAMPLE, ZERO, Ints, Words, read_tails
+
+_LABEL_TAG = 0x0A
 
 
 def decode(message: bytes, keys: KeyTable, limits: WireLimits) -> Decoded:
@@ -32,56 +37,68 @@ def decode(message: bytes, keys: KeyTable, limits: WireLimits) -> Decoded:
 
 
 def _decode(message: bytes, keys: KeyTable, limits: WireLimits) -> Decoded:
-    request = WriteRequest.FromString(message)
+    if not isinstance(keys.runs, SampleRuns):
+        keys.runs = SampleRuns(keys.room, keys.places)
+    found = follow(message, np.frombuffer(message, np.uint8), keys.runs, keys)
+    if found.end == len(message) and not found.others:
+        return SeriesParser(keys, limits).finish(*_joined(found.codes, found.times, found.bits))
+    request = WriteRequest.FromString(message[found.end :] if found.end else message)
     if max(len(request.timeseries), len(request.metadata)) > MAX_ENTRIES:
         raise RequestError(f"more than {MAX_ENTRIES} time series", hint="send fewer samples a request")
     series = list(request.timeseries)
-    codes, times, bits, rest = _read_fast(series, keys)
+    looked_up = _look_up(message[found.end :], series, keys, keys.runs)
+    others = _look_up(b"", found.others, keys, None)
     parser = SeriesParser(keys, limits)
-    for position in rest:
-        _parse(series[position], parser)
+    for raw in (*(found.others[at] for at in others.rest), *(series[at] for at in looked_up.rest)):
+        _parse(raw, parser)
     for raw in request.metadata:
         entry = MetricMetadata.FromString(raw)
         name = entry.metric_family_name.decode(errors="replace")
         parser.metadata[name] = read_metadata(entry.type, entry.help, entry.unit)
-    return parser.finish(codes, times, bits)
-
-
-def _read_fast(series: list[bytes], keys: KeyTable) -> tuple[Any, Any, Any, list[int]]:
-    """Return codes, times and bits of the series in the usual layout, and the positions of the others."""
-    found = keys.codes([one[:-SAMPLE] for one in series])
-    codes = np.array(found, np.int64)
-    tails = b"".join([one[-SAMPLE:] for one in series])
-    if len(tails) != SAMPLE * len(series):  # some are shorter than a sample
-        return codes[:0], codes[:0], codes[:0].astype(np.uint64), list(range(len(series)))
-    right, times, bits = read_samples(np.frombuffer(tails, np.uint8).reshape(-1, SAMPLE))
-    right &= codes >= 0
-    if right.all():
-        return codes, times, bits, []
-    others = np.flatnonzero(~right).tolist()
-    zeros = _read_zeros(series, others, keys)
-    codes, times, bits = codes[right], times[right], bits[right]
-    if zeros is None:
-        return codes, times, bits, others
-    zero_codes, zero_times, others = zeros
-    return (
-        np.concatenate([codes, zero_codes]),
-        np.concatenate([times, zero_times]),
-        np.concatenate([bits, np.zeros(len(zero_codes), np.uint64)]),
-        others,
+    return parser.finish(
+        *_joined(
+            [*found.codes, others.codes, looked_up.codes],
+            [*found.times, others.times, looked_up.times],
+            [*found.bits, others.bits, looked_up.bits],
+        )
     )
 
 
-def _read_zeros(series: list[bytes], positions: list[int], keys: KeyTable) -> tuple[Any, Any, list[int]] | None:
-    """Return codes and times of the series with one sample of value 0, and the positions of the others."""
-    codes = np.array(keys.codes([series[position][:-ZERO] for position in positions]), np.int64)
-    tails = b"".join([series[position][-ZERO:] for position in positions])
-    if len(tails) != ZERO * len(positions):
-        return None
-    right, times = read_zeros(np.frombuffer(tails, np.uint8).reshape(-1, ZERO))
+def _joined(codes: list[Ints], times: list[Ints], bits: list[Words]) -> tuple[Ints, Ints, Words]:
+    if not codes:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    return np.concatenate(codes), np.concatenate(times), np.concatenate(bits)
+
+
+class _LookedUp(NamedTuple):
+    """The series in a usual layout that the cache knows, and the positions of the others."""
+
+    codes: Ints
+    times: Ints
+    bits: Words
+    rest: list[int]
+
+
+def _look_up(message: bytes, series: list[bytes], keys: KeyTable, runs: SampleRuns | None) -> _LookedUp:
+    """Look series up in the cache; ``message`` may be what they were read from. Learn their order, if that is so."""
+    lengths = np.fromiter(map(len, series), np.int64, len(series))
+    sizes = field_sizes(lengths)
+    ends = np.cumsum(sizes)
+    if runs is None or not len(series) or int(ends[-1]) != len(message):  # there is more than series in usual form
+        runs, message, ends = None, b"".join(series), np.cumsum(lengths)
+    stream = np.frombuffer(message, np.uint8)
+    codes = np.array(keys.codes([one[:-SAMPLE] for one in series]), np.int64)
+    right, zero, times, bits = read_tails(stream, ends, lengths)
+    unknown = np.flatnonzero(right & zero | (codes < 0)).tolist()
+    codes[unknown] = keys.codes([series[at][:-ZERO] for at in unknown])
+    # a key found with one layout says nothing of a sample with the other
+    right[unknown] &= zero[unknown]
     right &= codes >= 0
-    left = [position for position, good in zip(positions, right.tolist(), strict=True) if not good]
-    return codes[right], times[right], left
+    if runs is not None:
+        runs.learn(stream, ends - sizes, ends, np.where(right, codes, -1), zero)
+    if right.all():
+        return _LookedUp(codes, times, bits, [])
+    return _LookedUp(codes[right], times[right], bits[right], np.flatnonzero(~right).tolist())
 
 
 def _parse(raw: bytes, parser: SeriesParser) -> None:
@@ -90,7 +107,7 @@ def _parse(raw: bytes, parser: SeriesParser) -> None:
         raise RequestError(f"a time series has more than {MAX_SERIES_BYTES} bytes", hint="send fewer samples a request")
     series = TimeSeries.FromString(raw)
     code = parser.code_of(
-        b"".join([_field(label) for label in series.labels]),
+        b"".join([field(_LABEL_TAG, label) for label in series.labels]),
         lambda: ((label.name, label.value) for label in map(Label.FromString, series.labels)),
     )
     if not parser.is_usable(code, series):
@@ -104,21 +121,3 @@ def _parse(raw: bytes, parser: SeriesParser) -> None:
         parser.add_exemplar(code, exemplar.timestamp, exemplar.value, as_json(labels))
     parser.add_samples(code, series.samples, start=0)
     parser.add_histograms(code, series.histograms, start=0)
-
-
-def read_metadata(kind: int, help_text: bytes, unit: bytes) -> Metadata:
-    """Return metadata from its fields on the wire; an unknown type is ``unknown``."""
-    name = METADATA_TYPES[kind] if 0 <= kind < len(METADATA_TYPES) else "unknown"
-    texts = [text.decode(errors="replace").replace("\0", "") for text in (unit, help_text)]
-    return Metadata(name, *texts)
-
-
-def _field(label: bytes) -> bytes:
-    """Return a label as it is on the wire, in field 1."""
-    length = len(label)
-    head = bytearray(b"\n")
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + label

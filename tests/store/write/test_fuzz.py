@@ -4,24 +4,18 @@ import contextlib
 import random
 import resource
 import struct
-from collections.abc import Iterable
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.store.conftest import StartStore
+from tests.store.write.decoder import Decoder, NothingAtOnce, content
 from tests.store.write.sender import V1, V2, RequestV2, bits, labels_of, now_ms, post, v1, v1_series
 from tests.store.write.test_v2 import histogram
 
-from jelmon_store.series.cache import KeyTable, SeriesCache
-from jelmon_store.series.labels import SeriesKey
+from jelmon_store.series.cache import KeyTable
 from jelmon_store.wire import snappy
-from jelmon_store.wire import v1 as decoder_v1
-from jelmon_store.wire import v2 as decoder_v2
-from jelmon_store.wire.decoded import Decoded, WireLimits
 from jelmon_store.wire.errors import RequestError
-from jelmon_store.wire.symbols import SymbolTable
 
 
 def bodies() -> dict[str, tuple[str, bytes]]:
@@ -36,57 +30,12 @@ def bodies() -> dict[str, tuple[str, bytes]]:
     return {"1.0": (V1, v1(*series)), "2.0": (V2, request.body())}
 
 
-class _NothingAtOnce(KeyTable):
-    """Keys that are only found one by one, so that everything takes the protobuf parser."""
-
-    def codes(self, keys: Iterable[bytes]) -> list[int]:
-        return [-1 for _ in keys]
-
-
-class _Decoder:
-    """A decoder with a cache that knows the series of what it has decoded, without a database."""
-
-    def __init__(self, version: str, table: KeyTable) -> None:
-        self.version = version
-        self.table = table
-        self.cache = SeriesCache()
-        self.symbols = SymbolTable()
-        self.ids: dict[bytes, int] = {}
-
-    def decode(self, message: bytes) -> Decoded:
-        table = self.table
-        for _ in range(2):
-            if self.version == "1.0":
-                decoded = decoder_v1.decode(message, table, WireLimits())
-            else:
-                decoded = decoder_v2.decode(message, table, self.symbols, self.cache.metric, WireLimits())
-            for key, labels in decoded.unknown.items():
-                series = SeriesKey.of("", labels)
-                number = self.ids.setdefault(series.fingerprint, len(self.ids) + 1)
-                slot = self.cache.add(number, group=series.group, metric=1, kept=False, new=True)
-                self.cache.remember(table, key, slot)
-        assert not decoded.unknown
-        return decoded
-
-
-def _content(decoder: _Decoder, decoded: Decoded) -> Any:
-    """What a decoded request says, whichever way it was decoded."""
-    ids = decoder.cache.series_id[decoded.codes].tolist()
-    return (
-        sorted(zip(ids, decoded.times.tolist(), decoded.bits.tolist(), strict=True)),
-        sorted((int(decoder.cache.series_id[row.code]), row.time, row.payload) for row in decoded.histograms),
-        sorted((int(decoder.cache.series_id[row.code]), row.time, row.bits, row.labels) for row in decoded.exemplars),
-        sorted((int(decoder.cache.series_id[code]), start) for code, start in decoded.starts),
-        decoded.refusals.count,
-    )
-
-
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @given(data=st.data())
 def test_damaged_messages_are_read_the_same_fast_and_slow(version: str, data: st.DataObject) -> None:
     """A decoder that knows the series reads a damaged message just as one that parses everything, or both refuse it."""
     message = snappy.decompress(bodies()[version][1])
-    known = _Decoder(version, KeyTable())
+    known = Decoder(version, KeyTable())
     known.decode(message)
     damaged = bytearray(message)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -102,7 +51,7 @@ def test_damaged_messages_are_read_the_same_fast_and_slow(version: str, data: st
                 del damaged[position:]
         if not damaged:
             damaged += b"\0"
-    fresh = _Decoder(version, _NothingAtOnce())
+    fresh = Decoder(version, NothingAtOnce())
     fresh.ids = known.ids
     try:
         parsed = fresh.decode(bytes(damaged))
@@ -110,7 +59,7 @@ def test_damaged_messages_are_read_the_same_fast_and_slow(version: str, data: st
         with pytest.raises(RequestError):
             known.decode(bytes(damaged))
         return
-    assert _content(known, known.decode(bytes(damaged))) == _content(fresh, parsed)
+    assert content(known, known.decode(bytes(damaged))) == content(fresh, parsed)
 
 
 @given(body=st.binary(max_size=200))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from jelmon_store.read.chunked import encode_frames
 from jelmon_store.read.matchers import QueryError
 from jelmon_store.read.request import Query, ReadRequest
-from jelmon_store.read.sampled import encode_result, encode_series
-from jelmon_store.read.samples import SampleReader, Samples, batches
+from jelmon_store.read.sampled import encode_block, encode_result
+from jelmon_store.read.samples import Block, SampleReader, portions
 from jelmon_store.read.selection import Connection, Series, select_series
 from jelmon_store.read.settings import ReadSettings
 
@@ -38,11 +38,12 @@ class Answer:
         """
         results, size = [], 0
         for query, series in zip(self._queries, self._series, strict=True):
-            encoded = []
-            for one, samples in self._with_samples(query, series):
-                encoded.append(encode_series(one, samples))
-                size += len(encoded[-1])
-                self._check_size(size)
+            encoded: list[bytes] = []
+            for block in self._blocks(query, series):
+                for message in encode_block(block):
+                    encoded.append(message)
+                    size += len(message)
+                    self._check_size(size)
             results.append(encode_result(encoded))
         return b"".join(results)
 
@@ -54,8 +55,8 @@ class Answer:
         """
         waiting, size, sent = [], 0, 0
         for index, (query, series) in enumerate(zip(self._queries, self._series, strict=True)):
-            for one, samples in self._with_samples(query, series):
-                for frame in encode_frames(one, samples, query_index=index):
+            for block in self._blocks(query, series):
+                for frame in encode_frames(block, query_index=index):
                     waiting.append(frame)
                     size += len(frame)
                     self._check_size(sent + size)
@@ -65,13 +66,9 @@ class Answer:
                         waiting, size = [], 0
         yield b"".join(waiting)
 
-    def _with_samples(self, query: Query, series: Sequence[Series]) -> Iterator[tuple[Series, Samples]]:
-        for batch in batches(series):
-            found = self._reader.read([one.series_id for one in batch], query.start, query.end)
-            for one in batch:
-                samples = found.get(one.series_id)
-                if samples is not None:
-                    yield one, samples
+    def _blocks(self, query: Query, series: Sequence[Series]) -> Iterator[Block]:
+        for portion in portions(series, query.start, query.end):
+            yield self._reader.read(portion, query.start, query.end)
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.max_bytes:

@@ -33,7 +33,7 @@ def zeros(words: Numbers) -> tuple[Integers, Integers]:
     return np.minimum(leading, 31), trailing
 
 
-def pack(bits: Numbers, widths: Integers, positions: Integers, size: int) -> bytes:
+def pack(bits: Numbers, widths: Integers, positions: Integers, size: int) -> NDArray[np.uint8]:
     """Return ``size`` bytes in which each field stands at its position, most significant bit first."""
     used = np.flatnonzero(widths)
     bits, widths, positions = bits[used], widths[used], positions[used]
@@ -45,4 +45,4 @@ def pack(bits: Numbers, widths: Integers, positions: Integers, size: int) -> byt
     words[word[first]] = np.bitwise_or.reduceat(inside, first)
     over = np.flatnonzero(space < 0)
     words[word[over] + 1] |= bits[over] << (64 + space[over]).astype(np.uint64)
-    return words.astype(">u8").tobytes()[:size]
+    return words.astype(">u8").view(np.uint8)[:size]

@@ -139,7 +139,7 @@ def _encode(layout: _Layout, times: Integers, counts: Integers, sums: Numbers) -
     widths = np.concatenate([np.array([width for _, width in head]), fields["width"].ravel()])
     numbers = np.concatenate([np.array([number for number, _ in head], np.uint64), fields["number"].ravel()])
     ends = np.cumsum(widths)
-    data = pack(numbers, widths, ends - widths, (int(ends[-1]) + 7) // 8)
+    data = pack(numbers, widths, ends - widths, (int(ends[-1]) + 7) // 8).tobytes()
     return Chunk(FLOAT_HISTOGRAM if layout.of_floats else HISTOGRAM, int(times[0]), int(times[-1]), data)
 
 

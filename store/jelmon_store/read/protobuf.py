@@ -5,8 +5,14 @@ Prometheus' messages are small here and the answers are built by numpy, so gener
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
+_SHORT_VARINTS = [bytes([value]) for value in range(0x80)]
+_TIME_BYTES = 6
+"""Enough for milliseconds until the year 2109."""
 
 
 class ProtobufError(ValueError):
@@ -57,6 +63,8 @@ def signed(value: int) -> int:
 
 def encode_varint(value: int) -> bytes:
     """Return a varint; a negative number takes ten bytes, as in an int64 field."""
+    if 0 <= value < 0x80:
+        return _SHORT_VARINTS[value]
     value &= (1 << 64) - 1
     encoded = bytearray()
     while value >= 0x80:
@@ -64,6 +72,22 @@ def encode_varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+def padded_times(times: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return times in milliseconds as varints of the same length, as few bytes as all of them fit into."""
+    usual = not len(times) or (times.min() >= 0 and times.max() < 1 << 7 * _TIME_BYTES)
+    return padded_varints(times, _TIME_BYTES if usual else _MAX_VARINT_BYTES)
+
+
+def padded_varints(numbers: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
+    """Return each number as a varint of ``width`` bytes, which every reader accepts."""
+    groups = np.empty((len(numbers), width), np.uint8)
+    unsigned = numbers.astype(np.uint64)
+    for index in range(width):
+        groups[:, index] = unsigned >> np.uint64(7 * index) & np.uint64(0x7F)
+    groups[:, :-1] |= 0x80
+    return groups
 
 
 def bytes_field(number: int, content: bytes) -> bytes:

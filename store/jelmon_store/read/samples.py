@@ -1,16 +1,15 @@
-"""Reads the samples of series: one row and two arrays a series, bits untouched, as numpy arrays.
+"""Reads the samples of many series at once, bits untouched, into numpy arrays.
 
-An array in PostgreSQL's binary format is a header of 20 bytes and then 12 bytes an element, so a million samples become
-numpy arrays without a Python object each. Series ids and times stand in the query as constants: TimescaleDB and
-PostgreSQL then skip the chunks, partitions and batches that cannot match.
+PostgreSQL sends one row with two arrays for each series. An array in its binary format is a header of 20 bytes and
+then 12 bytes an element, so a million samples become numpy arrays without a Python object each. Series ids and times
+stand in the query as constants: TimescaleDB and PostgreSQL then skip the chunks, partitions and batches that cannot
+match.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import psycopg
 from numpy.typing import NDArray
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
@@ -19,47 +18,55 @@ from psycopg.pq import Format
 from jelmon_store.read.matchers import QueryError
 from jelmon_store.read.selection import Connection, Series
 
-SERIES_AT_ONCE = 1000
-"""Series read by one statement: bounds the memory, and the size of the statement."""
+SERIES_AT_ONCE = 5000
+SAMPLES_AT_ONCE = 500_000
+"""Of one statement, if a series has a sample every 15 seconds: bounds the memory."""
+_USUAL_STEP_MS = 15_000
 _MICROSECONDS_2000 = 946_684_800_000_000
 _OLDEST, _NEWEST = -62_135_596_800_000, 253_402_300_799_000  # years 1 and 9999
 _ARRAY_HEADER_BYTES = 20
 _INT_ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
 _FLOAT_ELEMENT = np.dtype([("size", ">i4"), ("value", ">u8")])
 _TIMESTAMPTZ_ARRAY, _FLOAT8_ARRAY = 1185, 1022
+Integers = NDArray[np.int64]
+Numbers = NDArray[np.uint64]
+Histogram = tuple[int, bytes]
+"""A time in milliseconds and a ``prometheus.Histogram`` message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
-    """Samples of one series in order of time: milliseconds, and values as their 64 bits; histograms as messages."""
+class Block:
+    """Samples of some series, one series after the other and each in order of time.
 
-    times: NDArray[np.int64]
-    values: NDArray[np.uint64]
-    histograms: tuple[tuple[int, bytes], ...] = ()
+    Times are milliseconds, values their 64 bits. The samples of ``series[i]`` end before ``ends[i]``.
+    """
+
+    series: Sequence[Series]
+    times: Integers
+    values: Numbers
+    ends: Integers
+    histograms: dict[int, list[Histogram]] = field(default_factory=dict)
+    """By the position of their series; in order of time."""
+
+    @property
+    def starts(self) -> Integers:
+        """Where the samples of each series begin."""
+        return np.concatenate(([0], self.ends))[:-1]
 
 
-NONE = Samples(np.empty(0, np.int64), np.empty(0, np.uint64))
+class _Elements(Loader):
+    """Returns the elements of an array as they come."""
 
-
-class _Times(Loader):
     format = Format.BINARY
 
-    def load(self, data: Buffer) -> NDArray[np.int64]:
-        elements = np.frombuffer(data, _INT_ELEMENT, offset=_ARRAY_HEADER_BYTES)["value"].astype(np.int64)
-        return (elements + _MICROSECONDS_2000) // 1000
-
-
-class _Bits(Loader):
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> NDArray[np.uint64]:
-        return np.frombuffer(data, _FLOAT_ELEMENT, offset=_ARRAY_HEADER_BYTES)["value"].astype(np.uint64)
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data[_ARRAY_HEADER_BYTES:])
 
 
 def prepare(connection: Connection) -> None:
-    """Make a connection return arrays of times and values as numpy arrays."""
-    connection.adapters.register_loader(_TIMESTAMPTZ_ARRAY, _Times)
-    connection.adapters.register_loader(_FLOAT8_ARRAY, _Bits)
+    """Make a connection return arrays of times and values as bytes."""
+    connection.adapters.register_loader(_TIMESTAMPTZ_ARRAY, _Elements)
+    connection.adapters.register_loader(_FLOAT8_ARRAY, _Elements)
 
 
 class SampleReader:
@@ -70,23 +77,35 @@ class SampleReader:
         self._limit = limit
         self._read = 0
 
-    def read(self, series_ids: Sequence[int], start: int, end: int) -> dict[int, Samples]:
+    def read(self, series: Sequence[Series], start: int, end: int) -> Block:
         """Return the samples between two times in milliseconds, both included, of the series that have any.
 
         Raises:
             QueryError: the request has read more samples than allowed.
         """
-        if not series_ids or start > end:
-            return {}
-        where = _where(series_ids, start, end)
+        where = _where([one.series_id for one in series], start, end)
         floats = self._floats(where)
         histograms = self._histograms(where)
-        for series_id, messages in histograms.items():
-            samples = floats.get(series_id, NONE)
-            floats[series_id] = Samples(samples.times, samples.values, tuple(sorted(messages)))
-        return floats
+        found = [one for one in series if one.series_id in floats or one.series_id in histograms]
+        columns = [floats.get(one.series_id, (b"", b"")) for one in found]
+        times = np.frombuffer(b"".join(times for times, _ in columns), _INT_ELEMENT)["value"].astype(np.int64)
+        values = np.frombuffer(b"".join(values for _, values in columns), _FLOAT_ELEMENT)["value"].astype(np.uint64)
+        sizes = np.array([len(times) // _INT_ELEMENT.itemsize for times, _ in columns], np.int64)
+        return _in_order(
+            Block(
+                found,
+                (times + _MICROSECONDS_2000) // 1000,
+                values,
+                np.cumsum(sizes),
+                {
+                    position: sorted(histograms[one.series_id])
+                    for position, one in enumerate(found)
+                    if one.series_id in histograms
+                },
+            )
+        )
 
-    def _floats(self, where: str) -> dict[int, Samples]:
+    def _floats(self, where: str) -> dict[int, tuple[bytes, bytes]]:
         sql = (
             "SELECT series_id, array_agg(time), array_agg(value) FROM ("
             f"SELECT series_id, time, value FROM jelmore.samples WHERE {where} UNION ALL "
@@ -95,19 +114,19 @@ class SampleReader:
         )
         floats = {}
         with self._connection.cursor(binary=True) as cursor:
-            for series_id, times, values in _rows(cursor, sql):
-                self._count(len(times))
-                floats[series_id] = _in_order(times, values)
+            for series_id, times, values in cursor.execute(sql):
+                self._count(len(times) // _INT_ELEMENT.itemsize)
+                floats[series_id] = times, values
         return floats
 
-    def _histograms(self, where: str) -> dict[int, list[tuple[int, bytes]]]:
+    def _histograms(self, where: str) -> dict[int, list[Histogram]]:
         sql = (
             "SELECT series_id, (extract(epoch FROM time) * 1000)::bigint, payload FROM jelmore.histograms "
             f"WHERE {where} LIMIT {self._limit - self._read + 1}"
         )
-        histograms: dict[int, list[tuple[int, bytes]]] = {}
+        histograms: dict[int, list[Histogram]] = {}
         with self._connection.cursor(binary=True) as cursor:
-            for series_id, time, payload in _rows(cursor, sql):
+            for series_id, time, payload in cursor.execute(sql):
                 self._count(1)
                 histograms.setdefault(series_id, []).append((time, payload))
         return histograms
@@ -121,27 +140,29 @@ class SampleReader:
             )
 
 
-def batches(series: Sequence[Series]) -> Iterator[Sequence[Series]]:
+def portions(series: Sequence[Series], start: int, end: int) -> Iterator[Sequence[Series]]:
     """Yield series in portions of one statement each."""
-    for first in range(0, len(series), SERIES_AT_ONCE):
-        yield series[first : first + SERIES_AT_ONCE]
+    if start > end:
+        return
+    usual = (end - start) // _USUAL_STEP_MS + 1
+    size = max(1, min(SERIES_AT_ONCE, SAMPLES_AT_ONCE // usual))
+    for first in range(0, len(series), size):
+        yield series[first : first + size]
 
 
-def _rows(cursor: psycopg.Cursor[tuple[Any, ...]], sql: str) -> Iterable[tuple[Any, ...]]:
-    cursor.execute(sql)
-    return cursor
-
-
-def _in_order(times: NDArray[np.int64], values: NDArray[np.uint64]) -> Samples:
-    if len(times) > 1:
-        steps = np.diff(times)
-        if (steps <= 0).any():
-            order = np.argsort(times, kind="stable")
-            times, values = times[order], values[order]
-            # the receiver lets no duplicate through; Prometheus would refuse all of the answer because of one
-            first = np.concatenate(([True], np.diff(times) > 0))
-            times, values = times[first], values[first]
-    return Samples(times, values)
+def _in_order(block: Block) -> Block:
+    """Return a block whose series are in order of time, each time once."""
+    falls = np.diff(block.times) <= 0
+    falls[block.ends[(block.ends > 0) & (block.ends < len(block.times))] - 1] = False  # from one series to the next
+    if not falls.any():
+        return block
+    owner = np.repeat(np.arange(len(block.series)), np.diff(block.ends, prepend=0))
+    order = np.lexsort((block.times, owner))
+    times, owner = block.times[order], owner[order]
+    # the receiver lets no duplicate through; Prometheus would refuse all of the answer because of one
+    first = np.concatenate(([True], (np.diff(times) > 0) | (np.diff(owner) > 0)))
+    ends = np.searchsorted(owner[first], np.arange(len(block.series)), side="right")
+    return Block(block.series, times[first], block.values[order][first], ends, block.histograms)
 
 
 def _where(series_ids: Sequence[int], start: int, end: int) -> str:

@@ -4,12 +4,11 @@ Changed are comparisons, boundaries, factors, windows, labels, set operators, of
 recordings alike. Labels and braces are never taken for operators: strings are masked before anything is looked for.
 """
 
-import copy
 import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import promql_parser as parser
 import yaml
@@ -22,6 +21,8 @@ _WINDOW = re.compile(r"\[(\w+)(?=[:\]])")
 _OFFSET = re.compile(r" offset \w+")
 _SET_OPERATOR = re.compile(r"(?<![\w:])(and|or|unless)(?![\w:])")
 _GROUPING = re.compile(r"(?<![\w:])(?:by|without|on|ignoring) \(([^()]*)\)")
+_NAME = re.compile(r"[a-zA-Z_:][\w:]{7,}|\"[^\"]*\"")  # a word that is longer than those of PromQL
+_DIGITS = re.compile(r"\d+(?:\.\d+)?")
 _PART = re.compile(r"(\d+)(ms|[smhdw])")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
@@ -29,13 +30,26 @@ _MOVED = {">": ">=", "<": "<=", ">=": ">", "<=": "<"}
 
 
 class Mutant(NamedTuple):
-    """A rule file with one change; ``change`` says where and what."""
+    """A rule with one change; ``change`` says where and what."""
 
     file: str
     rule: str
     kind: str
     change: str
-    text: str
+    group: dict[str, Any]  # unchanged
+    place: int  # of the rule in its group
+    after: dict[str, Any]  # the rule, changed
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """The rule as it is."""
+        return cast("dict[str, Any]", self.group["rules"][self.place])
+
+    @property
+    def shape(self) -> tuple[str, str, str]:
+        """What mutants have in common that change the same thing in rules made from the same template."""
+        texts = (_NAME.sub("name", text) for text in (self.before["expr"], self.change))
+        return (self.kind, *(_DIGITS.sub("0", text) for text in texts))  # type: ignore[return-value]
 
     def __str__(self) -> str:
         return f"{self.file}: {self.rule}: {self.kind}: {self.change}"
@@ -44,8 +58,8 @@ class Mutant(NamedTuple):
 def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of one rule file."""
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    for group_place, group in enumerate(content["groups"]):
-        interval = _seconds(group["interval"])
+    for group in content["groups"]:
+        interval = seconds(group["interval"])
         for place, rule in enumerate(group["rules"]):
             name = rule.get("alert") or rule["record"]
             if level := rule.get("labels", {}).get("escalation_level", ""):
@@ -53,9 +67,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
             elif rule_id := rule.get("labels", {}).get("rule_id", ""):
                 name += f" ({rule_id})" if "record" in rule else ""
             for kind, change, changed in _changes(rule, interval):
-                altered = copy.deepcopy(content)
-                altered["groups"][group_place]["rules"][place] = changed
-                yield Mutant(path.name, name, kind, change, yaml.dump(altered, Dumper=yaml.CSafeDumper, width=1000))
+                yield Mutant(path.name, name, kind, change, group, place, changed)
 
 
 def _changes(rule: dict[str, Any], interval: float) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -66,7 +78,7 @@ def _changes(rule: dict[str, Any], interval: float) -> Iterator[tuple[str, str, 
             yield kind, change, {**rule, "expr": expr}
     for field in ("for", "keep_firing_for"):
         if field in rule:
-            longer = f"{round(_seconds(rule[field]) + interval)}s"
+            longer = f"{round(seconds(rule[field]) + interval)}s"
             yield "duration", f"{field}: {rule[field]} -> {longer}", {**rule, field: longer}
     for label in rule.get("labels", {}):
         kept = {name: value for name, value in rule["labels"].items() if name != label}
@@ -98,7 +110,7 @@ def _expressions(expr: str, is_alert: bool, interval: float) -> Iterator[tuple[s
     if not is_alert:
         yield "factor", "the whole by 1.1", f"({expr}) * 1.1"
     for found in _WINDOW.finditer(masked):
-        yield ("window halved", *at(*found.span(1), f"{round(_seconds(found.group(1)) * 500)}ms"))
+        yield ("window halved", *at(*found.span(1), f"{round(seconds(found.group(1)) * 500)}ms"))
     for found in _OFFSET.finditer(masked):
         yield ("offset removed", *at(*found.span(), ""))
     for found in _SET_OPERATOR.finditer(masked):
@@ -136,5 +148,6 @@ def _parses(expr: str) -> bool:
     return True
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return a duration such as ``1h30m`` in seconds."""
     return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

@@ -16,12 +16,12 @@ from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.live import http_api
 from jelmon_generators.live.apply import apply, checked
 from jelmon_generators.live.backtest import held, metrics, outcome, query
-from jelmon_generators.live.destinations import destinations
+from jelmon_generators.live.destinations import Named, destinations, unknown_responder
 from jelmon_generators.live.plan import compiled_facts, differences, loaded_facts, routing_differences
 from jelmon_generators.load.openslo import convert
 from jelmon_generators.promql.expressions import duration
 from jelmon_generators.render import alertmanager as alertmanager_file
-from jelmon_generators.render import output, prometheus
+from jelmon_generators.render import output, prometheus, responder_file
 from jelmon_generators.targets import Target
 
 _MOST_POINTS = 10_000
@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="apply: configuration file that Alertmanager reads (default: found beside the rule files)",
+    )
+    parser.add_argument(
+        "--responder.rules",
+        dest="responder_rules",
+        type=Path,
+        metavar="FILE",
+        help="apply: file that the responder reads, its --rules.file (default: found, or /etc/jelmon/rules.json)",
     )
     parser.add_argument("--prometheus.url", dest="prometheus_url", default="http://127.0.0.1:9090", metavar="URL")
     parser.add_argument("--alertmanager.url", dest="alertmanager_url", default="http://127.0.0.1:9093", metavar="URL")
@@ -139,14 +146,19 @@ def _history_starts(server: http_api.Api, start: float, end: float, step: float)
 
 def _apply(made: Compilation, args: argparse.Namespace) -> int:
     servers = http_api.prometheus(args.prometheus_url), http_api.alertmanager(args.alertmanager_url)
-    places = destinations(servers[0], args.root, output=args.output, alertmanager_config=args.alertmanager_config)
+    named = Named(args.output, args.alertmanager_config, args.responder_rules)
+    places = destinations(servers[0], args.root, named)
     servers[1].get("/api/v2/status")  # before anything is written
     sys.stderr.write(f"rule files in {places.rules}, configuration in {places.alertmanager}\n")
-    files = {**prometheus.render(made.groups), **alertmanager_file.render(made)}
+    if places.responder:
+        sys.stderr.write(f"the responder reads {places.responder}\n")
+    files = {**prometheus.render(made.groups), **alertmanager_file.render(made), **responder_file.render(made)}
     changes = output.changes(places.placed(files), Path(), (str(places.rules),))
     for line in checked(files):
         sys.stderr.write(f"{line}\n")
     for line in apply(made, changes, places, *servers):
         sys.stderr.write(f"{line}\n")
     sys.stderr.write(f"{len(changes)} files changed\n")
+    if warning := unknown_responder(servers[0], places):
+        sys.stderr.write(f"warning: {warning}\n")
     return 0

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jelmon.bundle import rules_file
 from jelmon.cli import main
 from jelmon.config.settings import parse_duration
 from jelmon.demo import launch
-from jelmon.demo.processes import Processes
+from jelmon.demo.processes import Processes, free_port
 from jelmon_generators.commands.generate import generate
 from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live.backtest import Episode, episodes, query
+from jelmon_generators.live.http_api import prometheus
 from jelmon_generators.live.plan import Facts, compiled_facts, differences, routing_differences
 
 HERE = Path(__file__).parents[1] / "bundle"
@@ -247,16 +250,30 @@ def test_plan_apply_and_undo(bundle: Path, running: Servers, capsys: pytest.Capt
     assert main(["rules", "apply", *arguments]) == 0
     assert "the loaded rules match the written files" in capsys.readouterr().err
     assert main(["rules", "plan", *arguments]) == 0
+    responder = bundle / rules_file.PATH
+    assert rules_file.decode(responder.read_bytes()).fingerprint == loaded_fingerprint(running)
 
     rules = bundle / "deploy/prometheus/rules/cards_per_hour.yml"
-    before = rules.read_text()
+    before = rules.read_text(), responder.read_text()
     alerts.write_text(alerts.read_text().replace("threshold: 12\n", "threshold: 13\n"))
     (bundle / "prometheus.yml").write_text("{not: [yaml")
     capsys.readouterr()
     assert main(["rules", "apply", *arguments]) == 1
     message = capsys.readouterr().err
     assert "/-/reload: 500" in message
-    assert rules.read_text() == before
+    assert (rules.read_text(), responder.read_text()) == before
+
+
+def loaded_fingerprint(servers: Servers) -> int:
+    """The fingerprint of the rules that Prometheus evaluates, as it records it."""
+    rules = prometheus(servers.prometheus).get("/api/v1/rules")["data"]
+    expressions = [
+        rule["query"]
+        for group in rules["groups"]
+        for rule in group["rules"]
+        if rule["name"] == "jelmore:rules:fingerprint"
+    ]
+    return round(float(expressions[0].removeprefix("vector(").removesuffix(")")))
 
 
 @pytest.fixture
@@ -269,6 +286,7 @@ def by_the_guide(bundle: Path, tool: Callable[[str], Path], tmp_path: Path) -> I
                 (installed / folder).mkdir(parents=True, exist_ok=True)
                 (installed / folder / Path(path).name).write_text(text)
     (installed / "alertmanager.yml").write_text(generate(bundle)["alertmanager/alertmanager.yml"])
+    (installed / "rules.json").write_text(generate(bundle)[rules_file.PATH])
     config = installed / "prometheus.yml"
     config.write_text(json.dumps({"rule_files": ["rules/*.yml"]}))
     with Processes(tmp_path / "logs") as processes:
@@ -300,6 +318,7 @@ def test_apply_writes_where_the_servers_read(
     assert f"rule files in {installed}/rules, configuration in {installed}/alertmanager.yml\n" in said
     assert "< 12" in (installed / "rules/cards_per_hour.yml").read_text()
     assert (installed / "templates/jelmon.tmpl").exists()
+    assert rules_file.decode((installed / "rules.json").read_bytes()).fingerprint == loaded_fingerprint(servers)
     assert set(bundle.rglob("*")) == before
     assert not (installed / "deploy").exists()
     assert main(["rules", "plan", *arguments[:6]]) == 0
@@ -318,6 +337,40 @@ def test_apply_leaves_nothing_behind_when_nobody_reads_it(
     assert main(["rules", "apply", *arguments]) == 1
     assert "check that rule_files of Prometheus includes" in capsys.readouterr().err
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "--responder.rules"])
+def test_apply_says_that_a_responder_needs_its_file(
+    known: bool, bundle: Path, tool: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs elsewhere, or reads a file of its own: otherwise RulesNotLoaded fires until somebody copies it."""
+    installed, port = tmp_path / "etc", free_port()
+    (installed / "rules").mkdir(parents=True)
+    config, alertmanager = installed / "prometheus.yml", tmp_path / "alertmanager.yml"
+    renamed = [{"source_labels": ["__name__"], "regex": "up|prometheus_build_info", "action": "keep"}]
+    renamed.append({"target_label": "__name__", "replacement": "jelmore_rules_fingerprint"})  # type: ignore[dict-item]
+    own = {"job_name": "own", "scrape_interval": "1s", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+    own["metric_relabel_configs"] = renamed
+    config.write_text(json.dumps({"rule_files": ["rules/*.yml"], "scrape_configs": [own]}))
+    assert main(["generate", "--root", str(bundle), "--output", str(tmp_path / "out")]) == 0
+    shutil.copytree(tmp_path / "out/alertmanager", tmp_path, dirs_exist_ok=True)
+    elsewhere = tmp_path / "responder.json"
+    with Processes(tmp_path / "logs") as processes:
+        url = launch.prometheus(processes, tool("prometheus"), tmp_path / "data", config, port=port)
+        arguments = ["--root", str(bundle), "--prometheus.url", url, "--alertmanager.config", str(alertmanager)]
+        arguments += ["--alertmanager.url", launch.alertmanager(processes, tool("alertmanager"), tmp_path, alertmanager)]
+        deadline = time.monotonic() + 60
+        while not prometheus(url).get("/api/v1/query?query=jelmore_rules_fingerprint")["data"]["result"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        arguments += ["--responder.rules", str(elsewhere)] if known else []
+        assert main(["rules", "apply", *arguments]) == 0, capsys.readouterr().err
+        said = capsys.readouterr().err
+        fingerprint = loaded_fingerprint(Servers(url, ""))
+
+    assert ("warning: a responder compares its file with the rules: copy deploy/responder/rules.json" in said) != known
+    if known:
+        assert rules_file.decode(elsewhere.read_bytes()).fingerprint == fingerprint
 
 
 def test_apply_names_the_flag_that_is_missing(

@@ -19,6 +19,13 @@ from jelmon.demo.processes import Processes
 from jelmon.errors import SourceError
 
 ROOT = Path(__file__).resolve().parent.parent
+SERVER_OF = {
+    "prometheus": "JELMON_TEST_PROMETHEUS",
+    "promtool": "JELMON_TEST_PROMETHEUS",
+    "alertmanager": "JELMON_TEST_ALERTMANAGER",
+    "amtool": "JELMON_TEST_ALERTMANAGER",
+}
+"""The variable that names another server to test with."""
 
 # how long an example takes says more about what else the machine does; in CI the same commit has the same outcome
 hypothesis.settings.register_profile(
@@ -62,10 +69,13 @@ def recorded_data() -> Path:
 def tool() -> Callable[[str], Path]:
     """A function from a program's name (``promtool``, ``amtool``, ``nats-server``, ...) to its path.
 
+    JELMON_TEST_PROMETHEUS and JELMON_TEST_ALERTMANAGER name other servers to test with; their tools are beside them.
     A test that needs a program that cannot be fetched, for example without network, is skipped; in CI it fails.
     """
 
     def path_of(name: str) -> Path:
+        if (variable := SERVER_OF.get(name)) and (server := os.environ.get(variable)):
+            return Path(server).with_name(name)
         try:
             return servers.get([name], say=_say)[name]
         except SourceError as error:

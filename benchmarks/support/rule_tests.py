@@ -99,8 +99,7 @@ class _Rules:
     def __init__(self, mutant: Mutant) -> None:
         self._changed = {mutant.place: (_written(mutant.before), _written(mutant.after))}
         rules = [
-            (place, mutant.after if place == mutant.place else rule)
-            for place, rule in enumerate(mutant.group["rules"])
+            (place, mutant.after if place == mutant.place else rule) for place, rule in enumerate(mutant.group["rules"])
         ]
         self._affected = [*self._changed[mutant.place]]
         waiting = [(place, rule) for place, rule in rules if place != mutant.place]

@@ -358,7 +358,10 @@ def test_apply_says_that_a_responder_needs_its_file(
     with Processes(tmp_path / "logs") as processes:
         url = launch.prometheus(processes, tool("prometheus"), tmp_path / "data", config, port=port)
         arguments = ["--root", str(bundle), "--prometheus.url", url, "--alertmanager.config", str(alertmanager)]
-        arguments += ["--alertmanager.url", launch.alertmanager(processes, tool("alertmanager"), tmp_path, alertmanager)]
+        arguments += [
+            "--alertmanager.url",
+            launch.alertmanager(processes, tool("alertmanager"), tmp_path, alertmanager),
+        ]
         deadline = time.monotonic() + 60
         while not prometheus(url).get("/api/v1/query?query=jelmore_rules_fingerprint")["data"]["result"]:
             assert time.monotonic() < deadline

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import urllib.parse
 import urllib.request
@@ -17,11 +16,6 @@ from tests.store.write.sender import stored
 from jelmon.config.settings import ListenAddress
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
-
-
-def program(tool: Callable[[str], Path]) -> Path:
-    """The Prometheus under test; JELMON_TEST_PROMETHEUS names another one."""
-    return Path(os.environ.get("JELMON_TEST_PROMETHEUS") or tool("prometheus"))
 
 
 def speaks_v2(prometheus: Path) -> bool:
@@ -74,13 +68,15 @@ async def test_a_real_prometheus_writes(
     message: str,
 ) -> None:
     """All that it scrapes arrives, and no more."""
-    if message and not speaks_v2(program(tool)):
+    if message and not speaks_v2(tool("prometheus")):
         pytest.skip("this Prometheus does not send 2.0; JELMON_TEST_PROMETHEUS names another one")
     store = await start_store(store_dsn, listen=ListenAddress("127.0.0.1", processes.port(19749)))
     port = processes.port(19290)
     config = tmp_path / "prometheus.yml"
     config.write_text(configuration(port, {f"{store.server.url}/api/v1/write": message}), encoding="utf-8")
-    url = await asyncio.to_thread(launch.prometheus, processes, program(tool), tmp_path / "data", config, port=port)
+    url = await asyncio.to_thread(
+        launch.prometheus, processes, tool("prometheus"), tmp_path / "data", config, port=port
+    )
     await eventually(lambda: len(stored(store_dsn, "up")) >= 5, "five scrapes are stored")
     times = [moment for _, moment, _ in stored(store_dsn, "up")]
     (own,) = await asyncio.to_thread(query, url, "up[1h]")

@@ -348,7 +348,7 @@ def test_apply_says_that_a_responder_needs_its_file(
     (installed / "rules").mkdir(parents=True)
     config, alertmanager = installed / "prometheus.yml", tmp_path / "alertmanager.yml"
     renamed = [{"source_labels": ["__name__"], "regex": "up|prometheus_build_info", "action": "keep"}]
-    renamed.append({"target_label": "__name__", "replacement": "jelmore_rules_fingerprint"})  # type: ignore[dict-item]
+    renamed.append({"target_label": "__name__", "replacement": "jelmore_rules_fingerprint"})
     own = {"job_name": "own", "scrape_interval": "1s", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
     own["metric_relabel_configs"] = renamed
     config.write_text(json.dumps({"rule_files": ["rules/*.yml"], "scrape_configs": [own]}))

@@ -180,7 +180,7 @@ def as_kubernetes(bundle: Path, folder: Path, target: str) -> Path:
 
     def snake(key: str) -> str:
         key = {"urlSecret": "url", "sourceMatch": "source_matchers", "targetMatch": "target_matchers"}.get(key, key)
-        return re.sub(r"(?<=[a-z])([A-Z]+)", lambda match: f"_{match[1].lower()}", key)
+        return re.sub(r"(?<=[a-z0-9])([A-Z]+)", lambda match: f"_{match[1].lower()}", key)
 
     config = folder / "alertmanager.yml"
     config.write_text(yaml.safe_dump(converted(spec)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from tests.store.conftest import StartStore
 from tests.store.write.sender import stored
-from tests.store.write.test_prometheus import configuration, eventually, program, query
+from tests.store.write.test_prometheus import configuration, eventually, query
 
 from jelmon.config.settings import ListenAddress
 from jelmon.demo import launch
@@ -37,7 +37,7 @@ async def test_a_database_that_is_killed_and_comes_back(
         urls = {f"{store.server.url}/api/v1/write": "" for store in stores}
         config.write_text(configuration(scraped, urls), encoding="utf-8")
         url = await asyncio.to_thread(
-            launch.prometheus, processes, program(tool), tmp_path / "data", config, port=scraped
+            launch.prometheus, processes, tool("prometheus"), tmp_path / "data", config, port=scraped
         )
         for round_ in (1, 2):
             count = 3 * round_

@@ -37,6 +37,7 @@ from jelmon_store.settings import StoreSettings
 from jelmon_store.spool.files import SpoolFiles
 from jelmon_store.spool.receiver import SpoolingReceiver
 from jelmon_store.write.api import MAX_BODY_BYTES, WriteApi
+from jelmon_store.write.api import PATH as WRITE_PATH
 from jelmon_store.write.rate import SampleRate
 from jelmon_store.write.receiver import Receiver
 from jelmon_store.write.writer import Writer
@@ -82,7 +83,9 @@ class Store:
         self._check = Check(True, "not used yet")
         self._counted = {STORE_EXACT: 0, STORE_SERIES_CREATED: 0}
         config = WebConfig.load(settings.web_config) if settings.web_config else None
-        self.server = Server("store", checks=self._checks, config=config, max_body=MAX_BODY_BYTES)
+        self.server = Server(
+            "store", checks=self._checks, config=config, max_body=MAX_BODY_BYTES, repeated=(WRITE_PATH,)
+        )
         self.server.app.add_routes(self._routes())
         self.background = BackgroundTasks()
 

@@ -91,3 +91,17 @@ async def test_unreachable_databases_are_not_ready(start_store: StartStore) -> N
             return
         await asyncio.sleep(0.1)
     raise AssertionError("ready without a database")
+
+
+async def test_the_rate_limit_of_the_web_config_makes_senders_repeat(tmp_path: Path, start_store: StartStore) -> None:
+    """Most senders drop what is answered with 429; all repeat it after 503."""
+    config = tmp_path / "web.yml"
+    config.write_text("rate_limit: {interval: 1h, burst: 1}\n", encoding="utf-8")
+    store = await start_store("postgresql://nobody@127.0.0.1:1/none", web_config=config)
+    assert (await _get(f"{store.server.url}/metrics"))[0] == 200
+    body = v1(v1_series(labels_of("m"), [(now_ms(), bits(1))]))
+
+    status, text, headers = await post(store.server.url, body)
+
+    assert (status, text, headers["Retry-After"]) == (503, "too many requests\n", "1")
+    assert (await _get(f"{store.server.url}/metrics"))[0] == 429

@@ -63,7 +63,7 @@ class Transaction:
             await self._copy_samples(connection, table, np.flatnonzero(here & fast))
             late = np.flatnonzero(here & ~fast)
             if len(late):
-                absent = await exact.absent(connection, table, self._series_ids[late], self._times[late])
+                absent = await self._absent(connection, table, late)
                 self._duplicates[late[~absent]] = True
                 await self._learn(connection, table, late)
                 await self._copy_samples(connection, table, late[absent])
@@ -101,6 +101,15 @@ class Transaction:
             data = rows.sample_rows(self._series_ids[chosen], self._times[chosen], self._bits[chosen])
             await _copy(connection, f"{table} (time, series_id, value)", data)
 
+    async def _absent(self, connection: Connection, table: str, late: Ints) -> NDArray[np.bool_]:
+        """Return which of some samples are in no table: before its retention changed, a metric was in the other one."""
+        absent = await exact.absent(connection, table, self._series_ids[late], self._times[late])
+        other = KEPT if table == SAMPLES else SAMPLES
+        left = late[absent]
+        if len(left):
+            absent[absent] = await exact.absent(connection, other, self._series_ids[left], self._times[left])
+        return absent
+
     async def _learn(self, connection: Connection, table: str, late: Ints) -> None:
         """Raise the watermarks of series that this process did not know to what is stored."""
         cache = self._cache
@@ -111,7 +120,10 @@ class Transaction:
         if not len(slots):
             return
         latest = int(self._times[late].max())
-        newest = await exact.newest(connection, table, series_ids, latest)
+        newest: dict[int, int] = {}
+        for either in (SAMPLES, KEPT):
+            found = await exact.newest(connection, either, series_ids, latest)
+            newest |= {series_id: max(found[series_id], newest.get(series_id, latest)) for series_id in found}
         # what is stored up to `latest` was not asked for, so nothing up to there counts as new
         stored = np.array([newest.get(series_id, latest) for series_id in series_ids.tolist()], np.int64)
         cache.watermark[slots] = np.maximum(cache.watermark[slots], stored)

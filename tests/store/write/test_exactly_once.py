@@ -5,8 +5,10 @@ import random
 
 import psycopg
 import pytest
-from tests.store.conftest import StartStore
+from tests.store.conftest import Eventually, StartStore
 from tests.store.write.sender import bits, labels_of, now_ms, post, row_count, stored, v1, v1_series
+
+from jelmon_store.maintenance.settings import RetentionSettings, parse_override
 
 
 def _requests(count: int, series: int, start: int) -> list[bytes]:
@@ -140,3 +142,31 @@ async def test_late_and_repeated_samples_of_a_compressed_chunk(store_dsn: str, s
     rows = stored(store_dsn)
 
     assert len(rows) == len({(labels["i"], moment) for labels, moment, _ in rows}) == 50
+
+
+async def test_a_change_of_retention_stores_nothing_twice(
+    store_dsn: str, start_store: StartStore, eventually_true: Eventually
+) -> None:
+    """Samples of metrics that are kept longer are in another table: what is resent may be in the one from before."""
+    before = await start_store(store_dsn)
+    bodies = _requests(5, 10, now_ms())
+    for body in bodies:
+        await post(before.server.url, body)
+    await before.stop()
+    kept = RetentionSettings(overrides=(parse_override("m=30"),))
+    after = [await start_store(store_dsn, retention=kept), await start_store(store_dsn, retention=kept)]
+
+    async def is_kept() -> bool:
+        async with await psycopg.AsyncConnection.connect(store_dsn) as connection:
+            row = await (await connection.execute("SELECT min(retention_class) FROM jelmore.metrics")).fetchone()
+            return row == (30,)
+
+    await eventually_true(is_kept)
+    for store in after:
+        # the newest last: until then, what the table has is learned from an older one
+        for body in (bodies[2], bodies[4], *bodies):
+            assert (await post(store.server.url, body))[:2] == (204, "")
+    new = _requests(1, 10, now_ms() + 10_000)[0]
+    assert (await post(after[0].server.url, new))[0] == 204
+
+    assert (row_count(store_dsn), row_count(store_dsn, "samples_kept")) == (50, 10)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class Server:
     ``config`` came from a file, the file and the certificates it names are checked for changes every
     ``reload_seconds``; a broken file is logged and reported to ``on_reload``, and the previous content stays in use.
     ``require`` raises `ConfigError` for a configuration that this service must not run with, at start and when the file
-    changes. ``writable`` names what changes something: the server warns if a network can use it without login.
+    changes. ``writable`` names what changes something: the server warns if a network can use it without login. The rate
+    limit answers 429, and 503 on the paths in ``repeated``: their senders drop what is answered with 429.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Server:
         limits: ClientLimits | None = None,
         accounts: Accounts | None = None,
         writable: str = "",
+        repeated: Collection[str] = (),
         on_reload: Callable[[bool], None] = lambda _: None,
         reload_seconds: float = 1.0,
     ) -> None:
         self._limits = limits or ClientLimits()
         self._accounts = accounts or Accounts()
         self._writable = writable
+        self._repeated = frozenset(repeated)
         self._on_reload = on_reload
         self._reload_seconds = reload_seconds
         self._failed_reloads = 0
@@ -186,7 +189,8 @@ class Server:
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         if self._bucket is not None and not self._bucket.allows():
-            return web.Response(status=429, text="too many requests\n", headers={"Retry-After": "1"})
+            status = 503 if request.path in self._repeated else 429
+            return web.Response(status=status, text="too many requests\n", headers={"Retry-After": "1"})
         user = None
         if self._authenticator is not None:
             try:

@@ -13,6 +13,8 @@ from jelmon.errors import JelmonError, SourceError
 from jelmon.service.registry import Instruments
 from jelmon_board.model import lines
 from jelmon_board.model.alerts import Alert, Silence, merge
+from jelmon_board.model.budgets import QUERY as BUDGETS
+from jelmon_board.model.budgets import Budget, budgets
 from jelmon_board.model.episodes import Episode
 from jelmon_board.model.pipelines import Latest, Pipeline, pipelines
 from jelmon_board.model.rules import AlertRule, Compared, comparisons
@@ -79,9 +81,14 @@ class Snapshot:
     episodes: tuple[Episode, ...] = ()
     """Of the last day."""
     pipelines: tuple[Pipeline, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     sources: Mapping[str, SourceState] = field(default_factory=dict)
     embedded: bool = False
     series_dropped: int = 0
+
+    def budgets_of(self, **labels: str) -> list[Budget]:
+        """Return the error budgets with these labels."""
+        return [row for row in self.budgets if labels.items() <= row.labels.items()]
 
     def pipeline(self, name: str) -> Pipeline | None:
         """Return the pipeline with this name."""
@@ -144,15 +151,16 @@ class Collector:
             if is_slow:
                 ruling = start(self._rules(states, old))
                 rating = start(self._latest() if self.prometheus else _same(old.latest))
+                spending = start(self._budgets(old))
                 routing = start(_optional(self.alertmanager.configuration(), old.routes))
                 recalling = start(
                     self._guard(states, "responder", (self._settings.responder,), self._episodes, old.episodes)
                 )
         samples, (alerts, silences) = reading.result(), asking.result()
-        rules, latest, routes, episodes = (
-            (ruling.result(), rating.result(), routing.result(), recalling.result())
+        rules, latest, routes, episodes, left = (
+            (ruling.result(), rating.result(), routing.result(), recalling.result(), spending.result())
             if is_slow
-            else (old.rules, old.latest, old.routes, old.episodes)
+            else (old.rules, old.latest, old.routes, old.episodes, old.budgets)
         )
         now = time.time()
         if self.prometheus is None and len(samples):
@@ -173,6 +181,7 @@ class Collector:
             routes=routes,
             episodes=tuple(episodes),
             pipelines=tuple(pipelines(samples, latest, merged, compared, now)),
+            budgets=left,
             sources=states,
             embedded=self.prometheus is None,
             series_dropped=self._embedded.dropped,
@@ -254,6 +263,14 @@ class Collector:
         if self.prometheus is None:
             return ()
         return await self._guard(states, "Prometheus", (self._settings.prometheus,), self.prometheus.rules, old.rules)
+
+    async def _budgets(self, old: Snapshot) -> tuple[Budget, ...]:
+        if self.prometheus is None:
+            return ()
+        try:
+            return budgets(await self.prometheus.values(BUDGETS))
+        except JelmonError:
+            return old.budgets
 
     async def _latest(self) -> Latest:
         assert self.prometheus is not None

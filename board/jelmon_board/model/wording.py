@@ -12,8 +12,8 @@ def duration(seconds: float | None) -> str:
         return DASH
     if abs(seconds) < 0.995:
         return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
-    if abs(seconds) < 10:
-        return f"{seconds:.1f} s"
+    if abs(seconds) < 9.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     if abs(seconds) < 60:
         return f"{seconds:.0f} s"
     sign, left = ("-" if seconds < 0 else ""), round(abs(seconds))
@@ -47,7 +47,7 @@ def percent(ratio: float | None) -> str:
     if ratio is None or not math.isfinite(ratio):
         return DASH
     value = ratio * 100
-    return f"{value:.0f} %" if abs(value) >= 10 or value == round(value) else f"{value:.1f} %"
+    return (f"{value:.0f} %" if abs(value) >= 10 or value == round(value) else f"{value:.1f} %").replace("-", MINUS)
 
 
 def change(ratio: float) -> str:

@@ -13,6 +13,7 @@ from jelmon import catalogue as c
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Handler
 from jelmon_board.collection import Collector
+from jelmon_board.pages.pipeline import pipeline, stage
 from jelmon_board.pages.rendering import HEADERS, Templates, static_file
 from jelmon_board.pages.start import ROWS, start
 from jelmon_board.sources.alertmanager import silence_link
@@ -23,6 +24,8 @@ _BEAT_SECONDS = 15.0
 _TYPES = {"board.css": "text/css", "board.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _PAGES: dict[str, tuple[str, str, View]] = {  # path -> title, template, view
     "/": ("Now", "start.html", start),
+    "/pipeline": ("Pipeline", "pipeline.html", pipeline),
+    "/stage": ("Stage", "stage.html", stage),
 }
 
 
@@ -73,8 +76,14 @@ class Pages:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             began = time.monotonic()
-            context = {**self.base(request, path, title), **await view(self._collector, request)}
-            response = self._templates.page(template, context)
+            context, status = self.base(request, path, title), 200
+            try:
+                context |= await view(self._collector, request)
+                text = self._templates.text(template, context)
+            except web.HTTPNotFound as error:
+                status = 404
+                text = self._templates.text("message.html", {**context, "title": "Not found", "text": error.text})
+            response = web.Response(text=text, content_type="text/html", status=status, headers=HEADERS)
             response.enable_compression()
             self._instruments.observe(c.BOARD_PAGES, time.monotonic() - began, page=template.removesuffix(".html"))
             return response

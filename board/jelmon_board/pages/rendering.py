@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
-from aiohttp import web
 from markupsafe import Markup
 
 from jelmon import __version__
@@ -58,10 +57,6 @@ class Templates:
 
     def __init__(self) -> None:
         self._env = environment()
-
-    def page(self, name: str, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
-        """Return the page of a template."""
-        return web.Response(text=self.text(name, context), content_type="text/html", status=status, headers=HEADERS)
 
     def text(self, name: str, context: Mapping[str, Any]) -> str:
         """Return a rendered template."""

@@ -25,7 +25,7 @@ def _check_panel(alert: Alert, panel: str) -> None:
     place = alert.fields.at("panel")
     if alert.dashboard is None:
         PANEL.report(place, "a panel needs a dashboard", hint="dashboard: pipeline")
-    elif panel not in (titles := panels_of(alert.dashboard)):
+    elif panel not in (titles := panels_of(alert.dashboard, alert.objectives)):
         PANEL.report(
             place,
             f"the dashboard {alert.dashboard} has no panel {panel!r}",

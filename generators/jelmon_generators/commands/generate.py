@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jelmon.errors import ConfigError
+from jelmon_generators.compile.objectives import objectives_of
 from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.render import (
     alertmanager,
@@ -26,7 +27,7 @@ def _dashboards(made: Compilation) -> dict[str, str]:
     from jelmon_generators.dashboards.limits import Limits
     from jelmon_generators.dashboards.render import render
 
-    return render(Limits.of(made.bundle))
+    return render(Limits.of(made.bundle), objectives_of(made.bundle))
 
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {

@@ -30,7 +30,7 @@ def annotations(alert: Alert, settings: Settings, labels: frozenset[str]) -> dic
         notes["__dashboardUid__"] = uid
         view = ""
         if alert.panel:
-            panel = panels_of(alert.dashboard)[alert.panel]
+            panel = panels_of(alert.dashboard, alert.objectives)[alert.panel]
             notes["__panelId__"] = str(panel)
             view = f"&viewPanel={panel}"
         notes["dashboard_url"] = f"{settings.grafana_url}/d/{uid}?from=now-6h&to=now{variables}{view}"

@@ -18,6 +18,7 @@ from jelmon_generators.checks import DUPLICATE, REFERENCE
 from jelmon_generators.compile.slo_counts import Counts
 from jelmon_generators.model.conditions.combination import AllOf, AnyOf
 from jelmon_generators.model.conditions.comparison import Compare, Operator
+from jelmon_generators.model.dashboards import OBJECTIVES_DASHBOARD, objective_panels
 from jelmon_generators.model.definitions import Alert, Bundle, Slo
 from jelmon_generators.model.settings import Settings
 from jelmon_generators.model.signals import Direction, Signal
@@ -234,8 +235,9 @@ def _alerts(slo: Slo, settings: Settings) -> Iterator[Alert]:
             escalation=escalation,
             inhibited_by=fast if windows is TICKET else (),
             limit=None,
-            dashboard=slo.dashboard,
-            panel=None,
+            dashboard=slo.dashboard or OBJECTIVES_DASHBOARD,
+            panel=_panel(slo),
+            objectives=(slo.name,),
             source=slo.fields.place.source.path,
             fields=slo.fields,
         )
@@ -260,11 +262,18 @@ def _no_data(slo: Slo, settings: Settings) -> Alert:
         escalation=None,
         inhibited_by=(),
         limit=None,
-        dashboard=slo.dashboard,
-        panel=None,
+        dashboard=slo.dashboard or OBJECTIVES_DASHBOARD,
+        panel=_panel(slo, counted=True),
+        objectives=(slo.name,),
         source=slo.fields.place.source.path,
         fields=slo.fields,
     )
+
+
+def _panel(slo: Slo, *, counted: bool = False) -> str | None:
+    """Return the panel of one of the objective's alerts; None if it names a dashboard of its own."""
+    _, _, burn, _, count = objective_panels(slo.name)
+    return (count if counted else burn).title if slo.dashboard in (None, OBJECTIVES_DASHBOARD) else None
 
 
 def _burning(slo: Slo, window: Window, guard: float) -> AllOf:

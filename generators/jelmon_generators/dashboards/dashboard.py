@@ -76,6 +76,7 @@ def _variables(*, stage: bool) -> list[Json]:
         within = _series(STAGE_IN_PROGRESS.name, 'pipeline=~"$pipeline"')
         variables.append(_choice("stage", "Stage", f"label_values({within}, stage)", all_value=".*"))
     source = {
+        "current": {"selected": False, "text": "default", "value": "default"},  # not the first by the alphabet
         "hide": 0,
         "includeAll": False,
         "label": "Prometheus data source",

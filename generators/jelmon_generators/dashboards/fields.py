@@ -28,6 +28,8 @@ _COLOURS = {  # of label values in closed sets
     "low": WARNING,
     "info": "light-blue",
 }
+EMPTY = "–"  # noqa: RUF001 - a hyphen would look like a minus sign
+"""What a cell, a legend or a tooltip shows where one value is missing. A sentence is for a whole panel without data."""
 
 
 def steps(base: str, *bounds: tuple[float, str]) -> list[Json]:
@@ -65,9 +67,15 @@ def colours(names: Mapping[str, str]) -> list[Json]:
     return [override(name, color=fixed(colour)) for name, colour in names.items()]
 
 
-def colours_of(metric: Metric, label: str) -> list[Json]:
-    """Return the fixed colours of a label with a closed set of values."""
-    return colours({value: _COLOURS[value] for value in metric.closed[label]})
+def colours_of(metric: Metric, label: str, *, ending: bool = False) -> list[Json]:
+    """Return the fixed colours of a label with a closed set of values.
+
+    ``ending``: the value is the last word of the series' name, not all of it.
+    """
+    values = {value: _COLOURS[value] for value in metric.closed[label]}
+    if not ending:
+        return colours(values)
+    return [override_pattern(f".* {value}", color=fixed(colour)) for value, colour in values.items()]
 
 
 def value_map(words: Mapping[str, tuple[str, str]]) -> list[Json]:
@@ -77,6 +85,10 @@ def value_map(words: Mapping[str, tuple[str, str]]) -> list[Json]:
         for index, (value, (text, colour)) in enumerate(words.items())
     }
     return [{"type": "value", "options": options}]
+
+
+DASHED = {"custom__lineStyle": {"fill": "dash", "dash": [10, 10]}, "custom__fillOpacity": 0}
+"""Properties of an override for a limit that is drawn as a series."""
 
 
 def faint(ending: str) -> Json:
@@ -97,23 +109,35 @@ FAILURES = steps(GREY, (0, OK), (0.1, WARNING), (0.2, CRITICAL))
 def change(levels: list[Json]) -> Json:
     """Return the look of a tile's second value, the change from the previous period."""
     return override(
-        "change", unit="percentunit", decimals=1, thresholds={"mode": "absolute", "steps": levels}, noValue="-"
+        "change", unit="percentunit", decimals=1, thresholds={"mode": "absolute", "steps": levels}, noValue=EMPTY
     )
 
 
 CHANGE_OF_FAILURES = change(steps(TEXT, (0.01, WARNING), (0.05, CRITICAL)))
 
-_KEEP = "${__url_time_range}&${prometheus_datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+# Every link keeps every variable, except for those that it sets itself.
+VARIABLES = ("prometheus_datasource", "job", "instance", "pipeline", "stage")
 
 
-def go_to(dashboard: str, title: str, *, panel: Panel | None = None, stage: str = "") -> Json:
-    """Return a link to another of our dashboards that keeps time range and selection.
+def go_to(dashboard: str, title: str, *, panel: Panel | None = None, pipeline: str = "", stage: str = "") -> Json:
+    """Return a link to one of our dashboards that keeps time range and selection.
 
-    ``stage`` is the template that yields the stage to select.
+    ``pipeline`` and ``stage`` are templates that yield what to select instead of the current selection.
     """
-    selected = f"&var-stage={stage}" if stage else ""
-    view = f"&viewPanel={panel.number}" if panel else ""
-    return link(title, f"/d/{DASHBOARD_UIDS[dashboard]}?{_KEEP}&${{pipeline:queryparam}}{selected}{view}")
+    chosen = {"pipeline": pipeline, "stage": stage}
+    query = [f"var-{name}={chosen[name]}" if chosen.get(name) else f"${{{name}:queryparam}}" for name in VARIABLES]
+    view = [f"viewPanel={panel.number}"] if panel else []
+    return link(title, f"/d/{DASHBOARD_UIDS[dashboard]}?{'&'.join(['${__url_time_range}', *query, *view])}")
 
 
-ONLY_STAGE = go_to("bottlenecks", "Show only ${__field.labels.stage}", stage="${__field.labels.stage}")
+def stage_of_row(dashboard: str, title: str, *, panel: Panel | None = None) -> Json:
+    """Return a link from a row of a table with the columns ``pipeline`` and ``stage``."""
+    return go_to(dashboard, title, panel=panel, pipeline="${__data.fields.pipeline}", stage="${__data.fields.stage}")
+
+
+ONLY_STAGE = go_to(
+    "bottlenecks",
+    "Show only ${__field.labels.stage}",
+    pipeline="${__field.labels.pipeline}",
+    stage="${__field.labels.stage}",
+)

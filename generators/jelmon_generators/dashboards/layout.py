@@ -29,7 +29,7 @@ def arrange(rows: Sequence[Heading | Line]) -> list[core.Panel]:
     """Place the panels from top to bottom.
 
     Raises:
-        ValueError: the panels of a line do not fill its width.
+        ValueError: the panels of a line do not fill its width, or a repeated panel has not a line of its own.
     """
     placed: list[core.Panel] = []
     top = 0
@@ -42,6 +42,8 @@ def arrange(rows: Sequence[Heading | Line]) -> list[core.Panel]:
         widths = row.widths or [COLUMNS // len(row.panels)] * len(row.panels)
         if sum(widths) != COLUMNS or len(widths) != len(row.panels):
             raise ValueError(f"the line of {row.panels[0].title!r} does not fill {COLUMNS} columns: {list(widths)}")
+        if len(row.panels) > 1 and (repeated := [panel for panel in row.panels if panel.repeat.variable]):
+            raise ValueError(f"{repeated[0].title!r} is repeated: beside other panels that leaves holes")
         left = 0
         for panel, width in zip(row.panels, widths, strict=True):
             panel.gridPos = core.GridPos(h=row.height, w=width, x=left, y=top)

@@ -1,26 +1,36 @@
-"""Alert thresholds for the lines and colours of panels, so that each number is written in ``rules/`` only."""
+"""Alert thresholds and windows for panels, so that each number is written in ``rules/`` only."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from jelmon_generators.dashboards.fields import Json, steps
 from jelmon_generators.model.definitions import Bundle
 
+_RANGE = re.compile(r"\[(\w+)\]")
+
 
 class Limits(Mapping[str, float]):
-    """``rule_id`` -> threshold of the alert's first condition. Undefined alerts get no line."""
+    """``rule_id`` -> threshold of the alert's first condition. Undefined alerts get no line.
 
-    def __init__(self, thresholds: Mapping[str, float]) -> None:
+    ``windows`` holds the ranges in the expression of that condition's signal. A panel that is compared with the alert
+    uses the same, or its dashed line would not be where the alert fires.
+    """
+
+    def __init__(self, thresholds: Mapping[str, float], windows: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self._thresholds = dict(thresholds)
+        self._windows = dict(windows or {})
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Limits":
         """Return the thresholds in the definitions."""
-        limits = {}
+        limits, windows = {}, {}
         for alert in bundle.alerts.values():
-            threshold = alert.condition.leaves[0].panel_threshold
-            if threshold is not None:
-                limits[alert.rule_id] = threshold
-        return cls(limits)
+            leaf = alert.condition.leaves[0]
+            if leaf.panel_threshold is not None:
+                limits[alert.rule_id] = leaf.panel_threshold
+            if leaf.signal in bundle.signals:
+                windows[alert.rule_id] = tuple(dict.fromkeys(_RANGE.findall(bundle.signals[leaf.signal].expr)))
+        return cls(limits, windows)
 
     def __getitem__(self, rule_id: str) -> float:
         return self._thresholds[rule_id]
@@ -31,6 +41,11 @@ class Limits(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self._thresholds)
 
+    def window(self, rule_id: str, otherwise: str, *, index: int = 0) -> str:
+        """Return a window of the alert's signal; ``otherwise`` without the alert."""
+        windows = self._windows.get(rule_id, ())
+        return windows[index] if index < len(windows) else otherwise
+
     def lines(self, **colours: str) -> list[Json]:
         """Return dashed lines of a graph: a colour for each ``rule_id``."""
         return self.levels("transparent", **colours)
@@ -38,7 +53,8 @@ class Limits(Mapping[str, float]):
     def levels(self, base: str, *fixed: tuple[float, str], **colours: str) -> list[Json]:
         """Return threshold steps: ``base``, the fixed bounds, and a colour from the threshold of each named alert."""
         bounds = [(self[rule_id], colour) for rule_id, colour in colours.items() if rule_id in self]
-        return steps(base, *sorted([*fixed, *bounds], key=lambda bound: bound[0]))
+        distinct = dict([*bounds, *fixed])  # two alerts may have the same threshold
+        return steps(base, *sorted(distinct.items()))
 
     def approaching(self, base: str, rule_id: str, *, warning: str, critical: str, ok: str) -> list[Json]:
         """Return threshold steps: ok from 0, warning from half of the threshold, critical from it."""

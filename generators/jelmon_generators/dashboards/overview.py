@@ -8,9 +8,8 @@ from jelmon.catalogue import (
     CARDS_IN_PROGRESS,
     CARDS_WAITING,
     COLLECTED,
-    LAST_ACTIVITY,
 )
-from jelmon_generators.dashboards import queries
+from jelmon_generators.dashboards import progress, queries
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
     DURATION,
@@ -25,6 +24,7 @@ from jelmon_generators.dashboards.fields import (
     go_to,
     override,
     steps,
+    value_map,
 )
 from jelmon_generators.dashboards.layout import Line
 from jelmon_generators.dashboards.limits import Limits
@@ -40,7 +40,7 @@ def overview(limits: Limits) -> Line:
         5,
         [
             _in_flight(),
-            _cards_per_hour(),
+            _cards_finished(),
             _success(),
             _processing_time(limits),
             _last_activity(limits),
@@ -56,22 +56,23 @@ def _in_flight() -> core.Stat:
         OverviewPanel.IN_FLIGHT,
         "Cards being worked on, and cards waiting to start.",
         [("in progress", queries.gauge(CARDS_IN_PROGRESS)), ("waiting", queries.gauge(CARDS_WAITING))],
-        unit="short",
+        unit="locale",
+        decimals=0,
         levels=steps(GREY, (0, TEXT)),
         no_value=GONE,
         links=[go_to("bottlenecks", "Where do they wait?")],
     )
 
 
-def _cards_per_hour() -> core.Stat:
+def _cards_finished() -> core.Stat:
     def finished(offset: str) -> str:
-        return queries.increase(CARDS_FINISHED, _HOUR, offset=offset)
+        return queries.count(CARDS_FINISHED, _HOUR, offset=offset)
 
     return stat(
-        OverviewPanel.CARDS_PER_HOUR,
-        "Cards finished in the last hour, and the change from the hour before.",
-        [("last hour", finished("")), ("change", queries.relative_change(finished, _HOUR))],
-        unit="short",
+        OverviewPanel.CARDS_FINISHED,
+        "Cards finished in the last hour: a count, not a pace (see Velocity); and the change from the hour before.",
+        [("cards", finished("")), ("change", queries.relative_change(finished, _HOUR))],
+        unit="locale",
         decimals=0,
         levels=steps(GREY, (0, RATE)),
         no_value=GONE,
@@ -120,19 +121,34 @@ def _processing_time(limits: Limits) -> core.Stat:
 
 
 def _last_activity(limits: Limits) -> core.Stat:
+    share = progress.inactivity_share(limits)
+    idle = f"0 * max({share}) - 1"
     return stat(
         OverviewPanel.LAST_ACTIVITY,
-        "Time since a card or stage last started, finished or was retried, for the pipeline that has been idle "
-        "longest. Arrivals do not count as activity. A pipeline counts as stalled above "
-        f"{limits.minutes('pipeline_stalled')}, unless it declares its own limit.",
-        [("{{pipeline}}", f"topk(1, {queries.age(LAST_ACTIVITY, by=('pipeline',))})")],
-        unit="s",
+        "Time since a card or stage last started, finished or was retried, as a share of the limit that the pipeline "
+        f"declares ({limits.minutes('pipeline_stalled')} otherwise): from 100 % it counts as stalled. The worst "
+        "pipeline with cards in flight; a pipeline without any is idle and cannot stall.",
+        [
+            (
+                "{{pipeline}}",
+                f"topk(1, {share} and on (pipeline) {progress.in_flight()} > 0) or on () "
+                f'label_replace({idle}, "pipeline", "no cards in flight", "", "")',
+            )
+        ],
+        unit="percentunit",
         decimals=0,
-        levels=limits.approaching(GREY, "pipeline_stalled", ok=OK, warning=WARNING, critical=CRITICAL),
+        levels=steps(GREY, (0, OK), (0.5, WARNING), (1, CRITICAL)),
+        mappings=value_map({"-1": ("idle", GREY)}),
         no_value=GONE,
         named=True,
         filled=True,
-        links=[go_to("bottlenecks", "Where is it stuck?")],
+        links=[
+            go_to(
+                "pipeline",
+                "Inactivity over time",
+                panel=PipelinePanel.INACTIVITY,
+            )
+        ],
     )
 
 

@@ -10,6 +10,11 @@ from collections.abc import Callable
 from jelmon.catalogue import REGRESSION_EARLY_WARNING, REGRESSION_SEVERE, Counter, Gauge, Histogram, Metric
 
 RATE_WINDOW = "$__rate_interval"
+"""For rates per second of what happens all the time. It shrinks with the time range, so a count, a ratio, a percentile
+or a pace must not use it: over a minute that holds two cards all of them are noise."""
+
+WINDOW = "15m"
+"""The window of counts, ratios, percentiles and paces that no alert is compared with."""
 
 ALERTS = "ALERTS"
 ALERTS_SINCE = "ALERTS_FOR_STATE"
@@ -17,6 +22,9 @@ PROMETHEUS_SERIES = (ALERTS, ALERTS_SINCE)
 """Series that Prometheus writes for alerts: the only series here that are not in the catalogue. They have the alert's
 labels: one over aggregated replicas has no ``instance``, one on an absent series no ``job``. They are therefore not
 filtered by job and instance."""
+
+RECORDED = "jelmore:"
+"""How the names of recorded signals begin."""
 
 BY_STAGE = ("pipeline", "stage")
 OR_OF_NO_STAGE = "=~$stage|"
@@ -60,11 +68,13 @@ def gauge(
     how: str = "sum",
     over: str = "",
     window: str = RATE_WINDOW,
+    offset: str = "",
     **where: str,
 ) -> str:
-    """Return the value of a gauge. ``over`` (``avg``, ``max``) aggregates between two points of the graph."""
+    """Return the value of a gauge. ``over`` (``avg``, ``max``) aggregates over a window: by default up to a minute."""
     series = select(metric, **where)
-    return _aggregate(metric, f"{over}_over_time({series}[{window}])" if over else series, by=by, how=how)
+    inner = f"{over}_over_time({series}[{window}]{_offset(offset)})" if over else series + _offset(offset)
+    return _aggregate(metric, inner, by=by, how=how)
 
 
 def rate(counter: Counter, *, by: tuple[str, ...] = (), **where: str) -> str:
@@ -72,9 +82,14 @@ def rate(counter: Counter, *, by: tuple[str, ...] = (), **where: str) -> str:
     return _aggregate(counter, f"rate({select(counter, **where)}[{RATE_WINDOW}])", by=by)
 
 
-def per_hour(counter: Counter, *, by: tuple[str, ...] = (), **where: str) -> str:
-    """Return the rate of a counter, per hour."""
-    return f"3600 * {rate(counter, by=by, **where)}"
+def per_hour(counter: Counter, *, by: tuple[str, ...] = (), window: str = WINDOW, **where: str) -> str:
+    """Return the pace of a counter per hour, over a window."""
+    return f"{3600 / duration_seconds(window):g} * {increase(counter, window, by=by, **where)}"
+
+
+def count(counter: Counter, window: str, *, by: tuple[str, ...] = (), offset: str = "", **where: str) -> str:
+    """Return how often something happened in a window: a whole number, although an increase is extrapolated."""
+    return f"round({increase(counter, window, by=by, offset=offset, **where)})"
 
 
 def increase(counter: Counter, window: str, *, by: tuple[str, ...] = (), offset: str = "", **where: str) -> str:
@@ -87,7 +102,7 @@ def quantile(
     histogram: Histogram,
     *,
     by: tuple[str, ...] = (),
-    window: str = RATE_WINDOW,
+    window: str = WINDOW,
     offset: str = "",
     **where: str,
 ) -> str:
@@ -96,13 +111,15 @@ def quantile(
     return f"histogram_quantile({share}, {buckets}) >= 0"
 
 
-def mean(histogram: Histogram, *, by: tuple[str, ...] = (), window: str = RATE_WINDOW, **where: str) -> str:
+def mean(
+    histogram: Histogram, *, by: tuple[str, ...] = (), window: str = WINDOW, offset: str = "", **where: str
+) -> str:
     """Return the mean of the observations in a window."""
-    total = _growth(histogram, "_sum", by=by, window=window, offset="", **where)
-    return ratio(total, _growth(histogram, "_count", by=by, window=window, offset="", **where))
+    total = _growth(histogram, "_sum", by=by, window=window, offset=offset, **where)
+    return ratio(total, _growth(histogram, "_count", by=by, window=window, offset=offset, **where))
 
 
-def total_time(histogram: Histogram, *, by: tuple[str, ...] = (), window: str = RATE_WINDOW, **where: str) -> str:
+def total_time(histogram: Histogram, *, by: tuple[str, ...] = (), window: str = WINDOW, **where: str) -> str:
     """Return the sum of the observations in a window."""
     return _growth(histogram, "_sum", by=by, window=window, offset="", **where)
 
@@ -125,6 +142,11 @@ def relative_change(build: Callable[[str], str], window: str) -> str:
 def difference(build: Callable[[str], str], window: str) -> str:
     """Return the difference from one window earlier. ``build`` makes the value for an offset."""
     return f"({build('')}) - ({build(window)})"
+
+
+def named(by_stage: str) -> str:
+    """Add the label ``name``, "pipeline / stage", to a query by stage."""
+    return f'label_join({by_stage}, "name", " / ", "pipeline", "stage")'
 
 
 def of_signals(metric: Gauge, *, over: str = "", window: str = RATE_WINDOW) -> str:
@@ -151,15 +173,23 @@ def alerts_since() -> str:
     return f"{ALERTS_SINCE}{{{_alert_matchers('!=none')}}}"
 
 
+def recorded(signal: str, *labels: str) -> str:
+    """Return a signal as an alert compares it. ``labels`` are those of the signal that are dashboard variables.
+
+    Recorded signals are not filtered by job and instance: many are merged from several replicas.
+    """
+    matchers = ", ".join(matcher(label, f"=~${label}") for label in labels)
+    return f"{RECORDED}{signal}{{{matchers}}}" if matchers else f"{RECORDED}{signal}"
+
+
 def _alert_matchers(severity: str, **where: str) -> str:
     conditions = {"severity": severity, **where, "rule_id": "!=", "escalation_level": "", "pipeline": "=~$pipeline|"}
     return ", ".join(matcher(label, condition) for label, condition in conditions.items())
 
 
 def _growth(histogram: Histogram, suffix: str, *, by: tuple[str, ...], window: str, offset: str, **where: str) -> str:
-    function = "rate" if window == RATE_WINDOW else "increase"  # ratios of either are equal
     series = select(histogram, suffix=suffix, **where)
-    return _aggregate(histogram, f"{function}({series}[{window}]{_offset(offset)})", by=by)
+    return _aggregate(histogram, f"increase({series}[{window}]{_offset(offset)})", by=by)
 
 
 def _aggregate(metric: Metric, inner: str, *, by: tuple[str, ...], how: str = "sum") -> str:
@@ -167,6 +197,11 @@ def _aggregate(metric: Metric, inner: str, *, by: tuple[str, ...], how: str = "s
         _check_label(metric, label)
     grouping = f" by ({', '.join(by)}) " if by else ""
     return f"{how}{grouping}(max without (instance, pod) ({inner}))"
+
+
+def duration_seconds(window: str) -> int:
+    """Return the seconds of a duration of one unit: ``15m``."""
+    return int(window[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[window[-1]]
 
 
 def _offset(offset: str) -> str:

@@ -4,13 +4,34 @@ Ids are stable: links in alerts, runbooks and bookmarks use them. Each id and ti
 dashboards refer to the member.
 """
 
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, unique
 from functools import cache
+from typing import Protocol
 
 
-class Panel(Enum):
+class Panel(Protocol):
     """A panel: its id, unique within a dashboard, and its title."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def title(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectivePanel:
+    """A panel of an objective in ``rules/slos.yaml``."""
+
+    number: int
+    title: str
+
+
+class DeclaredPanel(Enum):
+    """A panel that every project has."""
 
     number: int
     title: str
@@ -21,20 +42,20 @@ class Panel(Enum):
 
 
 @unique
-class OverviewPanel(Panel):
+class OverviewPanel(DeclaredPanel):
     """The tiles at the top of every dashboard."""
 
     IN_FLIGHT = 1, "In flight"
-    CARDS_PER_HOUR = 2, "Cards per hour"
+    CARDS_FINISHED = 2, "Cards finished, last hour"
     SUCCESS_RATE = 3, "Success rate"
     PROCESSING_TIME = 4, "Processing time, p95"
-    LAST_ACTIVITY = 5, "Time since last activity"
+    LAST_ACTIVITY = 5, "Inactivity, share of the limit"
     FIRING_ALERTS = 6, "Firing alerts"
     DATA_AGE = 7, "Data age"
 
 
 @unique
-class PipelinePanel(Panel):
+class PipelinePanel(DeclaredPanel):
     """The dashboard ``pipeline``."""
 
     VELOCITY = 10, "Velocity"
@@ -42,17 +63,19 @@ class PipelinePanel(Panel):
     IN_PROGRESS = 12, "In progress and waiting"
     PROCESSING_TIME = 13, "Card processing time"
     WAIT_TIME = 14, "Card wait time"
+    INACTIVITY = 15, "Inactivity by pipeline, share of its limit"
     QUEUE_DEPTH = 20, "Queue depth by stage"
     OLDEST_WAITING = 21, "Oldest waiting card by stage"
     RUNNING = 22, "Running attempts by stage"
-    QUEUE_TIME = 23, "Queue time by stage, p50 and p95"
-    RUN_TIME = 24, "Run time by stage, p50 and p95"
+    QUEUE_TIME = 23, "Queue time by stage, p95"
+    RUN_TIME = 24, "Run time by stage, p95"
     RETRIES = 25, "Retries by stage"
     ALERTS_OVER_TIME = 30, "Alerts over time"
     ALERTS_FIRING = 31, "Alerts firing now"
     SERVICES = 40, "Service probes"
     CALL_TIME = 41, "Service call duration, p95"
     CALL_ERRORS = 42, "Service call errors"
+    CALL_FAILURES = 44, "Failure ratio of service calls"
     SESSIONS = 43, "Active sessions"
     HOST_RESOURCES = 50, "CPU, memory, swap"
     DISKS = 51, "Disk space and disk I/O"
@@ -61,6 +84,7 @@ class PipelinePanel(Panel):
     EVENTS = 60, "Events counted"
     EVENTS_NOT_COUNTED = 61, "Events not counted or counted late"
     CONSUMER_LAG = 62, "Consumer lag"
+    LAST_EVENT = 63, "Time since the last event"
     HEALTH = 70, "Health score"
     POINTS_LOST = 71, "Points lost"
     HEALTH_COMPONENTS = 72, "Health components"
@@ -69,10 +93,22 @@ class PipelinePanel(Panel):
     WARNINGS = 81, "Early warnings and severe regressions"
     REGRESSION_SIZE = 82, "Size of regressions"
     BASELINE = 83, "Processing time of $pipeline and its baseline"
+    CHECKS = 90, "Checks of the monitoring"
+    EXPORTER_AGE = 91, "Age of the exporter's data"
+    ANALYZER_AGE = 92, "Age of the analyzers' results"
+    STORE_AGE = 93, "Age of the store's newest samples"
+    IRREGULARITIES = 94, "Resets, stream changes, label overflow, last hour"
+    STORE_QUEUE = 95, "Store queue in use"
+    STORE_REJECTED = 96, "Samples that the store refused, 15 minutes"
+    RULE_FAULTS = 97, "Rule evaluations that failed or were missed, 5 minutes"
+    UNDELIVERED = 98, "Alerts that reached no Alertmanager, 5 minutes"
+    NOTIFICATION_FAULTS = 99, "Notifications that failed or were refused"
+    SILENCES = 110, "Time until silences end"
+    BASELINES_MISSING = 111, "Signals without a baseline"
 
 
 @unique
-class QualityPanel(Panel):
+class QualityPanel(DeclaredPanel):
     """The dashboard ``quality``."""
 
     FAILED_GATES = 8, "Failed gates"
@@ -87,16 +123,18 @@ class QualityPanel(Panel):
     TEST_TIME = 32, "Test duration by category, p95"
     TEST_FAILURES = 33, "Test failures by category and reason"
     FREQUENT_FAILURES = 34, "Most frequent test failures"
-    FINDINGS = 40, "Security findings by severity"
+    TIMEOUTS = 35, "Timed-out tests, 30 minutes"
+    FINDINGS = 40, "Security findings by severity, last hour"
     FINDINGS_BY_SCANNER = 41, "Security findings by scanner"
     SCANS = 42, "Scans by outcome"
     SCAN_TIME = 43, "Scan duration by scanner, p95"
+    FAILED_SCANS_OVER_TIME = 44, "Failed scans, last hour"
     STAGE_FAILURES = 50, "Failure ratio by stage"
     FAILED_ATTEMPTS = 51, "Failed attempts by outcome"
 
 
 @unique
-class BottlenecksPanel(Panel):
+class BottlenecksPanel(DeclaredPanel):
     """The dashboard ``bottlenecks``."""
 
     LONGEST_QUEUE = 8, "Longest queue"
@@ -116,7 +154,7 @@ class BottlenecksPanel(Panel):
     BLOCKED = 33, "Blocked by the next stage"
     QUEUE_UTILIZATION = 34, "Queue utilization"
     EXPECTED_WAIT = 35, "Expected wait for new cards"
-    OLDEST_RUNNING = 36, "Longest-running attempt"
+    OLDEST_RUNNING = 36, "Longest-running attempt, share of its limit"
     SEVERITY = 40, "Severity by stage"
     OVERALL_SEVERITY = 41, "Overall severity"
     IMPACT = 42, "Impact by stage"
@@ -132,6 +170,7 @@ class BottlenecksPanel(Panel):
     CONTENTION = 52, "Resource contention"
     SUGGESTIONS = 53, "Open suggestions"
     STRATEGIES = 54, "Results by strategy"
+    WITHHELD = 55, "Verdicts withheld, last hour"
 
 
 DASHBOARD_UIDS = {
@@ -139,7 +178,7 @@ DASHBOARD_UIDS = {
     "quality": "jelmore-quality",
     "bottlenecks": "jelmore-bottlenecks",
 }
-_PANELS: Mapping[str, type[Panel]] = {
+_PANELS: Mapping[str, type[DeclaredPanel]] = {
     "pipeline": PipelinePanel,
     "quality": QualityPanel,
     "bottlenecks": BottlenecksPanel,
@@ -147,10 +186,33 @@ _PANELS: Mapping[str, type[Panel]] = {
 
 
 @cache
-def panels_of(dashboard: str) -> Mapping[str, int]:
-    """Return the ids of a dashboard's panels by title.
+def panels_of(dashboard: str, objectives: tuple[str, ...] = ()) -> Mapping[str, int]:
+    """Return the ids of a dashboard's panels by title; ``objectives`` are the names of those that it shows.
 
     Raises:
         KeyError: there is no such dashboard.
     """
-    return {panel.title: panel.number for kind in (OverviewPanel, _PANELS[dashboard]) for panel in kind}
+    panels: list[Panel] = [panel for kind in (OverviewPanel, _PANELS[dashboard]) for panel in kind]
+    if dashboard == OBJECTIVES_DASHBOARD:
+        panels += [panel for name in objectives for panel in objective_panels(name)[1:]]
+    return {panel.title: panel.number for panel in panels}
+
+
+OBJECTIVES_DASHBOARD = "quality"
+_FIRST_OBJECTIVE_ID = 1000
+
+
+def objective_panels(name: str) -> tuple[int, ObjectivePanel, ObjectivePanel, ObjectivePanel, ObjectivePanel]:
+    """Return the id of an objective's heading, and its panels: figures, burn, budget, what is counted.
+
+    The ids depend on the name only, so that links stay valid when another objective is added.
+    """
+    first = _FIRST_OBJECTIVE_ID + 10 * (zlib.crc32(name.encode()) % 100_000)
+    titles = (
+        f"Objective {name}",
+        f"Burn of {name}, share of the alert's threshold",
+        f"Budget of {name}",
+        f"Counted by {name}",
+    )
+    figures, burn, budget, counted = (ObjectivePanel(first + index, title) for index, title in enumerate(titles, 1))
+    return first, figures, burn, budget, counted

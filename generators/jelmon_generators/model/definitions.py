@@ -39,6 +39,7 @@ class Alert:
     dashboard: str | None
     panel: str | None
     source: str  # the file that defines it
+    objectives: tuple[str, ...] = ()  # the objective that it is generated from
     windows: tuple[tuple[str, Place], ...] | None = None  # the only ones that silence it; None: every one that matches
     fields: Fields
 

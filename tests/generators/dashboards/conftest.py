@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from jelmon_generators.compile.objectives import objectives_of
+from jelmon_generators.compile.rules import Recording
+from jelmon_generators.compiler import Compilation, compile_bundle
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.render import render
-from jelmon_generators.load.bundle import load
 from jelmon_generators.model.definitions import Bundle
 
 Json = dict[str, Any]
@@ -30,9 +32,15 @@ VALUES = {
 
 
 @pytest.fixture(scope="session")
-def bundle() -> Bundle:
-    """The definitions in ``rules/``."""
-    return load(ROOT, []).bundle
+def compiled() -> Compilation:
+    """What ``rules/`` compiles to."""
+    return compile_bundle(ROOT)
+
+
+@pytest.fixture(scope="session")
+def bundle(compiled: Compilation) -> Bundle:
+    """The definitions in ``rules/``, with the signals and alerts of objectives."""
+    return compiled.bundle
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +50,22 @@ def limits(bundle: Bundle) -> Limits:
 
 
 @pytest.fixture(scope="session")
-def boards(limits: Limits) -> dict[str, Json]:
+def recordings(compiled: Compilation) -> dict[str, frozenset[str]]:
+    """Every series that the rules record, with its labels as far as they are known."""
+    rules = (rule for group in compiled.groups for rule in group.rules)
+    names = {rule.record: frozenset[str]() for rule in rules if isinstance(rule, Recording)}
+    return names | {compiled.known.records[name]: labels for name, labels in compiled.known.labels.items()}
+
+
+@pytest.fixture(scope="session")
+def boards(bundle: Bundle, limits: Limits) -> dict[str, Json]:
     """The rendered dashboards by name."""
-    return {path.rpartition("/")[2].removesuffix(".json"): json.loads(text) for path, text in render(limits).items()}
+    rendered = render(limits, objectives_of(bundle))
+    return {
+        path.rpartition("/")[2].removesuffix(".json"): json.loads(text)
+        for path, text in rendered.items()
+        if path.endswith(".json")
+    }
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +81,12 @@ def panels(boards: dict[str, Json]) -> dict[str, Json]:
 
 @pytest.fixture(scope="session")
 def expand() -> Expand:
-    """A function that fills in dashboard variables, as Grafana does before it sends a query."""
+    """A function that fills in dashboard variables, as Grafana does before it sends a query.
+
+    ``$1`` and ``$$__all`` are of ``label_replace`` and stay.
+    """
 
     def filled(expression: str, values: Mapping[str, str] = VALUES) -> str:
-        return re.sub(r"\$(\w+)", lambda match: values[match[1]], expression)
+        return re.sub(r"(?<!\$)\$([a-z_]\w*)", lambda match: values[match[1]], expression)
 
     return filled

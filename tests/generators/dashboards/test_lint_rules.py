@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from jelmon.catalogue import BY_SERIES, Counter
-from jelmon_generators.dashboards.queries import PROMETHEUS_SERIES
+from jelmon_generators.dashboards.queries import PROMETHEUS_SERIES, RECORDED
 
 Json = dict[str, Any]
 Rule = Callable[[Json], list[str]]
@@ -149,11 +149,16 @@ def target_rate_interval(board: Json) -> list[str]:
     ]
 
 
+def _excused(series: str) -> bool:
+    """Whether the series is one of those that ``.lint`` excuses."""
+    return series in PROMETHEUS_SERIES or series.startswith(RECORDED)
+
+
 def _required_matcher(board: Json, label: str) -> list[str]:
     return [
         title
         for title, node, _ in _nodes(board)
-        if isinstance(node, parser.VectorSelector) and node.name not in PROMETHEUS_SERIES  # excused in .lint
+        if isinstance(node, parser.VectorSelector) and not _excused(node.name or "")
         if (label, parser.MatchOp.Re, f"${label}") not in [(m.name, m.op, m.value) for m in node.matchers.matchers]
     ]
 
@@ -269,14 +274,14 @@ def test_there_are_all_17_rules() -> None:
     assert len(RULES) == 17
 
 
-def test_exactly_the_panels_over_alerts_are_excused(boards: dict[str, Json], root: Path) -> None:
-    """The linter's own list of excuses names every panel that asks for ALERTS, and no other."""
+def test_exactly_the_panels_over_alerts_and_recordings_are_excused(boards: dict[str, Json], root: Path) -> None:
+    """The linter's own list of excuses names every panel that asks for ALERTS or a recording, and no other."""
     excuses = yaml.safe_load((root / "grafana/dashboards/.lint").read_text(encoding="utf-8"))["exclusions"]
     drawn = {
         (board["title"], panel["title"])
         for board in boards.values()
         for panel, target in _targets(board)
-        if "ALERTS" in target["expr"]
+        if "ALERTS" in target["expr"] or RECORDED in target["expr"]
     }
 
     assert set(excuses) == {"target-job-rule", "target-instance-rule"}

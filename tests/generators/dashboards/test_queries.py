@@ -1,7 +1,7 @@
 """Queries ask only for what the catalogue has, and add replicas up only once."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import promql_parser as parser
@@ -41,10 +41,20 @@ def _expressions(boards: dict[str, Json]) -> Iterator[tuple[str, str]]:
                 yield f"{name}: {annotation['name']}", annotation["expr"]
 
 
-def _labels_of(name: str | None) -> frozenset[str]:
+def _labels_of(name: str, recordings: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Labels of a series; of a recording those that are known, and what the dashboards select by."""
     if name in queries.PROMETHEUS_SERIES:
         return _FOREIGN_LABELS
-    return frozenset(BY_SERIES[name or ""].series_labels)
+    if name in recordings:
+        return recordings[name] | {"pipeline", "instance"}
+    return frozenset(BY_SERIES[name].series_labels)
+
+
+def _added(expression: str) -> set[str]:
+    """Labels that an expression adds itself."""
+    return set(re.findall(r'label_(?:replace|join)\(.*?, "(\w+)", "', expression)) | set(
+        re.findall(r', "(\w+)", "(?:[^"]*)", "\w*", "[^"]*"\)', expression)
+    )
 
 
 def test_every_query_parses_with_one_and_with_several_choices(
@@ -58,17 +68,19 @@ def test_every_query_parses_with_one_and_with_several_choices(
         parser.parse(expand(expression, several | durations))
 
 
-def test_every_series_and_label_is_of_the_catalogue(boards: dict[str, Json], expand: Callable[..., str]) -> None:
+def test_every_series_and_label_is_of_the_catalogue(
+    boards: dict[str, Json], recordings: dict[str, frozenset[str]], expand: Callable[..., str]
+) -> None:
     """A renamed metric or label fails here, not in front of an empty panel."""
     faults = []
     for where, expression in _expressions(boards):
         for node, _ in _walk(parser.parse(expand(expression))):
             if not isinstance(node, parser.VectorSelector):
                 continue
-            if node.name not in BY_SERIES and node.name not in queries.PROMETHEUS_SERIES:
+            if node.name not in BY_SERIES and node.name not in (*queries.PROMETHEUS_SERIES, *recordings):
                 faults.append(f"{where}: unknown series {node.name}")
                 continue
-            known = _labels_of(node.name) | {"job", "instance"}
+            known = _labels_of(node.name, recordings) | {"job", "instance"}
             faults += [
                 f"{where}: {node.name} has no label {matcher.name}"
                 for matcher in node.matchers.matchers
@@ -78,7 +90,9 @@ def test_every_series_and_label_is_of_the_catalogue(boards: dict[str, Json], exp
     assert faults == []
 
 
-def test_grouping_labels_survive_up_to_where_they_are_used(boards: dict[str, Json], expand: Callable[..., str]) -> None:
+def test_grouping_labels_survive_up_to_where_they_are_used(
+    boards: dict[str, Json], recordings: dict[str, frozenset[str]], expand: Callable[..., str]
+) -> None:
     """``sum by (x)`` asks for a label that the series below has."""
     faults = []
     for where, expression in _expressions(boards):
@@ -90,9 +104,9 @@ def test_grouping_labels_survive_up_to_where_they_are_used(boards: dict[str, Jso
             below = [inner.name for inner, _ in _walk(node.expr) if isinstance(inner, parser.VectorSelector)]
             faults += [
                 f"{where}: {label} is not a label of {name}"
-                for name in below
+                for name in filter(None, below)
                 for label in node.modifier.labels
-                if label not in _labels_of(name)
+                if label not in _labels_of(name, recordings) | _added(expression)
             ]
 
     assert faults == []
@@ -106,6 +120,7 @@ def test_legends_name_only_labels_that_the_result_has(boards: dict[str, Json]) -
             for target in panel.get("targets", []):
                 grouped = set(re.findall(r"\w+", " ".join(re.findall(r" by \(([^)]*)\)", target["expr"]))))
                 missing = set(re.findall(r"{{(\w+)}}", target.get("legendFormat", ""))) - grouped
+                missing -= _added(target["expr"])
                 faults += [f"{name}: {panel['title']}: {label}" for label in sorted(missing)]
 
     assert faults == []
@@ -123,6 +138,8 @@ def test_replicas_are_reduced_to_one_before_anything_is_added_up(
         for node, parents in _walk(parser.parse(expand(expression))):
             if not isinstance(node, parser.VectorSelector) or node.name in queries.PROMETHEUS_SERIES:
                 continue
+            if (node.name or "").startswith(queries.RECORDED):
+                continue  # merged when it was recorded
             aggregates = [parent for parent in reversed(parents) if isinstance(parent, parser.AggregateExpr)]
             first = aggregates[0] if aggregates else None
             if first is None or str(first.op) != "max":

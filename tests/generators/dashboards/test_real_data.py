@@ -6,7 +6,7 @@ data, a quarter of an hour after the data stopped, and long before it began.
 """
 
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -33,6 +33,7 @@ _VALUES = {
     "stage": ("approve", "check"),
     "analyzer": ("bottleneck", "health"),
     "host": ("alpha",),
+    "reason": ("timeout",),
     "signal": ("avg_processing_time_seconds",),
     "period": ("1m", "5m"),
 }
@@ -108,7 +109,7 @@ def _lines(name: str, labels: dict[str, str], value: Callable[[int], float], mom
         yield f"{name}{{{text}}} {value(moment)!r} {moment}\n"
 
 
-def _samples() -> Iterator[str]:
+def _samples(recordings: Mapping[str, frozenset[str]]) -> Iterator[str]:
     moments = range(START, END + 1, STEP)
     for metric in CATALOGUE:
         replicas = ("a:9746", "b:9746") if metric.service is Service.EXPORTER else ("a:9747",)
@@ -121,16 +122,21 @@ def _samples() -> Iterator[str]:
         since = {label: content for label, content in alert.items() if label != "alertstate"}
         yield from _lines("ALERTS", alert, lambda _: 1.0, moments)
         yield from _lines("ALERTS_FOR_STATE", since, lambda _: START, moments)
+    for name, known in recordings.items():
+        series = {label: _VALUES.get(label, (f"{label}-a",))[0] for label in sorted(known)} | {"instance": "all"}
+        yield from _lines(name, {**series, "pipeline": "loan"}, lambda _: 1.0, moments)
     yield "# EOF\n"
 
 
 @pytest.fixture(scope="module")
-def prometheus(tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prometheus(
+    recordings: dict[str, frozenset[str]], tool: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """URL of a Prometheus over the samples."""
     folder = tmp_path_factory.mktemp("dashboards")
     samples, blocks, config = folder / "samples.om", folder / "blocks", folder / "prometheus.yml"
     with samples.open("w", encoding="utf-8") as file:
-        file.writelines(_samples())
+        file.writelines(_samples(recordings))
     config.write_text("{}\n", encoding="utf-8")
     made = subprocess.run(
         [tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", samples, blocks], capture_output=True, text=True
@@ -213,12 +219,13 @@ def test_nothing_answers_where_there_is_no_data(ask: Ask, panels: dict[str, Json
         # two replicas show the same three cards
         pytest.param("In flight", {"in progress": 3, "waiting": 3}, id="replicas are not added up"),
         # 8 successes and 1 of each of 5 other outcomes in 2 minutes
-        pytest.param("Cards per hour", {"last hour": 13 * 30, "change": 0}, id="cards per hour"),
+        pytest.param("Cards finished, last hour", {"cards": 13 * 30, "change": 0}, id="cards per hour"),
         # cancelled and skipped ones are left out: 8 of 11
         pytest.param("Success rate", {"last hour": 8 / 11, "change": 0}, id="success"),
         # everything in the bucket from 300 to 600 s
         pytest.param("Processing time, p95", {"last hour": 300 + 0.95 * 300, "change": 0}, id="processing time"),
-        pytest.param("Time since last activity", {"{{pipeline}}": 60}, id="last activity"),
+        # a minute; the pipeline declares a limit of 3 seconds
+        pytest.param("Inactivity, share of the limit", {"{{pipeline}}": 20}, id="last activity"),
         # neither the escalation level, nor the pending one, nor another team's
         pytest.param("Firing alerts", {"critical": 1, "warning": 0}, id="alerts"),
         pytest.param("Data age", {"exporter": 60}, id="age of the data"),
@@ -240,7 +247,7 @@ def test_utilisation_is_running_by_workers(ask: Ask, panels: dict[str, Json]) ->
 def test_after_the_data_stopped_the_tiles_say_so(ask: Ask, panels: dict[str, Json]) -> None:
     """A quarter of an hour later nothing looks alive: no old value stands there as if it were of now."""
     assert _numbers(ask, panels["pipeline: In flight"], STOPPED) == {"in progress": None, "waiting": None}
-    assert _numbers(ask, panels["pipeline: Time since last activity"], STOPPED) == {"{{pipeline}}": None}
+    assert _numbers(ask, panels["pipeline: Inactivity, share of the limit"], STOPPED) == {"{{pipeline}}": None}
     assert _numbers(ask, panels["pipeline: Firing alerts"], STOPPED) == {"critical": None, "warning": None}
     assert _numbers(ask, panels["pipeline: Data age"], STOPPED) == {"exporter": 960}
 
@@ -254,7 +261,7 @@ def test_no_verdict_is_told_from_no_analyzer(ask: Ask, panels: dict[str, Json]) 
         assert [entry["value"][1] for entry in ask(tile["targets"][0], STOPPED)] == ["-1"]
         assert ask(tile["targets"][0], BEFORE) == []
         assert "-1" in tile["fieldConfig"]["defaults"]["mappings"][0]["options"]
-        assert tile["fieldConfig"]["defaults"]["noValue"] == "analyzer not running"
+        assert tile["fieldConfig"]["defaults"]["noValue"] == "analyzer missing"
 
 
 def test_the_matrix_of_strategies_says_how_many_worked(ask: Ask, panels: dict[str, Json]) -> None:

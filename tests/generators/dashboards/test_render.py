@@ -6,20 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jelmon_generators.compile.objectives import objectives_of
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.render import render
+from jelmon_generators.model.definitions import Bundle
 
 
 def test_there_are_three_dashboards_at_their_paths() -> None:
     """The interface that `jelmon generate` relies on."""
-    assert {f"grafana/dashboards/{name}.json" for name in ("pipeline", "quality", "bottlenecks")} == set(
-        render(Limits({}))
-    )
+    boards = {f"grafana/dashboards/{name}.json" for name in ("pipeline", "quality", "bottlenecks")}
+
+    assert boards | {"grafana/dashboards/.lint"} == set(render(Limits({})))
 
 
-def test_committed_files_are_current(root: Path, limits: Limits) -> None:
+def test_committed_files_are_current(root: Path, bundle: Bundle, limits: Limits) -> None:
     """What is in the repository is what the code renders; `jelmon generate` brings it up to date."""
-    rendered = render(limits)
+    rendered = render(limits, objectives_of(bundle))
 
     assert rendered == {path: (root / path).read_text(encoding="utf-8") for path in rendered}
 
@@ -48,11 +50,14 @@ def test_the_bytes_do_not_depend_on_the_process(root: Path) -> None:
 def test_each_file_says_where_it_comes_from_and_ends_in_a_newline() -> None:
     """Somebody who opens the file, or the dashboard in Grafana, learns where to change it."""
     for path, text in render(Limits({})).items():
+        assert text.endswith("\n")
+        assert "do not edit" in text
+        if path.endswith(".lint"):
+            continue
         name = Path(path).stem
         board = json.loads(text)
 
         assert board["description"].endswith(
             f"(generated from generators/jelmon_generators/dashboards/{name}/, do not edit)"
         )
-        assert text.endswith("}\n")
         assert f"jelmore-{name}" == board["uid"]

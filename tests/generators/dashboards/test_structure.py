@@ -13,6 +13,7 @@ import pytest
 from jelmon_generators.dashboards.layout import Heading, Line, arrange
 from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.model.dashboards import PipelinePanel, panels_of
+from jelmon_generators.model.definitions import Bundle
 
 Json = dict[str, Any]
 
@@ -99,12 +100,12 @@ def test_ids_and_letters_of_queries_are_unique(boards: dict[str, Json]) -> None:
             assert sorted(set(letters)) == letters
 
 
-def test_panels_are_those_that_alerts_can_link_to(boards: dict[str, Json]) -> None:
+def test_panels_are_those_that_alerts_can_link_to(boards: dict[str, Json], bundle: Bundle) -> None:
     """Ids and titles in the rendered files are the declared ones, each drawn once."""
     for name, board in boards.items():
         drawn = [(panel["title"], panel["id"]) for panel in board["panels"] if panel["type"] != "row"]
 
-        assert sorted(drawn) == sorted(panels_of(name).items())
+        assert sorted(drawn) == sorted(panels_of(name, tuple(bundle.slos)).items())
 
 
 def test_the_tiles_at_the_top_have_the_same_ids_everywhere(boards: dict[str, Json]) -> None:
@@ -169,6 +170,12 @@ def test_links_lead_to_dashboards_and_panels_that_exist(boards: dict[str, Json])
         assert [(link["type"], link["tags"]) for link in board["links"]] == [("dashboards", board["tags"])]
 
 
+def _named_fields(panel: Json) -> set[str]:
+    """The fields that overrides name in full."""
+    matchers = [entry["matcher"] for entry in panel["fieldConfig"]["overrides"]]
+    return {matcher["options"] for matcher in matchers if matcher["id"] == "byName"}
+
+
 def test_columns_of_tables_are_labels_or_values_of_their_queries(panels: dict[str, Json]) -> None:
     """A column renamed from something that no query yields would stay empty."""
     for title, panel in panels.items():
@@ -180,10 +187,11 @@ def test_columns_of_tables_are_labels_or_values_of_their_queries(panels: dict[st
         grouped = [set(re.findall(r"\w+", labels)) for labels in re.findall(r" by \(([^)]*)\)", json.dumps(panel))]
 
         assert values <= set(organize["renameByName"]), title
-        assert set(organize["renameByName"]) - values <= set().union(*grouped), title
+        added = set(re.findall(r'"(\w+)\\", \\"', json.dumps([target["expr"] for target in panel["targets"]])))
+        assert set(organize["renameByName"]) - values <= set().union(*grouped) | added, title
         shown = set(organize["renameByName"].values())
         assert {sort["displayName"] for sort in panel["options"]["sortBy"]} <= shown, title
-        assert {entry["matcher"]["options"] for entry in panel["fieldConfig"]["overrides"]} <= shown, title
+        assert _named_fields(panel) <= shown, title
 
 
 def test_overrides_by_name_name_a_series_of_the_panel(panels: dict[str, Json]) -> None:

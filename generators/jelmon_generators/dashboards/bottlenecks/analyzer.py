@@ -1,11 +1,12 @@
 """Panels of the dashboard ``bottlenecks`` that show the verdicts of the bottleneck analyzer.
 
-They distinguish "analyzer not running" from "no verdict" (too little data): neither is ever shown as a green 0.
+They distinguish a missing analyzer from one that gives no verdict, and then say why: neither is ever a green 0.
 """
 
 from grafanalib import core
 
 from jelmon.catalogue import (
+    ANALYZER_SKIPPED,
     ANALYZER_SUCCESS,
     BOTTLENECK_CASCADE,
     BOTTLENECK_EPISODES,
@@ -14,9 +15,10 @@ from jelmon.catalogue import (
     BOTTLENECK_INFO,
     BOTTLENECK_OVERALL,
     BOTTLENECK_SEVERITY,
+    STAGE_POSITION,
     Gauge,
 )
-from jelmon_generators.dashboards import queries
+from jelmon_generators.dashboards import queries, verdicts
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
     GREY,
@@ -25,62 +27,62 @@ from jelmon_generators.dashboards.fields import (
     STAGE_LEGEND,
     TEXT,
     WARNING,
-    steps,
-    value_map,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels.charts import heatmap
 from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.heatmaps import STEP, heatmap
 from jelmon_generators.dashboards.panels.stats import stat
 from jelmon_generators.dashboards.panels.tables import Column, table
 from jelmon_generators.model.dashboards import BottlenecksPanel
 
-_NO_ANALYZER = "analyzer not running"
-_NO_VERDICT = "analyzer not running, or no verdict in this time range"
+_NO_VERDICT = verdicts.NO_VERDICT
 
 
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return heading 102 and panels 40 to 49."""
     return [
         Heading(102, "Bottleneck analysis"),
-        Line(8, [_severity(limits), _severity_overall(limits), _impact()]),
+        Line(8, [_severity(limits), _severity_overall(limits), _impact(), _cascade(limits)]),
         Line(8, [_severity_day(), _gain()], (14, 10)),
         Line(8, [_impact_day(), _gain_day()]),
-        Line(8, [_verdicts(limits), _cascade(limits), _episodes()], (12, 6, 6)),
+        Line(8, [_verdicts(limits), _episodes(), _withheld()], (11, 6, 7)),
     ]
 
 
 def severity_now(limits: Limits) -> core.Panel:
-    # No verdict differs from no analyzer: -1 means no verdict while the analyzer is up.
-    alive = f"0 * max({queries.select(ANALYZER_SUCCESS, analyzer='bottleneck')}) - 1"
+    overall = f"max({queries.gauge(BOTTLENECK_OVERALL, by=('pipeline',), how='max')})"
     return stat(
         BottlenecksPanel.SEVERITY_NOW,
         "The highest severity of any stage, from 0 to 100: share of the analysis window in which cards waited for the "
         "stage while it was not blocked itself. Warning from "
-        f"{limits.number('bottleneck_forming')}, critical from {limits.number('bottleneck_severe')}.",
-        [("severity", f"max({queries.gauge(BOTTLENECK_OVERALL, by=('pipeline',), how='max')}) or {alive}")],
+        f"{limits.number('bottleneck_forming')}, critical from {limits.number('bottleneck_severe')}. "
+        f"{verdicts.EXPLAINED}",
+        [("{{shown}}", verdicts.or_reason(overall, "bottleneck", label="shown"))],
         unit="none",
         decimals=0,
         levels=limits.levels(GREY, (0, OK), bottleneck_forming=WARNING, bottleneck_severe=CRITICAL),
-        no_value=_NO_ANALYZER,
-        mappings=value_map({"-1": ("no verdict", GREY)}),
+        no_value=verdicts.ANALYZER_MISSING,
+        mappings=verdicts.WITHHELD,
+        named=True,
     )
 
 
-def limiting_stage() -> core.Panel:
-    alive = f"0 * max by (analyzer) ({queries.select(ANALYZER_SUCCESS, analyzer='bottleneck')}) - 1"
-    limits = queries.gauge(BOTTLENECK_INFO, by=("pipeline", "stage", "state", "cause"), how="max")
+def limiting_stage(limits: Limits) -> core.Panel:
+    severity = queries.gauge(BOTTLENECK_SEVERITY, by=queries.BY_STAGE, how="max")
+    named = queries.gauge(BOTTLENECK_INFO, by=queries.BY_STAGE, how="max")
+    worst = f"topk(1, {severity} and on (pipeline, stage) {named})"
+    joined = f'label_join({worst}, "shown", " / ", "pipeline", "stage")'
     return stat(
         BottlenecksPanel.LIMITING_STAGE,
-        "The stage that limits the pipeline, the state of its queue (stuck, growing, steady, draining) and why cards "
-        "wait for it.",
-        [("{{stage}} {{state}} {{cause}}", f"{limits} or on () {alive}")],
+        "The stage that limits its pipeline most, coloured by its severity. Its queue and the cause are in the list of "
+        f"limiting stages. {verdicts.EXPLAINED}",
+        [("{{shown}}", verdicts.or_reason(joined, "bottleneck", label="shown"))],
         unit="none",
-        levels=steps(TEXT),
-        no_value=_NO_ANALYZER,
-        named=True,
-        mappings=value_map({"-1": ("no verdict", GREY), "1": ("limiting", CRITICAL)}),
+        levels=limits.levels(GREY, (0, TEXT), bottleneck_forming=WARNING, bottleneck_severe=CRITICAL),
+        no_value=verdicts.ANALYZER_MISSING,
+        name_only=True,
+        mappings=verdicts.WITHHELD,
         links=[ONLY_STAGE],
     )
 
@@ -126,7 +128,8 @@ def _impact() -> core.Panel:
 def _severity_day() -> core.Panel:
     return heatmap(
         BottlenecksPanel.SEVERITY_DAY,
-        "Highest severity of each stage per half hour. Look for stages and times of day that recur.",
+        "Highest severity of each stage per quarter of an hour; 0 is calm, a gap means that no analyzer "
+        "ran. Look for stages and times of day that recur.",
         (STAGE_LEGEND, _worst_of(BOTTLENECK_SEVERITY)),
         maximum=100,
         no_value=_NO_VERDICT,
@@ -137,7 +140,7 @@ def _severity_day() -> core.Panel:
 def _impact_day() -> core.Panel:
     return heatmap(
         BottlenecksPanel.IMPACT_DAY,
-        "Most time lost because of each stage per half hour.",
+        "Most time lost because of each stage per quarter of an hour.",
         (STAGE_LEGEND, _worst_of(BOTTLENECK_IMPACT)),
         unit="s",
         scheme="Oranges",
@@ -149,7 +152,7 @@ def _impact_day() -> core.Panel:
 def _gain_day() -> core.Panel:
     return heatmap(
         BottlenecksPanel.GAIN_DAY,
-        "Largest saving per card per half hour if the stage ran 20 % faster.",
+        "Largest saving per card per quarter of an hour if the stage ran 20 % faster.",
         (STAGE_LEGEND, _worst_of(BOTTLENECK_GAIN)),
         unit="s",
         scheme="Blues",
@@ -159,7 +162,16 @@ def _gain_day() -> core.Panel:
 
 
 def _worst_of(metric: Gauge) -> str:
-    return queries.gauge(metric, by=queries.BY_STAGE, how="max", over="max", window="$__interval")
+    """Return the highest verdict in each cell; 0 for every other declared stage while the analyzer was up.
+
+    So a gap means that there was no analyzer, and nothing else.
+    """
+
+    def cell(gauge: Gauge, *, by: tuple[str, ...] = queries.BY_STAGE, **where: str) -> str:
+        return queries.gauge(gauge, by=by, how="max", over="max", window=STEP, offset=f"-{STEP}", **where)
+
+    alive = cell(ANALYZER_SUCCESS, by=(), analyzer="bottleneck")
+    return f"{cell(metric)} or 0 * {cell(STAGE_POSITION)} and on () {alive}"
 
 
 def _gain() -> core.Panel:
@@ -223,9 +235,28 @@ def _episodes() -> core.Panel:
             Column(name="pipeline", label="pipeline"),
             Column(name="stage", label="stage"),
             Column(
-                name="episodes", query=queries.increase(BOTTLENECK_EPISODES, "24h", by=queries.BY_STAGE), unit="locale"
+                name="episodes", query=queries.count(BOTTLENECK_EPISODES, "24h", by=queries.BY_STAGE), unit="locale"
             ),
         ],
-        no_value=_NO_ANALYZER,
+        no_value=verdicts.ANALYZER_MISSING,
         sort_by="episodes",
+    )
+
+
+def _withheld() -> core.Panel:
+    return table(
+        BottlenecksPanel.WITHHELD,
+        "Why analyzers gave no verdict, regression, gain or score for a signal, stage or pipeline, and how often. "
+        f"{verdicts.EXPLAINED}",
+        [
+            Column(name="analyzer", label="analyzer"),
+            Column(name="reason", label="reason", width=150),
+            Column(
+                name="times",
+                query=f"{queries.count(ANALYZER_SKIPPED, '1h', by=('analyzer', 'reason'))} > 0",
+                unit="locale",
+            ),
+        ],
+        no_value="none withheld, or analyzer missing",
+        sort_by="times",
     )

@@ -15,7 +15,7 @@ def render(limits: Limits) -> tuple[str, str]:
         workers.busiest_stage(),
         workers.blocked_cards(),
         analyzer.severity_now(limits),
-        analyzer.limiting_stage(),
+        analyzer.limiting_stage(limits),
     ]
     return dashboard_file(
         name="bottlenecks",

@@ -7,6 +7,7 @@ from jelmon.catalogue import (
     STAGE_IN_PROGRESS,
     STAGE_QUEUE_TIME,
     STAGE_RUN_TIME,
+    Histogram,
 )
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.bottlenecks.stage_queries import LONGEST_WAIT, QUEUE_DEPTH, UTILIZATION
@@ -21,7 +22,7 @@ from jelmon_generators.dashboards.fields import (
     WAIT,
     WARNING,
     colours,
-    link,
+    stage_of_row,
     steps,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
@@ -39,7 +40,7 @@ def rows() -> list[Heading | Line]:
     return [
         Heading(100, "Where cards wait"),
         Line(9, [_queue_depth(), _queue_time(), _oldest_waiting()]),
-        Line(9, [_stages(), _time_per_card()], (15, 9)),
+        Line(9, [_stages(), _time_per_card()], (17, 7)),
     ]
 
 
@@ -47,8 +48,9 @@ def longest_queue() -> core.Panel:
     return stat(
         BottlenecksPanel.LONGEST_QUEUE,
         "The stage with the most waiting cards, and their number.",
-        [("{{stage}}", f"topk(1, {QUEUE_DEPTH})")],
-        unit="short",
+        [(STAGE_LEGEND, f"topk(1, {QUEUE_DEPTH})")],
+        unit="locale",
+        decimals=0,
         levels=steps(GREY, (0, TEXT)),
         no_value=GONE,
         named=True,
@@ -60,7 +62,7 @@ def longest_wait() -> core.Panel:
     return stat(
         BottlenecksPanel.LONGEST_WAIT,
         "The stage with the oldest waiting card, and how long it has waited.",
-        [("{{stage}}", f"topk(1, {LONGEST_WAIT})")],
+        [(STAGE_LEGEND, f"topk(1, {LONGEST_WAIT})")],
         unit="s",
         decimals=0,
         levels=steps(GREY, (0, WAIT)),
@@ -75,7 +77,7 @@ def _queue_depth() -> core.Panel:
         BottlenecksPanel.QUEUE_DEPTH,
         "Cards waiting for each stage.",
         [(STAGE_LEGEND, QUEUE_DEPTH)],
-        unit="short",
+        unit="locale",
         axis="cards",
         links=[ONLY_STAGE],
     )
@@ -84,8 +86,8 @@ def _queue_depth() -> core.Panel:
 def _queue_time() -> core.Panel:
     return graph(
         BottlenecksPanel.QUEUE_TIME,
-        "95th percentile of the time cards waited before they started. Cards that are still waiting are not included; "
-        'see "Longest wait by stage".',
+        f"95th percentile over {queries.WINDOW} of the time cards waited before they started. Cards that are still "
+        'waiting are not included; see "Longest wait by stage".',
         [(STAGE_LEGEND, queries.quantile(0.95, STAGE_QUEUE_TIME, by=queries.BY_STAGE))],
         unit="s",
         no_value="no cards started in this time range",
@@ -108,20 +110,21 @@ def _oldest_waiting() -> core.Panel:
 def _stages() -> core.Panel:
     waited = queries.total_time(STAGE_QUEUE_TIME, by=queries.BY_STAGE, window=_HOUR)
     ran = queries.total_time(STAGE_RUN_TIME, by=queries.BY_STAGE, window=_HOUR)
-    here = link("Show only this stage", "/d/jelmore-bottlenecks?${__url_time_range}&var-stage=${__data.fields.stage}")
+    here = stage_of_row("bottlenecks", "Show only this stage")
     return table(
         BottlenecksPanel.STAGES,
         "Now: waiting cards, oldest wait, running attempts, blocked cards, worker utilization. Last hour: share of "
         "time in the stage spent waiting, and 95th percentiles of queue and run time.",
         [
-            Column(name="pipeline", label="pipeline"),
-            Column(name="stage", label="stage", links=[here]),
-            Column(name="waiting", query=QUEUE_DEPTH),
+            Column(name="pipeline", label="pipeline", width=80),
+            Column(name="stage", label="stage", links=[here], width=95),
+            Column(name="waiting", query=QUEUE_DEPTH, unit="locale"),
             Column(name="oldest wait", query=LONGEST_WAIT, unit="s"),
-            Column(name="running", query=queries.gauge(STAGE_IN_PROGRESS, by=queries.BY_STAGE)),
+            Column(name="running", query=queries.gauge(STAGE_IN_PROGRESS, by=queries.BY_STAGE), unit="locale"),
             Column(
                 name="blocked",
                 query=queries.gauge(STAGE_HELD_UP, by=queries.BY_STAGE),
+                unit="locale",
                 levels=steps(TEXT, (1, WARNING)),
             ),
             Column(
@@ -153,22 +156,22 @@ def _stages() -> core.Panel:
 
 
 def _time_per_card() -> core.Panel:
+    def named(histogram: Histogram) -> str:
+        return queries.named(queries.mean(histogram, by=queries.BY_STAGE, window=_HOUR))
+
     return stacked_bars(
         BottlenecksPanel.TIME_PER_CARD,
         "Mean queue time and run time over the last hour. The longest bar shows where cards spend most time; the "
         "orange part is waiting.",
-        [
-            ("", queries.mean(STAGE_QUEUE_TIME, by=queries.BY_STAGE, window=_HOUR)),
-            ("", queries.mean(STAGE_RUN_TIME, by=queries.BY_STAGE, window=_HOUR)),
-        ],
-        row="stage",
+        [("", named(STAGE_QUEUE_TIME)), ("", named(STAGE_RUN_TIME))],
+        row="name",
         transformations=[
             {"id": "merge", "options": {}},
             {
                 "id": "organize",
                 "options": {
-                    "excludeByName": {"Time": True, "pipeline": True},
-                    "indexByName": {"stage": 0, "Value #A": 1, "Value #B": 2},
+                    "excludeByName": {"Time": True, "pipeline": True, "stage": True},
+                    "indexByName": {"name": 0, "Value #A": 1, "Value #B": 2},
                     "renameByName": {"Value #A": "queue time", "Value #B": "run time"},
                 },
             },

@@ -13,7 +13,16 @@ from jelmon.catalogue import (
     SUGGESTIONS_SAVED,
 )
 from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.fields import CRITICAL, OK, ONLY_STAGE, STAGE_LEGEND, TEXT, WARNING, link, steps
+from jelmon_generators.dashboards.fields import (
+    CRITICAL,
+    OK,
+    ONLY_STAGE,
+    STAGE_LEGEND,
+    TEXT,
+    WARNING,
+    stage_of_row,
+    steps,
+)
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.graphs import graph
@@ -29,8 +38,8 @@ def rows(limits: Limits) -> list[Heading | Line]:
     """Return heading 103 and panels 50 to 54."""
     return [
         Heading(103, "Causes and suggestions"),
-        Line(8, [_drivers(), _drivers_over_time(), _contention(limits)], (9, 8, 7)),
-        Line(9, [_open(), _matrix()], (10, 14)),
+        Line(8, [_drivers(), _drivers_over_time(), _contention(limits)], (10, 7, 7)),
+        Line(9, [_open(), _matrix()], (9, 15)),
     ]
 
 
@@ -87,14 +96,14 @@ def _contention(limits: Limits) -> core.Panel:
         ],
         unit="percentunit",
         maximum=1,
-        no_value="no waiting cards, or analyzer not running",
+        no_value="no waiting cards, or analyzer missing",
         levels=limits.lines(resource_contention_high="orange"),
         links=[ONLY_STAGE],
     )
 
 
 def _open() -> core.Panel:
-    here = link("Show only this stage", "/d/jelmore-bottlenecks?${__url_time_range}&var-stage=${__data.fields.stage}")
+    here = stage_of_row("bottlenecks", "Show only this stage")
     return table(
         BottlenecksPanel.SUGGESTIONS,
         "Open suggestions and the time per card they would save, estimated by replaying the recent past. The full "
@@ -121,19 +130,18 @@ def _matrix() -> core.Panel:
         "or worse: card time changed by more than 5 %) and the mean time saved per card. A few cases prove little, "
         "and other changes may have contributed.",
         [
-            Column(name="pipeline", label="pipeline"),
+            Column(name="pipeline", label="pipeline", width=85),
             Column(name="strategy", label="strategy"),
-            Column(name="open", query=queries.gauge(SUGGESTIONS, by=_STRATEGY, how="max"), unit="locale", width=60),
-            Column(name="applied", query=applied(), unit="locale", width=70),
-            Column(name="better", query=applied("better"), unit="locale", width=65),
-            Column(name="unchanged", query=applied("same"), unit="locale", width=95),
-            Column(name="worse", query=applied("worse"), unit="locale", width=65, levels=steps(TEXT, (1, WARNING))),
+            Column(name="open", query=queries.gauge(SUGGESTIONS, by=_STRATEGY, how="max"), unit="locale"),
+            Column(name="applied", query=applied(), unit="locale"),
+            Column(name="better", query=applied("better"), unit="locale"),
+            Column(name="unchanged", query=applied("same"), unit="locale"),
+            Column(name="worse", query=applied("worse"), unit="locale", levels=steps(TEXT, (1, WARNING))),
             Column(
                 name="success rate",
                 query=queries.ratio(applied("better"), applied()),
                 unit="percentunit",
-                levels=steps(CRITICAL, (0.3, WARNING), (0.6, OK)),
-                width=110,
+                levels=steps(TEXT, (0, CRITICAL), (0.3, WARNING), (0.6, OK)),
             ),
             Column(name="saved per card", query=queries.gauge(SUGGESTIONS_SAVED, by=_STRATEGY, how="max"), unit="s"),
         ],

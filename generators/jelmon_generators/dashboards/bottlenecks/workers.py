@@ -15,6 +15,7 @@ from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.bottlenecks.stage_queries import QUEUE_DEPTH, UTILIZATION
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
+    DASHED,
     GONE,
     GREY,
     OK,
@@ -31,6 +32,8 @@ from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.dashboards.panels.stats import stat
 from jelmon_generators.model.dashboards import BottlenecksPanel
 
+_TIME_LIMIT = 1800.0  # seconds, without the alert
+
 
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return the rows of the workers."""
@@ -45,7 +48,7 @@ def busiest_stage() -> core.Panel:
     return stat(
         BottlenecksPanel.BUSIEST_STAGE,
         "The stage with the highest share of its declared workers busy. Near 100 % it has no spare capacity.",
-        [("{{stage}}", f"topk(1, {UTILIZATION})")],
+        [(STAGE_LEGEND, f"topk(1, {UTILIZATION})")],
         unit="percentunit",
         decimals=0,
         levels=steps(GREY, (0, OK), (0.8, WARNING), (0.95, CRITICAL)),
@@ -61,7 +64,7 @@ def blocked_cards() -> core.Panel:
         "Cards finished in their stage that cannot move on because the next stage has no room. The cause is in the "
         "next stage.",
         [("cards", queries.gauge(STAGE_HELD_UP))],
-        unit="short",
+        unit="locale",
         decimals=0,
         levels=steps(GREY, (0, OK), (1, WARNING)),
         no_value=GONE,
@@ -83,10 +86,10 @@ def _utilization() -> core.Panel:
 def _throughput() -> core.Panel:
     return graph(
         BottlenecksPanel.THROUGHPUT,
-        "Attempts finished per hour. The slowest stage limits the pipeline.",
+        f"Attempts finished per hour, over {queries.WINDOW}. The slowest stage limits the pipeline.",
         [(STAGE_LEGEND, queries.per_hour(STAGE_RUNS_FINISHED, by=queries.BY_STAGE))],
         unit="short",
-        axis="attempts per hour",
+        axis=f"attempts per hour, over {queries.WINDOW}",
         links=[ONLY_STAGE],
     )
 
@@ -94,7 +97,7 @@ def _throughput() -> core.Panel:
 def _run_time() -> core.Panel:
     return graph(
         BottlenecksPanel.RUN_TIME,
-        "95th percentile of run time. Dashed: the time limit that the stage declares.",
+        f"95th percentile of run time over {queries.WINDOW}. Dashed: the time limit that the stage declares.",
         [
             (STAGE_LEGEND, queries.quantile(0.95, STAGE_RUN_TIME, by=queries.BY_STAGE)),
             (f"{STAGE_LEGEND} limit", queries.gauge(STAGE_TIME_LIMIT, by=queries.BY_STAGE, how="max")),
@@ -105,8 +108,7 @@ def _run_time() -> core.Panel:
             override_pattern(
                 ".* limit",
                 color=fixed("orange"),
-                custom__lineStyle={"fill": "dash", "dash": [10, 10]},
-                custom__fillOpacity=0,
+                **DASHED,
             )
         ],
         links=[ONLY_STAGE],
@@ -118,7 +120,7 @@ def _blocked() -> core.Panel:
         BottlenecksPanel.BLOCKED,
         "Cards finished in the stage that cannot move on because the next stage has no room. The cause is downstream.",
         [(STAGE_LEGEND, queries.gauge(STAGE_HELD_UP, by=queries.BY_STAGE))],
-        unit="short",
+        unit="locale",
         axis="cards",
         links=[ONLY_STAGE],
     )
@@ -142,10 +144,17 @@ def _queue_utilization() -> core.Panel:
 
 
 def _expected_wait() -> core.Panel:
+    started = queries.increase(STAGE_RUNS_STARTED, queries.WINDOW, by=queries.BY_STAGE)
     return graph(
         BottlenecksPanel.EXPECTED_WAIT,
-        "Waiting cards divided by the rate at which the stage starts them. No line: the stage starts none.",
-        [(STAGE_LEGEND, queries.ratio(QUEUE_DEPTH, queries.rate(STAGE_RUNS_STARTED, by=queries.BY_STAGE)))],
+        f"Waiting cards divided by the pace at which the stage started them over {queries.WINDOW}. No line: it started "
+        "none.",
+        [
+            (
+                STAGE_LEGEND,
+                f"{queries.duration_seconds(queries.WINDOW)} * {queries.ratio(QUEUE_DEPTH, started)}",
+            )
+        ],
         unit="s",
         no_value="no cards started in this time range",
         links=[ONLY_STAGE],
@@ -153,13 +162,17 @@ def _expected_wait() -> core.Panel:
 
 
 def _oldest_running(limits: Limits) -> core.Panel:
+    declared = queries.gauge(STAGE_TIME_LIMIT, by=queries.BY_STAGE, how="max")
+    known = queries.gauge(STAGE_OLDEST_RUNNING, by=queries.BY_STAGE, how="max")
+    limit = f"({declared} or 0 * {known} + {limits.get('stage_timeout', _TIME_LIMIT):g})"
     return graph(
         BottlenecksPanel.OLDEST_RUNNING,
-        "How long the oldest running attempt has been running. A straight upward line means that it hangs. Dashed: "
-        "alert threshold for stages that declare no limit of their own.",
-        [(STAGE_LEGEND, queries.age(STAGE_OLDEST_RUNNING, by=queries.BY_STAGE, how="min"))],
-        unit="s",
+        "How long the oldest running attempt has been running, as a share of the limit that the stage declares "
+        f"({limits.minutes('stage_timeout')} otherwise). A straight upward line means that it hangs; from 100 % "
+        "(dashed) the alert StageTimeout fires.",
+        [(STAGE_LEGEND, f"({queries.age(STAGE_OLDEST_RUNNING, by=queries.BY_STAGE, how='min')}) / {limit}")],
+        unit="percentunit",
         no_value="no running attempts",
-        levels=limits.lines(stage_timeout="orange"),
+        levels=steps("transparent", (1, "orange")),
         links=[ONLY_STAGE],
     )

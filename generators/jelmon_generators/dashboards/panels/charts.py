@@ -1,11 +1,11 @@
-"""Bar charts and heatmaps."""
+"""Bar charts."""
 
 from collections.abc import Iterable, Sequence
 
 from grafanalib import core
 
 from jelmon_generators.dashboards.fields import OK, Json, steps
-from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, RawPanel, targets
+from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, targets
 from jelmon_generators.model.dashboards import Panel
 
 
@@ -48,70 +48,5 @@ def stacked_bars(
                 }
             },
             "options": {"xField": row, "fullHighlight": False, "xTickLabelMaxLength": 32},
-        },
-    )
-
-
-def heatmap(
-    panel: Panel,
-    description: str,
-    query: tuple[str, str],
-    *,
-    no_value: str,
-    since: str,
-    maximum: float | None = None,
-    unit: str = "none",
-    scheme: str = "RdYlGn",
-) -> core.Panel:
-    """Return a heatmap with one row per series over its own time range.
-
-    Colours run from 0 to ``maximum``, or to the maximum of the data.
-    """
-    return RawPanel(
-        id=panel.number,
-        title=panel.title,
-        description=description,
-        dataSource=DATASOURCE,
-        targets=targets(query),
-        maxDataPoints=None,
-        interval="30m",
-        timeFrom=since,
-        thresholds=steps(OK),
-        extraJson={
-            "type": "heatmap",
-            "fieldConfig": {
-                "defaults": {
-                    "custom": {
-                        "hideFrom": {"legend": False, "tooltip": False, "viz": False},
-                        "scaleDistribution": {"type": "linear"},
-                    },
-                    "noValue": no_value,
-                    "unit": unit,
-                },
-                "overrides": [],
-            },
-            "options": {
-                "calculate": False,
-                "cellGap": 2,
-                "cellValues": {"unit": unit},
-                "color": {
-                    "exponent": 0.5,
-                    "fill": "dark-orange",
-                    "max": maximum,
-                    "min": 0,
-                    "mode": "scheme",
-                    "reverse": False,
-                    "scale": "linear",
-                    "scheme": scheme,
-                    "steps": 4,
-                },
-                "exemplars": {"color": "rgba(255,0,255,0.7)"},
-                "filterValues": {"le": -1},  # the default turns 0 into a gap
-                "legend": {"show": True},
-                "rowsFrame": {"layout": "auto"},
-                "showValue": "never",
-                "tooltip": {"mode": "single", "showColorScale": True, "yHistogram": False},
-                "yAxis": {"axisPlacement": "left", "reverse": True, "unit": "none"},
-            },
         },
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from grafanalib import core
 
-from jelmon_generators.dashboards.fields import Json
+from jelmon_generators.dashboards.fields import EMPTY, Json, override_pattern
 
 PLUGIN_VERSION = "11.6.0"  # without it Grafana migrates the panels from older formats
 
@@ -58,7 +58,18 @@ def lean(panel: core.Panel) -> Json:
         return {key: data.get(key, []) for key in ("collapsed", "gridPos", "id", "panels", "title", "type")}
     if not data.get("transparent"):
         data.pop("transparent", None)
+    _mark_gaps(data)
     return data | {"pluginVersion": PLUGIN_VERSION}
+
+
+def _mark_gaps(panel: Json) -> None:
+    """Show a dash for a single missing value: Grafana would put the sentence for an empty panel into each empty cell.
+
+    A tile has no cells; its sentence is shown when there is nothing at all.
+    """
+    config = panel.get("fieldConfig", {})
+    if panel["type"] != "stat" and config.get("defaults", {}).get("noValue"):
+        config["overrides"] = [override_pattern(".*", noValue=EMPTY), *config.get("overrides", [])]
 
 
 def _without_nothing(value: Any, *, key: str = "") -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from grafanalib import core
 
-from jelmon_generators.dashboards.fields import GREY, OK, Json, steps, value_map
+from jelmon_generators.dashboards.fields import EMPTY, GREY, OK, Json, steps, value_map
 from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, targets
 from jelmon_generators.model.dashboards import Panel
 
@@ -23,8 +23,17 @@ def graph(
     maximum: int | None = None,
     exemplars: bool = False,
     axis: str = "",
+    interval: str = "",
+    since: str = "",
+    stacked: bool = False,
+    legend: bool = True,
 ) -> core.TimeSeries:
-    """Return values over time: lines, or stacked ``bars``. ``levels`` are drawn as dashed lines."""
+    """Return values over time: lines, or stacked ``bars``; ``stacked`` fills the areas between lines.
+
+    ``levels`` are drawn as dashed lines. ``interval`` is the least distance of two points; the windows of the queries
+    are fixed, so that a point means the same at every time range. ``since`` fixes the time range. The series with the
+    highest last value comes first in the legend, and a name has the same colour in every graph.
+    """
     return core.TimeSeries(
         id=panel.number,
         title=panel.title,
@@ -32,15 +41,18 @@ def graph(
         dataSource=DATASOURCE,
         targets=targets(*queries, exemplars=exemplars),
         maxDataPoints=None,
+        interval=interval or ("5m" if bars else "1m"),
+        timeFrom=since or None,
+        colorMode="palette-classic-by-name",
         unit=unit,
         axisLabel=axis,
         axisSoftMin=0,
         valueMax=maximum,
         drawStyle="bars" if bars else "line",
-        fillOpacity=70 if bars else 8,
+        fillOpacity=70 if bars else 40 if stacked else 8,
         lineWidth=0 if bars else 1,
-        showPoints="never" if bars else "auto",
-        stacking={"mode": "normal" if bars else "none", "group": "A"},
+        showPoints="never" if bars or stacked else "auto",
+        stacking={"mode": "normal" if bars or stacked else "none", "group": "A"},
         legendDisplayMode="table",
         legendPlacement="bottom",
         legendCalcs=["mean", "max", "lastNotNull"],
@@ -51,9 +63,15 @@ def graph(
         overrides=list(overrides),
         extraJson={
             "fieldConfig": {"defaults": {"links": list(links), "noValue": no_value, "custom": {"insertNulls": False}}},
-            "options": {"legend": {"showLegend": True}},
+            "options": {"legend": {"showLegend": legend, "sortBy": "Last *", "sortDesc": True}},
         },
     )
+
+
+_GAP = {
+    "type": "special",
+    "options": {"match": "null+nan", "result": {"text": EMPTY, "color": "transparent", "index": 99}},
+}
 
 
 def timeline(
@@ -64,6 +82,7 @@ def timeline(
     words: Mapping[str, tuple[str, str]],
     no_value: str,
     links: Sequence[Json] = (),
+    interval: str = "1m",
 ) -> core.StateTimeline:
     """Return states over time, as words and colours."""
     return core.StateTimeline(
@@ -73,8 +92,9 @@ def timeline(
         dataSource=DATASOURCE,
         targets=targets(*queries),
         maxDataPoints=None,
+        interval=interval,
         colorMode="palette-classic",  # with thresholds Grafana ignores the words when it merges equal values
-        mappings=value_map(words),
+        mappings=[*value_map(words), _GAP],
         rowHeight=0.8,
         tooltipMode="multi",
         thresholds=steps(GREY),

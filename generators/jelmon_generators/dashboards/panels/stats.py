@@ -21,12 +21,14 @@ def stat(
     overrides: Iterable[Json] = (),
     mappings: Iterable[Json] = (),
     named: bool = False,
+    name_only: bool = False,
     filled: bool = False,
     decimals: int | None = None,
 ) -> core.Stat:
     """Return a stat panel. Its query is instant, so it never shows a value from before the data stopped.
 
-    ``named`` shows the name of the series beside its value; ``filled`` colours the whole tile.
+    ``named`` shows the name of the series beside its value, ``name_only`` instead of it; ``filled`` colours the whole
+    tile.
     """
     return core.Stat(
         id=panel.number,
@@ -41,7 +43,7 @@ def stat(
         colorMode="background_solid" if filled else "value",
         graphMode="none",
         reduceCalc="lastNotNull",
-        textMode="value_and_name" if named else "auto",
+        textMode="name" if name_only else "value_and_name" if named else "auto",
         noValue=no_value,
         mappings=list(mappings),
         overrides=list(overrides),

@@ -9,10 +9,22 @@ from jelmon_generators.dashboards.fields import TEXT, Json, override, steps
 from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, RawPanel, targets
 from jelmon_generators.model.dashboards import Panel
 
+COUNT = "locale"
+"""The unit of whole numbers."""
+
+_DIGIT, _MARGIN = 8, 24  # pixels of a character of the header, and of what surrounds it
+_VALUE_WIDTHS = {"s": 85, "percentunit": 70, COUNT: 60, "dateTimeFromNow": 125}
+_VALUE_WIDTH = 60
+_TEXT_WIDTH = 95
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of a table: its name, its query or label, and how its values look."""
+    """A column of a table: its name, its query or label, and how its values look.
+
+    Figures get the width that they need, and the columns of labels share what is left but never shrink below
+    ``width``: otherwise Grafana gives every column 150 pixels and cuts off the last ones.
+    """
 
     name: str
     query: str = ""
@@ -21,7 +33,17 @@ class Column:
     levels: list[Json] | None = None
     links: Sequence[Json] = ()
     mappings: Sequence[Json] = ()
-    width: int | None = None
+    width: int = 0
+    decimals: int | None = None
+    filled: bool = False  # colour the cell, not the text
+    hidden: bool = False  # there for links only
+    gauge: bool = False  # a bar beside the figure
+
+    @property
+    def pixels(self) -> int:
+        """The least width at which the header and the values can be read."""
+        header = _DIGIT * len(self.name) + _MARGIN
+        return self.width or max(header, _VALUE_WIDTHS.get(self.unit, _VALUE_WIDTH) if self.query else _TEXT_WIDTH)
 
 
 def table(
@@ -32,8 +54,12 @@ def table(
     no_value: str,
     sort_by: str,
     descending: bool = True,
+    group: Sequence[Json] = (),
 ) -> core.Panel:
-    """Return a table with one row per label combination, joined from one instant query per value column."""
+    """Return a table with one row per label combination, joined from one instant query per value column.
+
+    ``group`` are transformations between the join and the choice of columns.
+    """
     values = [column for column in columns if column.query]
     series = targets(*(("", column.query) for column in values), instant=True, form="table")
     source = {column.name: column.label for column in columns if not column.query}
@@ -53,17 +79,23 @@ def table(
         targets=series,
         maxDataPoints=None,
         thresholds=steps(TEXT),
-        transformations=[*merge, {"id": "organize", "options": organize}],
+        transformations=[*merge, *group, {"id": "organize", "options": organize}],
         extraJson={
             "type": "table",
             "fieldConfig": {
                 "defaults": {
                     "color": {"mode": "thresholds"},
-                    "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False},
+                    "custom": {
+                        "align": "auto",
+                        "cellOptions": {"type": "auto"},
+                        "filterable": False,  # its button takes the place of the header
+                        "inspect": False,
+                        "minWidth": _VALUE_WIDTH,
+                    },
                     "noValue": no_value,
                     "unit": "short",
                 },
-                "overrides": [override for column in columns if (override := _column_override(column))["properties"]],
+                "overrides": [_column_override(column) for column in columns],
             },
             "options": {
                 "showHeader": True,
@@ -76,16 +108,22 @@ def table(
 
 
 def _column_override(column: Column) -> Json:
-    properties: Json = {"links": list(column.links)} if column.links else {}
+    if column.hidden:
+        return override(column.name, custom__hidden=True)
+    properties: Json = {"custom__width" if column.query else "custom__minWidth": column.pixels}
+    if column.links:
+        properties["links"] = list(column.links)
     if column.query:
         properties["unit"] = column.unit
+    if column.unit == COUNT or column.decimals is not None:
+        properties["decimals"] = column.decimals or 0
     if column.mappings:
         properties["mappings"] = list(column.mappings)
-    if column.width:
-        properties["custom__width"] = column.width
     if column.levels:
-        properties |= {
-            "thresholds": {"mode": "absolute", "steps": column.levels},
-            "custom__cellOptions": {"type": "color-text"},
-        }
+        properties["thresholds"] = {"mode": "absolute", "steps": column.levels}
+    if column.gauge:
+        properties["custom__cellOptions"] = {"type": "gauge", "mode": "basic"}
+    elif column.levels or column.mappings:
+        how = {"type": "color-background", "mode": "basic"} if column.filled else {"type": "color-text"}
+        properties["custom__cellOptions"] = how
     return override(column.name, **properties)

@@ -8,18 +8,23 @@ from jelmon_generators.dashboards.fields import (
     NO_RULES,
     WARNING,
     go_to,
+    value_map,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.panels.graphs import timeline
 from jelmon_generators.dashboards.panels.tables import Column, table
 from jelmon_generators.model.dashboards import PipelinePanel
 
+_ROW = "by (alertname, pipeline, stage, to_pipeline, to_stage)"
+_RANKS = {"critical": 3, "warning": 2, "info": 1}
+_PIPELINE, _STAGE = "${__data.fields.to_pipeline}", "${__data.fields.to_stage}"
+
 
 def rows() -> list[Heading | Line]:
     """Return the row of the alerts."""
     return [
         Heading(102, "Alerts"),
-        Line(9, [_alerts_over_time(), _alerts_now()], (14, 10)),
+        Line(9, [_alerts_over_time(), alerts_now()], (12, 12)),
     ]
 
 
@@ -39,31 +44,55 @@ def _alerts_over_time() -> core.Panel:
     )
 
 
-def _alerts_now() -> core.Panel:
-    kept = "by (alertname, severity, pipeline, stage)"
+def alerts_now() -> core.Panel:
+    """Return the table of firing alerts, critical ones first."""
     since = f"{queries.alerts_since()} and ignoring (alertstate) {queries.alerts('firing')}"
     return table(
         PipelinePanel.ALERTS_FIRING,
-        "Firing alerts by pipeline and stage, with the time they started. An empty table means that nothing fires or "
-        "that no rules are evaluated; in the latter case the tile at the top shows "
-        f'"{NO_RULES}".',
+        "Firing alerts, critical first, with the time since they started. An empty table means that nothing fires or "
+        "that no rules are evaluated; in the latter case the tile of firing alerts shows "
+        f'"{NO_RULES}". An alert that does not belong to a pipeline or stage links to all of them.',
         [
-            Column(name="alert", label="alertname"),
-            Column(name="severity", label="severity", width=90),
-            Column(name="pipeline", label="pipeline", width=110),
             Column(
-                name="stage",
-                label="stage",
-                width=110,
-                links=[go_to("bottlenecks", "Show this stage", stage="${__data.fields.stage}")],
+                name="severity",
+                query=" or ".join(
+                    f"max {_ROW} ({_linked(queries.alerts('firing', severity=severity))}) * {rank}"
+                    for severity, rank in _RANKS.items()
+                ),
+                unit="none",
+                mappings=value_map(
+                    {"3": ("critical", CRITICAL), "2": ("warning", WARNING), "1": ("info", "light-blue")}
+                ),
+                width=75,
             ),
+            Column(
+                name="alert",
+                label="alertname",
+                width=190,
+                links=[
+                    go_to("pipeline", "Show its pipeline", pipeline=_PIPELINE, stage=_STAGE),
+                    go_to("bottlenecks", "Show its bottlenecks", pipeline=_PIPELINE, stage=_STAGE),
+                ],
+            ),
+            Column(name="pipeline", label="pipeline", width=85),
+            Column(name="stage", label="stage", width=110),
             Column(
                 name="since",
-                query=f"min {kept} ({since}) * 1000",  # Grafana wants milliseconds
+                query=f"min {_ROW} ({_linked(since)}) * 1000",  # Grafana wants milliseconds
                 unit="dateTimeFromNow",
-                width=130,
+                width=105,
             ),
+            Column(name="to_pipeline", label="to_pipeline", hidden=True),
+            Column(name="to_stage", label="to_stage", hidden=True),
         ],
         no_value="no alert is firing",
-        sort_by="since",
+        sort_by="severity",
     )
+
+
+def _linked(alerts: str) -> str:
+    """Add what a link selects: the alert's own pipeline and stage, or all of them."""
+    for label in ("pipeline", "stage"):
+        own = f'label_replace({alerts}, "to_{label}", "$1", "{label}", "(.+)")'
+        alerts = f'label_replace({own}, "to_{label}", "$$__all", "{label}", "")'
+    return alerts

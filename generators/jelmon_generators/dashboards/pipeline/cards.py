@@ -9,59 +9,75 @@ from jelmon.catalogue import (
     CARDS_FINISHED,
     CARDS_IN_PROGRESS,
     CARDS_QUEUED,
-    CARDS_STARTED,
     CARDS_WAITING,
 )
-from jelmon_generators.dashboards import queries
+from jelmon_generators.dashboards import progress, queries
 from jelmon_generators.dashboards.fields import (
+    CRITICAL,
+    DASHED,
     DURATION,
     GREY,
-    RATE,
     WAIT,
     colours,
     colours_of,
+    faint,
     fixed,
     go_to,
     override_pattern,
+    steps,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
+from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.model.dashboards import PipelinePanel
 
 _NO_CARDS = "no cards in this time range"
+_PIPELINE = ("pipeline",)
 
 
-def rows() -> list[Heading | Line]:
+def rows(limits: Limits) -> list[Heading | Line]:
     """Return the rows of the cards."""
     return [
         Heading(100, "Cards"),
-        Line(8, [_velocity(), _outcomes(), _in_progress()]),
-        Line(8, [_processing_time(), _wait()]),
+        Line(8, [_velocity(limits), _outcomes(), _in_progress()]),
+        Line(8, [_processing_time(limits), _wait(), _inactivity(limits)]),
     ]
 
 
-def _velocity() -> core.Panel:
+def _velocity(limits: Limits) -> core.Panel:
+    short = limits.window("velocity_drop", "15m")
+    long = limits.window("velocity_drop", "6h", index=1)
+    share = limits.get("velocity_drop", 0.5)
     return graph(
         PipelinePanel.VELOCITY,
-        "Cards queued, started and finished, per hour. The backlog grows while more arrive than finish.",
+        f"Cards per hour, over {short}. The backlog grows while more arrive than finish. Dashed: {share:.0%}".replace(
+            "%", " %"
+        )
+        + f" of the mean over {long}; below it the alert VelocityDrop fires.",
         [
-            ("arrived", queries.per_hour(CARDS_QUEUED)),
-            ("started", queries.per_hour(CARDS_STARTED)),
-            ("finished", queries.per_hour(CARDS_FINISHED)),
+            ("{{pipeline}} finished", queries.per_hour(CARDS_FINISHED, by=_PIPELINE, window=short)),
+            ("{{pipeline}} arrived", queries.per_hour(CARDS_QUEUED, by=_PIPELINE, window=short)),
+            (
+                "{{pipeline}} alert below",
+                f"{share:g} * {queries.per_hour(CARDS_FINISHED, by=_PIPELINE, window=long)}",
+            ),
         ],
         unit="short",
-        axis="cards per hour",
-        overrides=colours({"arrived": WAIT, "started": DURATION, "finished": RATE}),
+        axis=f"cards per hour, over {short}",
+        overrides=[
+            faint("arrived"),
+            override_pattern(".* alert below", color=fixed("orange"), **DASHED),
+        ],
     )
 
 
 def _outcomes() -> core.Panel:
     return graph(
         PipelinePanel.CARD_OUTCOMES,
-        "Cards finished per hour, by outcome. failure: the work itself failed; error: the system failed.",
-        [("{{outcome}}", queries.per_hour(CARDS_FINISHED, by=("outcome",)))],
-        unit="short",
-        axis="cards per hour",
+        f"Cards finished in {queries.WINDOW}, by outcome. failure: the work itself failed; error: the system failed.",
+        [("{{outcome}}", queries.count(CARDS_FINISHED, queries.WINDOW, by=("outcome",)))],
+        unit="locale",
+        axis=f"cards in {queries.WINDOW}",
         bars=True,
         overrides=colours_of(CARDS_FINISHED, "outcome"),
         links=[go_to("quality", "What is failing?")],
@@ -74,35 +90,32 @@ def _in_progress() -> core.Panel:
         "Cards being worked on, and cards waiting to start. If more are in progress while velocity is unchanged, each "
         "card takes longer.",
         [
-            ("{{pipeline}} in progress", queries.gauge(CARDS_IN_PROGRESS, by=("pipeline",))),
-            ("{{pipeline}} waiting", queries.gauge(CARDS_WAITING, by=("pipeline",))),
+            ("{{pipeline}} in progress", queries.gauge(CARDS_IN_PROGRESS, by=_PIPELINE)),
+            ("{{pipeline}} waiting", queries.gauge(CARDS_WAITING, by=_PIPELINE)),
         ],
-        unit="short",
+        unit="locale",
         axis="cards",
-        overrides=[override_pattern(".* waiting", custom__lineStyle={"fill": "dash", "dash": [6, 6]})],
+        overrides=[faint("waiting")],
     )
 
 
-def _processing_time() -> core.Panel:
+def _processing_time(limits: Limits) -> core.Panel:
+    window = limits.window("processing_time_regression", "5m")
     return graph(
         PipelinePanel.PROCESSING_TIME,
-        "Time from the start of a card to its finish. Dashed: the target that the pipeline declares.",
+        f"Time from the start of a card to its finish: percentiles over {queries.WINDOW}, and the mean over {window}, "
+        "which the regression alerts compare with its baseline. Dashed: the target that the pipeline declares.",
         [
             *((f"p{percent}", queries.quantile(percent / 100, CARD_PROCESSING)) for percent in (50, 95, 99)),
-            ("mean", queries.mean(CARD_PROCESSING)),
-            ("target of {{pipeline}}", queries.gauge(CARD_TARGET, by=("pipeline",), how="max")),
+            ("mean", queries.mean(CARD_PROCESSING, window=window)),
+            ("target of {{pipeline}}", queries.gauge(CARD_TARGET, by=_PIPELINE, how="max")),
         ],
         unit="s",
         no_value=_NO_CARDS,
         exemplars=True,
         overrides=[
             *colours({"p50": "light-blue", "p95": DURATION, "p99": "dark-blue", "mean": GREY}),
-            override_pattern(
-                "target of .*",
-                color=fixed("orange"),
-                custom__lineStyle={"fill": "dash", "dash": [10, 10]},
-                custom__fillOpacity=0,
-            ),
+            override_pattern("target of .*", color=fixed("orange"), **DASHED),
         ],
     )
 
@@ -110,10 +123,23 @@ def _processing_time() -> core.Panel:
 def _wait() -> core.Panel:
     return graph(
         PipelinePanel.WAIT_TIME,
-        "Time from the arrival of a card to its start.",
+        f"Time from the arrival of a card to its start, over {queries.WINDOW}.",
         [(f"p{percent}", queries.quantile(percent / 100, CARD_WAIT)) for percent in (50, 95, 99)],
         unit="s",
         no_value=_NO_CARDS,
         exemplars=True,
         overrides=colours({"p50": "light-orange", "p95": WAIT, "p99": "dark-orange"}),
+    )
+
+
+def _inactivity(limits: Limits) -> core.Panel:
+    return graph(
+        PipelinePanel.INACTIVITY,
+        "Time since a card or stage last started, finished or was retried, as a share of the pipeline's limit, while "
+        "it has cards in flight. From 100 % (dashed) the pipeline is stalled and the alert PipelineStalled fires.",
+        [("{{pipeline}}", f"{progress.inactivity_share(limits)} and on (pipeline) {progress.in_flight()} > 0")],
+        unit="percentunit",
+        no_value="no cards in flight in this time range",
+        levels=steps("transparent", (1, CRITICAL)),
+        links=[go_to("bottlenecks", "Where is it stuck?", pipeline="${__field.labels.pipeline}")],
     )

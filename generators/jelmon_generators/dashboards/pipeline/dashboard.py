@@ -3,7 +3,17 @@
 from jelmon_generators.dashboards.dashboard import dashboard_file
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.overview import overview
-from jelmon_generators.dashboards.pipeline import alerts, cards, events, health, host, regressions, services, stages
+from jelmon_generators.dashboards.pipeline import (
+    alerts,
+    cards,
+    events,
+    health,
+    host,
+    monitoring,
+    regressions,
+    services,
+    stages,
+)
 
 
 def render(limits: Limits) -> tuple[str, str]:
@@ -16,11 +26,12 @@ def render(limits: Limits) -> tuple[str, str]:
             overview(limits),
             *health.rows(),
             *regressions.rows(limits),
-            *cards.rows(),
+            *cards.rows(limits),
             *stages.rows(),
             *alerts.rows(),
-            *services.rows(),
+            *services.rows(limits),
             *host.rows(limits),
             *events.rows(limits),
+            *monitoring.rows(limits),
         ],
     )

@@ -3,15 +3,14 @@
 from grafanalib import core
 
 from jelmon.catalogue import (
-    ANALYZER_SUCCESS,
     HEALTH_COMPONENT,
     HEALTH_COVERAGE,
     HEALTH_POINTS_LOST,
     HEALTH_SCORE,
     HEALTH_WEIGHT,
 )
-from jelmon_generators.dashboards import queries
-from jelmon_generators.dashboards.fields import CRITICAL, GREY, OK, TEXT, WARNING, faint, steps, value_map
+from jelmon_generators.dashboards import queries, verdicts
+from jelmon_generators.dashboards.fields import CRITICAL, GREY, OK, TEXT, WARNING, faint, steps
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.panels.charts import stacked_bars
 from jelmon_generators.dashboards.panels.graphs import graph
@@ -19,8 +18,7 @@ from jelmon_generators.dashboards.panels.stats import stat
 from jelmon_generators.dashboards.panels.tables import Column, table
 from jelmon_generators.model.dashboards import PipelinePanel
 
-_NO_ANALYZER = "analyzer not running"
-_NO_SCORE = "analyzer not running, or no score in this time range"
+_NO_SCORE = "analyzer missing, or no score in this time range"
 _PARTS = ("pipeline", "component")
 _LEVELS = ((0, CRITICAL), (60, WARNING), (80, OK))
 
@@ -29,25 +27,30 @@ def rows() -> list[Heading | Line]:
     """Return heading 106 and panels 70 to 73."""
     return [
         Heading(106, "Health"),
-        Line(8, [_score(), _points(), _parts(), _over_time()], (4, 6, 7, 7)),
+        Line(8, [_score(), _points(), _parts(), _over_time()], (4, 5, 8, 7)),
     ]
 
 
 def _score() -> core.Panel:
-    # No score differs from no analyzer: -1 means no score while the analyzer is up.
-    alive = f"0 * max by (analyzer) ({queries.select(ANALYZER_SUCCESS, analyzer='health')}) - 1"
     return stat(
         PipelinePanel.HEALTH,
         "Health of each pipeline from 0 to 100, lowest first. Slow cards, failures, a growing backlog, a bottleneck, "
         "inactivity and scarce resources cost points. The score is capped at 40 while no card succeeds, moves or "
-        "finishes in time.",
-        [("{{pipeline}}", f"sort({queries.gauge(HEALTH_SCORE, by=('pipeline',), how='max')}) or on () {alive}")],
+        f"finishes in time. {verdicts.EXPLAINED}",
+        [
+            (
+                "{{pipeline}}",
+                verdicts.or_reason(
+                    f"sort({queries.gauge(HEALTH_SCORE, by=('pipeline',), how='max')})", "health", label="pipeline"
+                ),
+            )
+        ],
         unit="none",
         decimals=0,
         levels=steps(GREY, *_LEVELS),
-        no_value=_NO_ANALYZER,
+        no_value=verdicts.ANALYZER_MISSING,
         named=True,
-        mappings=value_map({"-1": ("no score", GREY)}),
+        mappings=verdicts.WITHHELD,
     )
 
 
@@ -71,25 +74,25 @@ def _points() -> core.Panel:
 def _parts() -> core.Panel:
     return table(
         PipelinePanel.HEALTH_COMPONENTS,
-        "Score (100 % is healthy), weight and points lost for each component. The health score is 100 minus the "
-        "points lost. A component without data shows only its weight and does not affect the score.",
+        "Score (1 is healthy, 0 the worst), weight and points lost for each component. The health score is 100 minus "
+        "the points lost. A component without data shows only its weight and does not affect the score.",
         [
-            Column(name="pipeline", label="pipeline"),
-            Column(name="component", label="component"),
+            Column(name="pipeline", label="pipeline", width=85),
+            Column(name="component", label="component", width=85),
             Column(
                 name="score",
                 query=queries.gauge(HEALTH_COMPONENT, by=_PARTS, how="max"),
-                unit="percentunit",
+                unit="none",
+                decimals=2,
                 levels=steps(TEXT, *((bound / 100, colour) for bound, colour in _LEVELS)),
-                width=70,
             ),
-            Column(name="weight", query=queries.gauge(HEALTH_WEIGHT, by=_PARTS, how="max"), unit="none", width=70),
+            Column(name="weight", query=queries.gauge(HEALTH_WEIGHT, by=_PARTS, how="max"), unit="none", decimals=0),
             Column(
                 name="points lost",
                 query=queries.gauge(HEALTH_POINTS_LOST, by=_PARTS, how="max"),
                 unit="none",
+                decimals=1,
                 levels=steps(TEXT, (5, WARNING), (15, CRITICAL)),
-                width=90,
             ),
         ],
         no_value=_NO_SCORE,

@@ -57,7 +57,7 @@ def _disks(limits: Limits) -> core.Panel:
         ],
         unit="percentunit",
         maximum=1,
-        levels=limits.lines(disk_space_low="orange", disk_space_exhausted=CRITICAL),
+        levels=limits.lines(disk_space_low="orange", disk_io_saturated="orange", disk_space_exhausted=CRITICAL),
         overrides=[faint("busy")],
     )
 

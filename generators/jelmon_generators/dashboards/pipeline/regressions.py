@@ -46,8 +46,9 @@ def rows(limits: Limits) -> list[Heading | Line]:
     """Return heading 107 and panels 80 to 83."""
     return [
         Heading(107, "Regressions"),
-        Line(9, [_worse(limits), _verdicts()], (14, 10)),
-        Line(8, [_change(limits), _band()], (10, 14)),
+        Line(9, [_worse(limits), _verdicts()], (15, 9)),
+        Line(8, [_change(limits)]),
+        Line(8, [_band(limits)]),
     ]
 
 
@@ -107,22 +108,29 @@ def _verdicts() -> core.Panel:
             )
         ],
         words={"0": ("normal", OK), "1": ("early warning", WARNING), "2": ("severe", CRITICAL)},
-        no_value="no regressions, or analyzer not running",
+        no_value="no regressions, or analyzer missing",
     )
 
 
 def _change(limits: Limits) -> core.Panel:
+    signal = "avg_processing_time_seconds"
+    median, baseline = (queries.recorded(f"{signal}:{kind}", "pipeline") for kind in ("median5m", "baseline"))
     return graph(
         PipelinePanel.REGRESSION_SIZE,
         "Change from baseline of the signals that regressed; dotted: 95 % confidence interval. Dashed: thresholds of "
-        "the alerts on processing time.",
+        "the alerts on processing time. Without a baseline from the analyzer these compare the mean processing time "
+        "with its daily median.",
         [
             (_LEGEND, queries.announced(REGRESSION_CHANGE)),
+            (
+                "{{pipeline}} against its daily median",
+                f"max by (pipeline) (({median} - {baseline}) / ({baseline} > 0))",
+            ),
             (f"{_LEGEND} lower bound", queries.announced(REGRESSION_CHANGE_LOWER)),
             (f"{_LEGEND} upper bound", queries.announced(REGRESSION_CHANGE_UPPER)),
         ],
         unit="percentunit",
-        no_value="no regressions, or analyzer not running",
+        no_value="no regressions, or analyzer missing",
         levels=limits.lines(processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL),
         overrides=[faint("(lower|upper) bound")],
     )
@@ -132,12 +140,13 @@ def _usual(metric: Gauge) -> str:
     return queries.gauge(metric, how="max", signal=_TIME_OF_CARDS, stage=queries.OR_OF_NO_STAGE)
 
 
-def _band() -> core.Panel:
+def _band(limits: Limits) -> core.Panel:
+    window = limits.window("processing_time_regression", "5m")
     panel = graph(
         PipelinePanel.BASELINE,
-        "Mean card processing time. Grey: the usual range for this time of day.",
+        f"Mean card processing time over {window}. Grey: the usual range for this time of day.",
         [
-            ("mean", queries.mean(CARD_PROCESSING)),
+            ("mean", queries.mean(CARD_PROCESSING, window=window)),
             ("baseline", _usual(REGRESSION_BASELINE)),
             ("baseline, high", _usual(REGRESSION_BASELINE_UPPER)),
             ("baseline, low", _usual(REGRESSION_BASELINE_LOWER)),
@@ -159,5 +168,5 @@ def _band() -> core.Panel:
             override("baseline, low", color=fixed(GREY), custom__lineWidth=0, custom__fillOpacity=0),
         ],
     )
-    panel.repeat = core.Repeat(variable="pipeline", direction="h")
+    panel.repeat = core.Repeat(variable="pipeline", direction="h", maxPerRow=3)
     return panel

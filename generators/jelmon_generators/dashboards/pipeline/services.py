@@ -5,6 +5,7 @@ from grafanalib import core
 from jelmon.catalogue import (
     CALL_ERRORS,
     CALL_TIME,
+    CALLS_FINISHED,
     SESSIONS_ACTIVE,
     TARGET_UP,
 )
@@ -14,15 +15,17 @@ from jelmon_generators.dashboards.fields import (
     OK,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
+from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.graphs import graph, timeline
 from jelmon_generators.model.dashboards import PipelinePanel
 
 
-def rows() -> list[Heading | Line]:
+def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the services and sessions."""
     return [
         Heading(103, "Services and sessions"),
-        Line(7, [_services(), _call_time(), _call_errors(), _sessions()]),
+        Line(7, [_services(), _call_failures(limits), _call_errors()]),
+        Line(7, [_call_time(), _sessions()]),
     ]
 
 
@@ -36,10 +39,30 @@ def _services() -> core.Panel:
     )
 
 
+def _call_failures(limits: Limits) -> core.Panel:
+    window = limits.window("target_error_rate_high", "5m")
+    return graph(
+        PipelinePanel.CALL_FAILURES,
+        f"Share of the calls to each service that failed, over {window}. Dashed: alert threshold.",
+        [
+            (
+                "{{target}}",
+                queries.ratio(
+                    queries.increase(CALLS_FINISHED, window, by=("target",), outcome=queries.BAD_OUTCOMES),
+                    queries.increase(CALLS_FINISHED, window, by=("target",)),
+                ),
+            )
+        ],
+        unit="percentunit",
+        no_value="no calls in this time range",
+        levels=limits.lines(target_error_rate_high="orange"),
+    )
+
+
 def _call_time() -> core.Panel:
     return graph(
         PipelinePanel.CALL_TIME,
-        "95th percentile of the duration of calls to each service.",
+        f"95th percentile of the duration of calls to each service, over {queries.WINDOW}.",
         [("{{target}}", queries.quantile(0.95, CALL_TIME, by=("target",)))],
         unit="s",
         no_value="no calls in this time range",

@@ -13,14 +13,18 @@ from jelmon.catalogue import (
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import (
     STAGE_LEGEND,
-    faint,
     go_to,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.model.dashboards import PipelinePanel
 
-_TO_STAGE = go_to("bottlenecks", "Is ${__field.labels.stage} the bottleneck?", stage="${__field.labels.stage}")
+_TO_STAGE = go_to(
+    "bottlenecks",
+    "Is ${__field.labels.stage} the bottleneck?",
+    pipeline="${__field.labels.pipeline}",
+    stage="${__field.labels.stage}",
+)
 
 _NO_CARDS = "no cards in this time range"
 
@@ -39,7 +43,7 @@ def _queue_depth() -> core.Panel:
         PipelinePanel.QUEUE_DEPTH,
         "Cards waiting for each stage. A queue that keeps growing points to a bottleneck.",
         [(STAGE_LEGEND, queries.gauge(STAGE_QUEUE_DEPTH, by=queries.BY_STAGE))],
-        unit="short",
+        unit="locale",
         axis="cards",
         links=[_TO_STAGE],
     )
@@ -61,7 +65,7 @@ def _running() -> core.Panel:
         PipelinePanel.RUNNING,
         "Attempts currently running in each stage.",
         [(STAGE_LEGEND, queries.gauge(STAGE_IN_PROGRESS, by=queries.BY_STAGE))],
-        unit="short",
+        unit="locale",
         axis="attempts",
         links=[_TO_STAGE],
     )
@@ -70,15 +74,11 @@ def _running() -> core.Panel:
 def _queue_time() -> core.Panel:
     return graph(
         PipelinePanel.QUEUE_TIME,
-        "Time from queued to started. Compare it with the run time: a stage whose cards wait longer than they run "
-        "needs more workers, not faster ones.",
-        [
-            (f"{STAGE_LEGEND} p{percent}", queries.quantile(percent / 100, STAGE_QUEUE_TIME, by=queries.BY_STAGE))
-            for percent in (50, 95)
-        ],
+        f"95th percentile over {queries.WINDOW} of the time from queued to started. Compare it with the run "
+        "time: a stage whose cards wait longer than they run needs more workers, not faster ones.",
+        [(STAGE_LEGEND, queries.quantile(0.95, STAGE_QUEUE_TIME, by=queries.BY_STAGE))],
         unit="s",
         no_value=_NO_CARDS,
-        overrides=[faint("p50")],
         links=[_TO_STAGE],
     )
 
@@ -86,15 +86,11 @@ def _queue_time() -> core.Panel:
 def _run_time() -> core.Panel:
     return graph(
         PipelinePanel.RUN_TIME,
-        "Time from started to finished, per attempt.",
-        [
-            (f"{STAGE_LEGEND} p{percent}", queries.quantile(percent / 100, STAGE_RUN_TIME, by=queries.BY_STAGE))
-            for percent in (50, 95)
-        ],
+        f"95th percentile over {queries.WINDOW} of the time from started to finished, per attempt.",
+        [(STAGE_LEGEND, queries.quantile(0.95, STAGE_RUN_TIME, by=queries.BY_STAGE))],
         unit="s",
         no_value=_NO_CARDS,
         exemplars=True,
-        overrides=[faint("p50")],
         links=[_TO_STAGE],
     )
 
@@ -102,9 +98,9 @@ def _run_time() -> core.Panel:
 def _retries() -> core.Panel:
     return graph(
         PipelinePanel.RETRIES,
-        "Retries per hour.",
-        [(STAGE_LEGEND, queries.per_hour(STAGE_RETRIES, by=queries.BY_STAGE))],
-        unit="short",
-        axis="retries per hour",
+        f"Retries in {queries.WINDOW}.",
+        [(STAGE_LEGEND, queries.count(STAGE_RETRIES, queries.WINDOW, by=queries.BY_STAGE))],
+        unit="locale",
+        axis=f"retries in {queries.WINDOW}",
         links=[_TO_STAGE],
     )

@@ -1,13 +1,17 @@
 """The dashboard ``quality``: gate verdicts, failing tests, security findings, failing stages."""
 
+from collections.abc import Sequence
+
 from jelmon_generators.dashboards.dashboard import dashboard_file
 from jelmon_generators.dashboards.layout import Line
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.overview import overview
 from jelmon_generators.dashboards.quality import gates, security, stages, tests
+from jelmon_generators.dashboards.quality import objectives as objective_rows
+from jelmon_generators.model.objectives import Objective
 
 
-def render(limits: Limits) -> tuple[str, str]:
+def render(limits: Limits, objectives: Sequence[Objective] = ()) -> tuple[str, str]:
     """Return path and text of the dashboard."""
     tiles = [gates.failed_gates(limits), tests.failed_tests(), security.serious_findings(), security.failed_scans()]
     return dashboard_file(
@@ -17,9 +21,10 @@ def render(limits: Limits) -> tuple[str, str]:
         rows=[
             overview(limits),
             Line(4, tiles),
+            *objective_rows.rows(objectives),
             *gates.rows(limits),
-            *tests.rows(),
-            *security.rows(),
+            *tests.rows(limits),
+            *security.rows(limits),
             *stages.rows(),
         ],
     )

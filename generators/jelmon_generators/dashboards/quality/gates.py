@@ -59,15 +59,18 @@ def failed_gates(limits: Limits) -> core.Panel:
 
 
 def _gate_failures(limits: Limits) -> core.Panel:
+    window = limits.window(_GATE_ALERT, "30m")
+    by = ("pipeline", "gate")
     return graph(
         QualityPanel.GATE_FAILURES,
-        f'Share of each gate\'s verdicts that were "failed". Alert threshold (dashed): {limits.share(_GATE_ALERT)}.',
+        f'Share of each gate\'s verdicts over {window} that were "failed". Alert threshold (dashed): '
+        f"{limits.share(_GATE_ALERT)}, from 10 verdicts.",
         [
             (
                 "{{pipeline}} / {{gate}}",
                 queries.ratio(
-                    queries.rate(GATE_EVALUATIONS, by=("pipeline", "gate"), verdict="failed"),
-                    queries.rate(GATE_EVALUATIONS, by=("pipeline", "gate")),
+                    queries.increase(GATE_EVALUATIONS, window, by=by, verdict="failed"),
+                    queries.increase(GATE_EVALUATIONS, window, by=by),
                 ),
             )
         ],
@@ -81,10 +84,10 @@ def _gate_failures(limits: Limits) -> core.Panel:
 def _gate_verdicts() -> core.Panel:
     return graph(
         QualityPanel.GATE_VERDICTS,
-        "Gate verdicts per hour.",
-        [("{{verdict}}", queries.per_hour(GATE_EVALUATIONS, by=("verdict",)))],
-        unit="short",
-        axis="verdicts per hour",
+        f"Gate verdicts in {queries.WINDOW}.",
+        [("{{verdict}}", queries.count(GATE_EVALUATIONS, queries.WINDOW, by=("verdict",)))],
+        unit="locale",
+        axis=f"verdicts in {queries.WINDOW}",
         bars=True,
         no_value="no verdicts in this time range",
         overrides=colours_of(GATE_EVALUATIONS, "verdict"),
@@ -101,13 +104,12 @@ def _gates_table(limits: Limits) -> core.Panel:
         [
             Column(name="pipeline", label="pipeline"),
             Column(name="gate", label="gate"),
-            Column(name="verdicts", query=every, unit="locale", width=90),
+            Column(name="verdicts", query=queries.count(GATE_EVALUATIONS, _RANGE, by=by), unit="locale"),
             Column(
                 name="failed",
                 query=queries.ratio(failed, every),
                 unit="percentunit",
                 levels=limits.approaching(TEXT, _GATE_ALERT, ok=TEXT, warning=WARNING, critical=CRITICAL),
-                width=90,
             ),
         ],
         no_value="no verdicts in this time range",

@@ -19,6 +19,7 @@ from jelmon_generators.dashboards.fields import (
     steps,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
+from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.dashboards.panels.stats import stat
 from jelmon_generators.dashboards.panels.tables import Column, table
@@ -29,11 +30,12 @@ _DAY = "24h"
 _RANGE = "$__range"
 
 
-def rows() -> list[Heading | Line]:
+def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the security scans."""
     return [
         Heading(102, "Security"),
-        Line(8, [_findings(), _findings_table(), _scan_outcomes(), _scan_time()]),
+        Line(8, [_findings(limits), _findings_table(), _failed_scans(limits)]),
+        Line(7, [_scan_outcomes(), _scan_time()]),
     ]
 
 
@@ -41,14 +43,12 @@ def serious_findings() -> core.Panel:
     return stat(
         QualityPanel.SERIOUS_FINDINGS,
         "New critical and high security findings in the last 24 hours.",
-        [(severity, queries.increase(SCAN_FINDINGS, _DAY, severity=severity)) for severity in ("critical", "high")],
-        unit="short",
+        [(severity, queries.count(SCAN_FINDINGS, _DAY, severity=severity)) for severity in ("critical", "high")],
+        unit="locale",
         decimals=0,
-        levels=steps(GREY, (0, OK), (0.5, WARNING)),  # an increase is extrapolated: 0.98 means 1
+        levels=steps(GREY, (0, OK), (1, WARNING)),
         no_value="no scans",
-        overrides=[
-            override("critical", thresholds={"mode": "absolute", "steps": steps(GREY, (0, OK), (0.5, CRITICAL))})
-        ],
+        overrides=[override("critical", thresholds={"mode": "absolute", "steps": steps(GREY, (0, OK), (1, CRITICAL))})],
     )
 
 
@@ -68,16 +68,35 @@ def failed_scans() -> core.Panel:
     )
 
 
-def _findings() -> core.Panel:
+def _findings(limits: Limits) -> core.Panel:
+    window = limits.window("security_finding_critical", "1h")
     return graph(
         QualityPanel.FINDINGS,
-        "New findings per hour.",
-        [("{{severity}}", queries.per_hour(SCAN_FINDINGS, by=("severity",)))],
-        unit="short",
-        axis="findings per hour",
-        bars=True,
+        f"New findings, over {window}. Dashed: the alert threshold for critical ones.",
+        [("{{severity}}", queries.count(SCAN_FINDINGS, window, by=("severity",)))],
+        unit="locale",
+        axis=f"findings in {window}",
         no_value="no scans in this time range",
+        levels=limits.lines(security_finding_critical=CRITICAL),
         overrides=colours_of(SCAN_FINDINGS, "severity"),
+    )
+
+
+def _failed_scans(limits: Limits) -> core.Panel:
+    window = limits.window("security_scan_failed", "1h")
+    return graph(
+        QualityPanel.FAILED_SCANS_OVER_TIME,
+        f"Scans that failed, errored or timed out, over {window}. Dashed: alert threshold.",
+        [
+            (
+                "{{pipeline}} / {{scanner}}",
+                queries.count(SCANS_FINISHED, window, by=("pipeline", "scanner"), outcome=queries.BAD_OUTCOMES),
+            )
+        ],
+        unit="locale",
+        axis=f"scans in {window}",
+        no_value="no failed scans",
+        levels=limits.lines(security_scan_failed="orange"),
     )
 
 
@@ -90,7 +109,7 @@ def _findings_table() -> core.Panel:
             Column(name="severity", label="severity"),
             Column(
                 name="findings",
-                query=f"{queries.increase(SCAN_FINDINGS, _RANGE, by=('scanner', 'severity'))} > 0",
+                query=f"{queries.count(SCAN_FINDINGS, _RANGE, by=('scanner', 'severity'))} > 0",
                 unit="locale",
             ),
         ],
@@ -102,20 +121,21 @@ def _findings_table() -> core.Panel:
 def _scan_outcomes() -> core.Panel:
     return graph(
         QualityPanel.SCANS,
-        "Scans finished per hour.",
-        [("{{scanner}} {{outcome}}", queries.per_hour(SCANS_FINISHED, by=("scanner", "outcome")) + " > 0")],
-        unit="short",
-        axis="scans per hour",
+        "Scans finished in the hour before.",
+        [("{{scanner}} {{outcome}}", queries.count(SCANS_FINISHED, "1h", by=("scanner", "outcome")) + " > 0")],
+        unit="locale",
+        axis="scans in 1h",
         bars=True,
         no_value="no scans in this time range",
+        overrides=colours_of(SCANS_FINISHED, "outcome", ending=True),
     )
 
 
 def _scan_time() -> core.Panel:
     return graph(
         QualityPanel.SCAN_TIME,
-        "95th percentile of scan duration.",
-        [("{{scanner}}", queries.quantile(0.95, SCAN_TIME, by=("scanner",)))],
+        "95th percentile of scan duration over the hour before.",
+        [("{{scanner}}", queries.quantile(0.95, SCAN_TIME, by=("scanner",), window="1h"))],
         unit="s",
         no_value="no scans in this time range",
     )

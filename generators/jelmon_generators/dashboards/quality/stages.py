@@ -7,9 +7,9 @@ from jelmon.catalogue import (
 )
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import (
+    ONLY_STAGE,
     STAGE_LEGEND,
     colours_of,
-    go_to,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.panels.graphs import graph
@@ -27,32 +27,39 @@ def rows() -> list[Heading | Line]:
 def _stage_failures() -> core.Panel:
     return graph(
         QualityPanel.STAGE_FAILURES,
-        "Share of each stage's attempts that failed, errored or timed out.",
+        f"Share of each stage's attempts over {queries.WINDOW} that failed, errored or timed out.",
         [
             (
                 STAGE_LEGEND,
                 queries.ratio(
-                    queries.rate(STAGE_RUNS_FINISHED, by=queries.BY_STAGE, outcome=queries.BAD_OUTCOMES),
-                    queries.rate(STAGE_RUNS_FINISHED, by=queries.BY_STAGE, outcome=queries.JUDGED_OUTCOMES),
+                    queries.increase(
+                        STAGE_RUNS_FINISHED, queries.WINDOW, by=queries.BY_STAGE, outcome=queries.BAD_OUTCOMES
+                    ),
+                    queries.increase(
+                        STAGE_RUNS_FINISHED, queries.WINDOW, by=queries.BY_STAGE, outcome=queries.JUDGED_OUTCOMES
+                    ),
                 ),
             )
         ],
         unit="percentunit",
         maximum=1,
         no_value="no attempts in this time range",
-        links=[
-            go_to("bottlenecks", "Show ${__field.labels.stage}", stage="${__field.labels.stage}"),
-        ],
+        links=[ONLY_STAGE],
     )
 
 
 def _stage_outcomes() -> core.Panel:
     return graph(
         QualityPanel.FAILED_ATTEMPTS,
-        "Attempts per hour that failed, errored or timed out, over all stages.",
-        [("{{outcome}}", queries.per_hour(STAGE_RUNS_FINISHED, by=("outcome",), outcome=queries.BAD_OUTCOMES))],
-        unit="short",
-        axis="attempts per hour",
+        f"Attempts in {queries.WINDOW} that failed, errored or timed out, over all stages.",
+        [
+            (
+                "{{outcome}}",
+                queries.count(STAGE_RUNS_FINISHED, queries.WINDOW, by=("outcome",), outcome=queries.BAD_OUTCOMES),
+            )
+        ],
+        unit="locale",
+        axis=f"attempts in {queries.WINDOW}",
         bars=True,
         no_value="no attempts in this time range",
         overrides=colours_of(STAGE_RUNS_FINISHED, "outcome"),

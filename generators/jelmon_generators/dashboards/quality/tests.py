@@ -11,8 +11,10 @@ from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import (
     CHANGE_OF_FAILURES,
     FAILURES,
+    colours_of,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
+from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.charts import stacked_bars
 from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.dashboards.panels.stats import stat
@@ -28,12 +30,12 @@ _FAILED_TESTS = "=~failed|error"
 _RUN_TESTS = "!=skipped"
 
 
-def rows() -> list[Heading | Line]:
+def rows(limits: Limits) -> list[Heading | Line]:
     """Return the rows of the tests."""
     return [
         Heading(101, "Tests"),
-        Line(8, [_test_failures(), _test_outcomes(), _test_time()]),
-        Line(9, [_failure_bars(), _failure_table()], (14, 10)),
+        Line(8, [_test_failures(), _test_outcomes(), _test_time(), _timeouts(limits)]),
+        Line(9, [_failure_bars(), _failure_table()], (12, 12)),
     ]
 
 
@@ -61,18 +63,17 @@ def _test_failures() -> core.Panel:
     by = ("category",)
     return graph(
         QualityPanel.TEST_FAILURE_RATIO,
-        "Share of tests in each category that failed or errored, excluding skipped tests.",
+        f"Share of tests in each category over {queries.WINDOW} that failed or errored, excluding skipped tests.",
         [
             (
                 "{{category}}",
                 queries.ratio(
-                    queries.rate(TESTS_FINISHED, by=by, outcome=_FAILED_TESTS),
-                    queries.rate(TESTS_FINISHED, by=by, outcome=_RUN_TESTS),
+                    queries.increase(TESTS_FINISHED, queries.WINDOW, by=by, outcome=_FAILED_TESTS),
+                    queries.increase(TESTS_FINISHED, queries.WINDOW, by=by, outcome=_RUN_TESTS),
                 ),
             )
         ],
         unit="percentunit",
-        maximum=1,
         no_value="no tests in this time range",
     )
 
@@ -80,27 +81,51 @@ def _test_failures() -> core.Panel:
 def _test_outcomes() -> core.Panel:
     return graph(
         QualityPanel.TEST_OUTCOMES,
-        "Tests finished per hour.",
-        [("{{category}} {{outcome}}", queries.per_hour(TESTS_FINISHED, by=("category", "outcome")) + " > 0")],
-        unit="short",
-        axis="tests per hour",
+        f"Tests finished in {queries.WINDOW}.",
+        [
+            (
+                "{{category}} {{outcome}}",
+                queries.count(TESTS_FINISHED, queries.WINDOW, by=("category", "outcome")) + " > 0",
+            )
+        ],
+        unit="locale",
+        axis=f"tests in {queries.WINDOW}",
         bars=True,
         no_value="no tests in this time range",
+        overrides=colours_of(TESTS_FINISHED, "outcome", ending=True),
     )
 
 
 def _test_time() -> core.Panel:
     return graph(
         QualityPanel.TEST_TIME,
-        "95th percentile of test duration.",
+        f"95th percentile of test duration over {queries.WINDOW}.",
         [("{{category}}", queries.quantile(0.95, TEST_TIME, by=("category",)))],
         unit="s",
         no_value="no tests in this time range",
     )
 
 
+def _timeouts(limits: Limits) -> core.Panel:
+    window = limits.window("test_execution_timeout", "30m")
+    return graph(
+        QualityPanel.TIMEOUTS,
+        f"Tests that timed out, over {window}. Dashed: alert threshold.",
+        [
+            (
+                "{{pipeline}} / {{category}}",
+                queries.count(TEST_FAILURES, window, by=("pipeline", "category"), reason="timeout"),
+            )
+        ],
+        unit="locale",
+        axis=f"tests in {window}",
+        no_value="no timed-out tests",
+        levels=limits.lines(test_execution_timeout="orange"),
+    )
+
+
 def _failure_bars() -> core.Panel:
-    failures = queries.increase(TEST_FAILURES, _RANGE, by=("category", "reason"))
+    failures = queries.count(TEST_FAILURES, _RANGE, by=("category", "reason"))
     return stacked_bars(
         QualityPanel.TEST_FAILURES,
         "Failed and errored tests in the selected time range: one bar per category, split by failure reason.",
@@ -127,12 +152,12 @@ def _failure_table() -> core.Panel:
             Column(name="category", label="category"),
             Column(name="reason", label="reason"),
             Column(
-                name="failures", query=f"topk(15, {queries.increase(TEST_FAILURES, _RANGE, by=by)} > 0)", unit="locale"
+                name="failures", query=f"topk(15, {queries.count(TEST_FAILURES, _RANGE, by=by)} > 0)", unit="locale"
             ),
             Column(
                 name="share",
-                query=f"topk(15, {queries.increase(TEST_FAILURES, _RANGE, by=by)} > 0) / on () group_left () "
-                f"{queries.increase(TEST_FAILURES, _RANGE)}",
+                query=f"topk(15, {queries.count(TEST_FAILURES, _RANGE, by=by)} > 0) / on () group_left () "
+                f"{queries.count(TEST_FAILURES, _RANGE)}",
                 unit="percentunit",
             ),
         ],

@@ -47,6 +47,8 @@ from tests.nats_accounts import Operator
 
 LATE_SECONDS = 4.0
 """How long only one side has the new password."""
+PATIENCE_SECONDS = 120.0
+"""How long the replicas may take to count what was sent."""
 LIFE_SECONDS = 60.0
 """How long a credential file is valid, if those are used."""
 
@@ -248,6 +250,16 @@ def expected_of(cards: int) -> dict[str, float]:
     }
 
 
+def differences(replicas: list[Replica], expected: dict[str, float]) -> list[str]:
+    """Return which figures are not as expected."""
+    return [
+        f"replica {number}: {name} is {found.get(name)}, not {value}"
+        for number, found in enumerate(replica.scrape() for replica in replicas)
+        for name, value in expected.items()
+        if abs(found.get(name, -1.0) - value) > 1e-6
+    ]
+
+
 class Soak:
     """The servers, the replicas, what was sent, and the faults."""
 
@@ -353,10 +365,11 @@ class Soak:
 
     async def _counted(self) -> None:
         """Wait until what was sent is counted: what a server loses before that, nobody can count."""
-        expected = expected_of(self.cards)[c.EVENTS_APPLIED.name]
-        async with asyncio.timeout(120):
-            while (await asyncio.to_thread(self.replicas[1].scrape)).get(c.EVENTS_APPLIED.name) != expected:
-                await asyncio.sleep(0.5)
+        expected, deadline = expected_of(self.cards), time.monotonic() + PATIENCE_SECONDS
+        while wrong := await asyncio.to_thread(differences, [self.replicas[1]], expected):
+            if time.monotonic() > deadline:
+                raise SystemExit("\n".join([f"not counted within {PATIENCE_SECONDS:.0f} s", *wrong]))
+            await asyncio.sleep(0.5)
         await asyncio.sleep(1.0)
 
     def check(self) -> None:
@@ -370,9 +383,11 @@ class Soak:
 
 
 async def soak(options: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory() as name, Processes(Path(name) / "logs") as processes:
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    say(f"logs are in {folder}, and are deleted if all is exact")
+    with Processes(folder / "logs") as processes:
         expiring = options.credentials == "file"
-        run = Soak(processes, Path(name), Credentials(Path(name), expiring=expiring))
+        run = Soak(processes, folder, Credentials(folder, expiring=expiring))
         faults = options.faults.split(",") if options.faults else [*run.faults][: None if expiring else -1]
         await run.start()
         try:
@@ -381,14 +396,15 @@ async def soak(options: argparse.Namespace) -> int:
                 renewing = asyncio.create_task(run.renew_credentials())
                 await _send(run, publisher, faults, options)
                 say(f"{run.cards} cards sent; waiting for the figures")
-                await asyncio.to_thread(_wait_for, run.replicas, expected_of(run.cards))
                 run.check()
-                exact = await asyncio.to_thread(_judge, run.replicas, expected_of(run.cards), run.falls)
+                code = await asyncio.to_thread(_judge, run.replicas, expected_of(run.cards), run.falls)
                 await end(renewing)
-                return exact
         finally:
             for replica in run.replicas:
                 replica.kill()
+    if not code:
+        shutil.rmtree(folder)
+    return code
 
 
 async def _send(run: Soak, publisher: Publisher, faults: list[str], options: argparse.Namespace) -> None:
@@ -420,31 +436,15 @@ async def _publish(publisher: Publisher, events: list[e.Envelope]) -> None:
                     await publisher.ensure_stream()
 
 
-def _wait_for(replicas: list[Replica], expected: dict[str, float]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if all(replica.scrape().get(c.EVENTS_APPLIED.name) == expected[c.EVENTS_APPLIED.name] for replica in replicas):
-            return
-        time.sleep(0.5)
-
-
 def _judge(replicas: list[Replica], expected: dict[str, float], falls: list[str]) -> int:
-    deadline = time.monotonic() + 120
-    wrong: list[str] = ["nothing was scraped"]
-    while wrong and time.monotonic() < deadline:
-        wrong = list(falls)
-        for number, replica in enumerate(replicas):
-            found = replica.scrape()
-            wrong += [
-                f"replica {number}: {name} is {found.get(name)}, not {value}"
-                for name, value in expected.items()
-                if abs(found.get(name, -1.0) - value) > 1e-6
-            ]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (wrong := differences(replicas, expected)) and time.monotonic() < deadline:
         time.sleep(0.5)
-    for line in wrong:
+    for line in wrong + falls:
         say(line)
-    say("counts are not exact" if wrong else f"exact on all {len(replicas)} replicas: {len(expected)} figures")
-    return 1 if wrong else 0
+    exact = not wrong and not falls
+    say(f"exact on all {len(replicas)} replicas: {len(expected)} figures" if exact else "counts are not exact")
+    return int(not exact)
 
 
 def main() -> int:

@@ -39,7 +39,10 @@ _NATS_ERRORS = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
 class Follower:
-    """Calls ``on_event`` with every event about cards, stages, tests, pipelines and actions, in stream order."""
+    """Calls ``on_event`` with every event about cards, stages, tests, pipelines and actions, in stream order.
+
+    ``on_event`` may not raise: the follower would end (see `jelmon_analyzers.isolation`).
+    """
 
     def __init__(
         self,
@@ -59,7 +62,6 @@ class Follower:
         self._sequence = 0  # in the stream, of the last event read
         self._created = ""  # creation time of the stream: a recreated one starts at sequence 1 again
         self._consumer: PullConsumer | None = None
-        self._failed = False  # an event raised an error, which was logged
         self.connected = False
         self.caught_up = False
         """Whether everything has been read that was in the stream at the start."""
@@ -187,15 +189,7 @@ class Follower:
             except EventError:
                 continue
             if type_of(event).split(".")[1] in NOUNS:  # a batch may hold others
-                self._count(event)
-
-    def _count(self, event: Event) -> None:
-        try:
-            self._on_event(event)
-        except Exception:  # one event must not end the analysis of all others
-            if not self._failed:
-                logger.exception("an event could not be analyzed", extra={"event_type": type_of(event)})
-            self._failed = True
+                self._on_event(event)
 
     async def _read_declarations(self, client: Client) -> None:
         """Read the declarations of pipelines, which may be much older than the stretch that is replayed."""

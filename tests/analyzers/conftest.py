@@ -13,7 +13,7 @@ from jelmon.demo.processes import Processes, free_port
 @pytest.fixture
 def own_nats(tool: Callable[[str], Path], tmp_path: Path) -> Iterator[tuple[str, Callable[[], str]]]:
     """A nats-server for one test, and a function that kills it and starts it again with what it stored."""
-    port = free_port(14600)
+    port = free_port()  # a fixed one would be that of another test beside this one
     with contextlib.ExitStack() as stack:
 
         def start() -> str:

@@ -246,7 +246,7 @@ async def test_without_redis_it_says_so_at_once(
 async def test_it_becomes_ready_when_nats_comes(
     own_processes: Any, tool: Callable[[str], Path], tmp_path: Path, exporting: Exporting, until: Until
 ) -> None:
-    port = free_port(15222)
+    port = free_port()
     async with exporting(nats_url=f"nats://127.0.0.1:{port}") as exporter:
         await until(lambda: exporter.source.trouble not in ("", "not connected yet"))
         await asyncio.to_thread(launch.nats, own_processes, tool("nats-server"), tmp_path / "late", port=port)

@@ -9,6 +9,7 @@ from jelmon.service.registry import Instruments
 from jelmon_analyzers.attribution.cards import CardCauses
 from jelmon_analyzers.attribution.tail import Attribution, attribute
 from jelmon_analyzers.exports import Exports
+from jelmon_analyzers.isolation import Isolation
 
 NAME = "attribution"
 EVERY_SECONDS = 300.0
@@ -26,13 +27,15 @@ class AttributionGauges:
         *,
         usage: Callable[[], Mapping[str, float]],
         leads: Callable[[], bool],
-        every_seconds: float = EVERY_SECONDS,
+        isolation: Isolation | None = None,
+        every_seconds: float | None = None,
     ) -> None:
         self._instruments = instruments
         self._exports = Exports(instruments)
         self._usage = usage
         self._leads = leads
-        self._every_seconds = every_seconds
+        self._isolation = isolation or Isolation(instruments)
+        self._every_seconds = EVERY_SECONDS if every_seconds is None else every_seconds
         self._cards: dict[str, CardCauses] = {}
         self.attributions: Mapping[str, Attribution] = {}
         """The latest result, by pipeline."""
@@ -55,7 +58,8 @@ class AttributionGauges:
             attributions: dict[str, Attribution] = {}
             if self._leads():
                 for pipeline, cards in list(self._cards.items()):
-                    attributions[pipeline] = await asyncio.to_thread(attribute, *cards.table())
+                    with self._isolation.of(NAME, "cycle", pipeline=pipeline):
+                        attributions[pipeline] = await asyncio.to_thread(attribute, *cards.table())
             self.export(attributions)
 
     def export(self, attributions: Mapping[str, Attribution]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from jelmon import catalogue as c
 from jelmon.errors import ConfigError
-from jelmon.events import Event
+from jelmon.events import Event, type_of
 from jelmon.nats.connection import NatsSettings
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
@@ -16,6 +16,7 @@ from jelmon_analyzers.bottleneck.analyzer import WINDOW_SECONDS
 from jelmon_analyzers.bottleneck.gauges import NAME, BottleneckGauges
 from jelmon_analyzers.bottleneck.line.ordering import PATIENCE_SECONDS
 from jelmon_analyzers.follow import Follower
+from jelmon_analyzers.isolation import Isolation
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,9 @@ class BottleneckService:
         self._instruments = instruments
         self._clock = clock
         self.gauges = BottleneckGauges(instruments, window_seconds=settings.window_seconds)
-        self.on_event: list[Callable[[Event], None]] = [self.gauges.observe]
-        """Called with every event; health and suggestions listen too."""
+        self.isolation = Isolation(instruments)
+        self.on_event: dict[str, Callable[[Event], None]] = {NAME: self.gauges.observe}
+        """Called with every event, by name of the analyzer; health and suggestions listen too."""
         self._follower = Follower(
             settings.nats,
             self._observe,
@@ -67,14 +69,15 @@ class BottleneckService:
         self.leads: Callable[[], bool] = lambda: True
         """Returns whether this replica exports; the others follow the events without exporting."""
         self.cycles = 0
-        self.on_cycle: list[Callable[[float], None]] = []
-        """Called after each cycle with its time; health and suggestions read the reports then."""
-        self.on_clear: list[Callable[[], None]] = []
-        """Called when a cycle drops all gauges."""
+        self.on_cycle: dict[str, Callable[[float], None]] = {NAME: self._export}
+        """Called in each cycle with its time, by name of the analyzer; health and suggestions then read the reports."""
+        self.on_clear: dict[str, Callable[[], None]] = {NAME: self.gauges.clear}
+        """Called when the gauges of an analyzer are dropped, by its name."""
 
     def _observe(self, event: Event) -> None:
-        for listener in self.on_event:
-            listener(event)
+        for name, listener in self.on_event.items():
+            with self.isolation.of(name, "event", event_id=event.id, event_type=type_of(event)):
+                listener(event)
 
     @property
     def connected(self) -> bool:
@@ -110,19 +113,20 @@ class BottleneckService:
         if not self.leads():
             self._clear()
         elif self._follower.connected:
-            # the newest events may not all be here yet
-            stages = self.gauges.export(now - PATIENCE_SECONDS)
-            self._instruments.set(c.ANALYZER_SERIES, stages, analyzer=NAME)
-            self._instruments.set(c.ANALYZER_SUCCESS, now, analyzer=NAME)
-            for listener in self.on_cycle:
-                listener(now - PATIENCE_SECONDS)
+            for name, listener in self.on_cycle.items():
+                with self.isolation.of(name, "cycle", self.on_clear[name]):
+                    listener(now - PATIENCE_SECONDS)  # the newest events may not all be here yet
         else:
             self._clear()
             self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")
         self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, analyzer=NAME)
         self.cycles += 1
 
+    def _export(self, now: float) -> None:
+        stages = self.gauges.export(now)
+        self._instruments.set(c.ANALYZER_SERIES, stages, analyzer=NAME)
+        self._instruments.set(c.ANALYZER_SUCCESS, self._clock(), analyzer=NAME)
+
     def _clear(self) -> None:
-        self.gauges.clear()
-        for listener in self.on_clear:
-            listener()
+        for clear in self.on_clear.values():
+            clear()

@@ -5,13 +5,16 @@ import asyncio
 from jelmon.nats.lease import Lease
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
+from jelmon_analyzers.attribution.gauges import NAME as ATTRIBUTION
 from jelmon_analyzers.attribution.gauges import AttributionGauges
 from jelmon_analyzers.bottleneck.service import BottleneckService
 from jelmon_analyzers.event_analyzers.resource_usage import ResourceUsage
 from jelmon_analyzers.event_analyzers.settings import EventAnalyzersSettings
 from jelmon_analyzers.health import HealthGauges
+from jelmon_analyzers.health.gauges import NAME as HEALTH
 from jelmon_analyzers.suggestions import drivers, strategies
 from jelmon_analyzers.suggestions.regressions import Regressions
+from jelmon_analyzers.suggestions.service import NAME as SUGGESTIONS
 from jelmon_analyzers.suggestions.service import SuggestionService
 from jelmon_analyzers.suggestions.storage import SuggestionStore, open_suggestion_store
 
@@ -40,9 +43,12 @@ class EventAnalyzers:
             resources = self._resources
             gauges.usage = lambda: resources.usage
         self._attribution = AttributionGauges(
-            instruments, usage=gauges.usage, leads=lambda: self._lease.held and self.bottleneck.connected
+            instruments,
+            usage=gauges.usage,
+            leads=lambda: self._lease.held and self.bottleneck.connected,
+            isolation=self.bottleneck.isolation,
         )
-        self.bottleneck.on_event.append(self._attribution.observe)
+        self.bottleneck.on_event[ATTRIBUTION] = self._attribution.observe
         self._regressions = Regressions(
             instruments, settings.prometheus_url, every_seconds=settings.bottleneck.interval_seconds
         )
@@ -54,9 +60,9 @@ class EventAnalyzers:
             store=self._store,
             sources=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.attributions)),
         )
-        self.bottleneck.on_event.append(self.suggestions.observe)
-        self.bottleneck.on_cycle.append(self.suggestions.cycle)
-        self.bottleneck.on_clear.append(self.suggestions.clear)
+        self.bottleneck.on_event[SUGGESTIONS] = self.suggestions.observe
+        self.bottleneck.on_cycle[SUGGESTIONS] = self.suggestions.cycle
+        self.bottleneck.on_clear[SUGGESTIONS] = self.suggestions.clear
         self.health: HealthGauges | None = None
         if health:
             self.health = HealthGauges(
@@ -65,9 +71,9 @@ class EventAnalyzers:
                 severity=gauges.severity,
                 usage=lambda: self._resources.scarcest if self._resources is not None else None,
             )
-            self.bottleneck.on_event.append(self.health.observe)
-            self.bottleneck.on_cycle.append(self.health.export)
-            self.bottleneck.on_clear.append(self.health.clear)
+            self.bottleneck.on_event[HEALTH] = self.health.observe
+            self.bottleneck.on_cycle[HEALTH] = self.health.export
+            self.bottleneck.on_clear[HEALTH] = self.health.clear
 
     def checks(self) -> dict[str, Check]:
         """Return the state of the dependencies; Prometheus and the database for recommendations are optional."""

@@ -12,6 +12,7 @@ from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check
 from jelmon_analyzers.exports import Exports
+from jelmon_analyzers.isolation import Isolation
 from jelmon_analyzers.regression.monitored_signal import MonitoredSignal
 from jelmon_analyzers.regression.prometheus_history import PrometheusHistory
 from jelmon_analyzers.regression.report import report
@@ -39,6 +40,7 @@ class RegressionAnalyzer:
         self._settings = settings
         self._instruments = instruments
         self._exports = Exports(instruments)
+        self._isolation = Isolation(instruments)
         self._lease = lease
         self._clock = clock
         self._storage = _storage(settings)
@@ -60,7 +62,8 @@ class RegressionAnalyzer:
         try:
             async with PrometheusHistory(self._settings.prometheus_url) as history:
                 while True:
-                    await self.cycle(history)
+                    with self._isolation.of(NAME, "cycle"):
+                        await self.cycle(history)
                     await asyncio.sleep(self._settings.cycle_seconds)
         finally:
             await self.save()

@@ -21,6 +21,7 @@ from jelmon_analyzers.suggestions.strategies import Finding, Strategy
 
 logger = logging.getLogger(__name__)
 
+NAME = "suggestions"
 MOST_UNWRITTEN = 10_000
 _RETRY_SECONDS = 5.0
 

@@ -23,6 +23,7 @@ from jelmon.nats import connection as jetstream
 from jelmon.nats.connection import NatsSettings
 from jelmon.nats.subjects import action_subject, subject_of
 from jelmon.service.registry import Instruments
+from jelmon.service.tasks import end
 from jelmon.service.web import Check
 from jelmon_responder.history.protocol import Action, AlertHistory
 
@@ -143,14 +144,30 @@ class ActionPublisher:
             return  # another responder requests it
         try:
             await connection.publish(action_subject(action.action), payload, headers=headers)
-            await connection.flush(TIMEOUT_SECONDS)
+            await self._confirm(connection)
         except (nats.errors.Error, TimeoutError) as error:
             logger.warning("action unconfirmed", extra={"action": action.action, "error": str(error)})
-            # a late answer would end the client's reader, and it would stay connected but deaf (nats-py 2.16)
-            await self._disconnect()
             await self._finish(action, Outcome.ERROR, UNKNOWN)
             return
         await self._finish(action, Outcome.SUCCESS, "published")
+
+    async def _confirm(self, connection: Client) -> None:
+        """Wait until NATS has taken what was sent. If it is late, disconnect.
+
+        Raises:
+            nats.errors.Error, TimeoutError: it has not.
+        """
+        # not with the time limit of nats-py: an answer just after it ends the client's reader, which stays connected
+        # but deaf (2.16)
+        flushing = asyncio.create_task(connection.flush(24 * 3600))
+        try:
+            if not (await asyncio.wait({flushing}, timeout=TIMEOUT_SECONDS))[0]:
+                raise TimeoutError(f"no answer within {TIMEOUT_SECONDS} s")
+            await flushing
+        finally:
+            if not flushing.done():
+                await self._disconnect()  # the reader ends first
+                await end(flushing)
 
     async def _finish(self, action: Action, outcome: Outcome, detail: str) -> None:
         if action.id not in self._unwritten:

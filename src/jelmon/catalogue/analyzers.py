@@ -88,6 +88,13 @@ ANALYZER_SKIPPED = Counter(
     labels=("analyzer", "reason"),
     service=Service.ANALYZER,
 )
+ANALYZER_ERRORS = Counter(
+    name="jelmore_analyzer_errors_total",
+    help="Errors of an analyzer, which goes on: events that it could not use, and cycles that it could not complete.",
+    labels=("analyzer", "step"),
+    closed={"step": ("event", "cycle")},
+    service=Service.ANALYZER,
+)
 ANALYZER_SUCCESS = Gauge(
     name="jelmore_analyzer_last_success_timestamp_seconds",
     help="Time of the last successful cycle.",

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,18 +22,21 @@ from jelmon.config.reader import SettingsReader
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes, free_port
 from jelmon.errors import ConfigError, DefinitionError
+from jelmon.events import Event, Outcome
 from jelmon.nats.connection import NatsSettings
 from jelmon.service import tasks
 from jelmon.service.registry import Instruments
 from jelmon.tools.simulation.engine import simulate
 from jelmon.tools.simulation.scenario import DEMO, Change
 from jelmon_analyzers import command
+from jelmon_analyzers.attribution.cards import CardCauses
 from jelmon_analyzers.bottleneck.service import BottleneckSettings
 from jelmon_analyzers.event_analyzers.resource_usage import ResourceUsage
 from jelmon_analyzers.event_analyzers.service import EventAnalyzers
 from jelmon_analyzers.event_analyzers.settings import EventAnalyzersSettings
-from jelmon_analyzers.health import HealthSettings, Part
+from jelmon_analyzers.health import HealthGauges, HealthSettings, Part
 from jelmon_analyzers.health.settings_file import load as load_health
+from jelmon_analyzers.suggestions.service import SuggestionService
 from jelmon_analyzers.suggestions.storage import open_suggestion_store
 
 WINDOW = 300.0
@@ -107,6 +111,8 @@ async def test_a_slow_stage_lowers_health_and_gets_suggestions(
     try:
         await _wait(lambda: value(c.HEALTH_COMPONENT, '"resources"') is not None)
         await _wait(lambda: value(c.BOTTLENECK_CONTENTION, '"test_execution"', '"cpu"') is not None)
+        # each resource is a query of its own: the first reading may lack one
+        await _wait(lambda: value(c.BOTTLENECK_CONTENTION, '"test_execution"', '"memory"') == 0)
         score, coverage = value(c.HEALTH_SCORE), value(c.HEALTH_COVERAGE)
         parts = {part: value(c.HEALTH_COMPONENT, f'"{part.value}"') for part in Part}
         lost = [float(number) for number in re.findall(rf"{c.HEALTH_POINTS_LOST.name}{{.*}} (\S+)", text())]
@@ -118,7 +124,6 @@ async def test_a_slow_stage_lowers_health_and_gets_suggestions(
         assert parts[Part.RESOURCES] == pytest.approx(0.25)
         assert parts[Part.FRESHNESS] == 1
         assert sum(lost) == pytest.approx(100 - score)
-        assert value(c.BOTTLENECK_CONTENTION, '"test_execution"', '"memory"') == 0
         await _wait(lambda: value(c.SUGGESTIONS, '"add_worker"') == 1)
         assert (value(c.SUGGESTION_GAIN, '"test_execution"', '"add_worker"') or 0) > 10
         await _wait(lambda: value(c.SUGGESTIONS, '"undo_slow_work"') == 1)
@@ -136,11 +141,71 @@ async def test_a_slow_stage_lowers_health_and_gets_suggestions(
         await tasks.end(task)
 
 
+async def test_an_analyzer_that_raises_holds_up_no_other(
+    own_nats: tuple[str, Callable[[], str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At an event, at each cycle, and when it is computed in a thread: counted, logged, and the others go on."""
+    url, _ = own_nats
+    observe, table = HealthGauges.observe, CardCauses.table
+    raising = {"cycle": True}
+
+    def observing(self: HealthGauges, event: Event) -> None:
+        if event.subject == "bad":
+            raise OverflowError("date value out of range")
+        observe(self, event)
+
+    def cycling(self: SuggestionService, now: float) -> None:
+        if raising["cycle"]:
+            raise ZeroDivisionError("division by zero")
+
+    def tabulated(self: CardCauses) -> Any:
+        if raising["cycle"]:
+            raise ValueError("no table")
+        return table(self)
+
+    monkeypatch.setattr(HealthGauges, "observe", observing)
+    monkeypatch.setattr(SuggestionService, "cycle", cycling)
+    monkeypatch.setattr(CardCauses, "table", tabulated)
+    monkeypatch.setattr("jelmon_analyzers.attribution.gauges.EVERY_SECONDS", 0.2)
+    instruments = Instruments(Service.ANALYZER)
+    bottleneck = BottleneckSettings(nats=NatsSettings(url=url), window_seconds=WINDOW, interval_seconds=0.2)
+    analyzers = EventAnalyzers(EventAnalyzersSettings(bottleneck=bottleneck), instruments, health=True)
+
+    def text() -> str:
+        return instruments.render()[0].decode()
+
+    task = asyncio.create_task(analyzers.run())
+    try:
+        async with Publisher(url) as publisher:
+            await publisher.ensure_stream()
+            for name in ("good", "bad", "fine"):
+                card = Card(name, pipeline="p")
+                await publisher.publish_many([card.started(), card.stage_started("s"), card.finished(Outcome.SUCCESS)])
+        await _wait(lambda: f'{c.ANALYZER_ERRORS.name}{{analyzer="health",step="event"}} 3.0' in text())
+        await _wait(lambda: f"{c.BOTTLENECK_WORKERS.name}{{" in text())
+        await _wait(lambda: f'{c.HEALTH_SCORE.name}{{pipeline="p"}}' in text())
+        failed = re.compile(rf'{c.ANALYZER_ERRORS.name}{{analyzer="(suggestions|attribution)",step="cycle"}} [1-9]')
+        await _wait(lambda: set(failed.findall(text())) == {"suggestions", "attribution"})
+        cycles = analyzers.bottleneck.cycles
+        raising["cycle"] = False
+        await _wait(lambda: analyzers.bottleneck.cycles > cycles + 2)
+        assert not task.done()
+    finally:
+        await tasks.end(task)
+
+    failures = [record.__dict__ for record in caplog.records if record.message == "an analyzer failed"]
+    assert sorted((failure["analyzer"], failure["step"]) for failure in failures) == [
+        ("attribution", "cycle"),
+        ("health", "event"),
+        ("suggestions", "cycle"),
+    ]
+
+
 @pytest.mark.parametrize("which", ["bottleneck", "health"])
 async def test_the_command_serves_gauges_until_terminated(own_nats: tuple[str, Callable[[], str]], which: str) -> None:
     """As a user starts it; a few cards wait, so there are workers but no verdict."""
     url, _ = own_nats
-    address = f"127.0.0.1:{free_port(19800)}"
+    address = f"127.0.0.1:{free_port()}"
     async with Publisher(url) as publisher:
         await publisher.ensure_stream()
         for number in range(3):

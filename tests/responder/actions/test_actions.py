@@ -276,9 +276,12 @@ async def test_an_action_that_no_event_can_express_holds_up_no_other(
 
 
 async def test_a_request_that_nats_confirms_too_late(
-    history: AlertHistory, tool: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    history: AlertHistory, tool: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    """NATS hangs between the event and the request; the outcome is unknown, and the next action is requested."""
+    """NATS hangs between the event and the request; the outcome is unknown, and the next action is requested.
+
+    It answers just as the responder closes the connection, when nats-py's reader still runs.
+    """
     monkeypatch.setattr("jelmon_responder.actions.publisher.TIMEOUT_SECONDS", 1)
     attempt_action, hung = history.attempt_action, asyncio.Event()
     with Processes(tmp_path / "logs") as processes:
@@ -293,7 +296,19 @@ async def test_a_request_that_nats_confirms_too_late(
                 hung.set()
             return is_first
 
+        close = Client.close
+
+        async def close_late(self: Client) -> None:
+            processes.signal("nats-server", signal.SIGCONT)
+
+            async def answered() -> bool:
+                return not self._pongs
+
+            await until(answered)
+            await close(self)
+
         monkeypatch.setattr(history, "attempt_action", attempt)
+        monkeypatch.setattr(Client, "close", close_late)
         first, second = fresh("restart_pipeline"), fresh("scale_up")
         await waiting(history, first)
         publisher = ActionPublisher(NatsSettings(url=url), history, Instruments(Service.RESPONDER))
@@ -304,7 +319,6 @@ async def test_a_request_that_nats_confirms_too_late(
 
         await asyncio.wait_for(hung.wait(), 30)
         await until(none_pending)
-        processes.signal("nats-server", signal.SIGCONT)
         await waiting(history, second)
         await until(none_pending)
         await tasks.end(task)
@@ -315,6 +329,7 @@ async def test_a_request_that_nats_confirms_too_late(
         "restart_pipeline": (Outcome.ERROR, UNKNOWN),
         "scale_up": (Outcome.SUCCESS, "published"),
     }
+    assert [record.message for record in caplog.records if record.name.startswith("nats")] == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nats-py leaves refused sockets open

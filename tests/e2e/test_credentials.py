@@ -141,7 +141,8 @@ def children(tmp_path: Path) -> Iterator[Processes]:
 
 
 @pytest.fixture
-async def history(tmp_path: Path) -> AsyncIterator[AlertHistory]:
+async def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AlertHistory]:
+    monkeypatch.setattr("jelmon_responder.actions.publisher.TIMEOUT_SECONDS", 60)  # a busy machine may take longer
     history = open_history(f"sqlite://{tmp_path}/history.db")
     await history.start()
     yield history

@@ -33,7 +33,7 @@ def _row(objective: Objective) -> Iterable[Heading | Line]:
             _budget(objective, budget),
             _counted(objective, counted),
         ],
-        (11, 5, 4, 4),
+        (12, 5, 4, 3),
     )
 
 

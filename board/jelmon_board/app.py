@@ -27,12 +27,16 @@ class Board:
         self._instruments = Instruments(Service.BOARD)
         self.collector = Collector(settings.sources, self._instruments)
         link = settings.sources.alertmanager_link or settings.sources.alertmanager
-        self._pages = Pages(self.collector, self._instruments, alertmanager_link=link)
+        self._pages = Pages(
+            self.collector, self._instruments, alertmanager_link=link, enable_actions=settings.enable_actions
+        )
         config = WebConfig.load(settings.web_config) if settings.web_config else None
         self.server = Server(
             "board",
             checks=self._checks,
             config=config,
+            require=self._require,
+            writable="POST /actions" if settings.enable_actions else "",
             on_reload=lambda good: self._instruments.set(BOARD_WEB_CONFIG_RELOADED, good),
         )
         self.server.app.add_routes([web.get("/metrics", metrics_handler(self._instruments)), *self._pages.routes()])
@@ -67,6 +71,10 @@ class Board:
             await self.background.stop()
         finally:
             await self._stack.aclose()
+
+    def _require(self, config: WebConfig) -> None:
+        if self._pages.actions is not None:
+            self._pages.actions.require(config, self._settings.listen)
 
     def _checks(self) -> dict[str, Check]:
         """Return the state of the sources. The board needs none of them: what is missing is on its pages."""

@@ -10,6 +10,7 @@ _COMPARED = re.compile(
     r"last_over_time\(jelmore:(\w+)\[\w+\]\)\s*(>=|<=|>|<)\s*(?:"
     r"([-+]?\d[\d.e+-]*)|on \([\w, ]*\) group_left \([\w, ]*\) max by \([\w, ]*\) \(last_over_time\((\w+)\[)"
 )
+_RULE_ID = re.compile(r'rule_id="(\w+)"')
 _LEVEL_SECONDS = re.compile(r">=\s*(\d+)\s*\)\s*$")
 
 
@@ -42,6 +43,12 @@ class AlertRule:
         """The level of escalation that this rule is; 0 for the alert itself."""
         level = self.labels.get("escalation_level", "")
         return int(level) if level.isascii() and level.isdigit() and len(level) < 4 else 0
+
+    @property
+    def rule_id(self) -> str:
+        """The id of the definition; that of a level is in its query, as its series has the label."""
+        found = _RULE_ID.search(self.query) if self.level else None
+        return self.labels.get("rule_id") or (found[1] if found else "")
 
     @property
     def after_seconds(self) -> float | None:

@@ -13,10 +13,16 @@ from jelmon import catalogue as c
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Handler
 from jelmon_board.collection import Collector
+from jelmon_board.pages.actions import DONE, PATH, Actions, user_of
+from jelmon_board.pages.alerts import alerts
+from jelmon_board.pages.bottlenecks import bottlenecks
 from jelmon_board.pages.pipeline import pipeline, stage
+from jelmon_board.pages.quality import quality
 from jelmon_board.pages.rendering import HEADERS, Templates, static_file
+from jelmon_board.pages.rules import rules
 from jelmon_board.pages.start import ROWS, start
 from jelmon_board.sources.alertmanager import silence_link
+from jelmon_board.sources.responder import TestReport
 
 View = Callable[[Collector, web.Request], Awaitable[dict[str, Any]]]
 MOST_VIEWERS = 200
@@ -26,13 +32,19 @@ _PAGES: dict[str, tuple[str, str, View]] = {  # path -> title, template, view
     "/": ("Now", "start.html", start),
     "/pipeline": ("Pipeline", "pipeline.html", pipeline),
     "/stage": ("Stage", "stage.html", stage),
+    "/quality": ("Quality", "quality.html", quality),
+    "/bottlenecks": ("Bottlenecks", "bottlenecks.html", bottlenecks),
+    "/alerts": ("Alerts", "alerts.html", alerts),
+    "/rules": ("Rules", "rules.html", rules),
 }
 
 
 class Pages:
     """Renders each page from what the collector knows."""
 
-    def __init__(self, collector: Collector, instruments: Instruments, *, alertmanager_link: str) -> None:
+    def __init__(
+        self, collector: Collector, instruments: Instruments, *, alertmanager_link: str, enable_actions: bool
+    ) -> None:
         self._alertmanager_link = alertmanager_link
         self._collector = collector
         self._instruments = instruments
@@ -41,11 +53,13 @@ class Pages:
         self._mark = hashlib.sha256(b"".join(self._files.values())).hexdigest()[:10]
         self._viewers = 0
         self._closing = asyncio.Event()
+        self.actions = Actions(collector, instruments, self._message) if enable_actions else None
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
             *(web.get(path, self._page(path)) for path in _PAGES),
+            *([web.post(PATH, self.actions.handle)] if self.actions else []),
             web.get("/live", self._live),
             web.get("/static/{name}", self._static),
             web.get("/favicon.ico", self._static_icon),
@@ -55,13 +69,17 @@ class Pages:
         """End the live updates, so that the server can stop."""
         self._closing.set()
 
-    def base(self, request: web.Request, path: str, title: str) -> dict[str, Any]:
+    def base(self, request: web.Request | None, path: str, title: str) -> dict[str, Any]:
         """Return what every page shows."""
         snapshot = self._collector.snapshot
         return {
             "path": path,
-            "here": request.path_qs,
+            "here": request.path_qs if request else "/",
             "pages": _PAGES,
+            "csrf": self.actions.token if self.actions else "",
+            "user": user_of(request) if request else "",
+            "done": DONE.get(request.query.get("done", ""), "") if request else "",
+            "report": None,
             "page_size": ROWS,
             "silence_link": lambda alert: silence_link(self._alertmanager_link, alert),
             "title": title,
@@ -89,6 +107,11 @@ class Pages:
             return response
 
         return handle
+
+    def _message(self, title: str, words: str, status: int, report: TestReport | None) -> web.Response:
+        context = {**self.base(None, "", title), "title": title, "text": words, "report": report}
+        text = self._templates.text("message.html", context)
+        return web.Response(text=text, content_type="text/html", status=status, headers=HEADERS)
 
     async def _static(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -23,6 +23,7 @@
     for (const part of document.querySelectorAll('[data-live]')) {
       const other = fresh.getElementById(part.id);
       if (!other || other.innerHTML === part.dataset.seen) continue;
+      if (part.querySelector('details[open] form')) continue; // somebody fills it in
       if (part.contains(document.activeElement) && document.activeElement.matches('input, select, textarea')) continue;
       const seen = other.innerHTML, focused = place(part);
       keepOpen(part, other);

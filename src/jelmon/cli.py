@@ -12,9 +12,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from jelmon import __version__
 from jelmon.errors import JelmonError
@@ -65,6 +65,22 @@ COMMANDS = {
     "replay": Command("jelmon.tools.replay", "tools", "send a recorded process event log as events"),
     "demo": Command("jelmon.demo.command", "stack", "run every service on this machine with a simulated pipeline"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """Report wrong usage in a line, without the page of usage that would hide it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n  hint: `{self.prog} --help` shows the flags and examples\n")
+
+
+class _Help(argparse.Action):
+    """Print the help of a command, which may depend on the arguments before the flag: ``emit card.finished --help``."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+        describe = parser.get_default("describe")
+        sys.stdout.write(describe(namespace) if describe is not None else parser.format_help())
+        parser.exit()
 
 
 class _CommandList(argparse.HelpFormatter):
@@ -142,9 +158,10 @@ def _own_frames(error: Exception) -> str:
     return ", ".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in places[-4:])
 
 
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
     # without defaults, so that the subparser does not overwrite flags given before the command
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help and exit")
     group = common.add_argument_group("logging")
     group.add_argument(
         "--log.level",
@@ -156,9 +173,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--log.format", dest="log_format", choices=("text", "json"), help="format of log lines (default: text)"
     )
     group.add_argument("--debug", action="store_true", help="show the traceback of errors")
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jelmon",
         parents=[common],
+        add_help=False,
         formatter_class=_CommandList,
         description="Performance monitoring for pipelines in which cards move through stages.",
         epilog="`jelmon COMMAND --help` shows the flags and examples of one command.",
@@ -173,6 +191,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             help=command.help,
             description=f"{command.help[0].upper()}{command.help[1:]}.",
             parents=[common],
+            add_help=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

@@ -87,6 +87,10 @@ class DefinitionError(JelmonError):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)
-        count = len(self.problems)
-        noun = "problem" if count == 1 else "problems"
-        super().__init__("\n".join([*map(str, self.problems), f"{count} {noun} found"]))
+        super().__init__("\n".join([*map(str, self.problems), f"{plural(len(self.problems), 'problem')} found"]))
+
+
+def plural(count: float, noun: str) -> str:
+    """Return ``1 silence`` or ``2 silences``."""
+    number = f"{count:g}" if isinstance(count, float) else f"{count:,}"
+    return f"{number} {noun}{'s' * (count != 1)}"

@@ -1,6 +1,8 @@
 """The command line tells what it can do and says what went wrong without a traceback."""
 
 import argparse
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.cli import COMMANDS, main
+from jelmon.cli import COMMANDS, _load, _parser, main
 
 Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -28,6 +30,22 @@ def test_each_command_has_help_with_examples(jelmon: Jelmon, command: str) -> No
     assert result.returncode == 0, result.stderr
     assert "example" in result.stdout.lower()
     assert f"jelmon {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_the_help_are_correct_usage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are parsed as they stand, those of a pipeline one by one; what follows two spaces is a remark."""
+    parser, subparsers = _parser()
+    _load(command).add_arguments(subparsers[command])
+    text = re.sub(r"\\\n\s*", " ", subparsers[command].epilog or "")
+    lines = [re.split(r"\s{2,}", line.strip())[0] for line in text.splitlines() if line.startswith("  ")]
+    calls = [shlex.split(part) for line in lines if "jelmon " in line for part in re.split(r" (?:\||&&|;) ", line)]
+    examples = [call[1:] for call in calls if call[:2] == ["jelmon", command] and "--help" not in call]
+
+    assert examples
+    for arguments in examples:
+        assert parser.parse_known_args(arguments)[1] == [], arguments
+    assert capsys.readouterr().err == ""
 
 
 def test_no_command_shows_help_and_is_wrong_use(jelmon: Jelmon) -> None:
@@ -60,7 +78,9 @@ def test_a_mistyped_flag_names_the_one_that_was_meant(jelmon: Jelmon, arguments:
     result = jelmon(*arguments)
 
     assert result.returncode == 2
-    assert f"did you mean {meant}?" in result.stderr
+    first, *_ = result.stderr.splitlines()  # the error comes first, not a page of usage
+    assert first.startswith("jelmon")
+    assert first.endswith(f"did you mean {meant}?")
 
 
 def test_a_full_disk_is_told_without_traceback(root: Path) -> None:

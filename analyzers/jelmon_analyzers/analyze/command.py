@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import shlex
 import sys
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jelmon.errors import ConfigError
+from jelmon.errors import ConfigError, plural
 from jelmon_analyzers.analyze.chart import chart
 from jelmon_analyzers.analyze.csv_table import read
 from jelmon_analyzers.timeseries.changepoints import detect
@@ -24,7 +25,8 @@ examples:
   jelmon analyze counters.csv --counter --json
   cat runs.csv | jelmon analyze -
 
-The first line names the columns. An empty cell or NaN is a missing value.
+The first line names the columns. An empty cell or NaN is a missing value. Without --column, columns that number things
+or only rise are skipped.
 Exit code: 1 if a column has a change point and --fail-on-change is given, otherwise 0.
 """
 
@@ -34,10 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("file", metavar="FILE.csv", help="CSV file with a header line; - reads standard input")
     parser.add_argument(
-        "--column", action="append", default=[], metavar="NAME", help="column to analyze; repeatable (default: all)"
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="column to analyze; repeatable (default: all measurements)",
     )
     parser.add_argument(
         "--label", metavar="NAME", help="column that labels the rows (default: the first without numbers)"
+    )
+    parser.add_argument(
+        "--delimiter", type=_delimiter, metavar="C", help="delimiter of cells (default: from the header)"
     )
     parser.add_argument("--counter", action="store_true", help="treat columns as raw counters: analyze their increase")
     parser.add_argument(
@@ -48,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-on-change", action="store_true", help="exit with 1 if a column has a change point")
 
 
+def _delimiter(text: str) -> str:
+    if len(text.replace("\\t", "\t")) != 1:
+        raise argparse.ArgumentTypeError(r"give one character, such as ';' or '\t'")
+    return text.replace("\\t", "\t")
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the change points of each column.
 
@@ -56,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.width < _LEAST_WIDTH:
         raise ConfigError(f"--width must be at least {_LEAST_WIDTH}")
-    table = read(args.file, wanted=args.column, label=args.label)
+    table = read(args.file, wanted=args.column, label=args.label, delimiter=args.delimiter, counters=args.counter)
+    for name, why in table.skipped.items():
+        sys.stderr.write(f"{name}: skipped: {why}; --column {shlex.quote(name)} selects it\n")
     by_column = {}
     for name, values in table.columns.items():
         analyzed = rates(values, 1.0) if args.counter else values
@@ -83,7 +100,8 @@ def changes(values: Floats, labels: list[str]) -> list[Change]:
 
 def as_text(name: str, values: Floats, entries: list[Change], *, width: int) -> str:
     """Return the list of changes, under a chart if ``width`` is not 0."""
-    lines = [f"{name}: {len(values)} rows, {len(entries) or 'no'} change point{'' if len(entries) == 1 else 's'}"]
+    count = plural(len(entries), "change point") if entries else "no change points"
+    lines = [f"{name}: {plural(len(values), 'row')}, {count}"]
     if width:
         lines += chart(values, [int(change["row"] or 0) for change in entries], width=width)
     for change in entries:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -14,26 +15,35 @@ from jelmon.errors import ConfigError
 
 Floats = NDArray[np.float64]
 
+_DELIMITERS = ",;\t|"
+_LEAST_ROWS = 10
+"""Fewer rows are too few to tell a counter from a value that happens to rise."""
+
+_ID = re.compile(r"(^|[_ .-])(id|ids|number|no|nr|uuid|sha|commit|build|attempt)$", re.IGNORECASE)
 _MISSING = frozenset({"", "nan", "null", "none", "na", "-"})
 
 
 class Table(NamedTuple):
-    """The labels of the rows, and the selected columns by name, NaN for missing."""
+    """The labels of the rows, the selected columns by name, NaN for missing, and why others were left out."""
 
     labels: list[str]
     columns: dict[str, Floats]
+    skipped: dict[str, str]
 
 
-def read(file: str, *, wanted: list[str], label: str | None) -> Table:
+def read(
+    file: str, *, wanted: list[str], label: str | None, delimiter: str | None = None, counters: bool = False
+) -> Table:
     """Read a CSV file with a header line; ``-`` is standard input.
 
-    ``wanted`` names the columns to select, all columns of numbers if it is empty. ``label`` names the column of row
-    labels, otherwise the first column without numbers has them.
+    ``wanted`` names the columns to select; if it is empty, all columns of numbers are, except ids and, unless
+    ``counters`` are asked for, columns that only rise. ``label`` names the column of row labels, otherwise the first
+    column without numbers has them. The delimiter is detected from the header if it is not given.
 
     Raises:
         ConfigError: the file is unreadable or has no rows, or a column does not exist or holds no numbers.
     """
-    cells = _cells(file)
+    cells = _cells(file, delimiter)
     for name in [*wanted, *([label] if label else [])]:
         if name not in cells:
             raise ConfigError(f"{file}: no column {name!r}", hint=f"it has {', '.join(cells)}")
@@ -42,27 +52,52 @@ def read(file: str, *, wanted: list[str], label: str | None) -> Table:
         if name not in numbers:
             raise ConfigError(f"{file}: column {name!r} has cells that are not numbers")
     label = label or next((name for name in cells if name not in numbers), None)
-    selected = wanted or [name for name in numbers if name != label]
+    columns = [name for name in numbers if name != label]
+    skipped = (
+        {} if wanted else {name: why for name in columns if (why := _no_measurement(name, numbers[name], counters))}
+    )
+    selected = wanted or [name for name in columns if name not in skipped]
     if not selected:
-        raise ConfigError(f"{file}: no column of numbers")
+        why = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
+        raise ConfigError(
+            f"{file}: no column of numbers" + (f" to analyze ({why})" if why else ""),
+            hint="select a column with --column, or another delimiter with --delimiter",
+        )
     rows = len(next(iter(cells.values())))
     labels = cells[label] if label is not None else [str(row) for row in range(rows)]
-    return Table(labels, {name: numbers[name] for name in selected})
+    return Table(labels, {name: numbers[name] for name in selected}, skipped)
 
 
-def _cells(file: str) -> dict[str, list[str]]:
+def _no_measurement(name: str, values: Floats, counters: bool) -> str:
+    """Return why a column is probably not a measurement; an empty string if it may be one."""
+    known = values[np.isfinite(values)]
+    if len(known) < _LEAST_ROWS:
+        return ""
+    if _ID.search(name) and (known == np.round(known)).all():
+        return "it numbers things"
+    steps = np.diff(known)
+    if not counters and (steps >= 0).all() and (steps > 0).mean() > 0.5:
+        return "it only rises, as a counter, an id or a time does; --counter analyzes the increase"
+    return ""
+
+
+def _cells(file: str, delimiter: str | None) -> dict[str, list[str]]:
     """Return the stripped cells of each column by its name."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    delimiter = delimiter or max(_DELIMITERS, key=text.partition("\n")[0].count)
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
     if len(rows) < 2:
         raise ConfigError(f"{file}: no rows", hint="write a header line with column names, then one line per row")
     header = [name.strip() for name in rows[0]]
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
-            raise ConfigError(f"{file}: row {number} has {len(row)} cells, the header has {len(header)}")
+            raise ConfigError(
+                f"{file}: row {number} has {len(row)} cells, the header has {len(header)}",
+                hint=f"the delimiter is {delimiter!r}; --delimiter sets another",
+            )
     return {name: [row[index].strip() for row in rows[1:]] for index, name in enumerate(header)}
 
 

@@ -14,13 +14,21 @@ _MOST_CAUSES = 60
 
 
 class _Card:
-    __slots__ = ("began", "causes", "queued", "started")
+    __slots__ = ("attempts", "began", "causes", "queued", "started")
 
     def __init__(self) -> None:
         self.began: float | None = None
         self.causes: dict[str, float] = {}
         self.queued: dict[str, float] = {}
         self.started: dict[str, float] = {}
+        self.attempts: dict[str, int] = {}
+
+    def attempt(self, stage: str, number: int) -> None:
+        """Add the retries of a stage that this attempt shows: one for the second and every later attempt."""
+        known = self.attempts.get(stage, 1)
+        if number > known:
+            self.add("retries", number - known)
+            self.attempts[stage] = number
 
     def add(self, cause: str, amount: float) -> None:
         self.causes[cause] = self.causes.get(cause, 0.0) + max(0.0, amount)
@@ -42,19 +50,22 @@ class CardCauses:
                 self._card(event.subject).began = time
             case e.StageQueued(data=data):
                 self._card(event.subject).queued[data.stage] = time
+                self._card(event.subject).attempt(data.stage, data.attempt)
             case e.StageStarted(data=data):
                 card = self._card(event.subject)
                 if card.began is None:
                     card.began = time
                 card.started[data.stage] = time
+                card.attempt(data.stage, data.attempt)
                 if data.stage in card.queued:
                     card.add(f"{data.stage} wait", time - card.queued.pop(data.stage))
             case e.StageFinished(data=data):
                 card = self._card(event.subject)
                 if data.stage in card.started:
                     card.add(f"{data.stage} run", time - card.started.pop(data.stage))
-            case e.StageRetried():
-                self._card(event.subject).add("retries", 1)
+                card.attempt(data.stage, data.attempt)
+            case e.StageRetried(data=data):
+                self._card(event.subject).attempt(data.stage, data.attempt)
             case e.TestFinished(data=data):
                 self._card(event.subject).add(f"{data.category} tests", data.duration_seconds or 0.0)
             case e.CardFinished(data=data):

@@ -32,6 +32,7 @@ class Card(Lifecycle, gc=False, array_like=True, tag="card"):
     runs: dict[RunKey, Lifecycle] = msgspec.field(default_factory=dict)
     held: dict[str, str] | None = None  # stage -> the next one, which is blocked
     left: str = ""  # the stage that it left for an unknown next one
+    retried: list[tuple[str, int]] | None = None  # stage and attempt of the retries that are counted
 
 
 class Session(Lifecycle, gc=False, array_like=True, tag="session"):

@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 
+from jelmon.errors import plural
 from jelmon.nats import streams
 from jelmon.nats.connection import NatsSettings, add_nats_arguments
 from jelmon_exporter.streams.dead_letters import DeadLetter, dead_letters, drop, replay
@@ -12,7 +13,7 @@ from jelmon_exporter.streams.dead_letters import DeadLetter, dead_letters, drop,
 _EPILOG = """\
 examples:
   jelmon dlq list                list the parked events and the reasons
-  jelmon dlq list --payload 3    also print the payload of one
+  jelmon dlq list 3 --payload    also print the payload of one
   jelmon dlq replay 3 4          publish these again, once the exporter or the producer is fixed
   jelmon dlq replay --all
   jelmon dlq drop --all          delete them
@@ -54,7 +55,7 @@ async def _run(args: argparse.Namespace, settings: NatsSettings) -> int:
             else:
                 await (replay if args.what == "replay" else drop)(context, letter)
         done = {"list": "parked", "replay": "published again", "drop": "dropped"}[args.what]
-        sys.stdout.write(f"{count} {'event' if count == 1 else 'events'} {done}\n")
+        sys.stdout.write(f"{plural(count, 'event')} {done}\n")
         return 1 if args.what == "list" and count else 0
 
 

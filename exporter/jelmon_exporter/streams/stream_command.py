@@ -13,6 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, RetentionPolicy, StorageType, StreamInfo
 
 from jelmon.config.settings import parse_duration
+from jelmon.errors import plural
 from jelmon.nats import partitions, streams
 from jelmon.nats.connection import NatsSettings, add_nats_arguments
 from jelmon.nats.subjects import DEAD_LETTER_STREAM, DUPLICATE_WINDOW_SECONDS, PARTITIONS, STREAM
@@ -85,16 +86,22 @@ async def _info(client: Client, context: JetStreamContext) -> list[str]:
             findings += _faults(info) + await _show_partitions(client, context, info)
             await _show_consumers(context)
         elif info.state.messages:
-            findings.append(f"{info.state.messages} events could not be read: see `jelmon dlq list`")
+            findings.append(f"{plural(info.state.messages, 'event')} could not be read: see `jelmon dlq list`")
     return findings
 
 
 def _show(info: StreamInfo) -> None:
     config, state = info.config, info.state
-    age = f"{(config.max_age or 0) / 86400:g} d" if config.max_age else "permanently"
+    age = f"for {plural(config.max_age / 86400, 'day')}" if config.max_age else "permanently"
+    content = "empty"
+    if state.messages:
+        content = (
+            f"{plural(state.messages, 'message')} ({state.bytes / 1e6:.1f} MB), "
+            f"sequences {state.first_seq} to {state.last_seq}"
+        )
+    place = "in memory" if config.storage == StorageType.MEMORY else "on disk"
     sys.stdout.write(
-        f"stream {config.name}: {state.messages} messages, {state.bytes / 1e6:.1f} MB, sequences {state.first_seq} to "
-        f"{state.last_seq}, kept {age}, {config.num_replicas} replica(s), {getattr(config.storage, 'value', '')}\n"
+        f"stream {config.name}: {content}; kept {age} {place}, {plural(config.num_replicas or 1, 'replica')}\n"
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jelmon.config.settings import parse_duration
+from jelmon.errors import plural
 from jelmon_generators.compiler import compile_bundle
 from jelmon_generators.live.silences import Alertmanager, desired, plan
 
@@ -38,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{step}\n")
     if args.action == "plan":
         return 1 if pending else 0
-    sys.stderr.write(f"{len(steps)} silences, {len(pending)} changed\n")
+    sys.stderr.write(f"{plural(len(steps), 'silence')}, {len(pending)} changed\n")
     return 0

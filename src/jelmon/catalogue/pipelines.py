@@ -72,7 +72,11 @@ STAGE_RUNS_FINISHED = Counter(
     labels=("pipeline", "stage", "outcome"),
     closed=OUTCOMES,
 )
-STAGE_RETRIES = Counter(name="jelmore_stage_retries_total", help="Retries of a stage.", labels=STAGE)
+STAGE_RETRIES = Counter(
+    name="jelmore_stage_retries_total",
+    help="Second and later attempts of cards at a stage; each counts once.",
+    labels=STAGE,
+)
 STAGE_TRANSITIONS = Counter(
     name="jelmore_stage_transitions_total",
     help="Cards that moved from one stage to another.",

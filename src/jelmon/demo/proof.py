@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from jelmon.errors import plural
+
 ALERT = "PipelineStalled"
 _TIMEOUT_SECONDS = 3.0
 NO_ANSWER = (OSError, ValueError, KeyError, http.client.HTTPException, sqlite3.Error)
@@ -114,7 +116,7 @@ def _event(addresses: Addresses) -> str | None:
         lines = response.read().decode().splitlines()
     counts = [line for line in lines if line.startswith("jelmore_exporter_events_applied_total{")]
     applied = sum(float(line.rsplit(" ", 1)[1]) for line in counts)
-    return f"{applied:.0f} event{'' if applied == 1 else 's'} so far" if applied else None
+    return f"{plural(round(applied), 'event')} so far" if applied else None
 
 
 def _metric(addresses: Addresses) -> str | None:

@@ -22,7 +22,19 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Attempt = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
-class Outcome(StrEnum):
+_SYNONYMS = {"success": "passed", "failure": "failed", "passed": "success", "failed": "failure"}
+
+
+class _Result(StrEnum):
+    """A result: stages succeed, tests and gates pass; each accepts the words of the other (`msgspec` asks here)."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "_Result | None":
+        synonym = _SYNONYMS.get(value) if isinstance(value, str) else None
+        return cls._value2member_map_.get(synonym)  # type: ignore[return-value] # members of this class
+
+
+class Outcome(_Result):
     """How a unit of work ended. ``failure``: the work failed; ``error``: the system failed (OpenTelemetry CI/CD)."""
 
     SUCCESS = "success"
@@ -33,7 +45,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
-class Verdict(StrEnum):
+class Verdict(_Result):
     """The result of a quality gate."""
 
     PASSED = "passed"
@@ -41,7 +53,7 @@ class Verdict(StrEnum):
     WARNED = "warned"
 
 
-class TestOutcome(StrEnum):
+class TestOutcome(_Result):
     """How a test ended."""
 
     __test__ = False  # not a test class, despite its name

@@ -13,7 +13,7 @@ from jelmon.client import Publisher, Summary
 from jelmon.errors import ConfigError, EventError, Problem
 from jelmon.events import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, Event, encode, parse, split
 from jelmon.nats.connection import add_nats_arguments
-from jelmon.tools.event_flags import add_event_arguments, event_of, short_names
+from jelmon.tools.event_flags import add_event_arguments, event_of, kind_named, short_names, type_help
 from jelmon.tools.findings import listing
 
 _LINE_LIMIT = MAX_EVENT_BYTES * MAX_BATCH_EVENTS
@@ -23,6 +23,7 @@ _CHUNK = 65_536
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.usage = "jelmon emit TYPE --pipeline P --subject ID ... | jelmon emit --file FILE"
+    parser.set_defaults(describe=lambda args: type_help(kind_named(args.type)) if args.type else parser.format_help())
     parser.add_argument("type", nargs="?", metavar="TYPE", help="event type, such as card.finished")
     parser.add_argument("--file", metavar="FILE", help="send the events of a JSON Lines file; - reads standard input")
     parser.add_argument("--skip-bad-lines", action="store_true", help="with --file: send only the valid lines")
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   {", ".join(short_names())}
 
 examples:
+  jelmon emit card.finished --help
   jelmon emit card.finished --pipeline review --subject 4711 --outcome success
   jelmon emit stage.finished --pipeline review --subject 4711 --stage tests --outcome failure --attempt 2
   jelmon emit scan.finished --pipeline review --subject 4711 --scanner sast --outcome success --findings high=1,low=3

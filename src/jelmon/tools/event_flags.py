@@ -22,6 +22,14 @@ def add_event_arguments(parser: argparse.ArgumentParser) -> None:
     """Add flags for the attributes of every event and for every field of every type's data."""
     group = parser.add_argument_group("attributes of every event")
     group.add_argument("--subject", metavar="ID", help="id of the card, session or action")
+    _add_attributes(group)
+    group = parser.add_argument_group("data of the event, by event type")
+    for name, (hint, kinds) in sorted(_fields().items()):
+        _add_field(group, name, hint, f" ({', '.join(kinds)})")
+    group.add_argument("--data", metavar="JSON", help="all data as a JSON object; flags override its fields")
+
+
+def _add_attributes(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--source", default=DEFAULT_SOURCE, metavar="URI", help="URI of the producer (default: %(default)s)"
     )
@@ -30,15 +38,45 @@ def add_event_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--id", metavar="ID", help="event id; events with the same id count once (default: random)")
     group.add_argument("--traceparent", metavar="W3C", help="trace context")
-    group = parser.add_argument_group("data of the event, by event type")
-    for name, (hint, kinds) in sorted(_fields().items()):
-        flag = _flag(name)
-        text = f"{_description(hint)} ({', '.join(kinds)})".replace("%", "%%")
-        if hint is bool or _plain(hint) is bool:
-            group.add_argument(flag, dest=_DESTINATION + name, action="store_const", const="true", help=text)
-        else:
-            group.add_argument(flag, dest=_DESTINATION + name, metavar=_metavar(hint), help=text)
-    group.add_argument("--data", metavar="JSON", help="all data as a JSON object; flags override its fields")
+
+
+def _add_field(group: "argparse._ArgumentGroup", name: str, hint: Any, note: str = "") -> None:
+    words = "" if note else _words(_plain(hint))  # the words depend on the type
+    text = f"{_description(hint)}{words}{note}".replace("%", "%%")
+    if hint is bool or _plain(hint) is bool:
+        group.add_argument(_flag(name), dest=_DESTINATION + name, action="store_const", const="true", help=text)
+    else:
+        group.add_argument(_flag(name), dest=_DESTINATION + name, metavar=_metavar(hint), help=text)
+
+
+def type_help(kind: type[Event]) -> str:
+    """Return the help of one event type: what it reports, and its flags, the required ones first."""
+    label = str(kind.__struct_config__.tag).removeprefix(_PREFIX)
+    subject, hints = _needs_subject(kind), get_type_hints(data_class(kind), include_extras=True)
+    required = {field.name for field in msgspec.structs.fields(data_class(kind)) if field.required}
+    parser = argparse.ArgumentParser(
+        prog=f"jelmon emit {label}",
+        usage=" ".join(
+            ["jelmon emit", label, *(f"{_flag(name)} {_metavar(hints[name])}" for name in hints if name in required)]
+            + ["--subject ID"] * subject
+            + ["[FLAGS]"]
+        ),
+        description=(kind.__doc__ or "").strip(),
+        epilog="`jelmon emit --help` describes the other flags: the server, files, and what to do with the event.",
+        add_help=False,
+    )
+    group = parser.add_argument_group("required")
+    for name in hints:
+        if name in required:
+            _add_field(group, name, hints[name])
+    if subject:
+        group.add_argument("--subject", metavar="ID", help="id of the card, session or action")
+    group = parser.add_argument_group("optional")
+    for name in hints:
+        if name not in required:
+            _add_field(group, name, hints[name])
+    _add_attributes(group)
+    return parser.format_help()
 
 
 def event_of(args: argparse.Namespace) -> Event:
@@ -206,10 +244,13 @@ def _pair(flag: str, text: str) -> tuple[str, str]:
 
 
 def _choices(plain: Any) -> str:
+    return f"one of{_words(plain)[1:]}" if _words(plain) else "see `jelmon emit --help`"
+
+
+def _words(plain: Any) -> str:
+    """Return ``: success, failure, ...`` for a field with a closed set of values."""
     members = getattr(plain, "__members__", None) or getattr(next(iter(get_args(plain)), None), "__members__", None)
-    if members:
-        return f"one of {', '.join(str(member) for member in members.values())}"
-    return "see `jelmon emit --help`"
+    return f": {', '.join(str(member) for member in members.values())}" if members else ""
 
 
 def _missing_hint(message: str) -> str:

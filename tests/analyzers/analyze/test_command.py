@@ -51,6 +51,30 @@ def test_counters_are_looked_at_by_their_increase(jelmon: Jelmon) -> None:
     assert [change["row"] for change in json.loads(result.stdout)["total"]] == [51]
 
 
+def test_ids_and_counters_are_no_measurements(jelmon: Jelmon) -> None:
+    """A semicolon separates the cells; the build number and the counter are skipped, unless they are selected."""
+    rows = [f"{900 + run};{30 + run % 4};{17 * run};{run * 7919 % 1000}" for run in range(40)]
+    text = "\n".join(["build;seconds;bytes_total;runner_id", *rows]) + "\n"
+    result = jelmon("analyze", "-", "--json", stdin=text)
+
+    assert list(json.loads(result.stdout)) == ["seconds"]
+    assert "bytes_total: skipped: it only rises" in result.stderr
+    assert "runner_id: skipped: it numbers things; --column runner_id selects it" in result.stderr
+    assert list(json.loads(jelmon("analyze", "-", "--json", "--counter", stdin=text).stdout)) == [
+        "seconds",
+        "bytes_total",
+    ]
+    assert list(json.loads(jelmon("analyze", "-", "--json", "--column", "build", stdin=text).stdout)) == ["build"]
+
+
+def test_a_value_that_rises_in_one_step_is_a_measurement(jelmon: Jelmon) -> None:
+    text = "seconds\n" + "5\n" * 20 + "9\n" * 20
+
+    assert [change["row"] for change in json.loads(jelmon("analyze", "-", "--json", stdin=text).stdout)["seconds"]] == [
+        20
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [

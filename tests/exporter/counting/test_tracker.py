@@ -128,6 +128,46 @@ def test_attempts_are_runs_of_their_own(say: Any, books: Making) -> None:
     assert totals(view, c.STAGE_RUN_TIME) == (2, 7.0)
 
 
+def test_a_second_attempt_is_a_retry_whichever_event_reports_it(say: Any, books: Making) -> None:
+    """Producers number their attempts, or announce retries, or both in any order; each retry counts once."""
+    numbered = [
+        say.started("a", "test", at=0),
+        say.finished("a", "test", at=5, outcome=e.Outcome.FAILURE),
+        say.queued("a", "test", at=5, attempt=2),
+        say.started("a", "test", at=6, attempt=2),
+        say.finished("a", "test", at=8, attempt=2, outcome=e.Outcome.FAILURE),
+        say.finished("a", "test", at=9, attempt=3),
+    ]
+    announced = [say.retried("a", "test", at=5, attempt=2), say.retried("a", "test", at=8.5, attempt=3)]
+
+    for events in (numbered, announced, numbered + announced, announced + numbered, numbered[::-1]):
+        assert books().apply(*events).value(c.STAGE_RETRIES, "main", "test") == 2
+
+
+def test_retries_without_a_number_are_counted_one_by_one(say: Any, books: Making) -> None:
+    view = books().apply(
+        say.started("a", "test", at=0),
+        say.retried("a", "test", at=5, attempt=1),
+        say.retried("a", "test", at=9, attempt=1),
+    )
+
+    assert view.value(c.STAGE_RETRIES, "main", "test") == 2
+    assert view.value(c.STAGE_IN_PROGRESS, "main", "test") == 0
+
+
+def test_a_card_back_at_a_stage_retries_again(say: Any, books: Making) -> None:
+    visits = []
+    for start in (0, 20):
+        visits += [
+            say.started("a", "test", at=start),
+            say.finished("a", "test", at=start + 1, outcome=e.Outcome.FAILURE),
+            say.started("a", "test", at=start + 2, attempt=2),
+            say.finished("a", "test", at=start + 3, attempt=2),
+        ]
+
+    assert books().apply(*visits).value(c.STAGE_RETRIES, "main", "test") == 2
+
+
 def test_a_retry_ends_an_attempt_whose_end_was_not_told(say: Any, books: Making) -> None:
     """No attempt is shown as running for ever."""
     view = books().apply(say.started("a", "test", at=0), say.retried("a", "test", at=5, attempt=2))

@@ -139,6 +139,6 @@ def _order(ledger: Ledger, pipeline: PipelineSeries, card: Card, step: Step, tim
 def _restart(ledger: Ledger, pipeline: PipelineSeries, card: Card) -> None:
     """Reset a card that passes through the pipeline again; its earlier pass is over, reported as finished or not."""
     ledger.close_card(pipeline, card)
-    card.queued = card.started = card.finished = card.outcome = None
+    card.queued = card.started = card.finished = card.outcome = card.retried = None
     card.runs.clear()
     card.left = ""

@@ -114,6 +114,8 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
             _forget_oldest(ledger, pipeline, card)
         life = card.runs[key] = Lifecycle()
         pipeline.changed[event.subject] = card
+        if data.attempt > 1:
+            _count_retry(stage, card, data.stage, data.attempt)
     elif life.finished is None:
         pipeline.changed[event.subject] = card
         if life.started is not None:
@@ -155,15 +157,29 @@ def stage_retried(ledger: Ledger, event: StageRetried, time: datetime) -> bool:
     stage = pipeline.stages.get(data.stage) or pipeline.stage(data.stage)
     if not stage.busy:
         ledger.mark_busy(pipeline, stage)
-    stage.retries.add()
+    card = pipeline.cards.get(event.subject) or new_card(pipeline, event.subject)
+    pipeline.changed[card.id] = card
+    attempt = data.attempt if data.attempt > 1 else _next_attempt(card, data.stage)
+    _count_retry(stage, card, data.stage, attempt)
     pipeline.record_activity(time)
-    card = pipeline.cards.get(event.subject)
-    if card is not None:  # an attempt that is to be repeated no longer runs, reported as finished or not
-        for key, life in card.runs.items():
-            if stage_of(key) == data.stage and attempt_of(key) < data.attempt and life.live and _latest(life) <= time:
-                ledger.close_run(pipeline, data.stage, life)
-                pipeline.changed[card.id] = card
+    for key, life in card.runs.items():  # an attempt that is to be repeated no longer runs, reported as finished or not
+        if stage_of(key) == data.stage and attempt_of(key) < attempt and life.live and _latest(life) <= time:
+            ledger.close_run(pipeline, data.stage, life)
     return True
+
+
+def _count_retry(stage: StageSeries, card: Card, name: str, attempt: int) -> None:
+    """Count the second or a later attempt once, whichever of its events comes first."""
+    retried = card.retried or []
+    if (name, attempt) not in retried:
+        stage.retries.add()
+        card.retried = [*retried[-MOST_RUNS:], (name, attempt)]
+
+
+def _next_attempt(card: Card, name: str) -> int:
+    """Return the attempt to come, for a producer that does not number its attempts."""
+    known = [attempt_of(key) for key in card.runs if stage_of(key) == name]
+    return 1 + max([1, *known, *(attempt for stage, attempt in card.retried or () if stage == name)])
 
 
 def _latest(life: Lifecycle) -> datetime:
@@ -190,6 +206,10 @@ def _new_run(
     first_attempt = isinstance(key, str)
     if first_attempt:
         key = stage.name or key  # one string for all cards
+        if card.retried and key in card.runs:  # the card is back at the stage: its attempts are counted from 1 again
+            card.retried = [retry for retry in card.retried if retry[0] != key]
+    else:
+        _count_retry(stage, card, stage_of(key), attempt_of(key))
     if len(card.runs) >= MOST_RUNS:
         _forget_oldest(ledger, pipeline, card)
     life = card.runs[key] = Lifecycle(live=card.finished is None)

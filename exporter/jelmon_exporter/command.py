@@ -20,14 +20,14 @@ from jelmon_exporter.state.memory import MemoryStore
 
 _EPILOG = """\
 examples:
-  jelmon exporter                                      events from the local NATS server, state in memory
-  jelmon exporter --redis.url redis://127.0.0.1:6379/0 counters survive restarts, replicas share the work
-  jelmon exporter --state.path /var/lib/jelmon/state   counters survive restarts without Redis
-  jelmon exporter --nats.url none --state.path FILE    without NATS: events come over HTTP, state in the file
-  jelmon exporter --pipelines pipelines.yaml           declare pipelines that do not declare themselves
-  jelmon exporter --targets targets.yaml               probe services too
-  jelmon exporter --dry-run events.jsonl               print the metrics for these events, without any server
-  jelmon exporter --check-config                       check flags, environment and files, then exit
+  jelmon exporter                                       events from the local NATS server, state in memory
+  jelmon exporter --redis.url redis://127.0.0.1:6379/0  counters survive restarts, replicas share the work
+  jelmon exporter --state.path /var/lib/jelmon/state    counters survive restarts without Redis
+  jelmon exporter --nats.url none --state.path FILE     without NATS: events come over HTTP, state in the file
+  jelmon exporter --pipelines pipelines.yaml            declare pipelines that do not declare themselves
+  jelmon exporter --targets targets.yaml                probe services too
+  jelmon exporter --dry-run events.jsonl                print the metrics for these events, without any server
+  jelmon exporter --check-config                        check flags, environment and files, then exit
 
 environment: NATS_URL, REDIS_URL, REDIS_PASSWORD_FILE, REDIS_PREFIX, JELMON_STATE_PATH, JELMON_HOST, JELMON_PIPELINES,
 JELMON_TARGETS, METRICS_COLLECTION_INTERVAL (30s), METRICS_RETENTION_DAYS (7), METRICS_LABEL_LIMIT (200),

@@ -39,7 +39,7 @@ def test_the_examples_of_the_help_are_correct_usage(command: str, capsys: pytest
     _load(command).add_arguments(subparsers[command])
     text = re.sub(r"\\\n\s*", " ", subparsers[command].epilog or "")
     lines = [re.split(r"\s{2,}", line.strip())[0] for line in text.splitlines() if line.startswith("  ")]
-    calls = [shlex.split(part) for line in lines if "jelmon " in line for part in re.split(r" (?:\||&&|;) ", line)]
+    calls = [shlex.split(part) for line in lines if "jelmon " in line for part in re.split(r" (?:\||&&|>) |; ", line)]
     examples = [call[1:] for call in calls if call[:2] == ["jelmon", command] and "--help" not in call]
 
     assert examples

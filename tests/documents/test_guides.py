@@ -47,7 +47,7 @@ def test_python_examples_run(environ: dict[str, str], number: int, root: Path) -
     """As a program of its own, without warnings."""
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", PYTHON[number]],
-        env=environ, cwd=root, capture_output=True, text=True, timeout=60, check=False,
+        env=environ, cwd=root, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
 
     # -X dev tells of slow callbacks too, which a busy machine has
@@ -64,7 +64,7 @@ def test_commands_run(environ: dict[str, str], command: str, tmp_path: Path) -> 
     assert command.startswith("jelmon ")
     done = subprocess.run(
         ["sh", "-c", f"{shlex.quote(sys.executable)} -m {command}"],
-        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from jelmon.errors import ConfigError
+from jelmon.errors import ConfigError, Problem
 from jelmon.events import EVENT_TYPES, parse
 from jelmon.tools import emit
 from jelmon.tools.event_flags import add_event_arguments, data_class
+from jelmon.tools.findings import listing
 
 Run = Callable[..., int]
 GOOD = (
@@ -22,6 +23,8 @@ GOOD = (
 )
 QUEUED = GOOD % (1, "jelmore.card.queued", '{"pipeline":"p"}')
 STARTED = GOOD % (2, "jelmore.card.started", '{"pipeline":"p"}')
+
+Jelmon = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_every_field_of_every_type_has_a_flag() -> None:
@@ -166,14 +169,16 @@ def test_a_file_of_events_is_sent_whole(
 def test_a_bad_file_sends_nothing_and_tells_every_line(
     run: Run, stream: Callable[[], int], nats_url: str, tmp_path: Path
 ) -> None:
-    """Looked at before sending; many problems are counted."""
+    """Looked at before sending; a mistake that many lines repeat is shown once."""
     path = tmp_path / "events.jsonl"
     path.write_text(f"{QUEUED}\n" + "nonsense\n" * 30 + '{"type":"jelmore.card.qeued"}\n')
     with pytest.raises(ConfigError) as caught:
         run(emit, "--file", str(path), "--nats.url", nats_url)
 
     assert f"{path}:2: the event is not JSON" in caught.value.message
-    assert "... and 11 more, the next in line 22\n31 invalid lines" in caught.value.message
+    assert "the same in 29 other lines: 3, 4, 5," in caught.value.message
+    assert f"{path}:32: unknown event type" in caught.value.message
+    assert caught.value.message.endswith("\n31 invalid lines")
     assert stream() == 0
 
 
@@ -230,3 +235,35 @@ def test_the_command_line_prints_no_traceback(jelmon: Callable[..., subprocess.C
     assert "does not answer" in away.stderr
     assert "Traceback" not in wrong.stderr + away.stderr
     assert "examples:" in shown.stdout
+
+
+def test_more_than_twenty_mistakes_are_counted() -> None:
+    problems = [Problem("f", number, f"field {chr(64 + number)!s}: wrong") for number in range(1, 31)]
+
+    assert "... and 10 more, the next in line 21\n30 invalid lines" in listing(problems, "line")
+
+
+def test_the_help_of_a_type_has_its_fields_only_the_required_ones_first(jelmon: Jelmon) -> None:
+    """And the words of a closed set, which the help of all types cannot name."""
+    result = jelmon("emit", "stage.finished", "--help")
+    required, optional = result.stdout.partition("required:")[2].split("optional:")
+
+    assert result.returncode == 0, result.stderr
+    assert [flag in required for flag in ("--pipeline", "--stage", "--outcome", "--subject")] == [True] * 4
+    assert "success, failure, error" in " ".join(required.split())
+    assert "--attempt" in optional
+    assert "--gate" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("stage.finished", "--stage", "s", "--outcome", "passed"), "success"),
+        (("test.finished", "--category", "unit", "--outcome", "failure"), "failed"),
+        (("gate.evaluated", "--gate", "g", "--verdict", "success"), "passed"),
+    ],
+)
+def test_outcomes_accept_each_others_words(jelmon: Jelmon, arguments: tuple[str, ...], word: str) -> None:
+    result = jelmon("emit", *arguments, "--pipeline", "p", "--subject", "1", "--dry-run")
+
+    assert f'"{word}"' in result.stdout, result.stderr

@@ -54,6 +54,16 @@ async def test_dead_letters_are_listed_replayed_and_dropped(
         await client.close()
 
 
+def test_a_fresh_installation_has_no_dead_letters(own_nats_url: str, jelmon: Jelmon) -> None:
+    """With the stream absent, then empty."""
+    before = jelmon("dlq", "list", "--nats.url", own_nats_url)
+    jelmon("stream", "init", "--nats.url", own_nats_url)
+    empty = jelmon("dlq", "list", "--nats.url", own_nats_url)
+
+    assert (before.returncode, before.stdout) == (0, "0 events parked\n"), before.stderr
+    assert (empty.returncode, empty.stdout) == (0, "0 events parked\n"), empty.stderr
+
+
 def test_the_streams_are_made_and_checked(own_nats_url: str, jelmon: Jelmon) -> None:
     absent = jelmon("stream", "info", "--nats.url", own_nats_url)
     made = jelmon("stream", "init", "--max-age", "2d", "--nats.url", own_nats_url)
@@ -64,7 +74,7 @@ def test_the_streams_are_made_and_checked(own_nats_url: str, jelmon: Jelmon) -> 
     assert (absent.returncode, "stream JELMORE is absent" in absent.stdout) == (1, True)
     assert (made.returncode, "stream JELMORE: created" in made.stdout) == (0, True)
     assert "left unchanged" in again.stdout
-    assert (fine.returncode, "kept 2 d" in fine.stdout) == (0, True)
+    assert (fine.returncode, "kept for 2 days on disk" in fine.stdout) == (0, True)
     assert "partitions: the stream partitions events that arrive without one (NATS 2." in fine.stdout
     assert (parked.returncode, parked.stdout) == (0, "0 events parked\n"), parked.stderr
 

@@ -143,12 +143,13 @@ def fuzz(requests: int, seed: int) -> int:
             exporter.wait(20)
         log.seek(0)
         text = log.read()
-    growth = memory[-1] - memory[len(memory) // 4] if memory else 0
+    growth = memory[-1] - memory[len(memory) // 2] if memory else 0
     broken = {status: count for status, count in answers.items() if status.startswith("5") and status != "503"}
     print(f"answers: {dict(answers.most_common())}")
-    print(f"memory: {memory[0] if memory else 0} kB at first, {memory[-1] if memory else 0} kB at last")
+    tenths = [memory[min(len(memory) - 1, len(memory) * tenth // 10)] // 1000 for tenth in range(11)] if memory else []
+    print(f"memory after each tenth of them, in MB: {' '.join(map(str, tenths))}")
     print(f"tracebacks: {text.count('Traceback')}; log lines: {text.count(chr(10))}; alive: {alive}")
-    return int(bool(broken) or "Traceback" in text or not alive or growth > 20_000)
+    return int(bool(broken) or "Traceback" in text or not alive or growth > 5_000)
 
 
 def _wait(port: int) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
+from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, StreamInfo
 
 from jelmon import catalogue as c
 from jelmon.errors import EventError
@@ -52,6 +53,7 @@ class PartitionConsumer:
         self._name = name
         self._batch = batch
         self._batch_seconds = batch_seconds
+        self._created: datetime | None = None  # when the consumer was created, by this replica
         self._delivered = 0  # messages of the consumer that are counted
         self._pending = 0  # messages that were in the stream after those
         self._pull: PullConsumer | None = None
@@ -134,6 +136,7 @@ class PartitionConsumer:
                 inactive_threshold=None if self._context.store.shared else 600,
             ),
         )
+        self._created = created.created
         self._context.stream_clock.read(created.created.timestamp())
         return created.num_pending or 0
 
@@ -198,10 +201,9 @@ class PartitionConsumer:
         Raises:
             nats.errors.Error, nats.js.errors.Error, TimeoutError: JetStream does not answer.
         """
-        return await self._uncounted(self._client.jetstream(timeout=API_SECONDS))
+        return self._uncounted(await self._client.jetstream(timeout=API_SECONDS).consumer_info(STREAM, self._name))
 
-    async def _uncounted(self, context: JetStreamContext) -> int:
-        info = await context.consumer_info(STREAM, self._name)
+    def _uncounted(self, info: ConsumerInfo) -> int:
         delivered = info.delivered.consumer_seq if info.delivered is not None else 0
         return (info.num_pending or 0) + max(0, delivered - self._delivered)
 
@@ -209,7 +211,8 @@ class PartitionConsumer:
         """If everything is counted, commit the end of the stream as position, so that no later loss is suspected."""
         async with asyncio.timeout(_LAST_COMMIT_SECONDS):
             _, _, last = _identity(await context.stream_info(STREAM))
-            if last > self.counter.position.sequence and not await self._uncounted(context):
+            info = await context.consumer_info(STREAM, self._name)
+            if last > self.counter.position.sequence and not self._uncounted(info):
                 await self.counter.commit(last)
 
     async def _check(self, context: JetStreamContext, pull: PullConsumer, *, quiet: bool, paused: bool) -> None:
@@ -218,7 +221,10 @@ class PartitionConsumer:
         created, first, last = _identity(await context.stream_info(STREAM))
         if created != counter.position.stream or last < counter.position.sequence:
             raise ConsumerError("the stream was recreated or truncated")
-        uncounted = await self._uncounted(context)
+        info = await context.consumer_info(STREAM, self._name)
+        if info.created != self._created:  # its messages went to whoever did that, and may not come again
+            raise ConsumerError("another replica recreated the consumer")
+        uncounted = self._uncounted(info)
         self._lag.set(uncounted)
         lost = self._pending - uncounted
         if paused:

@@ -14,15 +14,16 @@ local epoch = whole_number(stored[1]) or 0
 local version = whole_number(stored[3]) or -1
 local mine, next_version, whole = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[7] == '1'
 
-if epoch > mine or (epoch == mine and stored[2] ~= ARGV[2]) then
+local ours = epoch == mine and stored[2] == ARGV[2]
+if epoch > mine or (epoch == mine and not ours and not precedes(ARGV[2], stored[2])) then
   return 'fenced'
 end
-if epoch == mine and version == next_version then
+if ours and version == next_version then
   return 'already'
 end
 local sizes = string.match(stored[4] or '', '^' .. version .. ':(.*)$') -- of a commit by another version: unknown
 local intact = not sizes or sizes == sizes_of(KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
-if not whole and (epoch < mine or version ~= next_version - 1 or not intact) then
+if not whole and (not ours or version ~= next_version - 1 or not intact) then
   return 'behind'
 end
 

@@ -108,10 +108,9 @@ class RedisStore:
         return sorted(name.decode(errors="replace") for name in names)
 
     async def acquire(self, partition: int) -> Claim | None:
-        token = str(uuid.uuid4())
         keys = [self.key(partition, "meta"), self.key(partition, "lease")]
-        epoch = await self._call(self._acquire, keys, [token, self._lease])
-        return Claim(int(epoch), token) if epoch else None
+        answer = await self._call(self._acquire, keys, [str(uuid.uuid4()), self._lease])
+        return Claim(int(answer[0]), answer[1].decode()) if answer else None
 
     async def renew(self, partition: int, claim: Claim) -> bool:
         keys = [self.key(partition, "meta"), self.key(partition, "lease")]

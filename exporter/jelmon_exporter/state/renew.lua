@@ -4,14 +4,11 @@ set_aside(KEYS[2], 'string')
 set_aside(KEYS[1], 'hash')
 local stored = redis.call('HMGET', KEYS[1], 'epoch', 'token')
 local epoch, mine = whole_number(stored[1]) or 0, tonumber(ARGV[1])
-if epoch > mine or (epoch == mine and stored[2] ~= ARGV[2]) then
+if epoch > mine or (epoch == mine and stored[2] ~= ARGV[2] and not precedes(ARGV[2], stored[2])) then
   return 0
 end
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[2] then
-  if epoch == mine then
-    return 0
-  end
+if holder and holder ~= ARGV[2] and stored[2] ~= ARGV[2] then
   -- Redis lost its data, and a replica took the partition as if it were new: only the owner before knows its counts,
   -- and without a version it has to write them all
   redis.call('HSET', KEYS[1], 'epoch', mine, 'token', ARGV[2])

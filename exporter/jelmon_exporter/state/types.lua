@@ -20,6 +20,12 @@ local function whole_number(text)
   return nil
 end
 
+-- Return whether a claim with this token is older than one with the other: tokens begin with the time of Redis.
+local function precedes(token, other)
+  local mine, theirs = string.match(token, '^(%d+)-'), string.match(other or '', '^(%d+)-')
+  return mine and theirs and tonumber(mine) < tonumber(theirs)
+end
+
 -- Return how much the keys of a partition hold, as one text. KEYS: series, entries, declared, ids, touched.
 local function sizes_of(series, entries, declared, ids, touched)
   return table.concat({

@@ -9,6 +9,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.js import JetStreamContext
 
 from jelmon import catalogue as c
 from jelmon.client import Publisher
@@ -19,7 +20,9 @@ from jelmon.nats.subjects import DEAD_LETTER_STREAM, STREAM
 from jelmon.service.tasks import end
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.series.cells import SeriesTable
+from jelmon_exporter.sources import partition_consumer
 from jelmon_exporter.sources.forwarding import Forwarding
+from jelmon_exporter.sources.partition_consumer import PartitionConsumer
 
 Until = Callable[..., Awaitable[None]]
 Exporting = Callable[..., Any]
@@ -118,3 +121,30 @@ async def test_a_server_that_goes_away_while_the_connection_is_set_up(until: Unt
     finally:
         await end(forwarding)
         server.close()
+
+
+async def test_a_consumer_that_another_replica_recreated_is_noticed(
+    own_nats_url: str, exporting: Exporting, cards: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that took a partition from an emptied Redis reads everything through it; no further event may come."""
+    monkeypatch.setattr(partition_consumer, "CHECK_SECONDS", 0.5)
+    create, stolen = PartitionConsumer._create, asyncio.Event()
+
+    async def create_and_lose(self: PartitionConsumer, context: JetStreamContext) -> int:
+        pending = await create(self, context)
+        if pending and not stolen.is_set():
+            config = (await context.consumer_info(STREAM, self._name)).config
+            await context.delete_consumer(STREAM, self._name)
+            await context.add_consumer(STREAM, config)
+            thief = await context.pull_subscribe_bind(self._name, STREAM)
+            assert len(await thief.fetch(pending, timeout=30)) == pending
+            stolen.set()
+        return pending
+
+    monkeypatch.setattr(PartitionConsumer, "_create", create_and_lose)
+    async with Publisher(own_nats_url) as publisher:
+        await publisher.ensure_stream()
+        await publisher.publish_many(cards(0, 1))
+    async with exporting(nats_url=own_nats_url) as exporter:
+        await until(stolen.is_set)
+        await until(lambda: exporter.view.value(c.CARDS_FINISHED, "main", "success") == 1)

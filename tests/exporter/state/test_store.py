@@ -179,16 +179,23 @@ async def test_a_password_that_changes_is_read_again(tool: Callable[[str], Path]
         await store.close()
 
 
-async def test_an_equal_epoch_of_another_owner_is_refused(redis_url: str) -> None:
-    """Redis that fell back before our claim may give out our epoch again; the token tells us apart."""
+async def test_of_two_owners_with_one_epoch_the_older_one_keeps_the_partition(redis_url: str) -> None:
+    """Redis that fell back before our claim may give out our epoch again; the tokens tell us apart."""
     store = RedisStore(redis_url)
     ours = await take(store)
     await store._client.hset(store.key(0, "meta"), "epoch", "0")
     theirs = await take(store)
+    await store.commit(0, claim=theirs, position=position(1), changes=Changes(series={COUNTER: 1}))
 
     assert ours.epoch == theirs.epoch
-    with pytest.raises(FencedError):
+    with pytest.raises(FellBackError):
         await store.commit(0, claim=ours, position=position(1), changes=Changes(series={COUNTER: 100}))
+    await store.commit(0, claim=ours, position=position(1), changes=Changes(series={COUNTER: 100}), whole=True)
+    with pytest.raises(FencedError):
+        await store.commit(0, claim=theirs, position=position(2), changes=Changes(series={COUNTER: 2}))
+    assert await store.renew(0, ours)
+    assert not await store.renew(0, theirs)
+    assert (await store.load(0)).series == {COUNTER: 100}
     await store.close()
 
 
@@ -306,10 +313,13 @@ async def test_what_readers_are_told_does_not_grow_with_series_that_are_gone(red
     await store.close()
 
 
-async def test_the_owner_before_keeps_a_partition_that_another_took_from_an_emptied_redis(redis_url: str) -> None:
-    """Only its memory still has what was counted; the other one would begin at 0."""
+@pytest.mark.parametrize("owners", [1, 3])
+async def test_the_owner_before_keeps_a_partition_that_another_took_from_an_emptied_redis(
+    redis_url: str, owners: int
+) -> None:
+    """Only its memory still has what was counted; the other one would begin at 0, with the epoch of a first owner."""
     store, other = RedisStore(redis_url), RedisStore(redis_url)
-    for _ in range(3):
+    for _ in range(owners):
         claim = await take(store)
     await store.commit(0, claim=claim, position=position(1), changes=Changes(series={COUNTER: 7}))
     await store._client.flushall()

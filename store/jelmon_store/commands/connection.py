@@ -11,7 +11,7 @@ import psycopg
 from jelmon.config.reader import SettingsReader
 from jelmon.database.postgres import PostgresDatabase
 from jelmon.errors import SourceError
-from jelmon_store.maintenance.partitions import Connection
+from jelmon_store.maintenance.partitions import OPTIONS, Connection
 from jelmon_store.schema import SCHEMA
 from jelmon_store.settings import read_database_url
 
@@ -28,7 +28,7 @@ def connected(args: argparse.Namespace) -> Iterator[Connection]:
     asyncio.run(migrate(url))
     try:
         with psycopg.connect(
-            url, autocommit=True, connect_timeout=5, application_name="jelmon-store-command", options="-c timezone=UTC"
+            url, autocommit=True, connect_timeout=5, application_name="jelmon-store-command", options=OPTIONS
         ) as connection:
             yield connection
     except psycopg.Error as error:

@@ -7,7 +7,7 @@ from psycopg import sql
 
 from jelmon.errors import ConfigError
 from jelmon_store.commands.connection import connected
-from jelmon_store.maintenance.partitions import PARTITIONED, Connection, flavour
+from jelmon_store.maintenance.partitions import PARTITIONED, Connection, rollup_tables
 from jelmon_store.maintenance.rollups import queue
 from jelmon_store.read.selection import select_series
 from jelmon_store.read.selector import parse_selector
@@ -106,22 +106,10 @@ def _delete(connection: Connection, table: str, ids: list[int], start: datetime,
 
 def _delete_rollups(connection: Connection, ids: list[int], start: datetime, end: datetime) -> None:
     for level, width in _LEVELS.items():
-        for table in _rollup_tables(connection, level):
+        for table in rollup_tables(connection, level):
             connection.execute(
                 sql.SQL(
                     "DELETE FROM {} WHERE series_id = ANY (%s) AND time >= %s AND time <= %s - {}::interval"
                 ).format(table, sql.Literal(width)),
                 (ids, start, end),
             )
-
-
-def _rollup_tables(connection: Connection, level: str) -> list[sql.Identifier]:
-    """Return the tables that hold a rollup; those of continuous aggregates have names of their own."""
-    if flavour(connection) != "community":
-        return [sql.Identifier("jelmore", f"samples_{level}")]
-    rows = connection.execute(
-        "SELECT materialization_hypertable_schema, materialization_hypertable_name "
-        "FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'jelmore' AND view_name = ANY (%s)",
-        ([f"rollup_samples_{level}", f"rollup_samples_kept_{level}"],),
-    )
-    return [sql.Identifier(*row) for row in rows]

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from jelmon_store.maintenance import partitions, retention, rollups
+from jelmon_store.maintenance import column_store, partitions, retention, rollups
 from jelmon_store.maintenance.settings import RetentionSettings
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 5
 _LOCK = 0x6A656C6D_6F726503
-_OPTIONS = "-c timezone=UTC -c lock_timeout=30s"
+_OPTIONS = f"{partitions.OPTIONS} -c lock_timeout=30s"
 
 
 class Maintenance:
@@ -79,8 +79,23 @@ class Maintenance:
         partitions.make_ahead(connection, now)
         retention.classify(connection, self._settings)
         rollups.refresh(connection, self._settings, now, community=community)
-        retention.enforce(connection, self._settings, now)
+        hourly = _is_due(connection, "retention", now)
+        if hourly:
+            retention.enforce(connection, self._settings, now)
         if community:
-            partitions.compress_complete(connection, now)
+            column_store.compress_complete(connection, now)
+            column_store.pack_joined(connection)
+            if hourly:
+                column_store.pack_late(connection)
         else:
             partitions.index_complete(connection, now)
+
+
+def _is_due(connection: partitions.Connection, task: str, now: datetime) -> bool:
+    """Return whether an hourly task is due, and note that it begins."""
+    row = connection.execute(
+        "INSERT INTO jelmore.maintenance_progress VALUES (%(task)s, %(now)s) ON CONFLICT (task) DO UPDATE "
+        "SET done_until = %(now)s WHERE maintenance_progress.done_until <= %(now)s - interval '1 hour' RETURNING 1",
+        {"task": task, "now": now},
+    ).fetchone()
+    return row is not None

@@ -1,4 +1,4 @@
-"""Partitions and chunks: made ahead of time, indexed or compressed when they are complete, dropped when too old."""
+"""Partitions and chunks: made ahead of time, indexed when they are complete, dropped when too old."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from psycopg import sql
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+OPTIONS = "-c timezone=UTC -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
+"""Of connections that delete: from the column store, TimescaleDB would take out no more than 100,000 rows at a time."""
 PARTITIONED = ("samples", "samples_kept", "histograms", "exemplars")
 """Tables that receivers write to."""
 COMPLETE_AFTER = timedelta(minutes=10)
@@ -98,21 +100,6 @@ def index_complete(connection: Connection, now: datetime) -> int:
     return made
 
 
-def compress_complete(connection: Connection, now: datetime) -> int:
-    """Move the complete chunks of ``samples`` and ``samples_kept`` to the column store; return how many."""
-    made = 0
-    for table in ("samples", "samples_kept"):
-        rows = connection.execute(
-            "SELECT format('%%I.%%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks "
-            "WHERE hypertable_schema = 'jelmore' AND hypertable_name = %s AND NOT is_compressed AND range_end <= %s",
-            (table, now - COMPLETE_AFTER),
-        ).fetchall()
-        for (chunk,) in rows:
-            connection.execute("SELECT compress_chunk(%s::regclass, if_not_compressed => true)", (chunk,))
-            made += 1
-    return made
-
-
 def drop_older(connection: Connection, table: str, before: datetime) -> int:
     """Drop the parts of a table that end at ``before`` or earlier; return how many."""
     if is_hypertable(connection, table):
@@ -133,6 +120,18 @@ def drop_older(connection: Connection, table: str, before: datetime) -> int:
     return len(old)
 
 
+def rollup_tables(connection: Connection, level: str) -> list[sql.Identifier]:
+    """Return the tables that hold a rollup; those of continuous aggregates have names of their own."""
+    if flavour(connection) != "community":
+        return [sql.Identifier("jelmore", f"samples_{level}")]
+    rows = connection.execute(
+        "SELECT materialization_hypertable_schema, materialization_hypertable_name "
+        "FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'jelmore' AND view_name = ANY (%s)",
+        ([f"rollup_samples_{level}", f"rollup_samples_kept_{level}"],),
+    )
+    return [sql.Identifier(*row) for row in rows]
+
+
 def finish_detaching(connection: Connection, table: str) -> None:
     """Finish what an interrupted `drop_older` has left."""
     for schema, name in connection.execute(
@@ -147,14 +146,9 @@ def finish_detaching(connection: Connection, table: str) -> None:
         connection.execute(sql.SQL("DROP TABLE {}").format(part))
 
 
-def boundary(connection: Connection, table: str, time: datetime) -> datetime:
-    """Return the end of the last part that is older than ``time`` as a whole."""
-    row = connection.execute(
-        "SELECT date_bin(%s, %s, '2000-01-01 00:00Z')", (_width(connection, table), time)
-    ).fetchone()
-    assert row is not None
-    value: datetime = row[0]
-    return value
+def boundary(connection: Connection, table: str, time: datetime) -> datetime | None:
+    """Return the end of the last part that is older than ``time`` as a whole; None if there is none."""
+    return max((part.end for part in parts(connection, table) if part.end <= time), default=None)
 
 
 def _complete(connection: Connection, now: datetime) -> Iterator[Part]:

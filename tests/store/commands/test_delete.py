@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from tests.store.data import TestSeries, bits
-from tests.store.support import load, migrate
+from tests.store.support import insert_series, load, migrate
 
 from jelmon.cli import main
 from jelmon_store.maintenance.job import Maintenance
@@ -79,6 +79,23 @@ async def test_several_selectors_and_no_range(dsn: str) -> None:
     for table in ("samples", "samples_5m", "samples_1h", "samples_1d"):
         assert set(counts(dsn, table)) == {"up/api"}, table
     assert counts(dsn, "histograms") == {}
+
+
+async def test_many_samples_go_at_once(store_dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """More than TimescaleDB takes out of the column store at a time unless it is told to."""
+    await migrate(store_dsn)
+    with psycopg.connect(store_dsn) as connection:
+        ids = [insert_series(connection, {"__name__": "up", "number": str(number)}) for number in range(3)]
+        connection.execute("SELECT jelmore.ensure_partitions('samples', %s)", ([START],))
+        connection.execute(
+            "INSERT INTO jelmore.samples SELECT %s + second * interval '1 second' / 12, series_id, 1 "
+            "FROM generate_series(0, 43000) second, unnest(%s::bigint[]) series_id",
+            (START, ids),
+        )
+    maintain(store_dsn)
+
+    assert await delete(store_dsn, "--match", "up", "--start", "2026-05-20T00:00:01Z", "--yes") == 0
+    assert capsys.readouterr().out == f"deleted {3 * (43001 - 12)} samples of 3 series\n"
 
 
 BAD = {

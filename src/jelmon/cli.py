@@ -63,6 +63,9 @@ COMMANDS = {
     "emit": Command("jelmon.tools.emit", "tools", "send one event, or a file of events"),
     "simulate": Command("jelmon.tools.simulate", "tools", "send the events of a simulated pipeline"),
     "replay": Command("jelmon.tools.replay", "tools", "send a recorded process event log as events"),
+    "history": Command(
+        "jelmon_history.command", "history", "write the samples that Prometheus would have scraped in the past"
+    ),
     "demo": Command("jelmon.demo.command", "stack", "run every service on this machine with a simulated pipeline"),
 }
 

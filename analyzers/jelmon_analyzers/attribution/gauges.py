@@ -51,6 +51,10 @@ class AttributionGauges:
             self._cards[pipeline] = CardCauses(self._usage)
         self._cards[pipeline].observe(event)
 
+    def recompute(self) -> None:
+        """Recompute the attributions of all pipelines and export them."""
+        self.export({pipeline: attribute(*cards.table()) for pipeline, cards in self._cards.items()})
+
     async def run(self) -> None:
         """Recompute every few minutes, in a thread because it takes a second or more."""
         while True:

@@ -62,7 +62,7 @@ class BottleneckService:
         """Called with every event, by name of the analyzer; health and suggestions listen too."""
         self._follower = Follower(
             settings.nats,
-            self._observe,
+            self.observe,
             replay_seconds=max(replay_seconds, settings.window_seconds * settings.replay_windows),
             name="jelmon-analyzer-bottleneck",
         )
@@ -74,7 +74,8 @@ class BottleneckService:
         self.on_clear: dict[str, Callable[[], None]] = {NAME: self.gauges.clear}
         """Called when the gauges of an analyzer are dropped, by its name."""
 
-    def _observe(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
+        """Pass an event to every analyzer; one that fails does not keep it from the others."""
         for name, listener in self.on_event.items():
             with self.isolation.of(name, "event", event_id=event.id, event_type=type_of(event)):
                 listener(event)
@@ -113,19 +114,23 @@ class BottleneckService:
         if not self.leads():
             self._clear()
         elif self._follower.connected:
-            for name, listener in self.on_cycle.items():
-                with self.isolation.of(name, "cycle", self.on_clear[name]):
-                    listener(now - PATIENCE_SECONDS)  # the newest events may not all be here yet
+            self.analyze(now)
         else:
             self._clear()
             self._instruments.inc(c.ANALYZER_SKIPPED, analyzer=NAME, reason="no_events_source")
         self._instruments.observe(c.ANALYZER_CYCLE, time.perf_counter() - began, analyzer=NAME)
         self.cycles += 1
 
+    def analyze(self, now: float) -> None:
+        """Run a cycle of every analyzer on what was observed up to ``now``."""
+        for name, listener in self.on_cycle.items():
+            with self.isolation.of(name, "cycle", self.on_clear[name]):
+                listener(now - PATIENCE_SECONDS)  # the newest events may not all be here yet
+
     def _export(self, now: float) -> None:
         stages = self.gauges.export(now)
         self._instruments.set(c.ANALYZER_SERIES, stages, analyzer=NAME)
-        self._instruments.set(c.ANALYZER_SUCCESS, self._clock(), analyzer=NAME)
+        self._instruments.set(c.ANALYZER_SUCCESS, now + PATIENCE_SECONDS, analyzer=NAME)
 
     def _clear(self) -> None:
         for clear in self.on_clear.values():

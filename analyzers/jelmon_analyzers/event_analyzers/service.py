@@ -42,13 +42,13 @@ class EventAnalyzers:
         if self._resources is not None:
             resources = self._resources
             gauges.usage = lambda: resources.usage
-        self._attribution = AttributionGauges(
+        self.attribution = AttributionGauges(
             instruments,
             usage=gauges.usage,
             leads=lambda: self._lease.held and self.bottleneck.connected,
             isolation=self.bottleneck.isolation,
         )
-        self.bottleneck.on_event[ATTRIBUTION] = self._attribution.observe
+        self.bottleneck.on_event[ATTRIBUTION] = self.attribution.observe
         self._regressions = Regressions(
             instruments, settings.prometheus_url, every_seconds=settings.bottleneck.interval_seconds
         )
@@ -58,7 +58,7 @@ class EventAnalyzers:
             strategies.load(settings.strategies_file),
             window_seconds=settings.bottleneck.window_seconds,
             store=self._store,
-            sources=(lambda: self._regressions.findings, lambda: drivers.findings(self._attribution.attributions)),
+            sources=(lambda: self._regressions.findings, lambda: drivers.findings(self.attribution.attributions)),
         )
         self.bottleneck.on_event[SUGGESTIONS] = self.suggestions.observe
         self.bottleneck.on_cycle[SUGGESTIONS] = self.suggestions.cycle
@@ -91,7 +91,7 @@ class EventAnalyzers:
             group.create_task(self._lease.run())
             group.create_task(self.bottleneck.run())
             group.create_task(self.suggestions.run())
-            group.create_task(self._attribution.run())
+            group.create_task(self.attribution.run())
             group.create_task(self._regressions.run())
             if self._resources is not None:
                 group.create_task(self._resources.run())

@@ -71,6 +71,7 @@ def prometheus(
     port: int | None = None,
     reloadable: bool = True,
     name: str = "prometheus",
+    options: Sequence[str] = (),
 ) -> str:
     """Start Prometheus on a configuration file; return its URL.
 
@@ -86,6 +87,7 @@ def prometheus(
             f"--web.listen-address=127.0.0.1:{port}",
             *(["--web.enable-lifecycle"] if reloadable else []),
             "--rules.alert.for-grace-period=0s",
+            *options,
         ],
         environ=servers.environment(program),
         folder=servers.working_folder(program),

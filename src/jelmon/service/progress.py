@@ -33,9 +33,11 @@ class Progress:
             self._stream.write("\n")
             self._stream.flush()
 
-    def show(self, done: int) -> None:
-        """Record how much is done; draw if an update is due."""
+    def show(self, done: int, *, total: int | None = None) -> None:
+        """Record how much is done, and of how much if that is known only now; draw if an update is due."""
         self._done = done
+        if total is not None:
+            self._total = max(total, 1)
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (_BAR_SECONDS if self._is_terminal else _LINE_SECONDS)

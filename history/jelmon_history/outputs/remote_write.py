@@ -52,9 +52,9 @@ class Receiver:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    bearer_token: str | None = field(default=None, repr=False)
+    bearer_token: Callable[[], str] | None = field(default=None, repr=False)  # reads the file again: it may be renewed
     user: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Callable[[], str] | None = field(default=None, repr=False)
     ca_file: Path | None = None
     patience_seconds: float = 600.0  # how long a chunk is tried
 
@@ -82,10 +82,10 @@ class Receiver:
     def authorization(self) -> dict[str, str]:
         """Return the headers that say who writes, also for queries to the same server."""
         headers = dict(self.headers)
-        if self.bearer_token:
-            headers["Authorization"] = f"Bearer {self.bearer_token}"
+        if self.bearer_token is not None:
+            headers["Authorization"] = f"Bearer {self.bearer_token()}"
         elif self.user is not None:
-            pair = f"{self.user}:{self.password or ''}".encode()
+            pair = f"{self.user}:{self.password() if self.password is not None else ''}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         return headers
 
@@ -102,7 +102,6 @@ class RemoteWriter:
     ) -> None:
         """Start the sending thread; nothing is sent yet."""
         self._receiver = receiver
-        self._headers = receiver.request_headers()
         self._written = written
         self._encoder = Encoder(samples_per_request)
         self._connection: http.client.HTTPConnection | None = None
@@ -193,7 +192,7 @@ class RemoteWriter:
             if self._connection is None:
                 self._connection = self._connect(parts)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            self._connection.request("POST", target, body, self._headers)
+            self._connection.request("POST", target, body, self._receiver.request_headers())
             response = self._connection.getresponse()
             answer = response.read(4096).decode(errors="replace").strip()
             response.read()

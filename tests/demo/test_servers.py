@@ -175,15 +175,21 @@ def test_packages_are_unpacked_moved_and_run(cache: Path, tmp_path: Path, monkey
 
 @needs_apt
 @pytest.mark.usefixtures("archive")
-def test_a_package_that_does_not_exist_spoils_no_other(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came is kept, and the failure is told."""
+def test_packages_that_do_not_exist_or_are_installed_spoil_no_other(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came is kept, and the failure is told. A package that is installed is fetched as well."""
+    installed = subprocess.run(["dpkg-query", "-W", "-f=${Status}", "hostname"], capture_output=True, text=True)
+    assert installed.stdout == "install ok installed"
     monkeypatch.setitem(servers.PROGRAMS, "a", servers.Program(names=("a",), package="jelmon-has-no-such-package"))
     monkeypatch.setitem(servers.PROGRAMS, "b", servers.Program(names=("hello",), package="hello"))
-    failures = servers._from_packages(["a", "b"], print)
+    monkeypatch.setitem(servers.PROGRAMS, "c", servers.Program(names=("hostname",), package="hostname"))
+    failures = servers._from_packages(["a", "b", "c"], print)
 
     assert len(failures) == 1
     assert "jelmon-has-no-such-package" in failures[0]
     assert (cache / "debian/hello/usr/bin/hello").is_file()
+    assert [path for path in (cache / "debian/hostname").rglob("hostname") if path.is_file()]
 
 
 @pytest.mark.parametrize("file", ["redis-server", "valkey-server"])

@@ -145,6 +145,14 @@ async def test_large_commits_are_whole(store: StateStore) -> None:
     assert loaded.series == series
 
 
+async def test_a_counter_above_two_to_the_53_is_restored_exactly(store: StateStore) -> None:
+    large = 2**53 + 1
+    claim = await take(store)
+    await store.commit(0, claim=claim, position=position(1), changes=Changes(series={COUNTER: large}))
+
+    assert (await store.load(0)).series == {COUNTER: large}
+
+
 async def test_redis_that_is_not_there_is_unavailable() -> None:
     store = RedisStore("redis://127.0.0.1:9/0")
     with pytest.raises(StoreUnavailableError, match="Redis does not answer"):

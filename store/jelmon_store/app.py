@@ -11,6 +11,7 @@ from jelmon import __version__
 from jelmon.catalogue import (
     STORE_EXACT,
     STORE_INFO,
+    STORE_MAINTENANCE,
     STORE_QUEUE,
     STORE_QUEUE_LIMIT,
     STORE_SERIES,
@@ -79,7 +80,7 @@ class Store:
         self._read_api = ReadApi(
             settings.database_url, settings.reading, self._instruments, tenant_of=self._write_api.tenant_of
         )
-        self._maintenance = Maintenance(settings.database_url, settings.retention)
+        self._maintenance = Maintenance(settings.database_url, settings.retention, succeeded=self._maintained)
         self._check = Check(True, "not used yet")
         self._counted = {STORE_EXACT: 0, STORE_SERIES_CREATED: 0}
         config = WebConfig.load(settings.web_config) if settings.web_config else None
@@ -97,6 +98,7 @@ class Store:
         """
         self._instruments.set(STORE_INFO, 1, version=__version__)
         self._instruments.set(STORE_SUCCESS, time.time())
+        self._instruments.set(STORE_MAINTENANCE, time.time())
         self._instruments.set(STORE_QUEUE_LIMIT, self._settings.limits.queued_samples)
         with contextlib.suppress(SourceError):  # the check reports it
             await self._samples.start()
@@ -124,6 +126,9 @@ class Store:
             if self._spool is not None:
                 self._spool.close()
             await asyncio.gather(self._samples.stop(), self._lookups.stop(), self._read_api.stop())
+
+    def _maintained(self) -> None:
+        self._instruments.set(STORE_MAINTENANCE, time.time())
 
     async def _check_database(self) -> None:
         try:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import psycopg
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.store.conftest import Eventually, StartStore
 from tests.store.write.sender import bits, labels_of, now_ms, post, stored, v1, v1_series
@@ -12,6 +14,7 @@ from tests.store.write.sender import bits, labels_of, now_ms, post, stored, v1, 
 from jelmon.catalogue import Service, of_service
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
+from jelmon_store.maintenance.settings import RetentionSettings
 
 
 async def _get(url: str) -> tuple[int, str]:
@@ -57,6 +60,35 @@ async def test_the_metrics_count_what_was_received(postgres_dsn: str, start_stor
     assert found["jelmore_store_series_created_total", ()] == 1
     assert found["jelmore_store_compared_samples_total", ()] == 2
     assert found["jelmore_store_queue_samples", ()] == 0
+
+
+async def test_maintenance_says_when_it_succeeded(
+    postgres_dsn: str, start_store: StartStore, eventually_true: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure leaves the time of the last success."""
+    retention = RetentionSettings(interval_seconds=0.05)
+    store = await start_store(postgres_dsn, retention=retention)
+    name = ("jelmore_store_maintenance_last_success_timestamp_seconds", ())
+
+    async def goes_on() -> bool:
+        before = (await _samples(store.server.url))[name]
+        await asyncio.sleep(0.2)
+        return (await _samples(store.server.url))[name] > before
+
+    await eventually_true(goes_on)
+    async with await psycopg.AsyncConnection.connect(postgres_dsn, autocommit=True) as connection:
+        await connection.execute("ALTER TABLE jelmore.time_partitioning RENAME TO gone")
+
+        async def failed(times: int) -> bool:
+            return sum(record.message == "maintenance failed" for record in caplog.records) >= times
+
+        await eventually_true(lambda: failed(1))
+        last = (await _samples(store.server.url))[name]
+        await eventually_true(lambda: failed(3))
+
+        assert (await _samples(store.server.url))[name] == last
+        await connection.execute("ALTER TABLE jelmore.gone RENAME TO time_partitioning")
+    await eventually_true(goes_on)
 
 
 async def test_without_its_database_the_store_starts_and_answers_503(

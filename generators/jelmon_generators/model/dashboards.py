@@ -105,6 +105,7 @@ class PipelinePanel(DeclaredPanel):
     NOTIFICATION_FAULTS = 99, "Notifications that failed or were refused"
     SILENCES = 110, "Time until silences end"
     BASELINES_MISSING = 111, "Signals without a baseline"
+    STORE_MAINTENANCE = 112, "Age of the store's maintenance"
 
 
 @unique

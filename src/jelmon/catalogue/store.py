@@ -36,6 +36,12 @@ STORE_SUCCESS = Gauge(
     unit="seconds",
     service=Service.STORE,
 )
+STORE_MAINTENANCE = Gauge(
+    name="jelmore_store_maintenance_last_success_timestamp_seconds",
+    help="Time of the last successful maintenance by this store, or of the start; several stores take turns.",
+    unit="seconds",
+    service=Service.STORE,
+)
 STORE_UP = Gauge(
     name="jelmore_store_database_up",
     help="1 if the last access to the database succeeded, else 0.",

@@ -22,11 +22,17 @@ class Maintenance:
     """Keeps the tables of one database in shape."""
 
     def __init__(
-        self, url: str, settings: RetentionSettings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        url: str,
+        settings: RetentionSettings,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        succeeded: Callable[[], None] = lambda: None,
     ) -> None:
         self._url = url
         self._settings = settings
         self._clock = clock
+        self._succeeded = succeeded
         self._connection: partitions.Connection | None = None
 
     async def run(self) -> None:
@@ -34,7 +40,8 @@ class Maintenance:
         while True:
             work = asyncio.create_task(asyncio.to_thread(self.run_once))
             try:
-                await asyncio.shield(work)
+                if await asyncio.shield(work):
+                    self._succeeded()
             except psycopg.Error as error:
                 logger.warning("maintenance failed", extra={"error": str(error).strip().partition("\n")[0]})
             except asyncio.CancelledError:

@@ -35,7 +35,7 @@ def rows(limits: Limits) -> list[Heading | Line]:
     return [
         Heading(108, "Monitoring of the monitoring"),
         Line(10, [_checks(), _baselines()], (16, 8)),
-        Line(7, [_exporter_age(limits), _analyzer_age(limits), _store_age(limits)]),
+        Line(7, [_exporter_age(limits), _analyzer_age(limits), _store_age(limits), _store_maintenance(limits)]),
         Line(7, [_irregularities(limits), _rule_faults(), _undelivered(limits)]),
         Line(7, [_notification_faults(), _store_queue(limits), _store_rejected(), _silences(limits)]),
     ]
@@ -104,6 +104,17 @@ def _store_age(limits: Limits) -> core.Panel:
         unit="s",
         no_value="no store, or no rules are evaluated",
         levels=limits.lines(store_behind="orange"),
+    )
+
+
+def _store_maintenance(limits: Limits) -> core.Panel:
+    return graph(
+        PipelinePanel.STORE_MAINTENANCE,
+        "Time since a store last maintained its database. Dashed: alert threshold.",
+        [("maintenance", _by("store_maintenance_age_seconds", ()))],
+        unit="s",
+        no_value="no store, or no rules are evaluated",
+        levels=limits.lines(store_maintenance_failing="orange"),
     )
 
 

@@ -6,11 +6,13 @@ from typing import Any
 from grafanalib import core
 
 from jelmon.catalogue import (
+    ACTIONS_REQUESTED,
     ANALYZER_SUCCESS,
     CARDS_IN_PROGRESS,
     EXPORTER_INFO,
     REGRESSION_CHANGE_POINT,
     STAGE_IN_PROGRESS,
+    WORK_RECORDED,
 )
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import CRITICAL, WARNING, Json
@@ -22,6 +24,9 @@ from jelmon_generators.text import json_text
 SCHEMA_VERSION = 41
 
 TAG = "jelmore"
+
+_NONE = {"selected": False, "text": "", "value": ""}
+_DEFAULT = {"selected": False, "text": "default", "value": "default"}  # not the first by the alphabet
 
 
 def dashboard_file(
@@ -75,20 +80,27 @@ def _variables(*, stage: bool) -> list[Json]:
     if stage:
         within = _series(STAGE_IN_PROGRESS.name, 'pipeline=~"$pipeline"')
         variables.append(_choice("stage", "Stage", f"label_values({within}, stage)", all_value=".*"))
-    source = {
-        "current": {"selected": False, "text": "default", "value": "default"},  # not the first by the alphabet
+    return [
+        _source("prometheus", "Prometheus data source", current=_DEFAULT),
+        _source("postgres", "Postgres data source", current=_NONE),  # the default one may be of another kind
+        *variables,
+    ]
+
+
+def _source(kind: str, label: str, *, current: Json) -> Json:
+    return {
+        "current": current,
         "hide": 0,
         "includeAll": False,
-        "label": "Prometheus data source",
+        "label": label,
         "multi": False,
-        "name": "prometheus_datasource",
+        "name": f"{kind}_datasource",
         "options": [],
-        "query": "prometheus",
+        "query": kind,
         "refresh": 1,
         "regex": "",
         "type": "datasource",
     }
-    return [source, *variables]
 
 
 def _series(name: str, *matchers: str) -> str:
@@ -154,4 +166,34 @@ def _annotations() -> list[Json]:
         "titleFormat": "{{signal}} changed",
         "useValueForTime": True,
     }
-    return [builtin, critical, changed]
+    return [
+        builtin,
+        critical,
+        changed,
+        _event("Automated actions", _actions(), "blue", "{{action}} requested"),
+        _event("Deployments", _deployments(), "purple", "{{tool}} {{kind}}: {{outcome}}"),
+    ]
+
+
+def _event(name: str, expression: str, colour: str, title: str) -> Json:
+    return {
+        "datasource": DATASOURCE,
+        "enable": True,
+        "expr": expression,
+        "iconColor": colour,
+        "name": name,
+        "step": "60s",
+        "tagKeys": "",
+        "titleFormat": title,
+    }
+
+
+def _actions() -> str:
+    """Return the actions of the last minute. The counter's series may appear with its first action."""
+    return f"{queries.increase(ACTIONS_REQUESTED, '1m', by=('action',))} > 0"
+
+
+def _deployments() -> str:
+    """Return the recorded work whose kind begins with "deploy"."""
+    by = ("tool", "kind", "outcome")
+    return f"{queries.increase(WORK_RECORDED, '1m', by=by, kind='=~deploy.*')} > 0"

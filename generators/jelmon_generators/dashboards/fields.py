@@ -91,6 +91,13 @@ DASHED = {"custom__lineStyle": {"fill": "dash", "dash": [10, 10]}, "custom__fill
 """Properties of an override for a limit that is drawn as a series."""
 
 
+NO_CELL = {
+    "type": "special",
+    "options": {"match": "empty", "result": {"text": EMPTY, "color": "transparent", "index": 99}},
+}
+"""The mapping for a cell of a matrix that no query filled."""
+
+
 def faint(ending: str) -> Json:
     """Return an override that draws fields with this ending dotted and unfilled, in the background."""
     return override_pattern(f".* {ending}", custom__lineStyle={"fill": "dash", "dash": [3, 6]}, custom__fillOpacity=0)
@@ -101,6 +108,11 @@ def faint(ending: str) -> Json:
 STAGE_LEGEND = "{{pipeline}} / {{stage}}"
 GONE = "no data"
 NO_RULES = "no rules"
+
+DATABASE_ROW = "(PostgreSQL: ${postgres_datasource:text})"
+"""How the title of a row over SQL tables ends: Grafana writes there whether there is such a data source. The row is
+collapsed, so that without one nothing is asked and nothing fails."""
+NO_DATABASE = "nothing in this time range, or no PostgreSQL data source"
 
 FAILURES = steps(GREY, (0, OK), (0.1, WARNING), (0.2, CRITICAL))
 """Thresholds for a failure ratio."""
@@ -113,10 +125,13 @@ def change(levels: list[Json]) -> Json:
     )
 
 
+SAMPLE = override("n", unit="locale", decimals=0, thresholds={"mode": "absolute", "steps": steps(TEXT)}, noValue=EMPTY)
+"""The look of a tile's third value, the number of cards behind it."""
+
 CHANGE_OF_FAILURES = change(steps(TEXT, (0.01, WARNING), (0.05, CRITICAL)))
 
 # Every link keeps every variable, except for those that it sets itself.
-VARIABLES = ("prometheus_datasource", "job", "instance", "pipeline", "stage")
+VARIABLES = ("prometheus_datasource", "postgres_datasource", "job", "instance", "pipeline", "stage")
 
 
 def go_to(dashboard: str, title: str, *, panel: Panel | None = None, pipeline: str = "", stage: str = "") -> Json:

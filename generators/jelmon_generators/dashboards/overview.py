@@ -18,6 +18,7 @@ from jelmon_generators.dashboards.fields import (
     NO_RULES,
     OK,
     RATE,
+    SAMPLE,
     TEXT,
     WARNING,
     change,
@@ -47,7 +48,7 @@ def overview(limits: Limits) -> Line:
             _firing(),
             _data_age(limits),
         ],
-        (3, 4, 4, 4, 3, 3, 3),
+        (3, 3, 5, 5, 3, 3, 2),
     )
 
 
@@ -92,14 +93,19 @@ def _success() -> core.Stat:
         OverviewPanel.SUCCESS_RATE,
         "Share of the cards finished in the last hour that succeeded, excluding cancelled and skipped cards, and the "
         "change from the hour before in percentage points.",
-        [("last hour", success("")), ("change", queries.difference(success, _HOUR))],
+        [("last hour", success("")), ("change", queries.difference(success, _HOUR)), ("n", _judged())],
         unit="percentunit",
         decimals=1,
         levels=steps(GREY, (0, CRITICAL), (0.8, WARNING), (0.95, OK)),
         no_value="no cards",
-        overrides=[change(steps(CRITICAL, (-0.05, WARNING), (-0.01, TEXT)))],
+        overrides=[change(steps(CRITICAL, (-0.05, WARNING), (-0.01, TEXT))), SAMPLE],
         links=[go_to("quality", "What is failing?")],
     )
+
+
+def _judged() -> str:
+    """Return the number of cards that a tile judges by: a change of few means little."""
+    return queries.count(CARDS_FINISHED, _HOUR, outcome=queries.JUDGED_OUTCOMES)
 
 
 def _processing_time(limits: Limits) -> core.Stat:
@@ -109,12 +115,13 @@ def _processing_time(limits: Limits) -> core.Stat:
     return stat(
         OverviewPanel.PROCESSING_TIME,
         "95th percentile of the time from start to finish over the last hour, and the change from the hour before.",
-        [("last hour", slow("")), ("change", queries.relative_change(slow, _HOUR))],
+        [("last hour", slow("")), ("change", queries.relative_change(slow, _HOUR)), ("n", _judged())],
         unit="s",
         levels=steps(GREY, (0, DURATION)),
         no_value="no cards",
         overrides=[
-            change(limits.levels(TEXT, processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL))
+            change(limits.levels(TEXT, processing_time_regression=WARNING, processing_time_regression_severe=CRITICAL)),
+            SAMPLE,
         ],
         links=[go_to("pipeline", "Processing time over time", panel=PipelinePanel.PROCESSING_TIME)],
     )

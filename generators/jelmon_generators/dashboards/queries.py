@@ -111,6 +111,11 @@ def quantile(
     return f"histogram_quantile({share}, {buckets}) >= 0"
 
 
+def buckets(histogram: Histogram, window: str, **where: str) -> str:
+    """Return how many observations fell into each bucket in a window, for a heat map."""
+    return _growth(histogram, "_bucket", by=("le",), window=window, offset="", **where)
+
+
 def mean(
     histogram: Histogram, *, by: tuple[str, ...] = (), window: str = WINDOW, offset: str = "", **where: str
 ) -> str:

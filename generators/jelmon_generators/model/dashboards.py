@@ -106,6 +106,16 @@ class PipelinePanel(DeclaredPanel):
     SILENCES = 110, "Time until silences end"
     BASELINES_MISSING = 111, "Signals without a baseline"
     STORE_MAINTENANCE = 112, "Age of the store's maintenance"
+    PIPELINES = 120, "Pipelines"
+    TREND_CARDS = 121, "Cards per hour, 24 hours"
+    TREND_SUCCESS = 122, "Success rate, 24 hours"
+    TREND_TIME = 123, "Mean processing time, 24 hours"
+    RESOURCES = 124, "CPU, memory, disk now"
+    STAGE_PERFORMANCE = 125, "Run time by stage, last hour: p50, p95, p99 and limit"
+    ACTIVE_BOTTLENECKS = 126, "Active bottlenecks"
+    QUALITY_METRICS = 127, "Quality, last 24 hours"
+    PROCESSING_BUCKETS = 128, "Cards by processing time"
+    ALERT_HISTORY = 129, "Alert history"
 
 
 @unique
@@ -114,6 +124,8 @@ class QualityPanel(DeclaredPanel):
 
     FAILED_GATES = 8, "Failed gates"
     FAILED_TESTS = 9, "Failed tests"
+    SCORE = 12, "Quality score, 24 hours"
+    FLAKY_TESTS = 13, "Flaky tests, 24 hours"
     SERIOUS_FINDINGS = 10, "Serious findings, 24 hours"
     FAILED_SCANS = 11, "Failed scans, 24 hours"
     GATE_FAILURES = 20, "Failure ratio by gate"
@@ -130,7 +142,16 @@ class QualityPanel(DeclaredPanel):
     SCANS = 42, "Scans by outcome"
     SCAN_TIME = 43, "Scan duration by scanner, p95"
     FAILED_SCANS_OVER_TIME = 44, "Failed scans, last hour"
+    GATE_STATUS = 23, "Gate status"
+    GATE_HISTORY = 24, "Gate status over time"
+    TEST_CATEGORIES = 36, "Tests by category"
     STAGE_FAILURES = 50, "Failure ratio by stage"
+    TRENDS = 60, "Pass rates and targets, 7 days"
+    TREND_FAILURES = 61, "Failed cards, tests and gates per hour, 7 days"
+    WATERFALL = 62, "Execution waterfall of a mean card, last hour"
+    WATERFALL_STEPS = 63, "Steps of a mean card, last hour"
+    RECOMMENDATIONS = 64, "Recommendations"
+    SAVINGS = 65, "Open suggestions by expected saving"
     FAILED_ATTEMPTS = 51, "Failed attempts by outcome"
 
 
@@ -172,6 +193,15 @@ class BottlenecksPanel(DeclaredPanel):
     SUGGESTIONS = 53, "Open suggestions"
     STRATEGIES = 54, "Results by strategy"
     WITHHELD = 55, "Verdicts withheld, last hour"
+    SEVERITIES = 60, "Stages by severity"
+    CRITICAL = 61, "Bottlenecks now"
+    IMPACT_WEEK = 62, "Time lost by stage, 7 days"
+    BUBBLES = 63, "Impact and frequency, 7 days"
+    STRATEGY_MATRIX = 64, "Success rate of strategies by pipeline"
+    RADAR = 65, "Utilization, now and a week ago"
+    UTILIZATION_NOW = 66, "Utilization by resource"
+    ACTIONS = 67, "Automated actions"
+    ACTION_LOG = 68, "Action log"
 
 
 DASHBOARD_UIDS = {

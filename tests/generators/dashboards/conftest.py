@@ -22,7 +22,7 @@ Expand = Callable[..., str]
 VALUES = {
     "__rate_interval": "8m",
     "__range": "2h",
-    "__interval": "1m",
+    "__interval": "8m",
     "job": ".+",
     "instance": ".+",
     "pipeline": ".*",
@@ -58,24 +58,42 @@ def recordings(compiled: Compilation) -> dict[str, frozenset[str]]:
 
 
 @pytest.fixture(scope="session")
-def boards(bundle: Bundle, limits: Limits) -> dict[str, Json]:
-    """The rendered dashboards by name."""
-    rendered = render(limits, objectives_of(bundle))
+def rendered(bundle: Bundle, limits: Limits) -> dict[str, Json]:
+    """The rendered dashboards by name, as Grafana reads them."""
     return {
         path.rpartition("/")[2].removesuffix(".json"): json.loads(text)
-        for path, text in rendered.items()
+        for path, text in render(limits, objectives_of(bundle)).items()
         if path.endswith(".json")
     }
 
 
 @pytest.fixture(scope="session")
+def boards(rendered: dict[str, Json]) -> dict[str, Json]:
+    """The rendered dashboards by name, with the panels of collapsed rows after their row."""
+    return {
+        name: {**board, "panels": [inner for panel in board["panels"] for inner in (panel, *panel.get("panels", ()))]}
+        for name, board in rendered.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def sql_panels(boards: dict[str, Json]) -> dict[str, Json]:
+    """Every panel over PostgreSQL, by dashboard and title."""
+    return _drawn(boards, "postgres")
+
+
+@pytest.fixture(scope="session")
 def panels(boards: dict[str, Json]) -> dict[str, Json]:
-    """Every panel that draws something, by dashboard and title."""
+    """Every panel over Prometheus, by dashboard and title."""
+    return _drawn(boards, "prometheus")
+
+
+def _drawn(boards: dict[str, Json], kind: str) -> dict[str, Json]:
     return {
         f"{name}: {panel['title']}": panel
         for name, board in boards.items()
         for panel in board["panels"]
-        if panel["type"] != "row"
+        if panel["type"] != "row" and panel["datasource"]["type"] == kind
     }
 
 

@@ -1,6 +1,14 @@
 """The dashboard ``bottlenecks``: where cards wait, who is busy, which stage limits the pipeline, what would help."""
 
-from jelmon_generators.dashboards.bottlenecks import analyzer, queues, suggestions, workers
+from jelmon_generators.dashboards.bottlenecks import (
+    actions,
+    analyzer,
+    queues,
+    severity,
+    suggestions,
+    utilization,
+    workers,
+)
 from jelmon_generators.dashboards.dashboard import dashboard_file
 from jelmon_generators.dashboards.layout import Line
 from jelmon_generators.dashboards.limits import Limits
@@ -24,9 +32,12 @@ def render(limits: Limits) -> tuple[str, str]:
         rows=[
             overview(limits),
             Line(4, tiles),
+            *severity.rows(limits),
             *queues.rows(),
             *workers.rows(limits),
+            utilization.line(),
             *analyzer.rows(limits),
-            *suggestions.rows(limits),
+            *suggestions.rows(limits, actions.actions()),
+            *actions.rows(),
         ],
     )

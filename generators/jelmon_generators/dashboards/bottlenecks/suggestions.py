@@ -15,6 +15,8 @@ from jelmon.catalogue import (
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import (
     CRITICAL,
+    GREY,
+    NO_CELL,
     OK,
     ONLY_STAGE,
     STAGE_LEGEND,
@@ -22,24 +24,27 @@ from jelmon_generators.dashboards.fields import (
     WARNING,
     stage_of_row,
     steps,
+    value_map,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.graphs import graph
-from jelmon_generators.dashboards.panels.tables import Column, table
+from jelmon_generators.dashboards.panels.tables import Column, matrix, table
 from jelmon_generators.model.dashboards import BottlenecksPanel
 
 _DRIVER = ("pipeline", "driver")
 _STRATEGY = ("pipeline", "strategy")
+_ENOUGH = 5
 _ALL = ("pipeline", "stage", "strategy")
 
 
-def rows(limits: Limits) -> list[Heading | Line]:
-    """Return heading 103 and panels 50 to 54."""
+def rows(limits: Limits, actions: core.Panel) -> list[Heading | Line]:
+    """Return heading 103 and its panels; ``actions`` is drawn beside the strategies."""
     return [
-        Heading(103, "Causes and suggestions"),
+        Heading(103, "Causes, suggestions and actions"),
         Line(8, [_drivers(), _drivers_over_time(), _contention(limits)], (10, 7, 7)),
         Line(9, [_open(), _matrix()], (9, 15)),
+        Line(8, [_success_rates(), actions], (14, 10)),
     ]
 
 
@@ -147,4 +152,22 @@ def _matrix() -> core.Panel:
         ],
         no_value="no suggestions yet",
         sort_by="applied",
+    )
+
+
+def _success_rates() -> core.Panel:
+    every = queries.gauge(SUGGESTIONS_APPLIED, by=_STRATEGY)
+    better = queries.gauge(SUGGESTIONS_APPLIED, by=_STRATEGY, result="better")
+    enough = f"(({better} or 0 * {every}) / ({every} > 0) and {every} >= {_ENOUGH})"
+    return matrix(
+        BottlenecksPanel.STRATEGY_MATRIX,
+        "Share of the suggestions applied in the last 30 days after which cards were more than 5 % faster, by strategy "
+        f'and pipeline. "n < {_ENOUGH}": too few to say; a dash: never applied. The counts are in the table above.',
+        f"{enough} or (({every} > 0) < {_ENOUGH}) * 0 - 1",
+        row="strategy",
+        column="pipeline",
+        unit="percentunit",
+        levels=steps(GREY, (0, CRITICAL), (0.3, WARNING), (0.6, OK)),
+        mappings=[*value_map({"-1": (f"n < {_ENOUGH}", GREY)}), NO_CELL],
+        no_value="no suggestion was applied yet",
     )

@@ -12,6 +12,7 @@ from jelmon_generators.dashboards.fields import EMPTY, Json, override_pattern
 PLUGIN_VERSION = "11.6.0"  # without it Grafana migrates the panels from older formats
 
 DATASOURCE = {"type": "prometheus", "uid": "${prometheus_datasource}"}
+POSTGRES = {"type": "postgres", "uid": "${postgres_datasource}"}
 
 _DEAD_PANEL_KEYS = ("cacheTimeout", "editable", "error", "height", "hideTimeOverride", "maxPerRow", "minSpan", "span")
 
@@ -55,7 +56,8 @@ def lean(panel: core.Panel) -> Json:
     data: Json = _without_nothing(panel.to_json_data())
     data = {key: value for key, value in data.items() if key not in _DEAD_PANEL_KEYS}
     if data["type"] == "row":
-        return {key: data.get(key, []) for key in ("collapsed", "gridPos", "id", "panels", "title", "type")}
+        row = {key: data.get(key, []) for key in ("collapsed", "gridPos", "id", "title", "type")}
+        return {**row, "panels": [lean(inner) for inner in panel.panels]}
     if not data.get("transparent"):
         data.pop("transparent", None)
     _mark_gaps(data)

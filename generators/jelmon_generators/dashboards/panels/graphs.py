@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from grafanalib import core
 
 from jelmon_generators.dashboards.fields import EMPTY, GREY, OK, Json, steps, value_map
-from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, targets
+from jelmon_generators.dashboards.panels.grafana_json import DATASOURCE, RawPanel, targets
 from jelmon_generators.model.dashboards import Panel
 
 
@@ -101,5 +101,50 @@ def timeline(
         extraJson={
             "fieldConfig": {"defaults": {"links": list(links), "noValue": no_value, "unit": "none"}},
             "options": {"legend": {"showLegend": True, "calcs": []}, "tooltip": {"sort": "none"}},
+        },
+    )
+
+
+def status_history(
+    panel: Panel,
+    description: str,
+    queries: Sequence[tuple[str, str]],
+    *,
+    words: Mapping[str, tuple[str, str]],
+    no_value: str,
+) -> core.Panel:
+    """Return states over time as a grid: a row for each series, a cell for each of 48 moments."""
+    return RawPanel(
+        id=panel.number,
+        title=panel.title,
+        description=description,
+        dataSource=DATASOURCE,
+        targets=targets(*queries),
+        maxDataPoints=48,
+        interval="5m",
+        thresholds=steps(GREY),
+        extraJson={
+            "type": "status-history",
+            "fieldConfig": {
+                "defaults": {
+                    "color": {"mode": "palette-classic"},
+                    "custom": {
+                        "fillOpacity": 80,
+                        "hideFrom": {"legend": False, "tooltip": False, "viz": False},
+                        "lineWidth": 1,
+                    },
+                    "mappings": [*value_map(words), _GAP],
+                    "noValue": no_value,
+                    "unit": "none",
+                },
+                "overrides": [],
+            },
+            "options": {
+                "showValue": "never",
+                "rowHeight": 0.9,
+                "colWidth": 0.9,
+                "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
+                "tooltip": {"mode": "single", "sort": "none"},
+            },
         },
     )

@@ -80,29 +80,90 @@ def table(
         maxDataPoints=None,
         thresholds=steps(TEXT),
         transformations=[*merge, *group, {"id": "organize", "options": organize}],
+        extraJson=table_body(columns, no_value=no_value, sort_by=sort_by, descending=descending),
+    )
+
+
+def table_body(columns: Sequence[Column], *, no_value: str, sort_by: str, descending: bool) -> Json:
+    """Return what makes a panel a table of these columns."""
+    return {
+        "type": "table",
+        "fieldConfig": {
+            "defaults": {
+                "color": {"mode": "thresholds"},
+                "custom": {
+                    "align": "auto",
+                    "cellOptions": {"type": "auto"},
+                    "filterable": False,  # its button takes the place of the header
+                    "inspect": False,
+                    "minWidth": _VALUE_WIDTH,
+                },
+                "noValue": no_value,
+                "unit": "short",
+            },
+            "overrides": [_column_override(column) for column in columns],
+        },
+        "options": {
+            "showHeader": True,
+            "cellHeight": "sm",
+            "frameIndex": 0,
+            "sortBy": [{"displayName": sort_by, "desc": descending}],
+        },
+    }
+
+
+def matrix(
+    panel: Panel,
+    description: str,
+    query: str,
+    *,
+    row: str,
+    column: str,
+    unit: str,
+    levels: list[Json],
+    mappings: Sequence[Json],
+    no_value: str,
+) -> core.Panel:
+    """Return a table with a row and a column for each value of two labels."""
+    corner = f"{row}\\{column}"
+    grouping = {"columnField": column, "rowField": row, "valueField": "Value", "emptyValue": "null"}
+    return RawPanel(
+        id=panel.number,
+        title=panel.title,
+        description=description,
+        dataSource=DATASOURCE,
+        targets=targets(("", query), instant=True, form="table"),
+        maxDataPoints=None,
+        thresholds=levels,
+        transformations=[{"id": "groupingToMatrix", "options": grouping}],
         extraJson={
             "type": "table",
             "fieldConfig": {
                 "defaults": {
                     "color": {"mode": "thresholds"},
                     "custom": {
-                        "align": "auto",
-                        "cellOptions": {"type": "auto"},
-                        "filterable": False,  # its button takes the place of the header
+                        "align": "center",
+                        "cellOptions": {"type": "color-background", "mode": "basic"},
+                        "filterable": False,
                         "inspect": False,
                         "minWidth": _VALUE_WIDTH,
                     },
+                    "decimals": 0,
+                    "mappings": list(mappings),
                     "noValue": no_value,
-                    "unit": "short",
+                    "unit": unit,
                 },
-                "overrides": [_column_override(column) for column in columns],
+                "overrides": [
+                    override(
+                        corner,
+                        displayName=row,
+                        custom__align="left",
+                        custom__cellOptions={"type": "auto"},
+                        custom__minWidth=140,
+                    )
+                ],
             },
-            "options": {
-                "showHeader": True,
-                "cellHeight": "sm",
-                "frameIndex": 0,
-                "sortBy": [{"displayName": sort_by, "desc": descending}],
-            },
+            "options": {"showHeader": True, "cellHeight": "sm", "frameIndex": 0, "sortBy": []},
         },
     )
 

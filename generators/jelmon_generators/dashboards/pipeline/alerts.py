@@ -10,7 +10,6 @@ from jelmon_generators.dashboards.fields import (
     go_to,
     value_map,
 )
-from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.panels.graphs import timeline
 from jelmon_generators.dashboards.panels.tables import Column, table
 from jelmon_generators.model.dashboards import PipelinePanel
@@ -20,15 +19,8 @@ _RANKS = {"critical": 3, "warning": 2, "info": 1}
 _PIPELINE, _STAGE = "${__data.fields.to_pipeline}", "${__data.fields.to_stage}"
 
 
-def rows() -> list[Heading | Line]:
-    """Return the row of the alerts."""
-    return [
-        Heading(102, "Alerts"),
-        Line(9, [_alerts_over_time(), alerts_now()], (12, 12)),
-    ]
-
-
-def _alerts_over_time() -> core.Panel:
+def alerts_over_time() -> core.Panel:
+    """Return the timeline of alerts: pending and firing."""
     names = "by (alertname, severity)"
     return timeline(
         PipelinePanel.ALERTS_OVER_TIME,

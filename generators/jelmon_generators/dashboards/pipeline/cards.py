@@ -29,6 +29,7 @@ from jelmon_generators.dashboards.fields import (
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
 from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.heatmaps import buckets
 from jelmon_generators.model.dashboards import PipelinePanel
 
 _NO_CARDS = "no cards in this time range"
@@ -40,7 +41,7 @@ def rows(limits: Limits) -> list[Heading | Line]:
     return [
         Heading(100, "Cards"),
         Line(8, [_velocity(limits), _outcomes(), _in_progress()]),
-        Line(8, [_processing_time(limits), _wait(), _inactivity(limits)]),
+        Line(8, [_processing_time(limits), _buckets(), _wait(), _inactivity(limits)]),
     ]
 
 
@@ -117,6 +118,18 @@ def _processing_time(limits: Limits) -> core.Panel:
             *colours({"p50": "light-blue", "p95": DURATION, "p99": "dark-blue", "mean": GREY}),
             override_pattern("target of .*", color=fixed("orange"), **DASHED),
         ],
+    )
+
+
+def _buckets() -> core.Panel:
+    return buckets(
+        PipelinePanel.PROCESSING_BUCKETS,
+        "How many cards finished in each interval, by the time from start to finish. Two bands mean two kinds of card, "
+        "which a percentile hides.",
+        queries.buckets(CARD_PROCESSING, "$__interval"),
+        unit="s",
+        no_value=_NO_CARDS,
+        interval="5m",
     )
 
 

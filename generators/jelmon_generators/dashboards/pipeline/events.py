@@ -30,7 +30,7 @@ from jelmon_generators.model.dashboards import PipelinePanel
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the events."""
     return [
-        Heading(105, "Data completeness"),
+        Heading(105, "Data completeness", collapsed=True),
         Line(7, [_events(), _not_counted(limits), _lag(limits), _last_event(limits)]),
     ]
 

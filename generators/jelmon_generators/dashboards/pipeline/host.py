@@ -27,7 +27,7 @@ from jelmon_generators.model.dashboards import PipelinePanel
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the host."""
     return [
-        Heading(104, "Exporter host"),
+        Heading(104, "Exporter host", collapsed=True),
         Line(7, [_processor(limits), _disks(limits), _load(), _network()]),
     ]
 

@@ -33,7 +33,7 @@ _NO_RULES = "no rules are evaluated"
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the monitoring."""
     return [
-        Heading(108, "Monitoring of the monitoring"),
+        Heading(108, "Monitoring of the monitoring", collapsed=True),
         Line(10, [_checks(), _baselines()], (16, 8)),
         Line(7, [_exporter_age(limits), _analyzer_age(limits), _store_age(limits), _store_maintenance(limits)]),
         Line(7, [_irregularities(limits), _rule_faults(), _undelivered(limits)]),

@@ -23,7 +23,7 @@ from jelmon_generators.model.dashboards import PipelinePanel
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the services and sessions."""
     return [
-        Heading(103, "Services and sessions"),
+        Heading(103, "Services and sessions", collapsed=True),
         Line(7, [_services(), _call_failures(limits), _call_errors()]),
         Line(7, [_call_time(), _sessions()]),
     ]

@@ -14,10 +14,12 @@ from jelmon_generators.dashboards.fields import (
     TEXT,
     WARNING,
     colours_of,
+    steps,
+    value_map,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.graphs import graph, status_history
 from jelmon_generators.dashboards.panels.stats import stat
 from jelmon_generators.dashboards.panels.tables import Column, table
 from jelmon_generators.model.dashboards import QualityPanel
@@ -33,6 +35,7 @@ def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the gates."""
     return [
         Heading(100, "Quality gates"),
+        Line(7, [_status(limits), _history(limits)], (9, 15)),
         Line(8, [_gate_failures(limits), _gate_verdicts(), _gates_table(limits)], (9, 7, 8)),
     ]
 
@@ -114,4 +117,50 @@ def _gates_table(limits: Limits) -> core.Panel:
         ],
         no_value="no verdicts in this time range",
         sort_by="failed",
+    )
+
+
+_BY_GATE = ("pipeline", "gate")
+_GATE = "{{pipeline}} / {{gate}}"
+_WORDS = {"0": ("PASS", OK), "1": ("WARN", WARNING), "2": ("FAIL", CRITICAL), "9": ("GONE", GREY)}
+
+
+def _state(limits: Limits) -> str:
+    """Return 2 where a gate fails too often, 1 where it warned or failed, 0 where it passed.
+
+    9 for a gate that had verdicts in the last day and has none now: its tile stays.
+    """
+    window = limits.window(_GATE_ALERT, "30m")
+    every = queries.increase(GATE_EVALUATIONS, window, by=_BY_GATE)
+    failed = queries.increase(GATE_EVALUATIONS, window, by=_BY_GATE, verdict="failed")
+    bad = queries.increase(GATE_EVALUATIONS, window, by=_BY_GATE, verdict="=~failed|warned")
+    day = queries.increase(GATE_EVALUATIONS, "24h", by=_BY_GATE)
+    return (
+        f"({failed} / ({every} > 0) >= {limits.get(_GATE_ALERT, 0.2):g}) * 0 + 2 or ({bad} > 0) * 0 + 1"
+        f" or ({every} > 0) * 0 or ({day} > 0) * 0 + 9"
+    )
+
+
+def _status(limits: Limits) -> core.Panel:
+    return stat(
+        QualityPanel.GATE_STATUS,
+        f"Each gate over {limits.window(_GATE_ALERT, '30m')}. FAIL: as many verdicts failed as raise the alert "
+        f"({limits.share(_GATE_ALERT)}); WARN: some failed or warned; GONE: verdicts in the last 24 hours, none now.",
+        [(_GATE, _state(limits))],
+        unit="none",
+        levels=steps(GREY, (0, OK), (1, WARNING), (2, CRITICAL), (9, GREY)),
+        mappings=value_map(_WORDS),
+        no_value="no verdicts in 24 hours",
+        named=True,
+        filled=True,
+    )
+
+
+def _history(limits: Limits) -> core.Panel:
+    return status_history(
+        QualityPanel.GATE_HISTORY,
+        "The status of each gate in the selected time range.",
+        [(_GATE, _state(limits))],
+        words=_WORDS,
+        no_value="no verdicts in this time range",
     )

@@ -33,7 +33,7 @@ _RANGE = "$__range"
 def rows(limits: Limits) -> list[Heading | Line]:
     """Return the row of the security scans."""
     return [
-        Heading(102, "Security"),
+        Heading(102, "Security", collapsed=True),
         Line(8, [_findings(limits), _findings_table(), _failed_scans(limits)]),
         Line(7, [_scan_outcomes(), _scan_time()]),
     ]

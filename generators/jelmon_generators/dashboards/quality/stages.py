@@ -16,11 +16,11 @@ from jelmon_generators.dashboards.panels.graphs import graph
 from jelmon_generators.model.dashboards import QualityPanel
 
 
-def rows() -> list[Heading | Line]:
-    """Return the row of the failing stages."""
+def rows(savings: core.Panel) -> list[Heading | Line]:
+    """Return the row of the failing stages; ``savings`` is drawn beside them."""
     return [
-        Heading(103, "Failing stages"),
-        Line(8, [_stage_failures(), _stage_outcomes()]),
+        Heading(103, "Failing stages, and what would help"),
+        Line(8, [_stage_failures(), _stage_outcomes(), savings], (7, 7, 10)),
     ]
 
 

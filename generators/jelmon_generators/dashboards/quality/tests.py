@@ -10,13 +10,21 @@ from jelmon.catalogue import (
 from jelmon_generators.dashboards import queries
 from jelmon_generators.dashboards.fields import (
     CHANGE_OF_FAILURES,
+    CRITICAL,
     FAILURES,
+    GREY,
+    OK,
+    WARNING,
+    colours,
     colours_of,
+    override,
+    steps,
 )
 from jelmon_generators.dashboards.layout import Heading, Line
 from jelmon_generators.dashboards.limits import Limits
-from jelmon_generators.dashboards.panels.charts import stacked_bars
+from jelmon_generators.dashboards.panels.charts import grouped, stacked_bars
 from jelmon_generators.dashboards.panels.graphs import graph
+from jelmon_generators.dashboards.panels.pies import donut
 from jelmon_generators.dashboards.panels.stats import stat
 from jelmon_generators.dashboards.panels.tables import Column, table
 from jelmon_generators.model.dashboards import QualityPanel
@@ -35,7 +43,7 @@ def rows(limits: Limits) -> list[Heading | Line]:
     return [
         Heading(101, "Tests"),
         Line(8, [_test_failures(), _test_outcomes(), _test_time(), _timeouts(limits)]),
-        Line(9, [_failure_bars(), _failure_table()], (12, 12)),
+        Line(9, [_categories(), _failure_bars(), _failure_table()], (6, 6, 12)),
     ]
 
 
@@ -124,21 +132,47 @@ def _timeouts(limits: Limits) -> core.Panel:
     )
 
 
+def _categories() -> core.Panel:
+    return donut(
+        QualityPanel.TEST_CATEGORIES,
+        "Tests that finished in the selected time range, by category.",
+        [("{{category}}", f"{queries.count(TESTS_FINISHED, _RANGE, by=('category',))} > 0")],
+        unit="locale",
+        no_value="no tests in this time range",
+    )
+
+
 def _failure_bars() -> core.Panel:
-    failures = queries.count(TEST_FAILURES, _RANGE, by=("category", "reason"))
+    """Return a bar for each category, split by reason.
+
+    Rows keep the order in which they first appear, so the totals come first in the query, largest first; the column
+    that they make is removed.
+    """
+    failures = f"{queries.count(TEST_FAILURES, _RANGE, by=('category', 'reason'))} > 0"
+    totals = f'label_replace({queries.count(TEST_FAILURES, _RANGE, by=("category",))} > 0, "reason", "total", "", "")'
     return stacked_bars(
         QualityPanel.TEST_FAILURES,
-        "Failed and errored tests in the selected time range: one bar per category, split by failure reason.",
-        [("", f"{failures} > 0")],
+        "Failed and errored tests in the selected time range: one bar per category, most failures first, split by "
+        "failure reason: red for wrong results, orange for lack of time, yellow for tests that fail by chance.",
+        [("", f"sort_desc({totals} or topk(30, {failures}))")],
         row="category\\reason",
         transformations=[
-            {
-                "id": "groupingToMatrix",
-                "options": {"columnField": "reason", "rowField": "category", "valueField": "Value"},
-            }
+            grouped("category", "reason"),
+            {"id": "organize", "options": {"excludeByName": {"total": True}, "indexByName": {}, "renameByName": {}}},
         ],
-        unit="short",
+        unit="locale",
         no_value="no failures in this time range",
+        overrides=colours(
+            {
+                "assertion": CRITICAL,
+                "failure": CRITICAL,
+                "error": "dark-red",
+                "crash": "dark-red",
+                "timeout": "orange",
+                "flaky": WARNING,
+                "setup": "light-blue",
+            }
+        ),
     )
 
 
@@ -163,4 +197,23 @@ def _failure_table() -> core.Panel:
         ],
         no_value="no failures in this time range",
         sort_by="failures",
+    )
+
+
+def flaky_tests() -> core.Panel:
+    """Return the tile of tests that fail by chance."""
+    every = queries.count(TEST_FAILURES, "24h")
+    return stat(
+        QualityPanel.FLAKY_TESTS,
+        'Test failures of the last 24 hours that were reported with a reason that begins with "flaky", and their share '
+        "of all failures.",
+        [
+            ("flaky", f"{queries.count(TEST_FAILURES, '24h', reason='=~flaky.*')} or 0 * {every}"),
+            ("of failures", queries.ratio(queries.count(TEST_FAILURES, "24h", reason="=~flaky.*"), every)),
+        ],
+        unit="locale",
+        decimals=0,
+        levels=steps(GREY, (0, OK), (1, WARNING)),
+        no_value="no failures",
+        overrides=[override("of failures", unit="percentunit")],
     )

@@ -41,6 +41,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def quoted(text: str) -> str:
     """Return a YAML string that every reader reads as a string, in quotes that need no escapes where possible."""
-    if '"' in text and not _NEEDS_ESCAPES.search(text):
-        return f"'{text}'"
+    if '"' in text:
+        # the first condition is true of most strings with quotes, and cheap
+        plain = "'" not in text and "\\" not in text and text.isprintable()
+        if plain or not _NEEDS_ESCAPES.search(text):
+            return f"'{text}'"
     return encode_basestring(text)

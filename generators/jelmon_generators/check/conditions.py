@@ -6,7 +6,7 @@ from jelmon_generators.checks import COMMON_LABEL, DURATION, FRAGILE, TRUTH
 from jelmon_generators.model.conditions.base import Condition, check_start
 from jelmon_generators.model.definitions import Alert, Bundle
 from jelmon_generators.model.known import Known
-from jelmon_generators.model.truth import combinations, holds
+from jelmon_generators.model.truth import truth_table
 from jelmon_generators.promql.analysis import Analysis
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, shared
 
@@ -40,8 +40,7 @@ def _check_exception(alert: Alert, exception: Condition, known: Known) -> None:
 def _check_truth(alert: Alert, known: Known, analyses: Mapping[str, Analysis]) -> None:
     if any(not analyses[leaf.signal].names for leaf in alert.leaves):
         return  # a constant signal: a heartbeat is meant to fire always
-    rows = combinations(alert, known.directions, with_absence=False)
-    outcomes = {holds(alert, row, known.directions) for row in rows}
+    outcomes = {fires for _, fires in truth_table(alert, known.directions, with_absence=False)}
     place = alert.fields.at("rule_id")
     if outcomes == {False}:
         TRUTH.report(place, "the condition can never hold", hint="compare its parts with each other and with unless")

@@ -1,5 +1,6 @@
 """Where an alert leads: its runbook and its panel exist."""
 
+import os
 from pathlib import Path
 
 from jelmon.config.strict_yaml import did_you_mean
@@ -10,8 +11,9 @@ from jelmon_generators.model.definitions import Alert, Bundle
 
 def check(bundle: Bundle, root: Path) -> None:
     """Report alerts without a runbook, and panels that no dashboard has."""
+    runbooks = _files(root / "docs" / "runbooks")
     for alert in bundle.alerts.values():
-        if not (root / "docs" / "runbooks" / f"{alert.name}.md").is_file():
+        if f"{alert.name}.md" not in runbooks:
             RUNBOOK.report(
                 alert.fields.at("rule_id"),
                 f"alert {alert.name} has no runbook",
@@ -19,6 +21,14 @@ def check(bundle: Bundle, root: Path) -> None:
             )
         if alert.panel is not None:
             _check_panel(alert, alert.panel)
+
+
+def _files(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:  # each alert that misses its runbook is reported
+        return set()
 
 
 def _check_panel(alert: Alert, panel: str) -> None:

@@ -10,7 +10,7 @@ from jelmon_generators.model.signals import Signal
 from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.analysis import Analysis, analyse
 from jelmon_generators.promql.faults import Limits
-from jelmon_generators.promql.series import MAINTENANCE_ACTIVE, TARGET_LABELS, Series
+from jelmon_generators.promql.series import TARGET_LABELS, Series
 from jelmon_generators.promql.series_text import is_series
 from jelmon_generators.targets import Target
 
@@ -22,7 +22,6 @@ def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dic
     seen: dict[str, Signal] = {}
     recorded = dict(known)  # what the counts of an objective may read as well
     counted_by = frozenset().union(*(slo.by for slo in bundle.slos.values()))
-    recorded[MAINTENANCE_ACTIVE] = Series("recorded", known[MAINTENANCE_ACTIVE].labels | counted_by)
     for signal in bundle.signals.values():
         if signal.reads is not None:
             labels, names = signal.reads
@@ -35,7 +34,8 @@ def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dic
                 f"same expression as signal {twin.name!r}",
                 hint=f"use that one: {twin.fields.place}",
             )
-        analysis = analyses[signal.name] = analyse(signal.expr, recorded if signal.written else known, limits)
+        readable = recorded if signal.written else known
+        analysis = analyses[signal.name] = analyse(signal.judged or signal.expr, readable, limits)
         labels = (analysis.labels or frozenset()) | TARGET_LABELS
         recorded[signal.record] = Series("recorded", labels | counted_by if analysis.faults else labels)
         for fault in analysis.faults:

@@ -10,7 +10,7 @@ from jelmon.catalogue import REGRESSION_BASELINE_READY
 from jelmon_generators.compile.placement import placement
 from jelmon_generators.compile.rules import recorded_labels
 from jelmon_generators.model.conditions.regression import Regression, fresh_verdicts, judged_by
-from jelmon_generators.model.definitions import Bundle
+from jelmon_generators.model.definitions import Alert, Bundle
 from jelmon_generators.model.signals import Direction, Signal
 from jelmon_generators.promql.analysis import Analysis
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, duration
@@ -22,16 +22,16 @@ _GAP = "1h"  # a signal that had a series in the last hour is expected to be jud
 
 def expanded(bundle: Bundle, analyses: Mapping[str, Analysis]) -> tuple[Bundle, Mapping[str, Analysis]]:
     """Return both with the signal added, if any alert needs a baseline and no signal has its name."""
-    placed = placement(bundle)
     judged: dict[str, Regression] = {}
-    records: dict[str, str] = {}  # the first group that judges a signal has the baseline
+    judges: dict[str, Alert] = {}  # the first group that judges a signal has the baseline
     for alert in bundle.alerts.values():
         for leaf in alert.condition.leaves:
             if isinstance(leaf, Regression) and leaf.signal in bundle.signals and leaf.signal not in judged:
-                judged[leaf.signal] = leaf
-                records[leaf.signal] = placed.record(leaf.signal, alert, bundle)
+                judged[leaf.signal], judges[leaf.signal] = leaf, alert
     if not judged or READY in bundle.signals:
         return bundle, analyses
+    placed = placement(bundle)
+    records = {name: placed.record(name, alert, bundle) for name, alert in judges.items()}
     keys = {name: _keys(bundle.signals[name], analyses) for name in judged}
     labels = frozenset({"signal"}) | frozenset.intersection(*keys.values())
     signal = Signal(

@@ -5,6 +5,7 @@ failure is better than thousands from a rule whose labels have exploded.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from jelmon.catalogue import BY_SERIES, CATALOGUE
 from jelmon_generators.model.signals import Signal
@@ -23,13 +24,17 @@ DEFAULTS: Mapping[str, int] = {
 
 def bounds(signal: Signal, analysis: Analysis, at_most: Mapping[str, int]) -> dict[str, int | None]:
     """Return how many values each label of the recorded series can have; None: unknown."""
-    limits: dict[str, int | None] = {}
-    for label in analysis.labels or ():
-        closed = [len(BY_SERIES[name].closed.get(label, ())) for name in analysis.names if name in BY_SERIES]
-        limits[label] = at_most.get(label) or max(closed, default=0) or DEFAULTS.get(label)
+    limits = {label: at_most.get(label) or _declared(label, analysis.names) for label in analysis.labels or ()}
     for label in ("instance", "job") if signal.job else ("instance",):
         limits.setdefault(label, 1)  # the rule sets it
     return limits
+
+
+@lru_cache(maxsize=4096)
+def _declared(label: str, names: tuple[str, ...]) -> int | None:
+    """Return how many values the label has in these metrics of the catalogue, or usually has; None: unknown."""
+    closed = [len(BY_SERIES[name].closed.get(label, ())) for name in names if name in BY_SERIES]
+    return max(closed, default=0) or DEFAULTS.get(label)
 
 
 def series(labels: Iterable[str], known: Mapping[str, int | None]) -> int | None:

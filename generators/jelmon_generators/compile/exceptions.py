@@ -1,6 +1,6 @@
 """The ``unless`` of an alert: where one of its exceptions holds, the condition does not count."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from jelmon_generators.model.conditions.base import Condition
 from jelmon_generators.model.conditions.combination import indented, matched
@@ -8,9 +8,11 @@ from jelmon_generators.model.known import Known
 from jelmon_generators.promql.expressions import Expression, on
 
 
-def excluded(condition: Condition, exceptions: Iterable[Condition], known: Known) -> Expression:
+def excluded(condition: Condition, exceptions: Collection[Condition], known: Known) -> Expression:
     """Return the condition, except where one of the exceptions holds for the same labels."""
     text, labels = condition.promql(known)
+    if not exceptions:
+        return Expression(text, labels)
     patient = known.for_exceptions(leaf.signal for leaf in condition.leaves)
     for exception in exceptions:
         keys = on(matched(known, condition, exception))

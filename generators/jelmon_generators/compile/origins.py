@@ -29,9 +29,10 @@ def of(bundle: Bundle, analyses: Mapping[str, Analysis]) -> dict[str, Sources]:
 def _job(signal: Signal, analysis: Analysis, known: Mapping[str, Sources]) -> str | None:
     if signal.job:
         return signal.job
-    jobs: set[str] = set(_JOB.findall(signal.expr))
-    if set(analysis.names) <= _BY_PROMETHEUS and len(jobs) == 1:
-        return jobs.pop()
+    if _BY_PROMETHEUS.issuperset(analysis.names):
+        jobs: set[str] = set(_JOB.findall(signal.expr))
+        if len(jobs) == 1:
+            return jobs.pop()
     names = {name.removeprefix("jelmore:") for name in analysis.names if name not in _BY_PROMETHEUS}
     exposed = {_exposed_by(name, known) for name in names if ":" not in name}  # those are no signals: they only exclude
     return exposed.pop() if len(exposed) == 1 else None

@@ -46,10 +46,11 @@ def placement(bundle: Bundle) -> Placement:
     """Return where every signal is recorded. Alerts about signals that do not exist are left out."""
     readers: dict[str, dict[str, None]] = {}
     alerts = [alert for alert in bundle.alerts.values() if all(name in bundle.signals for name in alert.signals)]
-    first = {group_of(alert, bundle) for alert in alerts}
+    first = set()
     for alert in alerts:
+        first.add(group := group_of(alert, bundle))
         for name in alert.signals:
-            readers.setdefault(name, {})[group_of(alert, bundle)] = None
+            readers.setdefault(name, {})[group] = None
     groups = {
         name: signal.group or (name if name in first else next(iter(readers.get(name, ())), OTHERS))
         for name, signal in bundle.signals.items()

@@ -6,6 +6,7 @@ recorded in the same evaluation.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from jelmon_generators.compile import cardinality
@@ -68,8 +69,12 @@ class Compiled:
 
 def recorded_labels(signal: Signal, analysis: Analysis) -> frozenset[str]:
     """Return the labels of a signal's recorded series."""
-    labels = analysis.labels or frozenset()
-    return labels | {"instance"} | ({"job"} if signal.job else frozenset())
+    return _with_scrape_labels(analysis.labels or frozenset(), bool(signal.job))
+
+
+@lru_cache(maxsize=4096)  # the same set for all signals of a kind
+def _with_scrape_labels(labels: frozenset[str], job: bool) -> frozenset[str]:
+    return labels | {"instance"} | ({"job"} if job else frozenset())
 
 
 def recording(signal: Signal, analysis: Analysis) -> Recording:

@@ -50,27 +50,33 @@ class Counts:
         return "" if self.slo.condition else "bad"
 
     @property
-    def valid(self) -> str:
-        """The PromQL that counts all of them."""
+    def valid_judged(self) -> str:
+        """The PromQL that counts all of them, in maintenance or not."""
         slo = self.slo
         if slo.condition is None:
-            text = f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.valid}[{_LOOKBACK}])))"
-        else:
-            # a percentile of nothing is NaN: not a value, so the minute is not counted
-            text = f"group by ({self._grouping}) (jelmore:{slo.condition.signal} >= -Inf)"
-        return text + maintenance.excluded(slo.by, _LOOKBACK)
+            return f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.valid}[{_LOOKBACK}])))"
+        # a percentile of nothing is NaN: not a value, so the minute is not counted
+        return f"group by ({self._grouping}) (jelmore:{slo.condition.signal} >= -Inf)"
+
+    @property
+    def valid(self) -> str:
+        """The PromQL that counts all of them."""
+        return self.valid_judged + maintenance.excluded(self.slo.by, _LOOKBACK)
+
+    @property
+    def bad_judged(self) -> str:
+        """The PromQL that counts the bad ones, in maintenance or not."""
+        slo = self.slo
+        if slo.condition is None:
+            return f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.bad}[{_LOOKBACK}])))"
+        limit = f"{slo.condition.operator.symbol} {number(slo.condition.threshold)}"
+        return f"group by ({self._grouping}) (jelmore:{slo.condition.signal} {limit})"
 
     @property
     def bad(self) -> str:
         """The PromQL that counts the bad ones, 0 where there are none."""
-        slo = self.slo
-        if slo.condition is None:
-            text = f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.bad}[{_LOOKBACK}])))"
-        else:
-            limit = f"{slo.condition.operator.symbol} {number(slo.condition.threshold)}"
-            text = f"group by ({self._grouping}) (jelmore:{slo.condition.signal} {limit})"
         return (
-            f"{text}\nand on ({self._grouping}) jelmore:{self.valid_name}\n"
+            f"{self.bad_judged}\nand on ({self._grouping}) jelmore:{self.valid_name}\n"
             f"or max without (instance) (jelmore:{self.valid_name}) * 0"
         )
 

@@ -64,32 +64,46 @@ class Recorded:
 
 def budget(slo: Slo) -> Decimal:
     """Return the share of events that may be bad, without floating-point noise."""
-    return 1 - Decimal(repr(slo.objective))
+    return _budget(slo.objective)
 
 
-def _burn_rate(slo: Slo, window: Window) -> Decimal:
-    """Return how many times as fast as the objective allows the long window spends ``window.spent`` of the budget."""
-    return window.spent * Decimal(round(slo.period_seconds)) / Decimal(round(window.long))
+def _budget(objective: float) -> Decimal:
+    return 1 - Decimal(repr(objective))
 
 
 @lru_cache(maxsize=256)
+def _burn_rate(period_seconds: float, window: Window) -> Decimal:
+    """Return how many times as fast as the objective allows the long window spends ``window.spent`` of the budget."""
+    return window.spent * Decimal(round(period_seconds)) / Decimal(round(window.long))
+
+
 def burn_threshold(slo: Slo, window: Window) -> float:
     """Return the ratio of bad events above which a pair burns: never less than the objective allows for good."""
-    return float(max(_burn_rate(slo, window), Decimal(1)) * budget(slo))
+    return _burn_threshold(slo.objective, slo.period_seconds, window)
 
 
-@lru_cache(maxsize=16)  # called several times in a row
+@lru_cache(maxsize=256)
+def _burn_threshold(objective: float, period_seconds: float, window: Window) -> float:
+    return float(max(_burn_rate(period_seconds, window), Decimal(1)) * _budget(objective))
+
+
 def windows_of(slo: Slo) -> tuple[Window, ...]:
     """Return the usable pairs: the long window is shorter than the period, and the threshold below 1.
 
     In a short period some pairs spend their share at a rate that the objective allows for good. Those pairs do not
     page; for a ticket the rate is raised to the one that just spends the budget.
     """
-    usable = (window for window in (*PAGE, *TICKET) if window.long < slo.period_seconds)
+    return _windows_of(slo.objective, slo.period_seconds)
+
+
+@lru_cache(maxsize=256)  # most objectives have one of few periods
+def _windows_of(objective: float, period_seconds: float) -> tuple[Window, ...]:
+    usable = (window for window in (*PAGE, *TICKET) if window.long < period_seconds)
     return tuple(
         window
         for window in usable
-        if burn_threshold(slo, window) < 1 and (window in TICKET or _burn_rate(slo, window) > 1)
+        if _burn_threshold(objective, period_seconds, window) < 1
+        and (window in TICKET or _burn_rate(period_seconds, window) > 1)
     )
 
 
@@ -128,7 +142,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
 
     metric = slo.condition.signal if slo.condition else slo.valid.split("{")[0]
 
-    def signal(name: str, what: str, expr: str, unit: str = "ratio", written: str = "") -> Signal:
+    def signal(name: str, what: str, expr: str, unit: str = "ratio", written: str = "", judged: str = "") -> Signal:
         return Signal(
             name=name,
             description=what,
@@ -139,6 +153,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
             group=f"slo_{slo.name}",
             source=source,
             written=written,
+            judged=judged,
             reads=None if written else (labels, (metric,)),
             fields=slo.fields,
         )
@@ -146,8 +161,8 @@ def _signals(slo: Slo) -> Iterator[Signal]:
     counts = Counts(slo)
     valid, bad = counts.valid_name, counts.bad_name
     noun = counts.noun.capitalize()
-    yield signal(valid, f"{noun}, a count.", counts.valid, unit=counts.noun, written=counts.valid_field)
-    yield signal(bad, f"Bad {counts.noun}, a count.", counts.bad, unit=counts.noun, written=counts.bad_field)
+    yield signal(valid, f"{noun}, a count.", counts.valid, counts.noun, counts.valid_field, counts.valid_judged)
+    yield signal(bad, f"Bad {counts.noun}, a count.", counts.bad, counts.noun, counts.bad_field, counts.bad_judged)
     periods = {seconds for window in windows_of(slo) for seconds in (window.short, window.long)}
     for seconds in sorted({slo.period_seconds, *periods}):
         over = duration(seconds)

@@ -51,7 +51,7 @@ class Alert:
     @property
     def signals(self) -> tuple[str, ...]:
         """Every signal that it refers to, in the order written."""
-        return tuple(dict.fromkeys(leaf.signal for leaf in self.leaves))
+        return _signals_of(self)
 
     @property
     def leaves(self) -> tuple[SignalCondition, ...]:
@@ -153,6 +153,11 @@ class Bundle:
 def camel_case(rule_id: str) -> str:
     """Return the name of an alert: ``pipeline_stalled`` becomes ``PipelineStalled``."""
     return "".join(part.capitalize() for part in re.split("_+", rule_id))
+
+
+@lru_cache(maxsize=65_536)
+def _signals_of(alert: Alert) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(leaf.signal for leaf in alert.leaves))
 
 
 @lru_cache(maxsize=65_536)

@@ -28,6 +28,10 @@ class Known:
     """Signal -> seconds for which it outlives the scrapes of its metrics; unknown where recordings are read."""
     interval_seconds: float = 15.0  # of the group that reads
     outlasts_seconds: float | None = None  # of an exception: what it excepts may persist so long
+    origins: dict[object, tuple[object, ...]] = field(default_factory=dict)
+    """Condition -> what its labels mean, as far as it has been asked."""
+    matched: dict[tuple[tuple[object, ...], ...], frozenset[str]] = field(default_factory=dict)
+    """By which labels conditions of such origins match each other, as far as it has been asked."""
 
     @property
     def bridged_seconds(self) -> float:
@@ -64,10 +68,11 @@ class Known:
         ``instance`` that rules have set is the same everywhere.
         """
         names = set(signals)
-        dropped = set()
-        for label in NOT_FOR_MATCHING & labels:
-            sources = {self.scraped.get(name, {}).get(label) for name in names}
+        scraped = [self.scraped.get(name, {}) for name in names]
+        kept = labels - NOT_FOR_MATCHING
+        for label in labels - kept:
+            sources = {source.get(label) for source in scraped}
             unknown = None in sources and len(names) > 1
-            if len(sources) > 1 or unknown or REPLICAS in sources:
-                dropped.add(label)
-        return labels - dropped
+            if not (len(sources) > 1 or unknown or REPLICAS in sources):
+                kept |= {label}
+        return kept

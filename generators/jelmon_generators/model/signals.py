@@ -42,6 +42,7 @@ class Signal:
     group: str = ""  # the rule group to share with others, in the order written; empty: a group for this signal alone
     source: str = "rules/signals.yaml"
     written: str = ""  # the field that the expression was made from, when it is not the expression itself
+    judged: str = ""  # the part of the expression that a person wrote, when the rest is generated; empty: all of it
     reads: tuple[frozenset[str], tuple[str, ...]] | None = None  # of a generated signal: its labels, and its metrics
     fields: Fields
 

@@ -52,6 +52,7 @@ def duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+@lru_cache(maxsize=4096)
 def on(labels: frozenset[str]) -> str:
     """Return ``on (a, b)`` with the labels in order."""
     return f"on ({', '.join(sorted(labels))})"

@@ -59,30 +59,35 @@ def write(changes: Iterable[Change], root: Path) -> list[Path]:
         SourceError: a file cannot be written; nothing has changed unless a rename failed.
     """
     changes = list(changes)
-    beside: dict[Path, Path] = {}
+    beside: dict[str, str] = {}  # plain strings: there may be thousands of files
     folders: list[Path] = []
+    ready: set[str] = set()
     try:
         for change in changes:
-            path = root / change.path
-            if path.is_dir():
+            path = str(root / change.path)
+            if os.path.isdir(path):  # noqa: PTH112
                 raise SourceError(f"cannot write {path}: it is a folder", hint="remove it, or choose another --output")
             if change.new is not None:
                 with _explained(path, no_room="free disk space and run the command again; no file was changed"):
-                    folders += _created(path.parent)
-                    beside[path] = path.with_name(f".{path.name}.new")
-                    beside[path].write_text(change.new, encoding="utf-8", newline="\n")
+                    folder, name = os.path.split(path)
+                    if folder not in ready:
+                        folders += _created(Path(folder))
+                        ready.add(folder)
+                    beside[path] = os.path.join(folder, f".{name}.new")  # noqa: PTH118
+                    with open(beside[path], "wb") as file:  # noqa: PTH123
+                        file.write(change.new.encode())
     except BaseException:  # an interrupt must not leave half a set of files either
         for new in beside.values():
-            new.unlink(missing_ok=True)
+            Path(new).unlink(missing_ok=True)
         remove_empty(folders)
         raise
     for change in changes:
-        path = root / change.path
+        path = str(root / change.path)
         with _explained(path):
             if path in beside:
                 os.replace(beside[path], path)  # noqa: PTH105 (says that it replaces)
             else:
-                path.unlink(missing_ok=True)
+                Path(path).unlink(missing_ok=True)
     return folders
 
 
@@ -101,7 +106,7 @@ def _created(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _explained(path: Path, *, no_room: str = "") -> Iterator[None]:
+def _explained(path: str, *, no_room: str = "") -> Iterator[None]:
     """Turn an OSError into a message that names the file and suggests a fix."""
     try:
         yield

@@ -22,9 +22,9 @@ def file_text(source: str, cases: list[Case], group: Group, *, evaluation_second
         lines.append(f"    interval: {duration(case.sample_seconds or interval)}")
         if case.series:
             lines.append("    input_series:")
-        for series, values in case.series:
-            lines.append(f"      - series: {quoted(series)}")
-            lines.append(f"        values: {quoted(values)}")
+        lines += [
+            f"      - series: {quoted(series)}\n        values: {quoted(values)}" for series, values in case.series
+        ]
         lines.append("    promql_expr_test:")
         for expression, seconds, samples in case.checks:
             lines.append(f"      - expr: {quoted(expression)}")

@@ -7,12 +7,15 @@ from jelmon_generators.compile.rules import ALERT_VALUE, Compiled
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.conditions.base import Key, Timing, Values
 from jelmon_generators.model.test_case import selector
-from jelmon_generators.model.truth import combinations, holds
-from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, number
+from jelmon_generators.model.truth import holds, truth_table
+from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, number, string
 
 Labels = dict[str, str]
 Check = tuple[str, float, list[str]]
 """A query, the second at which it is asked, and the samples expected."""
+Pattern = list[tuple[list[str], str]]
+"""Series, divided where the name of a row belongs, with their values."""
+_ANY_ROW = "name-of-a-row"  # stands for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,10 @@ class Subject:
     def _rows(self) -> list[Row]:
         with_absence = self.row_label is not None or len({leaf.key for leaf in self.alert.leaves}) > 1
         return [
-            Row(
-                {self.row_label: f"row-{place:02}"} if self.row_label else {},
-                values,
-                holds(self.alert, values, self.directions),
+            Row({self.row_label: f"row-{place:02}"} if self.row_label else {}, values, fires)
+            for place, (values, fires) in enumerate(
+                truth_table(self.alert, self.directions, with_absence=with_absence), 1
             )
-            for place, values in enumerate(combinations(self.alert, self.directions, with_absence=with_absence), 1)
         ]
 
     # --- labels ---
@@ -143,11 +144,24 @@ class Subject:
         """Return input for these rows; ``shape`` follows each value, such as ``x20``."""
         rows = list(rows)
         inputs: dict[str, str] = {}
+        patterns: dict[tuple[Key, float], Pattern] = {}
+        label = self.row_label or ""
         for row in rows:
+            name = row.labels.get(label, "")
+            # such rows differ in the value of that label only, and it needs no escapes
+            plain = row.labels.keys() == {label} and string(name) == f'"{name}"'
+            labels, name = ({label: _ANY_ROW}, name) if plain else (row.labels, _ANY_ROW)
             for key, value in row.values.items():
-                if value is not None:
-                    for series, amount in self._inputs(key, value, row):
-                        inputs[series] = f"{number(amount)}{shape}"
+                if value is None:
+                    continue
+                pattern = patterns.get((key, value)) if plain else None
+                if pattern is None:
+                    pattern = patterns[key, value] = [
+                        (series.split(_ANY_ROW), f"{number(amount)}{shape}")
+                        for series, amount in self._inputs(key, value, row, labels)
+                    ]
+                for pieces, text in pattern:
+                    inputs[name.join(pieces)] = text
             if row.declared is not None:
                 inputs[self._declaring(row.declared, row.labels)] = f"{number(row.declared.value)}{shape}"
         if not self.by_fallback:
@@ -157,9 +171,9 @@ class Subject:
                     inputs.update(leaf.constant_inputs(self.interval))
         return list(inputs.items())
 
-    def _inputs(self, key: Key, value: float, row: Row) -> list[tuple[str, float]]:
+    def _inputs(self, key: Key, value: float, row: Row, row_labels: Labels) -> list[tuple[str, float]]:
         leaf = next(leaf for leaf in self.alert.leaves if leaf.key == key)
-        labels, known = self.labels_of(leaf.signal, row.labels), self.known
+        labels, known = self.labels_of(leaf.signal, row_labels), self.known
         fallback = leaf.fallback_inputs(value, labels, known) if self.by_fallback else []
         return fallback or leaf.inputs(value, labels, known, row.values.keys())
 

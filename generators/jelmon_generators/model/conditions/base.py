@@ -1,7 +1,7 @@
 """What a kind of condition implements: PromQL, truth for given values, words, checks, input for generated tests."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, NamedTuple, Self
@@ -20,13 +20,6 @@ Values = Mapping[Key, float | None]
 """A value for each key; None: the series does not exist."""
 Directions = Mapping[str, Direction]
 Labels = Mapping[str, str]
-
-
-class Forced(NamedTuple):
-    """A condition that is assumed to hold, or not to hold, whatever the values are."""
-
-    condition: "SignalCondition"
-    outcome: bool
 
 
 class Timing(NamedTuple):
@@ -67,9 +60,18 @@ class Condition(ABC):
     def promql(self, known: Known) -> Expression:
         """Return an expression that yields a series exactly while the condition holds."""
 
+    @property
     @abstractmethod
-    def holds(self, values: Values, directions: Directions, forced: Forced | None = None) -> bool:
+    def shape(self) -> tuple[object, ...]:
+        """How it follows from its `leaves`: equal for two conditions that follow from theirs in the same way."""
+
+    @abstractmethod
+    def follows(self, outcomes: Iterator[bool]) -> bool:
+        """Return whether the condition holds, from whether each of its `leaves` does, in their order."""
+
+    def holds(self, values: Values, directions: Directions) -> bool:
         """Return whether the condition holds for these values."""
+        return self.follows(leaf.is_met(values, directions) for leaf in self.leaves)
 
     @abstractmethod
     def lasts(self, values: Values, directions: Directions, known: Known) -> float:
@@ -141,10 +143,12 @@ class SignalCondition(Condition):
     def labels(self, known: Known) -> frozenset[str]:
         return known.labels[self.signal] if self.keeps_labels else frozenset()
 
-    def holds(self, values: Values, directions: Directions, forced: Forced | None = None) -> bool:
-        if forced is not None and forced.condition is self:
-            return forced.outcome
-        return self.is_met(values, directions)
+    @property
+    def shape(self) -> tuple[object, ...]:
+        return ()
+
+    def follows(self, outcomes: Iterator[bool]) -> bool:
+        return next(outcomes)
 
     def lasts(self, values: Values, directions: Directions, known: Known) -> float:
         return 0.0 if self.holds(values, directions) else -inf

@@ -6,12 +6,12 @@ everything.
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import ClassVar
 
 from jelmon_generators.checks import COMMON_LABEL, CONDITION
-from jelmon_generators.model.conditions.base import Condition, Directions, Forced, SignalCondition, Values
+from jelmon_generators.model.conditions.base import Condition, Directions, SignalCondition, Values
 from jelmon_generators.model.known import Known
 from jelmon_generators.model.signals import Signal
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, Expression, on
@@ -22,16 +22,21 @@ class Combination(Condition):
     """Conditions that are matched by the labels they have in common."""
 
     parts: tuple[Condition, ...]
+    leaves: tuple[SignalCondition, ...] = field(init=False)
 
     keyword: ClassVar[str]
     """The field that lists the parts."""
+
+    def __post_init__(self) -> None:
+        """Collect the leaves once: they are asked for very often."""
+        object.__setattr__(self, "leaves", tuple(leaf for part in self.parts for leaf in part.leaves))
 
     def read_more(self) -> "Combination":
         """Return the combination with whatever else its fields say."""
         return self
 
     @abstractmethod
-    def decide(self, outcomes: Iterator[bool]) -> bool:
+    def decide(self, outcomes: Sequence[bool]) -> bool:
         """Return whether the combination holds, from whether each part does."""
 
     @abstractmethod
@@ -43,11 +48,11 @@ class Combination(Condition):
         return self.parts[0].worst
 
     @property
-    def leaves(self) -> tuple[SignalCondition, ...]:
-        return tuple(leaf for part in self.parts for leaf in part.leaves)
+    def shape(self) -> tuple[object, ...]:
+        return (self.keyword, *(part.shape for part in self.parts))
 
-    def holds(self, values: Values, directions: Directions, forced: Forced | None = None) -> bool:
-        return self.decide(part.holds(values, directions, forced) for part in self.parts)
+    def follows(self, outcomes: Iterator[bool]) -> bool:
+        return self.decide([part.follows(outcomes) for part in self.parts])
 
     def lasts(self, values: Values, directions: Directions, known: Known) -> float:
         return self.longest([part.lasts(values, directions, known) for part in self.parts])
@@ -77,7 +82,7 @@ class AllOf(Combination):
 
     keyword: ClassVar[str] = "all"
 
-    def decide(self, outcomes: Iterator[bool]) -> bool:
+    def decide(self, outcomes: Sequence[bool]) -> bool:
         return all(outcomes)
 
     def longest(self, seconds: list[float]) -> float:
@@ -90,10 +95,11 @@ class AllOf(Combination):
         first, *rest = self.parts
         # the most labels first: two parts about stages must be about the same stage, also when another is not
         rest.sort(key=lambda part: -len(matched(known, part)))
-        if all(matched(known, *pair) <= matched(known, first, pair[0]) for pair in combinations(rest, 2)):
+        keys = {part: matched(known, first, part) for part in rest}
+        if all(matched(known, *pair) <= keys[pair[0]] for pair in combinations(rest, 2)):
             text = indented(first.promql(known).text)
             for part in rest:
-                text += f"\nand {on(matched(known, first, part))}\n  {indented(part.promql(known).text)}"
+                text += f"\nand {on(keys[part])}\n  {indented(part.promql(known).text)}"
             text = f"(\n  {text}\n)"
         else:
             text = self._nested([first, *rest], known)
@@ -121,7 +127,7 @@ class AnyOf(Combination):
 
     keyword: ClassVar[str] = "any"
 
-    def decide(self, outcomes: Iterator[bool]) -> bool:
+    def decide(self, outcomes: Sequence[bool]) -> bool:
         return any(outcomes)
 
     def longest(self, seconds: list[float]) -> float:
@@ -176,7 +182,11 @@ class AtLeast(Combination):
             )
         return replace(self, least=least)
 
-    def decide(self, outcomes: Iterator[bool]) -> bool:
+    @property
+    def shape(self) -> tuple[object, ...]:
+        return (self.least, *(part.shape for part in self.parts))
+
+    def decide(self, outcomes: Sequence[bool]) -> bool:
         return sum(outcomes) >= self.least
 
     def longest(self, seconds: list[float]) -> float:
@@ -214,8 +224,21 @@ class AtLeast(Combination):
 
 def matched(known: Known, *conditions: Condition) -> frozenset[str]:
     """Return the labels by which the results of conditions are matched; none when one of them has no labels."""
-    common = frozenset.intersection(*(condition.labels(known) for condition in conditions))
-    return known.by_meaning(common, (leaf.signal for one in conditions for leaf in one.leaves if leaf.keeps_labels))
+    origins = tuple([known.origins.get(one) or _origin(one, known) for one in conditions])
+    if (labels := known.matched.get(origins)) is None:
+        common = frozenset.intersection(*(condition.labels(known) for condition in conditions))
+        signals = (leaf.signal for one in conditions for leaf in one.leaves if leaf.keeps_labels)
+        labels = known.matched[origins] = known.by_meaning(common, signals)
+    return labels
+
+
+def _origin(condition: Condition, known: Known) -> tuple[object, ...]:
+    """Return all that matters of a condition for the labels by which it is matched: the same for most objectives."""
+    signals = frozenset(leaf.signal for leaf in condition.leaves if leaf.keeps_labels)
+    sources = frozenset(tuple(known.scraped.get(signal, {}).items()) for signal in signals)
+    unknown = any(value is None for source in sources for _, value in source) or () in sources
+    origin = known.origins[condition] = (condition.labels(known), sources, signals if unknown else None)
+    return origin
 
 
 def indented(text: str) -> str:

@@ -104,7 +104,6 @@ def _node(stage: Stage, box: _Box) -> Markup:
         svg.element("title", _sentence(stage)),
         *parts,
         href="/stage?" + urlencode({"pipeline": stage.pipeline, "stage": stage.name}),
-        aria_label=_sentence(stage),
     )
 
 

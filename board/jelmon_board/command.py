@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
 
 
-def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+def add_source_arguments(parser: argparse.ArgumentParser, *, embedded: bool = True) -> None:
     """Add the flags that say where to read."""
     group = parser.add_argument_group(
         "sources", "A file named by BOARD_CREDENTIALS_FILE holds user:password for exporter, analyzers and responder."
@@ -73,6 +73,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="where a browser reaches Alertmanager (default: --alertmanager.url)",
     )
+    if not embedded:
+        return
     group.add_argument(
         "--embedded",
         action="store_true",

@@ -41,6 +41,7 @@ COMMANDS = {
     ),
     "store": Command("jelmon_store.command", "store", "keep Prometheus samples in PostgreSQL or TimescaleDB"),
     "board": Command("jelmon_board.command", "board", "show pipelines, alerts and rules live in a browser"),
+    "report": Command("jelmon_board.report_command", "board", "write one file about the last days of all pipelines"),
     "analyzer": Command(
         "jelmon_analyzers.command", "analyzers", "detect regressions and bottlenecks, score pipeline health"
     ),

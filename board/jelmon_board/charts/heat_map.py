@@ -23,7 +23,9 @@ class Bar:
     words: str
 
 
-def heat_map(rows: Mapping[tuple[str, str], Sequence[float]], *, seconds: float, with_pipeline: bool) -> Markup:
+def heat_map(
+    rows: Mapping[tuple[str, str], Sequence[float]], *, seconds: float, with_pipeline: bool, linked: bool = True
+) -> Markup:
     """Return a row for each stage; the colour of a cell is the highest severity in it, and its words name it."""
     parts: list[Markup] = []
     for place, ((pipeline, stage), cells) in enumerate(rows.items()):
@@ -31,7 +33,7 @@ def heat_map(rows: Mapping[tuple[str, str], Sequence[float]], *, seconds: float,
         name = f"{pipeline} / {stage}" if with_pipeline else stage
         address = "/stage?" + urlencode({"pipeline": pipeline, "stage": stage})
         label = svg.text(_LABEL - 8, y + 16, svg.shortened(name, 30), "row", "end")
-        parts.append(svg.element("a", label, href=address))
+        parts.append(svg.element("a", label, href=address) if linked else label)
         width = (_WIDTH - _LABEL) / max(1, len(cells))
         for column, value in enumerate(cells):
             if value != value:

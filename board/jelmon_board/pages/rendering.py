@@ -44,6 +44,8 @@ def environment() -> jinja2.Environment:
         "change": wording.change,
         "unit": wording.in_unit,
         "moment": moment,
+        "day": lambda at: datetime.fromtimestamp(at, UTC).strftime("%d %B %Y"),
+        "date_time": lambda at: datetime.fromtimestamp(at, UTC).strftime("%d %B %Y, %H:%M UTC"),
         "web_address": web_address,
         "host": host_of,
         "words": lambda text: str(text).replace("_", " "),

@@ -1,5 +1,6 @@
 """GET and POST with limits: a source that is slow, huge or not what it should be costs one part of a page."""
 
+import base64
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -78,8 +79,8 @@ class Fetcher:
         assert self._session is not None, "use this in an async with block"
         place = f"{self.name} at {host_of(url)}"
         if self._credentials is not None:  # read again each time: passwords change
-            user, _, password = self._credentials().partition(":")
-            options["auth"] = aiohttp.BasicAuth(user, password)
+            encoded = base64.b64encode(self._credentials().encode()).decode()
+            options["headers"] = {**options.get("headers", {}), "Authorization": f"Basic {encoded}"}
         try:
             async with self._session.request(method, url, allow_redirects=False, **options) as response:
                 body = bytearray()

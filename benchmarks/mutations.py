@@ -8,6 +8,7 @@ one mutant of each shape: many alerts come from the same template.
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -34,6 +35,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", action="store_true", help="only one mutant of each shape")
     parser.add_argument("--explained", action="store_true", help="only those that are said to make no difference")
     parser.add_argument("--root", type=Path, default=ROOT, metavar="FOLDER", help="repository (default: this one)")
+    parser.add_argument("--most", type=float, default=math.inf, metavar="N", help="only tests with so few evaluations")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="promtool processes at a time")
     return parser.parse_args()
 
@@ -54,7 +56,7 @@ def main() -> int:
     if promtool is None:
         sys.stderr.write("promtool is not on this machine\n")
         return 2
-    tests, selected, start = Tests(args.root / "rules/tests"), _selected(args), time.monotonic()
+    tests, selected, start = Tests(args.root / "rules/tests", args.most), _selected(args), time.monotonic()
     explained = Counter(reason for one in selected if (reason := why_equivalent(one)))
     tried = [one for one in selected if bool(why_equivalent(one)) is args.explained]
     kinds, wrong = Counter(one.kind for one in tried), Counter[str]()

@@ -67,9 +67,9 @@ def _check(signal: Signal, analysis: Analysis) -> None:
             "the label 'job' is lost",
             hint="keep it (sum by (job, ...)) so that dashboards can tell installations apart",
         )
-    if signal.example is not None:
-        for series, _ in signal.example.series:
+    for example in signal.examples:
+        for series, _ in example.series:
             if not is_series(series):
-                SHAPE.report(signal.example.place, f"{series!r} is not a series", hint='write name{label="value"}')
+                SHAPE.report(example.place, f"{series!r} is not a series", hint='write name{label="value"}')
     if analysis.compares:
         SHAPE.report(place, "a signal has no threshold", hint="compare it in an alert: operator and threshold")

@@ -19,7 +19,7 @@ from jelmon_generators.render import (
     responder_file,
 )
 from jelmon_generators.targets import Target
-from jelmon_generators.unit_tests import alerts, maintenance, objectives, signals
+from jelmon_generators.unit_tests import alerts, baselines, maintenance, objectives, signals
 
 
 def _dashboards(made: Compilation) -> dict[str, str]:
@@ -36,6 +36,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "tests of the signals": signals.render,
     "tests of maintenance": maintenance.render,
     "tests of objectives": objectives.render,
+    "tests of baselines": baselines.render,
     "Alertmanager configuration": alertmanager.render,
     "responder file": responder_file.render,
     "dashboards": _dashboards,
@@ -57,6 +58,7 @@ OWNED = (
     signals.TESTS_FOLDER,
     maintenance.TESTS_FOLDER,
     objectives.TESTS_FOLDER,
+    baselines.TESTS_FOLDER,
 )
 """Folders from which stale generated files are removed."""
 

@@ -6,8 +6,10 @@ maintenance of what the objective is grouped by are excluded, good and bad.
 
 from dataclasses import dataclass
 
+from jelmon.catalogue import BY_SERIES
 from jelmon_generators.compile import maintenance
 from jelmon_generators.model.definitions import Slo
+from jelmon_generators.promql.aggregations import occurrences
 from jelmon_generators.promql.expressions import number
 
 _LOOKBACK = "5m"
@@ -54,7 +56,7 @@ class Counts:
         """The PromQL that counts all of them, in maintenance or not."""
         slo = self.slo
         if slo.condition is None:
-            return f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.valid}[{_LOOKBACK}])))"
+            return self._events(slo.valid)
         # a percentile of nothing is NaN: not a value, so the minute is not counted
         return f"group by ({self._grouping}) (jelmore:{slo.condition.signal} >= -Inf)"
 
@@ -68,7 +70,7 @@ class Counts:
         """The PromQL that counts the bad ones, in maintenance or not."""
         slo = self.slo
         if slo.condition is None:
-            return f"sum by ({self._grouping}) (max without (instance, pod) (increase({slo.bad}[{_LOOKBACK}])))"
+            return self._events(slo.bad)
         limit = f"{slo.condition.operator.symbol} {number(slo.condition.threshold)}"
         return f"group by ({self._grouping}) (jelmore:{slo.condition.signal} {limit})"
 
@@ -79,6 +81,13 @@ class Counts:
             f"{self.bad_judged}\nand on ({self._grouping}) jelmore:{self.valid_name}\n"
             f"or max without (instance) (jelmore:{self.valid_name}) * 0"
         )
+
+    def _events(self, counter: str) -> str:
+        """Return PromQL for the events of a counter: with the first one of a new series, which may be the news."""
+        metric = BY_SERIES.get(counter.split("{")[0])
+        if metric is None:
+            return f"sum by ({self._grouping}) (max without (instance, pod) (increase({counter}[{_LOOKBACK}])))"
+        return occurrences(counter, _LOOKBACK, metric.service, f"by ({self._grouping})")
 
     @property
     def _step(self) -> str:

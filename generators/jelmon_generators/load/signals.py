@@ -2,6 +2,8 @@
 
 import re
 
+import yaml
+
 from jelmon.config.strict_yaml import Fields
 from jelmon_generators.checks import SELECTOR, SERIES, VALUE
 from jelmon_generators.model.naming import IDENTIFIER, add
@@ -35,7 +37,7 @@ def read_signals(fields: Fields) -> dict[str, Signal]:
             low=low,
             high=high,
             job=entry.text("job", None),
-            example=_example(entry.mapping("example")),
+            examples=tuple(map(_example, _examples(entry))),
             fields=entry,
         )
         entry.done("a signal")
@@ -93,14 +95,19 @@ def _signal_expression(entry: Fields, names: dict[str, Name]) -> str | None:
         return None
 
 
-def _example(fields: Fields | None) -> Example | None:
-    if fields is None:
-        return None
+def _examples(entry: Fields) -> list[Fields]:
+    """Return the mappings of ``example`` and of the list ``examples``."""
+    one = entry.mapping("example")
+    return [*([one] if one is not None else []), *entry.items("examples")]
+
+
+def _example(fields: Fields) -> Example:
+    node = fields.nodes.get("value")
+    nothing = isinstance(node, yaml.ScalarNode) and node.value == "none"
     example = Example(
         series=tuple((name, value) for name, value, _ in fields.plain("series")),
         at_seconds=fields.duration("at", 600.0),
-        value=fields.number("value"),
-        labels=fields.text("labels", "{}"),
+        value=None if nothing and fields.text("value") else fields.number("value"),
         place=fields.place,
     )
     fields.done("an example")

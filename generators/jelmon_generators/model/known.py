@@ -44,11 +44,15 @@ class Known:
 
         An exception is read for longer: what it excepts may outlive the scrapes, and must not do so alone.
         """
-        record, persists = self.records[signal], self.persists.get(signal)
-        seconds = self.bridged_seconds if persists == 0 else 0.0
-        if self.outlasts_seconds is not None and persists != inf:
-            seconds = self.bridged_seconds + max(0.0, self.outlasts_seconds - (persists or 0.0))
+        record, seconds = self.records[signal], self.remembered_seconds(signal)
         return f"last_over_time({record}[{duration(seconds)}])" if seconds else record
+
+    def remembered_seconds(self, signal: str) -> float:
+        """Return for how long the last value of a signal counts as its present one."""
+        persists = self.persists.get(signal)
+        if self.outlasts_seconds is not None and persists != inf:
+            return self.bridged_seconds + max(0.0, self.outlasts_seconds - (persists or 0.0))
+        return self.bridged_seconds if persists == 0 else 0.0
 
     def lingers(self, signal: str) -> float:
         """Return for how many seconds a condition about the signal holds after its last value: whole evaluations."""

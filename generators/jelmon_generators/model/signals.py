@@ -17,12 +17,11 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Example:
-    """Input series and the value that the signal then has; becomes a unit test and a line in the documents."""
+    """Input series and the value that the signal then has; becomes a unit test."""
 
     series: tuple[tuple[str, str], ...]
     at_seconds: float
-    value: float
-    labels: str
+    value: float | None  # None: the signal has no series
     place: Place
 
 
@@ -38,7 +37,7 @@ class Signal:
     low: float | None = None  # the range of the signal's values; a threshold outside it is never reached
     high: float | None = None
     job: str | None = None  # set where the expression itself cannot keep the label
-    example: Example | None = None
+    examples: tuple[Example, ...] = ()
     group: str = ""  # the rule group to share with others, in the order written; empty: a group for this signal alone
     source: str = "rules/signals.yaml"
     written: str = ""  # the field that the expression was made from, when it is not the expression itself

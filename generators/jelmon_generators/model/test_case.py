@@ -13,6 +13,7 @@ class Case:
     name: str
     series: list[tuple[str, str]] = field(default_factory=list)
     checks: list[tuple[str, float, list[str]]] = field(default_factory=list)  # expression, seconds, samples
+    value: float = 1.0  # of every sample
     sample_seconds: float | None = None  # between the samples of its series; None: as between evaluations
 
 

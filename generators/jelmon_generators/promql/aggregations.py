@@ -58,8 +58,16 @@ class _Call(NamedTuple):
     by: tuple[str, ...]
 
     def selector(self, suffix: str = "") -> str:
-        braces = f"{{{self.matchers}}}" if self.matchers else ""
-        return f"{self.metric.name}{suffix}{braces}[{self.window}]"
+        return f"{self.metric.name}{suffix}{self._braces}[{self.window}]"
+
+    @property
+    def counter(self) -> str:
+        """The metric with its matchers."""
+        return f"{self.metric.name}{self._braces}"
+
+    @property
+    def _braces(self) -> str:
+        return f"{{{self.matchers}}}" if self.matchers else ""
 
     def grouping(self, *more: str) -> str:
         return f"by ({', '.join(sorted({'job', *self.by, *more}))})"
@@ -79,16 +87,20 @@ def _increase(call: _Call, suffix: str = "", function: str = "increase") -> str:
 
 
 def _occurrences(call: _Call) -> str:
-    """Return the increase, with the first value of a series that did not exist before.
+    return occurrences(call.counter, call.window, call.metric.service, call.grouping())
+
+
+def occurrences(counter: str, window: str, service: Service, grouping: str) -> str:
+    """Return the increase of a counter, with the first value of a series that did not exist before.
 
     ``increase()`` of a counter that appears at 7 is 0. A series is new when it was missing from a page that was scraped
     within the window, and no replica had it in the window before. What a page is judged by comes with the counters
     themselves: a replica that has not loaded them yet, or leaves them to the leader, shows neither.
     """
-    one, window = call.selector(), call.window
-    seen = "sum_over_time(up" if call.metric.service is not Service.EXPORTER else f"count_over_time({EVENTS_LOST.name}"
+    one = f"{counter}[{window}]"
+    seen = "sum_over_time(up" if service is not Service.EXPORTER else f"count_over_time({EVENTS_LOST.name}"
     return (
-        f"sum {call.grouping()} (\n"
+        f"sum {grouping} (\n"
         "  max without (instance, pod) (\n"
         f"    last_over_time({one})\n"
         f"    and count_over_time({one}) < on (job, instance) group_left () {seen}[{window}])\n"

@@ -9,7 +9,7 @@ from jelmon_generators.model.test_case import Case
 from jelmon_generators.unit_tests.promtool import file_text
 from jelmon_generators.unit_tests.subject import Subject
 from jelmon_generators.unit_tests.tables import other_thresholds, truth_table
-from jelmon_generators.unit_tests.timelines import firing_row, flap, timeline
+from jelmon_generators.unit_tests.timelines import disappearance, firing_row, flap, remembered, timeline
 
 TESTS_FOLDER = "rules/tests/generated"
 
@@ -28,9 +28,15 @@ def render(made: Compilation) -> dict[str, str]:
 def _cases(subject: Subject) -> list[Case]:
     cases = truth_table(subject, "at the edge and on both sides of it")
     cases += other_thresholds(subject)
+    for label in subject.other_row_labels:
+        by_label = Subject(subject.compiled, subject.made, subject.interval, row_label=label)
+        cases += truth_table(by_label, f"series that differ in their {label} are not taken for each other")
+        cases += [case for case in other_thresholds(by_label) if case.name not in {one.name for one in cases}]
     firing = firing_row(subject)
     if firing is not None:
         cases.append(timeline(subject, firing))
+        cases += disappearance(subject, firing)
+        cases += remembered(subject, firing)
         if subject.levels:
             cases.append(flap(subject, firing))
     if subject.is_constant:
@@ -41,7 +47,7 @@ def _cases(subject: Subject) -> list[Case]:
         )
     alert = subject.alert
     if not alert.unless and alert.condition.leaves == (alert.condition,):
-        cases += alert.condition.leaves[0].test_cases(subject.timing, subject.known)
+        cases += map(subject.with_values, alert.condition.leaves[0].test_cases(subject.timing, subject.known))
     keys = {leaf.key for leaf in alert.leaves}
     fallbacks = [leaf.fallback for leaf in alert.leaves if leaf.fallback and ("signal", leaf.signal) not in keys]
     if fallbacks:

@@ -2,13 +2,13 @@
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import promql_parser as parser
 
-from jelmon.catalogue import BY_SERIES
+from jelmon.catalogue import BY_SERIES, EVENTS_LOST, Service
 
 Labels = dict[str, str]
 
@@ -76,6 +76,25 @@ def job_of(text: str) -> str:
     return metric.service.job if metric else "a-job"
 
 
-def counts_too(text: str, labels: Mapping[str, str]) -> bool:
-    """Return whether a selector matches labels that another one was made for."""
-    return all(_matches(matcher, dict(labels)) for matcher in _matchers(text))
+def page_of(text: str) -> str:
+    """Return a series that is on every page with the counters that a selector reads."""
+    metric = BY_SERIES.get(series_name(text))
+    return EVENTS_LOST.name if metric is not None and metric.service is Service.EXPORTER else "up"
+
+
+def counts_too(text: str, name: str, labels: Mapping[str, str]) -> bool:
+    """Return whether a selector matches a series."""
+    return series_name(text) == name and all(_matches(matcher, dict(labels)) for matcher in _matchers(text))
+
+
+def not_counted(text: str, name: str, labels: Mapping[str, str]) -> Iterator[Labels]:
+    """Yield the labels of a series that a selector matches, with one changed so that it does not."""
+    matchers = _matchers(text)
+    if not counts_too(text, name, labels) or not all(map(_portable, matchers)):
+        return
+    for matcher in matchers:
+        for value in _candidates(matcher.name, name, matchers):
+            changed = {**labels, matcher.name: value}
+            if not _matches(matcher, changed):
+                yield changed
+                break

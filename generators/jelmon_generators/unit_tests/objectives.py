@@ -6,14 +6,23 @@ are between two evaluations and over at the next, so that nothing is recorded fo
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from jelmon_generators.compile.slo_counts import Counts
 from jelmon_generators.compile.slos import Recorded, budget, guarded, windows_of
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Slo
 from jelmon_generators.model.test_case import Case, selector
-from jelmon_generators.promql.expressions import number
-from jelmon_generators.unit_tests.counters import Labels, counted_labels, counts_too, job_of, series_name
+from jelmon_generators.promql.expressions import duration, number
+from jelmon_generators.unit_tests.counters import (
+    Labels,
+    counted_labels,
+    counts_too,
+    job_of,
+    not_counted,
+    page_of,
+    series_name,
+)
 from jelmon_generators.unit_tests.promtool import file_text
 
 TESTS_FOLDER = "rules/tests/objectives"
@@ -55,30 +64,61 @@ def _operand(value: float) -> str:
 # --- counts ---
 
 
+class _Counted(NamedTuple):
+    """A row of the test of counts: its counters, one sample a minute, and what is counted after ten minutes."""
+
+    name: str
+    good: str
+    bad: str
+    valid: int  # without the bad ones
+    wrong: int
+
+
+_COUNTED = (
+    _Counted("burning", "0+30x20", "0+10x20", 150, 50),
+    _Counted("healthy", "0+31x20", "", 155, 0),
+    _Counted("new", "_x8 70x12", "_x8 20x12", 70, 20),  # the first events of a series count
+    _Counted("back", "71x4 _x3 71x12", "21x4 _x3 21x12", 0, 0),  # those that were there before do not
+)
+
+
 def _counts(slo: Slo) -> Iterator[Case]:
-    """Yield a case with two replicas that count the same events: two rows, the second one without a bad event."""
+    """Yield a case with two replicas that count the same events; one row has no bad event, one is new, one is back."""
     if slo.condition:
         return
     good, bad = counted_labels(slo.valid, unlike=slo.bad), counted_labels(slo.bad)
     if good is None or bad is None or (good.keys() | bad.keys()) & set(slo.by):
         return
     names, case = Counts(slo), Case("events are counted once, however many replicas expose them")
-    rows = [_row_labels(slo, row) for row in ("burning", "healthy")][: 2 if set(slo.by) - {"job"} else 1]
-    for row, labels in enumerate(rows):
-        for instance in ("a", "b"):
-            target = {**labels, "instance": instance, "pod": f"{instance}-pod"}
-            case.series.append((selector(series_name(slo.valid), {**target, **good}), "0+30x20"))
-            if row == 0:
-                case.series.append((selector(series_name(slo.bad), {**target, **bad}), "0+10x20"))
-    every = [selector("", labels) for labels in rows]
-    both = 40 if series_name(slo.valid) == series_name(slo.bad) and counts_too(slo.valid, bad) else 30
-    case.checks = [
-        (_equals(slo, names.valid_name, both * 5), 600, every[:1]),
-        (_equals(slo, names.bad_name, 50), 600, every[:1]),
-        (_equals(slo, names.valid_name, 150), 600, every[1:]),
-        (_equals(slo, names.bad_name, 0), 600, every[1:]),
-    ]
+    both = counts_too(slo.valid, series_name(slo.bad), bad)
+    rows = _COUNTED if set(slo.by) - {"job"} else _COUNTED[:1]
+    for instance in ("a", "b"):
+        target = {"job": job_of(slo.valid), "instance": instance, "pod": f"{instance}-pod"}
+        case.series.append((selector(page_of(slo.valid), target), "1x20"))
+        for row in rows:
+            labels = {**_row_labels(slo, row.name), **target}
+            case.series.append((selector(series_name(slo.valid), {**labels, **good}), row.good))
+            if row.bad:
+                case.series.append((selector(series_name(slo.bad), {**labels, **bad}), row.bad))
+            neither = _neither(slo, {**labels, **good}, {**labels, **bad})
+            case.series += dict.fromkeys((selector(name, other), "0+7x20") for name, other in neither)
+    expected: dict[str, list[str]] = {}
+    for row in rows:
+        sample = selector("", _row_labels(slo, row.name))
+        valid = row.valid + (row.wrong if both else 0)
+        expected.setdefault(_equals(slo, names.valid_name, valid), []).append(sample)
+        expected.setdefault(_equals(slo, names.bad_name, row.wrong), []).append(sample)
+    case.checks = [(query, 600, samples) for query, samples in expected.items()]
     yield case
+
+
+def _neither(slo: Slo, good: Labels, bad: Labels) -> Iterator[tuple[str, Labels]]:
+    """Yield series that are neither valid nor bad, and differ from such in one label."""
+    for text, labels in ((slo.valid, good), (slo.bad, bad)):
+        name = series_name(text)
+        for other in not_counted(text, name, labels):
+            if not counts_too(slo.valid, name, other) and not counts_too(slo.bad, name, other):
+                yield name, other
 
 
 def _missing(slo: Slo) -> Iterator[Case]:
@@ -120,15 +160,15 @@ def _ratios(slo: Slo) -> Case:
     moments = [round((end - age) / _STEP) for age in ages]
     for row, bad in rows.items():
         labels = _row_labels(slo, row)
-        valid = [_VALID if bad else 0.0] * len(windows)
+        valid = [_VALID] * len(windows)
         case.series.append((selector(f"jelmore:{counts.valid_name}", labels), _bursts(moments, valid)))
-        case.series.append((selector(f"jelmore:{counts.bad_name}", labels), _bursts(moments, bad or valid)))
-        ratios = _ratios_of(bad) if bad else [0.0] * len(windows)
+        case.series.append((selector(f"jelmore:{counts.bad_name}", labels), _bursts(moments, bad)))
+        ratios = _ratios_of(bad)
         sample = selector("", labels)
         for place, (window, ratio) in enumerate(zip(windows, ratios, strict=True), 1):
             case.checks.append((_equals(slo, names.ratio(window), ratio), end, [sample]))
             if window in guarded(slo):
-                events = _VALID * place / counts.each_counted if bad else 0.0
+                events = _VALID * place / counts.each_counted
                 case.checks.append((_equals(slo, names.events(window), events), end, [sample]))
         recent = windows_of(slo)[0].long
         left, now = 1 - ratios[-1] / allowed, ratios[windows.index(recent)]
@@ -139,6 +179,14 @@ def _ratios(slo: Slo) -> Case:
             remaining.append(sample)
             seconds = left * allowed * slo.period_seconds / now
             case.checks.append((_equals(slo, names.exhausted_in, seconds), end, [sample]))
+    for start, moment in enumerate(moments):  # nothing happened, as far as the longer windows know
+        labels = _row_labels(slo, f"idle-{duration(windows[start])}")
+        for name in (counts.valid_name, counts.bad_name):
+            case.series.append((selector(f"jelmore:{name}", labels), _bursts([moment], [0.0])))
+        signals = [names.ratio(window) for window in windows[start:]]
+        signals += [names.events(window) for window in windows[start:] if window in guarded(slo)]
+        case.checks += [(_equals(slo, signal, 0.0), end, [selector("", labels)]) for signal in signals]
+        case.checks.append((_equals(slo, names.left, 1.0), end, [selector("", labels)]))
     by = ", ".join(sorted({"instance", "job", *slo.by}))
     case.checks.append((f"group by ({by}) (jelmore:{names.exhausted_in})", end, remaining))
     samples: dict[str, list[str]] = {}
@@ -149,13 +197,12 @@ def _ratios(slo: Slo) -> Case:
 
 
 def _bad_events(allowed: float, bursts: int) -> dict[str, list[float]]:
-    """Return how many bad events each burst of a row has; none where nothing happens at all."""
+    """Return how many bad events each burst of a row has."""
     return {
         "burning": [_VALID * min(1.0, allowed * 20) / (place + 2) for place in range(bursts)],
         "spending": [_VALID * allowed / (place + 2) for place in range(bursts)],
         "exact": [_VALID * allowed] * bursts,
         "recovered": [0.0] * (bursts - 1) + [_VALID * allowed / 2],
-        "idle": [],
     }
 
 

@@ -2,7 +2,7 @@
 
 from jelmon_generators.compile.rules import Group
 from jelmon_generators.model.test_case import Case
-from jelmon_generators.promql.expressions import duration
+from jelmon_generators.promql.expressions import duration, number
 from jelmon_generators.render.prometheus import RULES_FOLDER
 from jelmon_generators.text import quoted
 
@@ -31,5 +31,7 @@ def file_text(source: str, cases: list[Case], group: Group, *, evaluation_second
             lines.append(f"        eval_time: {duration(seconds)}")
             if samples:
                 lines.append("        exp_samples:")
-                lines.extend(f"          - {{labels: {quoted(sample)}, value: 1}}" for sample in samples)
+                lines.extend(
+                    f"          - {{labels: {quoted(sample)}, value: {number(case.value)}}}" for sample in samples
+                )
     return "\n".join(lines) + "\n"

@@ -1,12 +1,13 @@
 """An alert under test: the rows of its truth table, their labels, and the series that give a row its values."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jelmon_generators.compile.rules import ALERT_VALUE, Compiled
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.conditions.base import Key, Timing, Values
-from jelmon_generators.model.test_case import selector
+from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.model.truth import holds, truth_table
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, number, string
 
@@ -43,9 +44,20 @@ class Row:
 
 
 class Subject:
-    """One alert, and how to feed it. ``by_fallback``: feed what conditions read when their usual input is missing."""
+    """One alert, and how to feed it.
 
-    def __init__(self, compiled: Compiled, made: Compilation, interval: float, *, by_fallback: bool = False) -> None:
+    ``by_fallback``: feed what conditions read when their usual input is missing; ``row_label``: distinguish rows by it.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        made: Compilation,
+        interval: float,
+        *,
+        by_fallback: bool = False,
+        row_label: str | None = None,
+    ) -> None:
         self.compiled = compiled
         self.alert = compiled.alert
         self.made = made
@@ -53,7 +65,7 @@ class Subject:
         self.interval = interval
         self.by_fallback = by_fallback
         self.directions = self.known.directions
-        self.row_label = self._row_label()
+        self.row_label = row_label or self._row_label()
         self.rows = self._rows()
 
     # --- time ---
@@ -125,6 +137,15 @@ class Subject:
             return "pipeline" if "pipeline" in others else others[0]
         return "instance" if len(self.alert.leaves) == 1 else None
 
+    @property
+    def other_row_labels(self) -> list[str]:
+        """The other labels by which the rules match series, and which every one of these series has."""
+        if self.row_label is None:
+            return []
+        common = frozenset.intersection(*(self.known.labels[leaf.signal] for leaf in self.alert.leaves))
+        matched = re.findall(r"\bon \(([^()]*)\)", self.compiled.rules[0].expr)
+        return sorted({name for names in matched for name in names.split(", ")} & common - {self.row_label})
+
     def labels_of(self, signal: str, row: Mapping[str, str]) -> Labels:
         """Return the labels of a signal's recorded series in a row."""
         labels = _labels(self.known.labels[signal], row)
@@ -193,19 +214,30 @@ class Subject:
         """Return the checks that the alert fires for these samples, and that the value its levels read exists."""
         found: list[Check] = [(self.firing(label), self.steady, samples)]
         if self.levels:
-            found.append((self._value(label), self.steady, samples))
+            found.append((self.value(label), self.steady, samples))
         return found
 
     def one_row_checks(self, *, fires: bool) -> list[Check]:
         """Return the same checks for a single row, whatever its labels are."""
         found: list[Check] = [(self.firing("alertname"), self.steady, [self.name_sample] if fires else [])]
         if self.levels:
-            sample = [f'{{rule_id="{self.alert.rule_id}"}}'] if fires else []
-            found.append((self._value("rule_id"), self.steady, sample))
+            found.append((self.value("alertname"), self.steady, ["{}"] if fires else []))
         return found
 
-    def _value(self, by: str) -> str:
-        return f'group by ({by}) ({ALERT_VALUE}{{rule_id="{self.alert.rule_id}"}})'
+    def with_values(self, case: Case) -> Case:
+        """Return a case in which the recorded value is asked for too wherever the alert has just begun to fire."""
+        for query, seconds, samples in [*case.checks] if self.levels else ():
+            if seconds == self.steady and query.startswith("group by (pipeline)"):
+                case.checks.append((self.value("pipeline"), seconds, samples))
+        return case
+
+    def value(self, by: str) -> str:
+        """Return a query for the recorded value of the alert where it is that of the alert's expression."""
+        base = self.compiled.rules[0]
+        value = f'{ALERT_VALUE}{{rule_id="{self.alert.rule_id}"}}'
+        if not self.compiled.expression.labels & base.labels.keys():
+            value += f" == ignoring ({', '.join(sorted(base.labels))}) ({base.expr})"
+        return f"group by ({by}) ({value})"
 
     @property
     def name_sample(self) -> str:

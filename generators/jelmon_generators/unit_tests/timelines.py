@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from jelmon_generators.compile.rules import CARRIED_SECONDS
+from jelmon_generators.compile.rules import CARRIED_SECONDS, FIRING_SINCE
 from jelmon_generators.model.test_case import Case, selector
+from jelmon_generators.model.truth import holds
 from jelmon_generators.unit_tests.subject import Row, Subject
 
 _QUIET_STEPS = 4  # of silence at first
@@ -41,6 +42,9 @@ def timeline(subject: Subject, row: Row) -> Case:
     for place, level in enumerate(levels):
         check(subject.round_up(fires + level) - step, place)
         check(subject.round_up(fires + level), place + 1)
+    if levels:  # a level has no clock of its own
+        clock = f'group by (escalation_level) ({FIRING_SINCE}{{rule_id="{subject.alert.rule_id}"}})'
+        case.checks.append((clock, subject.round_up(fires + levels[-1]) + 2 * step, ["{}"]))
     quiet = _quiet_row(subject, row)
     gone = end + (0 if quiet else subject.lingers(row)) + subject.round_up(subject.alert.keep_firing_seconds)
     check(gone - step, len(levels))
@@ -94,6 +98,57 @@ def _all_labels(subject: Subject, row: Row, seconds: float, *, level: str = "") 
     labels |= {"escalation_level": level} if level else {}
     expression = f'ALERTS{{alertname="{alert.name}",rule_id="{alert.rule_id}",escalation_level="{level}"}}'
     return expression, seconds, [selector("ALERTS", labels)]
+
+
+def disappearance(subject: Subject, row: Row) -> list[Case]:
+    """Return a case: when its series disappear, the alert lasts as long as missed scrapes are bridged."""
+    if not _quiet_row(subject, row) or not subject.lingers(row):
+        return []
+    step, alert = subject.interval, subject.alert
+    shown = round(subject.round_up(alert.duration_seconds) / step) + 2
+    ends = shown * step + subject.lingers(row)
+    gone = ends + subject.round_up(alert.keep_firing_seconds)
+    case = Case("lasts through missed scrapes when its series disappear, and no longer")
+    for series, values in subject.series([row], ""):
+        after = "" if values.startswith("0+") else f"x{shown - 1} stale _x40"
+        case.series.append((series, f"{values}{after}"))
+    label, sample = _sample(subject, row)
+    case.checks = [(subject.firing(label), gone - step, [sample]), (subject.firing(label), gone, [])]
+    if subject.levels:
+        case.checks += [(subject.value(label), ends - step, [sample]), (subject.value(label), ends, [])]
+    return [case]
+
+
+def remembered(subject: Subject, row: Row) -> list[Case]:
+    """Return a case: an exception whose series disappear is remembered for as long as the condition may last alone."""
+    alert, step = subject.alert, subject.interval
+    about = {leaf.key for leaf in alert.condition.leaves}
+    excepted = [leaf for part in alert.unless for leaf in part.leaves if leaf.key not in about]
+    known = subject.known.for_exceptions(leaf.signal for leaf in alert.condition.leaves)
+    quiet = next(
+        (
+            other
+            for other in subject.rows
+            if not other.fires and not other.missing and all(other.values[key] == row.values[key] for key in about)
+        ),
+        None,
+    )
+    seconds = {known.remembered_seconds(leaf.signal) for leaf in excepted}
+    if quiet is None or len(seconds) != 1 or not all(leaf.keeps_labels for leaf in excepted):
+        return []
+    if not holds(alert, {**quiet.values, **{leaf.key: None for leaf in excepted}}, subject.directions):
+        return []
+    shown = 4
+    seen = (shown - 1) * step + seconds.pop() // step * step  # the last evaluation that remembers it
+    fires = seen + step + subject.round_up(alert.duration_seconds)
+    records = tuple(f"{subject.known.records[leaf.signal]}{{" for leaf in excepted)
+    case = Case("an exception is remembered while its series are missing, and no longer")
+    for series, values in subject.series([replace(quiet, labels=row.labels)], ""):
+        until = f"x{shown - 1} stale _x4" if series.startswith(records) else f"x{round(fires / step) + 2}"
+        case.series.append((series, values if values.startswith("0+") else f"{values}{until}"))
+    label, sample = _sample(subject, row)
+    case.checks = [(subject.firing(label), fires - step, []), (subject.firing(label), fires, [sample])]
+    return [case]
 
 
 def flap(subject: Subject, row: Row) -> Case:

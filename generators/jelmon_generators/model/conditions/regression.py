@@ -22,7 +22,9 @@ from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.promql.expressions import NOT_FOR_MATCHING, Expression, duration, number, on
 
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
-_LAG = "5m"  # the newest minutes are judged, so they are not part of the baseline
+LAG_SECONDS = 300.0
+"""The newest minutes are judged, so they are not part of the baseline."""
+_LAG = duration(LAG_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from jelmon_generators.model.known import Known
 from jelmon_generators.model.test_case import Case
 from jelmon_generators.promql.expressions import number
 
+_ANOTHER = "another_signal"
 _MAD_FACTOR = 4.4478  # 3 * 1.4826, as written in the rule
 SUCCESS = 'jelmore_analyzer_last_success_timestamp_seconds{analyzer="regression",job="jelmon-analyzer"}'
 
@@ -48,20 +49,30 @@ def cases(bounds: Bounds, timing: Timing, known: Known, *, judged: bool) -> list
     verdict_case = Case("every bound of the analyzer's verdict", [fresh])
     history = Case("every bound of the judgement by history")
     silent = Case("while an analyzer runs, only its verdict counts", [fresh])
-    for place, (verdict, _) in enumerate(verdicts):
+    for place, (verdict, fires) in enumerate(verdicts):
         verdict_case.series += _verdict(bounds, known, f"row-{place}", verdict, worse, shape)
+        other = (-good[0], -good[1], 1.0) if fires else (2 * good[0], 2 * good[1], good[2])
+        labels = _verdict_labels(bounds, known, f"row-{place}", signal=_ANOTHER)  # this must not matter
+        verdict_case.series += _gauges(labels, other, worse, shape)
     past = _pasts(bounds, worse)
     for place, values in enumerate(past):
         rows = _history(bounds, known, f"row-{place}", values, shape)
-        history.series += rows
-        silent.series += [*rows, _known_to_analyzer(bounds, known, f"row-{place}", shape)]
+        ready = _known_to_analyzer(bounds, known, f"row-{place}", shape)
+        history.series += [*rows, ready]
+        silent.series += [*rows, ready]
     firing = f'group by (pipeline) (ALERTS{{rule_id="{timing.rule_id}",alertstate="firing",escalation_level=""}})'
     verdict_case.checks.append((firing, steady, _rows([fires for _, fires in verdicts])))
     history.checks.append((firing, steady, _rows([_is_worse(bounds, worse, values) for values in past])))
     silent.checks.append((firing, steady, []))
     if not judged:
         return [history]
-    return [verdict_case, history, silent, *_age(bounds, timing, known, good, firing)]
+    unknown = Case("an analyzer decides about what it knows only", [fresh])
+    for row in ("row-0", "row-1"):
+        unknown.series += _history(bounds, known, row, past[0], shape)
+    unknown.series.append(_known_to_analyzer(bounds, known, "row-1", shape))
+    unknown.series.append(_known_to_analyzer(bounds, known, "row-0", shape, signal=_ANOTHER))
+    unknown.checks.append((firing, steady, _rows([True])))
+    return [verdict_case, history, silent, unknown, *_age(bounds, timing, known, good, firing)]
 
 
 def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float, float], firing: str) -> list[Case]:
@@ -77,10 +88,11 @@ def _age(bounds: Bounds, timing: Timing, known: Known, good: tuple[float, float,
         fires = stale - (-timing.duration_seconds // interval) * interval
         shape = f"x{round(max(gone, fires) / interval) + 4}"
         fresh = (SUCCESS, f"{success:.12g}{shape}")
-        case = Case(f"a stale verdict does not count: last success at {success:g} s", [fresh])
+        another = (SUCCESS.replace('"regression"', '"another"'), f"0+{interval:g}x600")
+        case = Case(f"a stale verdict does not count: last success at {success:g} s", [fresh, another])
         case.series += _verdict(bounds, known, "row-0", good, worse, shape)
         case.checks = [(firing, gone - interval, _rows([True])), (firing, gone, [])]
-        after = Case(f"history decides when verdicts are stale: last success at {success:g} s", [fresh])
+        after = Case(f"history decides when verdicts are stale: last success at {success:g} s", [fresh, another])
         after.series += _history(bounds, known, "row-0", _pasts(bounds, worse)[0], shape)
         after.series.append(_known_to_analyzer(bounds, known, "row-0", shape))
         after.checks = [(firing, fires - interval, []), (firing, fires, _rows([True]))]
@@ -126,25 +138,30 @@ def _is_worse(bounds: Bounds, worse: int, past: Past) -> bool:
 def _verdict(
     bounds: Bounds, known: Known, row: str, verdict: tuple[float, float, float], worse: int, shape: str
 ) -> list[tuple[str, str]]:
-    change, near, q_value = verdict
-    labels = _verdict_labels(bounds, known, row)
-    end = "upper" if worse < 0 else "lower"
     return [
         _known_to_analyzer(bounds, known, row, shape),
         (f"{known.records[bounds.signal]}{_labels(bounds, known, row)}", f"1{shape}"),
+        *_gauges(_verdict_labels(bounds, known, row), verdict, worse, shape),
+    ]
+
+
+def _gauges(labels: str, verdict: tuple[float, float, float], worse: int, shape: str) -> list[tuple[str, str]]:
+    change, near, q_value = verdict
+    end = "upper" if worse < 0 else "lower"
+    return [
         (f"jelmore_regression_change_ratio{labels}", f"{change:.12g}{shape}"),
         (f"jelmore_regression_change_{end}_ratio{labels}", f"{near:.12g}{shape}"),
         (f"jelmore_regression_q_value{labels}", f"{q_value:.12g}{shape}"),
     ]
 
 
-def _known_to_analyzer(bounds: Bounds, known: Known, row: str, shape: str) -> tuple[str, str]:
-    return (f"{REGRESSION_BASELINE_READY.name}{_verdict_labels(bounds, known, row)}", f"1{shape}")
+def _known_to_analyzer(bounds: Bounds, known: Known, row: str, shape: str, *, signal: str = "") -> tuple[str, str]:
+    return (f"{REGRESSION_BASELINE_READY.name}{_verdict_labels(bounds, known, row, signal=signal)}", f"1{shape}")
 
 
-def _verdict_labels(bounds: Bounds, known: Known, row: str) -> str:
+def _verdict_labels(bounds: Bounds, known: Known, row: str, *, signal: str = "") -> str:
     stage = ',stage="a-stage"' if "stage" in known.labels[bounds.signal] else ""
-    return f'{{instance="a",job="jelmon-analyzer",pipeline="{row}",signal="{bounds.signal}"{stage}}}'
+    return f'{{instance="a",job="jelmon-analyzer",pipeline="{row}",signal="{signal or bounds.signal}"{stage}}}'
 
 
 def _history(

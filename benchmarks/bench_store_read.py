@@ -1,4 +1,7 @@
-"""How fast the store answers: a remote read of a million samples; 24 hours by 5 minutes, from a rollup and raw.
+"""How fast the store answers, and what a sample takes on disk.
+
+A remote read of a million samples; 24 hours by 5 minutes, from a rollup and raw; bytes a sample of a day of counters,
+buckets of histograms and gauges as services have them, beside the chunks of Prometheus.
 
 Beside ours, on the same data in the same run, the ordinary way to answer remote read: a cursor over rows, sorted by
 PostgreSQL, and protobuf written sample by sample.
@@ -45,12 +48,13 @@ from jelmon_store.maintenance.settings import RetentionSettings
 from jelmon_store.read.api import ReadApi
 from jelmon_store.read.protobuf import bytes_field, encode_varint, varint_field
 from jelmon_store.read.settings import ReadSettings
+from jelmon_store.read.xor import encode_chunks
 from jelmon_store.schema import SCHEMA
 
-GOAL_SAMPLES, GOAL_TIMES = 1_000_000, 10.0  # samples a second; rollup against raw
+GOAL_SAMPLES, GOAL_TIMES, GOAL_BYTES = 1_000_000, 10.0, 4.0  # samples a second; rollup against raw; a sample on disk
 STEP = timedelta(seconds=15)
 HOURS = 24
-NOW = datetime(2026, 5, 21, 0, 2, tzinfo=UTC)
+NOW = datetime(2026, 5, 21, 0, 15, tzinfo=UTC)
 START = datetime(2026, 5, 20, tzinfo=UTC)
 WANTED = 1_000_000
 _ROW = np.dtype(
@@ -84,10 +88,8 @@ def database(dsn: str | None) -> Iterator[str]:
 def load(dsn: str, count: int) -> None:
     """Store 24 hours of counters and gauges in ten metrics, then maintain."""
     asyncio.run(migrate(dsn))
-    rng = np.random.default_rng(7)
     steps = HOURS * 3600 // int(STEP.total_seconds())
-    values = np.cumsum(rng.integers(0, 20, (steps, count)), axis=0).astype(float)
-    values[:, ::2] = np.round(rng.normal(50, 10, (steps, (count + 1) // 2)), 2)
+    values = service_values(count, steps).T.copy()
     with psycopg.connect(dsn, autocommit=True) as connection:
         for index in range(10):
             connection.execute("INSERT INTO jelmore.metrics (name) VALUES (%s)", (f"metric_{index}_total",))
@@ -115,6 +117,32 @@ def load(dsn: str, count: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE jelmore.samples")
         connection.execute("ANALYZE")
+
+
+def service_values(count: int, steps: int) -> "np.typing.NDArray[np.float64]":
+    """Return values of series, one a row, in the mix that a service exposes."""
+    rng = np.random.default_rng(11)
+    values = np.empty((count, steps))
+    for row in range(count):
+        kind = row % 20
+        if kind < 6:  # counters, idle and busy
+            values[row] = rng.integers(0, 10**6) + np.cumsum(rng.poisson(10 ** rng.uniform(-2, 2), steps))
+        elif kind < 10:  # buckets of histograms
+            values[row] = np.cumsum(rng.poisson(10 ** rng.uniform(-3, 1.5), steps))
+        elif kind < 12:  # seconds of work
+            values[row] = np.round(rng.uniform(0, 1e5) + np.cumsum(rng.gamma(2, 0.5, steps)), 2)
+        elif kind < 14:  # bytes of memory, by pages
+            pages = rng.integers(-50, 51, steps) * (rng.random(steps) < 0.3)
+            values[row] = 4096.0 * np.maximum(1, rng.integers(10**4, 10**6) + np.cumsum(pages))
+        elif kind < 16:  # lengths of queues
+            values[row] = np.maximum(0, np.cumsum(rng.integers(-1, 2, steps)))
+        elif kind == 16:  # ratios
+            values[row] = np.round(rng.beta(5, 2, steps), 3)
+        elif kind == 17:  # temperatures
+            values[row] = np.round(50 + np.cumsum(rng.normal(0, 0.1, steps)), 1)
+        else:  # up, and the time of a start
+            values[row] = (1.0, 1_767_225_600.0)[kind - 18]
+    return values
 
 
 def _labels(index: int) -> dict[str, str]:
@@ -244,22 +272,48 @@ def rollups(dsn: str, repeat: int) -> None:
         ]
         where = f"series_id = ANY ('{{{','.join(map(str, ids))}}}'::bigint[]) AND time >= '{START}' AND time < '{NOW}'"
         raw = (
-            "SELECT series_id, date_bin('5 minutes', time, '2000-01-01 00:00Z'), min(value), max(value), avg(value), "
-            f"count(*) FROM jelmore.samples WHERE {where} GROUP BY 1, 2"
+            "SELECT series_id, date_bin('5 minutes', time, '2000-01-01 00:00Z') AS time, min(value), max(value), "
+            f"avg(value), count(*) FROM jelmore.samples WHERE {where} GROUP BY 1, 2"
         )
-        rolled = f"SELECT series_id, time, min, max, sum / count, count FROM jelmore.samples_5m WHERE {where}"
+        rolled = f"SELECT series_id, time, min, max, sum / count AS avg, count FROM jelmore.samples_5m WHERE {where}"
         assert sorted(row[:2] for row in connection.execute(raw)) == sorted(
             row[:2] for row in connection.execute(rolled)
         )
 
         def run(query: str) -> Callable[[], Any]:
-            return lambda: connection.execute(f"SELECT count(*) FROM ({query}) q").fetchall()
+            # every column is read, but no row is sent
+            figures = "count(time), sum(min), sum(max), sum(avg), sum(count)"
+            return lambda: connection.execute(f"SELECT {figures} FROM ({query}) q").fetchall()
 
         raw_seconds, rolled_seconds = timed(run(raw), repeat), timed(run(rolled), repeat)
     times = raw_seconds / rolled_seconds
     print(
         f"24 h by 5 min, {len(ids)} series: raw {raw_seconds * 1000:.1f} ms, rollup {rolled_seconds * 1000:.1f} ms, "
         f"{times:.0f} times as fast  (goal {GOAL_TIMES:.0f}: {'reached' if times >= GOAL_TIMES else 'missed'})"
+    )
+
+
+def disk(dsn: str, count: int) -> None:
+    """Print the bytes of a sample on disk, indexes included, and what they are in chunks of Prometheus."""
+    steps = HOURS * 3600 // int(STEP.total_seconds())
+    with psycopg.connect(dsn) as connection:
+        kind = flavour(connection)
+        size = (
+            "sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'jelmore.samples'::regclass"
+            if kind == "postgresql"
+            else "total_bytes FROM hypertable_detailed_size('jelmore.samples')"
+        )
+        row = connection.execute(f"SELECT {size}").fetchone()
+        assert row is not None
+        ours = float(row[0]) / (count * steps)
+    some = min(count, 200)
+    times = np.tile(round(START.timestamp() * 1000) + 15_000 * np.arange(steps), some)
+    bits = service_values(count, steps)[:some].ravel().view(np.uint64)
+    chunks = encode_chunks(times, bits, np.arange(1, some + 1) * steps)
+    theirs = sum(len(chunk) for own in chunks for chunk in own) / (some * steps)
+    print(
+        f"on disk: {ours:.2f} bytes a sample with indexes  (goal {GOAL_BYTES}: "
+        f"{'reached' if ours <= GOAL_BYTES else 'missed'}); chunks of Prometheus, without its index: {theirs:.2f}"
     )
 
 
@@ -278,6 +332,7 @@ def main() -> None:
             print(f"{flavour(connection)}: {rows} rows loaded and maintained in {time.perf_counter() - begin:.0f} s")
         asyncio.run(remote_read(dsn, args.series, args.repeat))
         rollups(dsn, args.repeat)
+        disk(dsn, args.series)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.store.conftest import Eventually, StartStore
 from tests.store.write.sender import bits, labels_of, now_ms, post, stored, v1, v1_series
 
-from jelmon.catalogue import Service, of_service
+from jelmon.catalogue import STORE_REQUESTS, Service, of_service
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
 from jelmon_store.maintenance.settings import RetentionSettings
@@ -137,3 +137,27 @@ async def test_the_rate_limit_of_the_web_config_makes_senders_repeat(tmp_path: P
 
     assert (status, text, headers["Retry-After"]) == (503, "too many requests\n", "1")
     assert (await _get(f"{store.server.url}/metrics"))[0] == 429
+
+
+@pytest.mark.parametrize("path", ["/api/v1/write", "/api/v1/read"])
+async def test_a_client_that_goes_in_mid_body_leaves_no_traceback(
+    postgres_dsn: str, start_store: StartStore, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await start_store(postgres_dsn)
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
+    assert store.server.address is not None
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", store.server.address.port)
+        writer.write(f"{head}Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n".encode())
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the handler waits for the body
+        writer.write(b"abc")
+        await writer.drain()
+        writer.transport.abort()
+    while (await _samples(store.server.url)).get(_requests(path), 0) < 3:
+        await asyncio.sleep(0.02)
+
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def _requests(path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return f"{STORE_REQUESTS.name}_count", (("code", "400"), ("operation", path.rpartition("/")[2]))

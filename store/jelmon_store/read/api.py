@@ -13,6 +13,7 @@ from aiohttp import web
 
 from jelmon.catalogue import STORE_REQUESTS
 from jelmon.service.registry import Instruments
+from jelmon.service.web import BodyError, received_body
 from jelmon_store.read.answer import Answer
 from jelmon_store.read.chunked import CONTENT_TYPE
 from jelmon_store.read.connections import ReadConnections
@@ -66,12 +67,14 @@ class ReadApi:
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         try:
-            body = await request.read()
+            body = await received_body(request, request.client_max_size)
             tenant = self._tenant_of(request)
             async with asyncio.timeout(self._settings.timeout_seconds):
                 await self._free.acquire()
-        except web.HTTPRequestEntityTooLarge:
-            return _refused("the request is too large", 413)
+        except BodyError as error:
+            response = _refused(error.message, error.status)
+            response.force_close()
+            return response
         except TimeoutError:
             return _unavailable("too many requests are running")
         try:

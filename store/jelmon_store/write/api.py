@@ -10,6 +10,7 @@ from aiohttp import web
 from jelmon.catalogue import STORE_REJECTED, STORE_REQUESTS, STORE_SAMPLES, STORE_SUCCESS
 from jelmon.errors import JelmonError, SourceError
 from jelmon.service.registry import Instruments
+from jelmon.service.web import BodyError, received_body
 from jelmon_store.wire.errors import BusyError, RequestError, UnsupportedError
 from jelmon_store.wire.negotiation import Protocol as WireProtocol
 from jelmon_store.wire.negotiation import negotiate
@@ -89,17 +90,13 @@ class WriteApi:
     async def _receive(self, request: web.Request, protocol: WireProtocol) -> web.Response:
         receipt: Receipt | None = None
         try:
-            body = await request.read()
+            body = await received_body(request, MAX_BODY_BYTES)
             receipt = await self._receiver.receive(
                 body, protocol, tenant=self.tenant_of(request), retried=_is_retry(request)
             )
             response = self._report(receipt)
-        except web.HTTPRequestEntityTooLarge:
-            response = _problem(RequestError(f"the body exceeds {MAX_BODY_BYTES} bytes"), 400)
-        except web.RequestPayloadError as error:
-            request.content.feed_eof()  # otherwise aiohttp reads on and logs a traceback
-            response = _problem(RequestError(f"cannot read the body: {error}"), 400)
-            response.force_close()
+        except BodyError as error:
+            response = _closing(_problem(error, 400))
         except RequestError as error:
             response = _problem(error, 400)
         except (BusyError, SourceError) as error:

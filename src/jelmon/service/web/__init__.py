@@ -5,7 +5,7 @@ reloaded when it changes. Health endpoints need no login, as orchestrators canno
 """
 
 from jelmon.service.web.accounts import Accounts
-from jelmon.service.web.body import BodyError, read_body
+from jelmon.service.web.body import BodyError, read_body, received_body
 from jelmon.service.web.config import WebConfig
 from jelmon.service.web.health import OPEN_PATHS, Check, Checks
 from jelmon.service.web.limits import ClientLimits, at_most
@@ -31,5 +31,6 @@ __all__ = [
     "landing_page",
     "page",
     "read_body",
+    "received_body",
     "refuse_cross_site",
 ]

@@ -36,7 +36,7 @@ async def read_body(request: web.Request, most: int | None = None) -> bytes:
         BodyError: it is too large, incomplete, damaged, or compressed in an unknown way.
     """
     most = min(most or request.client_max_size, request.client_max_size)
-    body = await _received(request, most)
+    body = await received_body(request, most)
     coding = ", ".join(request.headers.getall("Content-Encoding", ())).strip().lower()
     if coding in ("", "identity"):
         return body
@@ -48,7 +48,12 @@ async def read_body(request: web.Request, most: int | None = None) -> bytes:
     return await asyncio.to_thread(_expand, body, window, min(most, max(_ALWAYS_BYTES, _RATIO * len(body))), coding)
 
 
-async def _received(request: web.Request, most: int) -> bytes:
+async def received_body(request: web.Request, most: int) -> bytes:
+    """Return the body as it was sent.
+
+    Raises:
+        BodyError: it is too large or incomplete.
+    """
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge as error:

@@ -43,7 +43,9 @@ def store_dsn(flavour: str, request: pytest.FixtureRequest) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
         dsn = server.rsplit("/", 1)[0] + f"/{name}"
         with psycopg.connect(dsn, autocommit=True) as own:
-            own.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+            # not in public: nothing may rely on finding its functions there
+            own.execute("CREATE SCHEMA extensions")
+            own.execute("CREATE EXTENSION timescaledb SCHEMA extensions")
         yield dsn
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

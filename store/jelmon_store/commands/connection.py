@@ -11,7 +11,7 @@ import psycopg
 from jelmon.config.reader import SettingsReader
 from jelmon.database.postgres import PostgresDatabase
 from jelmon.errors import SourceError
-from jelmon_store.maintenance.partitions import OPTIONS, Connection
+from jelmon_store.maintenance.partitions import Connection, connect
 from jelmon_store.schema import SCHEMA
 from jelmon_store.settings import read_database_url
 
@@ -27,9 +27,7 @@ def connected(args: argparse.Namespace) -> Iterator[Connection]:
     url = read_database_url(SettingsReader(args, os.environ))
     asyncio.run(migrate(url))
     try:
-        with psycopg.connect(
-            url, autocommit=True, connect_timeout=5, application_name="jelmon-store-command", options=OPTIONS
-        ) as connection:
+        with connect(url, name="jelmon-store-command") as connection:
             yield connection
     except psycopg.Error as error:
         raise SourceError(

@@ -13,9 +13,7 @@ from jelmon_store.maintenance.settings import RetentionSettings
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_SECONDS = 5
 _LOCK = 0x6A656C6D_6F726503
-_OPTIONS = f"{partitions.OPTIONS} -c lock_timeout=30s"
 
 
 class Maintenance:
@@ -58,15 +56,8 @@ class Maintenance:
         Raises:
             psycopg.Error: the database does not respond, or a table was locked for too long.
         """
-        with contextlib.closing(
-            psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                application_name="jelmon-store-maintenance",
-                options=_OPTIONS,
-            )
-        ) as connection:
+        opened = partitions.connect(self._url, name="jelmon-store-maintenance", options="-c lock_timeout=30s")
+        with contextlib.closing(opened) as connection:
             row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
             if row != (True,):
                 return False

@@ -10,8 +10,15 @@ from psycopg import sql
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-OPTIONS = "-c timezone=UTC -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
-"""Of connections that delete: from the column store, TimescaleDB would take out no more than 100,000 rows at a time."""
+CONNECT_TIMEOUT_SECONDS = 5
+_OPTIONS = "-c timezone=UTC -c timescaledb.max_tuples_decompressed_per_dml_transaction=0"
+"""TimescaleDB would delete no more than 100,000 rows at a time from the column store."""
+_FIND_EXTENSION = """
+SELECT set_config(
+    'search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(n.nspname)), false
+)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'
+"""
 PARTITIONED = ("samples", "samples_kept", "histograms", "exemplars")
 """Tables that receivers write to."""
 COMPLETE_AFTER = timedelta(minutes=10)
@@ -31,6 +38,27 @@ class Part:
     def identifier(self) -> sql.Identifier:
         """Return its name, quoted."""
         return sql.Identifier(self.schema, self.name)
+
+
+def connect(url: str, *, name: str, options: str = "") -> Connection:
+    """Return a connection that may maintain and delete; it finds the functions of TimescaleDB in any schema.
+
+    Raises:
+        psycopg.OperationalError: the database does not respond.
+    """
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        application_name=name,
+        options=f"{_OPTIONS} {options}",
+    )
+    try:
+        connection.execute(_FIND_EXTENSION)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def flavour(connection: Connection) -> str:

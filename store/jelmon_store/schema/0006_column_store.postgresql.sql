@@ -2,6 +2,10 @@
 -- values of one series; at 15 seconds an hour has 240, so the hours of a chunk are joined to four.
 DO $do$
 DECLARE
+    extension_schema text := (
+        SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+        WHERE e.extname = 'timescaledb'
+    );
     level record;
 BEGIN
     IF jelmore.store_flavour() <> 'community' THEN
@@ -19,7 +23,10 @@ BEGIN
             'timescaledb.compress_segmentby = ''series_id'', timescaledb.compress_orderby = ''time'')',
             level.name
         );
-        PERFORM set_chunk_time_interval(format('jelmore.%I', level.name)::regclass, level.width);
+        EXECUTE format(
+            'SELECT %I.set_chunk_time_interval(%L::regclass, %L::interval)',
+            extension_schema, 'jelmore.' || level.name, level.width
+        );
     END LOOP;
 END
 $do$;

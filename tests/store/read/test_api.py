@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from tests.store.data import COUNT, STALE, START, STEP, TestSeries, bits, make_series, native_histogram
 from tests.store.read.chunk_reader import Sample, read_stream
 from tests.store.read.test_histogram_chunks import parts_of
-from tests.store.support import fetch, load, migrate, serve
+from tests.store.support import at, fetch, load, migrate, serve
 
+from jelmon_store.maintenance.job import Maintenance
+from jelmon_store.maintenance.settings import RetentionSettings
 from jelmon_store.read.protobuf import bytes_field, fields, varint_field
 from jelmon_store.read.request import parse
 
@@ -103,6 +105,30 @@ async def test_each_query_has_its_result(dsn: str) -> None:
         _, _, streamed = await fetch(url, body(*queries, accepted=(STREAMED,)))
 
         assert [(index, len(samples)) for index, _, samples, _ in read_stream(streamed)] == [(0, 2), (0, 2), (2, 1)]
+
+
+async def test_hints_change_nothing(postgres_dsn: str) -> None:
+    """No rollup is exact for a hint: a window of PromQL ends with the sample at its end, with which a bucket begins.
+
+    Here each bucket of 5 minutes begins with a sample whose value stands out.
+    """
+    samples = [(START + STEP * index, bits(100.0 if index % 20 == 0 else index % 20)) for index in range(241)]
+    await migrate(postgres_dsn)
+    load(postgres_dsn, [TestSeries({"__name__": "up"}, samples)])
+    maintenance = Maintenance(postgres_dsn, RetentionSettings(), clock=lambda: at(START + 7_200_000))
+    assert await asyncio.to_thread(maintenance.run_once)
+    plain = query([UP], START, START + 3_600_000)
+    ((_, _, message),) = fields(plain)
+    assert isinstance(message, bytes)
+    async with serve(postgres_dsn) as url:
+        _, _, expected = await fetch(url, body(plain))
+        for function in ("max_over_time", "min_over_time", "sum_over_time", "count_over_time", "increase", "rate"):
+            hints = varint_field(1, 300_000) + bytes_field(2, function.encode()) + varint_field(3, START)
+            hints += varint_field(4, START + 3_600_000) + varint_field(7, 300_000)
+            _, _, answer = await fetch(url, body(bytes_field(1, message + bytes_field(4, hints))))
+
+            assert answer == expected, function
+    assert series_of(expected) == [[({"__name__": "up"}, samples)]]
 
 
 async def test_a_long_series_is_sent_in_frames_of_one_mebibyte(postgres_dsn: str) -> None:

@@ -177,3 +177,15 @@ async def test_mttr_needs_the_alert_history(postgres_dsn: str) -> None:
             )
 
     assert rows(postgres_dsn, query) == [(date(2026, 5, 20), "Stalled", "critical", "p", 2, 900.0, 1200.0)]
+
+
+async def test_restarts_are_shown_with_their_labels(postgres_dsn: str) -> None:
+    """As senders of remote write 2.0 state them."""
+    await migrate(postgres_dsn)
+    load(postgres_dsn, [TestSeries({"__name__": "done_total", "job": "api"}, [(MINUTES[0], bits(1.0))])])
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO jelmore.series_starts SELECT series_id, %s FROM jelmore.series", (DAY,))
+
+    assert rows(
+        postgres_dsn, "SELECT start_time, metric, labels, tenant FROM jelmore.restarts", role="jelmore_reader"
+    ) == [(DAY, "done_total", {"job": "api"}, "")]

@@ -1,7 +1,7 @@
-"""The versions of Prometheus and Alertmanager that files are rendered for."""
+"""The versions of the servers that files are rendered for."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jelmon.errors import ConfigError
 
@@ -13,7 +13,10 @@ OLDEST_MIMIR: Version = (2, 10)
 MIMIR_RULES_PER_GROUP = 20  # ruler_max_rules_per_rule_group
 MIMIR_GROUPS = 70  # ruler_max_rule_groups_per_tenant
 
-_PART = re.compile(r"(prometheus|alertmanager|mimir)=(\d+)\.(\d+)(?:\.\d+)?")
+OLDEST_GRAFANA: Version = (9, 3)
+NEWEST_GRAFANA_FORM: Version = (11, 1)  # the form of XY charts
+
+_PART = re.compile(r"(prometheus|alertmanager|mimir|grafana)=(\d+)\.(\d+)(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Target:
     prometheus: Version = OLDEST_PROMETHEUS
     alertmanager: Version = OLDEST_ALERTMANAGER
     mimir: Version | None = None  # evaluates the rules instead of Prometheus, within its limits
+    grafana: Version = NEWEST_GRAFANA_FORM
+    plugins: bool = False  # Grafana has the panel plugins for treemaps and radars
 
     @classmethod
     def parse(cls, text: str) -> "Target":
@@ -39,11 +44,12 @@ class Target:
                     f"target: {part.strip()!r} is not a version", hint="write prometheus=2.42,alertmanager=0.25"
                 )
             versions[match.group(1)] = (int(match.group(2)), int(match.group(3)))
-        target = cls(**versions)
+        target = replace(cls(), **versions)  # type: ignore[arg-type]
         for name, have, oldest in (
             ("Prometheus", target.prometheus, OLDEST_PROMETHEUS),
             ("Alertmanager", target.alertmanager, OLDEST_ALERTMANAGER),
             ("Mimir", target.mimir or OLDEST_MIMIR, OLDEST_MIMIR),
+            ("Grafana", target.grafana, OLDEST_GRAFANA),
         ):
             if have < oldest:
                 raise ConfigError(f"target: {name} {written(have)} is too old", hint=f"{written(oldest)} or newer")

@@ -61,6 +61,9 @@ COMMANDS = {
     "silences": Command(
         "jelmon_generators.commands.silences", "generators", "create Alertmanager silences from rules/windows.yaml"
     ),
+    "dashboards": Command(
+        "jelmon_generators.commands.dashboards", "generators", "send the dashboards to a running Grafana"
+    ),
     "emit": Command("jelmon.tools.emit", "tools", "send one event, or a file of events"),
     "simulate": Command("jelmon.tools.simulate", "tools", "send the events of a simulated pipeline"),
     "replay": Command("jelmon.tools.replay", "tools", "send a recorded process event log as events"),

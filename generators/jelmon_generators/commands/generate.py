@@ -4,6 +4,7 @@ import argparse
 import gc
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from jelmon.errors import ConfigError
@@ -22,12 +23,15 @@ from jelmon_generators.targets import Target
 from jelmon_generators.unit_tests import alerts, baselines, maintenance, objectives, signals
 
 
-def _dashboards(made: Compilation) -> dict[str, str]:
+def dashboards(made: Compilation) -> dict[str, str]:
+    """Return the dashboards by path."""
     # slow to import, and not every command needs it
     from jelmon_generators.dashboards.limits import Limits
     from jelmon_generators.dashboards.render import render
+    from jelmon_generators.dashboards.variants import Variant
 
-    return render(Limits.of(made.bundle), objectives_of(made.bundle))
+    variant = Variant(grafana=made.target.grafana, plugins=made.target.plugins)
+    return render(Limits.of(made.bundle), objectives_of(made.bundle), variant)
 
 
 GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
@@ -39,7 +43,7 @@ GENERATORS: dict[str, Callable[[Compilation], dict[str, str]]] = {
     "tests of baselines": baselines.render,
     "Alertmanager configuration": alertmanager.render,
     "responder file": responder_file.render,
-    "dashboards": _dashboards,
+    "dashboards": dashboards,
     "docs/metrics.md": lambda _: reference.metrics_document(),
     "docs/alerts.md": reference.alerts_document,
     "docs/events.md": lambda _: event_reference.render(),
@@ -79,7 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         type=Target.parse,
         metavar="VERSIONS",
-        help="oldest servers to support (default: target of rules/bundle.yaml, or prometheus=2.42,alertmanager=0.25)",
+        help="oldest servers to support, such as grafana=9.4 (default: target of rules/bundle.yaml, or "
+        "prometheus=2.42,alertmanager=0.25,grafana=11.1)",
+    )
+    parser.add_argument(
+        "--plugins",
+        action="store_true",
+        help="dashboards with the panel plugins marcusolsson-treemap-panel and volkovlabs-echarts-panel",
     )
     parser.add_argument(
         "--format",
@@ -103,7 +113,9 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.format != "files" and args.output is None:
         raise ConfigError("--format kubernetes requires --output DIR")
-    files = generate(root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format)
+    files = generate(
+        root, channel_urls=_urls(args.channel_url), target=args.target, form=args.format, plugins=args.plugins
+    )
     target: Path = args.output or root
     changes = output.changes(files, target, OWNED)
     if args.check:
@@ -125,6 +137,7 @@ def generate(
     channel_urls: dict[str, str] | None = None,
     target: Target | None = None,
     form: str = "files",
+    plugins: bool = False,
 ) -> dict[str, str]:
     """Return every generated file by path.
 
@@ -134,14 +147,17 @@ def generate(
     collecting = gc.isenabled()
     gc.disable()  # many objects are created and few freed: collections would be expensive and useless
     try:
-        return _generated(root, channel_urls, target, form)
+        return _generated(root, channel_urls, target, form, plugins)
     finally:
         if collecting:
             gc.enable()
 
 
-def _generated(root: Path, channel_urls: dict[str, str] | None, target: Target | None, form: str) -> dict[str, str]:
+def _generated(
+    root: Path, channel_urls: dict[str, str] | None, target: Target | None, form: str, plugins: bool
+) -> dict[str, str]:
     made = compile_bundle(root, channel_urls=channel_urls, target=target)
+    made = replace(made, target=replace(made.target, plugins=plugins))
     files: dict[str, str] = {}
     for generator in FORMATS[form].values():
         files.update(generator(made))

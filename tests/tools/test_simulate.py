@@ -59,8 +59,8 @@ def test_what_goes_wrong_is_told_with_a_summary(run: Run, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("flags", "quiet"),
     [
-        pytest.param("", [(65, 299)], id="the demo stalls after 65 s, to the end"),
-        pytest.param("--stall-at 100", [(100, 299)], id="when the stall begins can be chosen"),
+        pytest.param("", [(100, 299)], id="the demo stalls after 100 s, to the end"),
+        pytest.param("--stall-at 65", [(65, 299)], id="when the stall begins can be chosen"),
         pytest.param("--stall-at 1m --stall-seconds 1m", [(60, 120)], id="and how long it lasts"),
         pytest.param("--stall-at never", [], id="or that there is none"),
     ],

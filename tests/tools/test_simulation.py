@@ -89,7 +89,7 @@ def test_another_seed_tells_another_story() -> None:
 
 def test_a_change_later_does_not_alter_what_came_before() -> None:
     """Up to the slow-down the demo and the calm demo are one."""
-    assert events(DEMO, 39.9) == events(CALM, 39.9)
+    assert events(DEMO, 59.9) == events(CALM, 59.9)
 
 
 def test_every_event_is_valid_in_order_and_has_an_id_of_its_own() -> None:
@@ -300,7 +300,7 @@ def test_each_worker_serves_one_card_at_a_time() -> None:
 
 def test_in_a_stall_cards_arrive_and_wait_and_nothing_starts_or_finishes() -> None:
     """That is what a stall looks like from outside."""
-    told = [event for event in events(DEMO, 300) if at(event) > 65]
+    told = [event for event in events(DEMO, 300) if at(event) > 100]
     kinds = {type(event) for event in told} - {SessionStarted, SessionFinished, CallFinished}
     arrivals = sum(isinstance(event, CardQueued) for event in told)
 

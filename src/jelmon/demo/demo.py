@@ -33,7 +33,7 @@ ANALYZER_PACE = {
     "--regression.lag": "5s",
     "--regression.young-step": "3s",
 }
-STALL_SECONDS = 120.0  # then it recovers, so that the alert is seen to resolve
+STALL_SECONDS = 90.0  # then it recovers, so that the alert is seen to resolve
 NEEDED = ("nats-server", "prometheus", "alertmanager")
 OPTIONAL = {
     ("redis-server",): "the exporter keeps its state on disk",
@@ -117,7 +117,9 @@ def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, pr
                 if live is None:
                     console.print(f"✔ {step.name}: {step.evidence} (after {time.monotonic() - started:.0f} s)")
             if live:
-                live.update(status.render(status.take_snapshot(addresses), proof, started), refresh=True)
+                live.update(
+                    status.render(status.take_snapshot(addresses), proof, started, height=console.height), refresh=True
+                )
             elif time.monotonic() >= next_status:
                 next_status += PLAIN_STATUS_SECONDS
                 console.print(_line(status.take_snapshot(addresses), started))
@@ -302,7 +304,7 @@ def _host(url: str) -> str:
 
 def _line(snapshot: status.Snapshot, started: float) -> str:
     number = status.number
-    alerts = ", ".join(name for name, _, state in snapshot.alerts if state == "firing" and name != "Watchdog")
+    alerts = ", ".join(f"{alert.name} {alert.labels}".strip() for alert in snapshot.alerts if alert.state == "firing")
     return (
         f"{time.monotonic() - started:4.0f} s  {number(snapshot.cards_per_hour)} cards/h, "
         f"in progress {number(snapshot.in_progress)}, queued {number(snapshot.waiting)}, "

@@ -54,6 +54,8 @@ class Proof:
     """The steps in order; each is checked only after those before it have been seen."""
 
     steps: list[Step]
+    aftermath: list[Step] = field(default_factory=list)
+    """What follows once the pipeline moves again; a demo that ends before is complete without it."""
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -70,7 +72,13 @@ class Proof:
         if addresses.reader is not None:
             steps.append(Step("samples in the store, by SQL", lambda: _stored(addresses)))
             steps.append(Step("the same samples by a query with remote read", lambda: _read_back(addresses)))
-        return cls(steps)
+        return cls(
+            steps,
+            [
+                Step("pipeline recovered", lambda: _recovered(addresses)),
+                Step("alert resolved in the alert history", lambda: _resolved(addresses)),
+            ],
+        )
 
     @property
     def complete(self) -> bool:
@@ -80,7 +88,7 @@ class Proof:
     def advance(self) -> list[Step]:
         """Check the steps not seen yet; return those seen now."""
         fresh: list[Step] = []
-        for step in self.steps:
+        for step in (*self.steps, *self.aftermath):
             if step.seen_at is not None:
                 continue
             try:
@@ -148,6 +156,18 @@ def _responder(addresses: Addresses) -> str | None:
         if alert["status"] == "firing":
             return f"status {alert['status']}, severity {alert['severity']}"
     return None
+
+
+def _recovered(addresses: Addresses) -> str | None:
+    selector = f'{{pipeline="{addresses.pipeline}"}}'
+    ended = query(addresses.prometheus, f"sum(increase(jelmore_cards_finished_total{selector}[30s]))")
+    return "cards are finished again" if ended and ended[0][1] > 0 else None
+
+
+def _resolved(addresses: Addresses) -> str | None:
+    answer = get_json(f"{addresses.responder}/api/v1/alerts?alertname={ALERT}&pipeline={addresses.pipeline}")
+    states = [alert["status"] for alert in answer["alerts"]]
+    return "by Alertmanager's second webhook" if "resolved" in states and "firing" not in states else None
 
 
 def _history(addresses: Addresses) -> str | None:

@@ -2,15 +2,20 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jelmon.demo.proof import NO_ANSWER, Addresses, Proof, get_json, query
+from jelmon.demo.proof import NO_ANSWER, Addresses, Proof, Step, get_json, query
 
 MOST_CHANGES = 2
 YOUNG_CHANGE = 0.5
+MOST_VERDICTS = 3
+LIMITS_FROM = 50  # severity from which an alert warns: below it, chance decides which stage is the highest
+_SEVERITIES = ("critical", "warning", "info", "")
+_COMMON_LABELS = {"alertname", "severity", "pipeline", "job", "team", "service"}
 _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -28,6 +33,16 @@ class StageRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """One alert; ``labels`` tell it from others of the same name."""
+
+    name: str
+    severity: str
+    state: str
+    labels: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What Prometheus knows at one moment."""
 
@@ -37,7 +52,7 @@ class Snapshot:
     waiting: float | None = None
     idle_seconds: float | None = None
     stages: list[StageRow] = field(default_factory=list)
-    alerts: list[tuple[str, str, str]] = field(default_factory=list)  # name, severity, state
+    alerts: list[AlertRow] = field(default_factory=list)  # firing before pending, the worst first
     verdicts: list[str] = field(default_factory=list)  # of the analyzers
     trouble: str = ""
 
@@ -93,13 +108,20 @@ def _snapshot(addresses: Addresses) -> Snapshot:
         ],
         verdicts=[*_limits(addresses, where), *_changes(addresses, where), *_health(addresses, where)],
         alerts=sorted(
-            (
-                " ".join(filter(None, (alert["labels"]["alertname"], alert["labels"].get("stage")))),
-                alert["labels"].get("severity", ""),
-                alert["state"],
-            )
-            for alert in alerts
+            (_alert(alert) for alert in alerts if alert["labels"]["alertname"] != "Watchdog"),
+            key=lambda row: (row.state != "firing", _SEVERITIES.index(row.severity), row.name, row.labels),
         ),
+    )
+
+
+def _alert(alert: dict[str, Any]) -> AlertRow:
+    labels = alert["labels"]
+    severity = labels.get("severity", "")
+    return AlertRow(
+        name=labels["alertname"],
+        severity=severity if severity in _SEVERITIES else "",
+        state=alert["state"],
+        labels=" ".join(f"{name}={labels[name]}" for name in sorted(labels) if name not in _COMMON_LABELS),
     )
 
 
@@ -113,15 +135,17 @@ def _limits(addresses: Addresses, where: str) -> list[str]:
         }
 
     gain, severity = by_stage("jelmore_bottleneck_gain_seconds"), by_stage("jelmore_bottleneck_severity_score")
+    if severity and max(severity.values()) < LIMITS_FROM:
+        return [f"no stage limits the pipeline (severity up to {number(max(severity.values()))} of 100)"]
     return [
-        f"{labels['stage']} limits the pipeline most, severity {number(severity.get(labels['stage']))} of 100 "
-        f"({labels['state']}, cause: {labels['cause']})" + _saving(gain.get(labels["stage"]))
+        f"{labels['stage']} limits the pipeline, severity {number(severity.get(labels['stage']))} of 100 "
+        f"({labels['state']}, {labels['cause']})" + _saving(gain.get(labels["stage"]))
         for labels, _ in query(addresses.prometheus, f"jelmore_bottleneck_info{where}")
     ]
 
 
 def _saving(seconds: float | None) -> str:
-    return "" if seconds is None else f"; 20 % faster would save {seconds:.1f} s per card"
+    return "" if seconds is None else f"; 20 % faster saves {seconds:.1f} s a card"
 
 
 def _changes(addresses: Addresses, where: str) -> list[str]:
@@ -168,27 +192,30 @@ def number(value: float | None, form: str = ",.0f", unit: str = "") -> str:
     return "-" if value is None or value != value else f"{value:{form}}{unit}"
 
 
-def render(snapshot: Snapshot, proof: Proof, started: float) -> RenderableType:
-    """Return what changes on the screen: 24 lines, which fit an ordinary terminal."""
+def render(snapshot: Snapshot, proof: Proof, started: float, *, height: int = 24) -> RenderableType:
+    """Return what changes on the screen. It fits a terminal of 80 by 24; a higher one shows more alerts."""
     elapsed = int(time.monotonic() - started)
     head = Text.assemble(
         ("jelmon demo", "bold"),
-        f"   {elapsed // 60}:{elapsed % 60:02d}   ",
+        f"  {elapsed // 60}:{elapsed % 60:02d}  ",
         (f"{number(snapshot.cards_per_hour)} cards/h", "bold cyan"),
-        f"   finished {number(snapshot.finished)}   in progress {number(snapshot.in_progress)}"
-        f"   queued {number(snapshot.waiting)}   last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}",
+        f"  finished {number(snapshot.finished)}  in progress {number(snapshot.in_progress)}"
+        f"  last activity {number(snapshot.idle_seconds, '.0f', ' s ago')}",
     )
+    steps = _steps(proof)
+    taken = 2 + len(snapshot.stages) + len(steps) + min(len(snapshot.verdicts), MOST_VERDICTS) + 2
     parts: list[RenderableType] = [
         head,
-        Text(),
         _stages(snapshot),
-        Text(),
-        _alerts(snapshot),
-        _verdicts(snapshot),
-        _steps(proof),
+        *_alerts(snapshot, max(2, height - 1 - taken)),
+        *[Text(f"  {verdict}") for verdict in snapshot.verdicts[:MOST_VERDICTS]],
+        *steps,
     ]
     if snapshot.trouble:
         parts.append(Text(snapshot.trouble, style="red"))
+    for part in parts:
+        if isinstance(part, Text):
+            part.no_wrap, part.overflow = True, "ellipsis"
     return Group(*parts, Text("Ctrl-C stops everything.", style="dim"))
 
 
@@ -211,34 +238,58 @@ def _stages(snapshot: Snapshot) -> Table:
     return table
 
 
-def _alerts(snapshot: Snapshot) -> Text:
-    text = Text("alerts  ", style="bold")
-    shown = [alert for alert in snapshot.alerts if alert[0] != "Watchdog"]
-    if not shown:
-        text.append("none firing", style="not bold green")
-    for name, severity, state in shown:
-        text.append(f"{name} ({severity}, {state})  ", style=f"not bold {_SEVERITY_STYLE.get(severity, '')}")
-    return text
+def _alerts(snapshot: Snapshot, lines: int) -> list[Text]:
+    """Return the firing alerts, one a line, the worst first; pending ones are counted."""
+    firing = [alert for alert in snapshot.alerts if alert.state == "firing"]
+    pending = sum(alert.state == "pending" for alert in snapshot.alerts)
+    head = Text.assemble(
+        ("alerts  ", "bold"),
+        (f"{len(firing)} firing" if firing else "none firing", "red" if firing else "green"),
+        f", {pending} pending" if pending else "",
+    )
+    shown = firing if len(firing) < lines else firing[: max(1, lines - 2)]
+    rows = [
+        Text(f"  {alert.severity:<8}  {alert.name}  {alert.labels}", _SEVERITY_STYLE.get(alert.severity, ""))
+        for alert in shown
+    ]
+    return [head, *rows] + [Text(f"  and {len(firing) - len(shown)} more")] * (len(shown) < len(firing))
 
 
-def _verdicts(snapshot: Snapshot) -> Text:
-    verdicts = snapshot.verdicts or ["no verdict yet: not enough events"]
-    return Text.assemble(("analyzers\n", "bold"), *(f"  {verdict}\n" for verdict in verdicts))
+def _steps(proof: Proof) -> list[Text]:
+    """Return the steps of the proof; once it is complete, what followed and what to do next."""
+    if proof.complete:
+        done = [_step(step, proof) for step in (proof.steps[-1], *proof.aftermath)]
+        return [
+            Text(f"path of the stall alert: all {len(proof.steps)} steps seen", style="bold green"),
+            *done,
+            *_next(),
+        ]
+    return [Text("path of the stall alert", style="bold"), *(_step(step, proof) for step in proof.steps)]
 
 
-def _steps(proof: Proof) -> Text:
-    text = Text("path of the stall alert\n", style="bold")
-    for step in proof.steps:
-        seen = step.seen_at is not None
-        text.append(f"  {'✔' if seen else '·'} {step.name}", style="not bold green" if seen else "not bold dim")
-        if step.seen_at is not None:
-            text.append(f"  {step.evidence} (after {step.seen_at - proof.started:.0f} s)", style="not bold dim")
-        text.append("\n")
-    return text
+def _step(step: Step, proof: Proof) -> Text:
+    if step.seen_at is None:
+        return Text(f"  · {step.name}", style="dim")
+    return Text.assemble(
+        (f"  ✔ {step.name}", "green"), (f"  {step.evidence} (after {step.seen_at - proof.started:.0f} s)", "dim")
+    )
+
+
+def _next() -> list[Text]:
+    return [
+        Text("next", style="bold"),
+        Text("  open the board, whose address is above"),
+        Text("  send your own events: the two lines above"),
+        Text("  write an alert: `jelmon init my-rules`, then docs/alerting.md"),
+    ]
 
 
 def where_to_look(addresses: Addresses) -> Text:
     """Return the address to open in a browser, which links to all others, and how to send events."""
+    card = f"--pipeline mine --subject 1 --nats.url {addresses.nats}"
     return Text.assemble(
-        ("open ", ""), (f"{addresses.board}/", "bold"), f"\nsend events: jelmon emit ... --nats.url {addresses.nats}"
+        ("open ", ""),
+        (f"{addresses.board}/", "bold"),
+        "\nsend your own events:\n",
+        f"  jelmon emit card.started {card}\n  jelmon emit card.finished --outcome success {card}\n",
     )

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--create-stream", action="store_true", help="create the stream if it does not exist")
     add_nats_arguments(parser)
     parser.epilog = """examples:
-  jelmon simulate                                      the demo: a slow-down after 40 s, a stall after 65 s
+  jelmon simulate                                      the demo: a slow-down after 60 s, a stall after 100 s
   jelmon simulate --stall-at never --slow-at never     the demo without faults
   jelmon simulate --seconds 6h --speed 0 --stall-at never   six hours of history, at once, ending now
   jelmon simulate --dry-run --speed 0 --seconds 60     print the events

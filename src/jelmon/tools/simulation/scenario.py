@@ -274,8 +274,8 @@ DEMO = Scenario(
         ),
     ),
     changes=(
-        Change(at_seconds=40, kind="slow", stage="test_execution", factor=3),
-        Change(at_seconds=65, kind="stall"),
+        Change(at_seconds=60, kind="slow", stage="test_execution", factor=3),
+        Change(at_seconds=100, kind="stall"),
     ),
 )
 BUILT_IN = {"demo": DEMO}

@@ -165,11 +165,16 @@ class Collector:
         now = time.time()
         if self.prometheus is None and len(samples):
             self._embedded.add(samples, now)
-            latest = {line.key: await self._embedded.latest(line) for line in lines.NOW_LINES}
+            latest = {}
+            for line in lines.NOW_LINES:
+                await asyncio.sleep(0)
+                latest[line.key] = await self._embedded.latest(line)
         compared = comparisons(rules) or await self._thresholds()
         if not states["Alertmanager"].ok and rules:
             alerts = tuple(_from_rules(rules))
-        merged = tuple(merge(alerts, silences))
+        # in threads, so that pages are answered meanwhile
+        merged = tuple(await asyncio.to_thread(merge, alerts, silences))
+        rows = tuple(await asyncio.to_thread(pipelines, samples, latest, merged, compared, now))
         self.snapshot = Snapshot(
             taken=now,
             samples=samples,
@@ -180,7 +185,7 @@ class Collector:
             compared=compared,
             routes=routes,
             episodes=tuple(episodes),
-            pipelines=tuple(pipelines(samples, latest, merged, compared, now)),
+            pipelines=rows,
             budgets=left,
             sources=states,
             embedded=self.prometheus is None,
@@ -247,7 +252,7 @@ class Collector:
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                samples.extend(parse(answer, _WANTED))
+                samples.extend(await asyncio.to_thread(parse, answer, _WANTED))
         if len(errors) == len(urls):
             raise errors[0]
         return samples

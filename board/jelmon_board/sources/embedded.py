@@ -22,6 +22,7 @@ class Tier:
         """Number of the latest slot, counted from the epoch."""
         self._rings: dict[_Name, array[float]] = {}
         self._seen: dict[_Name, int] = {}
+        self._first: dict[_Name, int] = {}
 
     def __len__(self) -> int:
         return len(self._rings)
@@ -35,13 +36,13 @@ class Tier:
         if slot == self.last:
             return
         if slot < self.last or slot - self.last >= self.slots:  # the clock went back, or a long pause
-            self._rings.clear()
-            self._seen.clear()
+            for known in (self._rings, self._seen, self._first):
+                known.clear()
         else:
             places = [number % self.slots for number in range(self.last + 1, slot + 1)]
             for name, ring in list(self._rings.items()):
                 if self._seen[name] <= slot - self.slots:
-                    del self._rings[name], self._seen[name]
+                    del self._rings[name], self._seen[name], self._first[name]
                     continue
                 for place in places:
                     ring[place] = _NAN
@@ -52,8 +53,13 @@ class Tier:
         ring = self._rings.get(name)
         if ring is None:
             ring = self._rings[name] = array("d", [_NAN]) * self.slots
+            self._first[name] = self.last
         ring[self.last % self.slots] = value
         self._seen[name] = self.last
+
+    def first(self, name: _Name) -> int:
+        """Return the slot in which a series appeared."""
+        return self._first.get(name, self.last)
 
     def names(self, line: str) -> list[Key]:
         """Return the labels of all series of a line."""
@@ -132,17 +138,20 @@ class EmbeddedLines:
             rows = [
                 tier.values((line.key, number, key), min(count + back, tier.slots)) for number in range(len(line.parts))
             ]
+            length = len(rows[0])
+            born = tier.first((line.key, 0, key)) - (tier.last - length + 1)  # before that there is nothing to look at
             found[key] = [
-                _growth(line, rows, place, back, tier.step) for place in range(len(rows[0]) - count, len(rows[0]))
+                _growth(line, rows, place, max(0, born, place - back), tier.step)
+                for place in range(length - count, length)
             ]
         return found
 
 
-def _growth(line: Line, rows: Sequence[Sequence[float]], place: int, back: int, step: float) -> float:
-    """Return the value of a line at a place, from the growth of its counters since up to ``back`` slots earlier."""
+def _growth(line: Line, rows: Sequence[Sequence[float]], place: int, since: int, step: float) -> float:
+    """Return the value of a line at a place, from the growth of its counters since the first place that is known."""
     if any(row[place] != row[place] for row in rows):
         return _NAN
-    for earlier in range(max(0, place - back), place):
+    for earlier in range(since, place):
         growth = [row[place] - row[earlier] for row in rows]
         if any(value != value for value in growth):
             continue  # not known then

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from jelmon import __version__
 from jelmon.catalogue import BOARD_INFO, BOARD_WEB_CONFIG_RELOADED, Service
-from jelmon.errors import JelmonError
 from jelmon.service.lifecycle import BackgroundTasks, every
 from jelmon.service.registry import Instruments
 from jelmon.service.web import Check, Server, WebConfig
@@ -55,9 +54,7 @@ class Board:
         self._stack.push_async_callback(self.collector.stop)
         try:
             await self.server.start(self._settings.listen)
-            self.background.start(
-                every(self._settings.refresh_seconds, self.collector.collect, suppress=(JelmonError,)), name="collector"
-            )
+            self.background.start(every(self._settings.refresh_seconds, self._collect), name="collector")
         except BaseException:
             await self.stop()
             raise
@@ -71,6 +68,13 @@ class Board:
             await self.background.stop()
         finally:
             await self._stack.aclose()
+
+    async def _collect(self) -> None:
+        """Read the sources. Whatever one of them sends, the board goes on and shows what it knew."""
+        try:
+            await self.collector.collect()
+        except Exception:
+            logger.exception("cannot use what the sources sent; they are read again")
 
     def _require(self, config: WebConfig) -> None:
         if self._pages.actions is not None:

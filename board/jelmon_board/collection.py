@@ -101,10 +101,10 @@ class Collector:
     def __init__(self, settings: SourceSettings, instruments: Instruments) -> None:
         self._settings = settings
         self._instruments = instruments
-        self._exporters = Fetcher("the exporter", credentials=settings.credentials)
-        self._analyzers = Fetcher("the analyzer", credentials=settings.credentials)
-        self._responder_fetcher = Fetcher("the responder", credentials=settings.credentials)
-        self._test_fetcher = Fetcher("the responder", credentials=settings.credentials, timeout=90.0)
+        self._exporters = Fetcher("The exporter", credentials=settings.credentials)
+        self._analyzers = Fetcher("The analyzer", credentials=settings.credentials)
+        self._responder_fetcher = Fetcher("The responder", credentials=settings.credentials)
+        self._test_fetcher = Fetcher("The responder", credentials=settings.credentials, timeout=90.0)
         self._prometheus_fetcher = Fetcher("Prometheus")
         self._alertmanager_fetcher = Fetcher("Alertmanager")
         self.alertmanager = Alertmanager(settings.alertmanager, self._alertmanager_fetcher)

@@ -45,7 +45,7 @@ def test_the_map_is_well_formed_escapes_names_and_shows_order_limit_and_ways() -
         assert "<script" not in str(drawing)
         assert [words.partition(":")[0] for words in links] == ["Stage build", "Stage <script>&", "Stage deploy"]
         assert "it limits the pipeline" in links[1]
-        assert "blocked: the next queue is full" in links[0]
+        assert "blocked: next queue full" in links[0]
         assert len([path for path in root.iter("path") if "flow" in path.get("class", "")]) == 3
         assert len([path for path in root.iter("path") if path.get("class") == "edge back"]) == 1
 

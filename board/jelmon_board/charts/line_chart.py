@@ -7,14 +7,35 @@ from markupsafe import Markup
 
 from jelmon_board.charts import svg
 from jelmon_board.model.rules import Threshold
-from jelmon_board.model.wording import MINUS, duration, in_unit
+from jelmon_board.model.wording import HUGE, MINUS, duration, in_unit
 
 Scale = Callable[[float], float]
 WIDTH, HEIGHT = 360.0, 132.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 4.0, 4.0, 18.0, 16.0
 _FAR = 3.0
 """A threshold this many times above the highest value would flatten the line: it is named, not drawn to scale."""
-_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
+_SECONDS: tuple[float, ...] = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    21600,
+    43200,
+    86400,
+    172800,
+    604800,
+)
 
 
 def line_chart(
@@ -28,6 +49,7 @@ def line_chart(
     band: tuple[float, float] | None = None,
 ) -> Markup:
     """Return a chart of values on an even grid; NaN leaves a gap. Without any value it says so."""
+    values = [max(-HUGE, min(HUGE, value)) if value == value else value for value in values]
     known = [value for value in values if value == value]
     if not known:
         note = svg.text(WIDTH / 2, HEIGHT / 2, "no values in this range", "none", "middle")
@@ -138,7 +160,7 @@ def _ticks(top: float, unit: str) -> list[float]:
     if unit == "s" and top >= 1:
         size = next((size for size in _SECONDS if size * 2 >= top), None) or math.ceil(top / 2 / 86400) * 86400
         return [0.0, float(size), 2.0 * size] if top > size else [0.0, float(size)]
-    power = 10 ** math.floor(math.log10(top / 2))
+    power = 10.0 ** math.floor(math.log10(top / 2))
     size = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power * 2 >= top)
     return [0.0, size, 2 * size]
 

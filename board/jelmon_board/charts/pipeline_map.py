@@ -18,9 +18,9 @@ _ABOVE, _BELOW = 64.0, 52.0
 _SPEEDS = ((10.0, 1), (100.0, 2), (1000.0, 3), (float("inf"), 4))
 _DOTS, _WORKERS = 14, 12
 _STATES = {
-    "blocked": "blocked: the next queue is full",
+    "blocked": "blocked: next queue full",
     "starved": "starved: nothing to do",
-    "overdue": "a run exceeds its time limit",
+    "overdue": "a run exceeds its limit",
     "waiting": "cards wait, no run is open",
 }
 
@@ -86,8 +86,8 @@ def _node(stage: Stage, box: _Box) -> Markup:
     if stage.is_limit:
         parts.append(svg.element("rect", x=x, y=y - 22, width=WIDTH, height=30, rx=10, class_="flag"))
         parts.append(svg.element("rect", x=x + 1.5, y=y, width=WIDTH - 3, height=14, class_="cover"))
-        gain = f": 20 % faster saves {duration(stage.gain_seconds)}" if stage.gain_seconds else ""
-        parts.append(svg.text(box.middle, y - 7, svg.shortened(f"limits{gain}", 32), "flagged", "middle"))
+        gain = f", gain {duration(stage.gain_seconds)} a card" if stage.gain_seconds else " the pipeline"
+        parts.append(svg.text(box.middle, y - 7, f"limits{gain}", "flagged", "middle"))
     parts.append(svg.text(x + 12, y + 23, svg.shortened(stage.name, 22), "name"))
     parts.append(svg.text(x + 12, y + 39, _STATES.get(stage.state, "working"), f"state {stage.state}"))
     parts += _queue(stage, x + 12, y + 60)

@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+import re2
 
 from jelmon_board.model.samples import Labels
 
 _TEXT = re.compile(r"^\s*\"?([a-zA-Z_:][\w:.-]*)\"?\s*(=~|!~|!=|=)\s*(.*?)\s*$", re.DOTALL)
-_LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Matcher:
         if not self.is_regex:
             return (own == self.value) is self.is_equal
         pattern = _compiled(self.value)
-        return pattern is not None and (pattern.fullmatch(own[:_LONGEST]) is not None) is self.is_equal
+        return pattern is not None and (pattern.fullmatch(own) is not None) is self.is_equal
 
     def __str__(self) -> str:
         operator = ("=~" if self.is_equal else "!~") if self.is_regex else ("=" if self.is_equal else "!=")
@@ -45,10 +47,12 @@ class Matcher:
 
 
 @lru_cache(maxsize=2000)
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    if len(pattern) > _LONGEST:
-        return None
+def _compiled(pattern: str) -> Any:
+    """Return the compiled pattern; None if it is invalid. RE2, as in Alertmanager: no pattern takes long."""
+    options = re2.Options()
+    options.log_errors = False
+    options.dot_nl = True
     try:
-        return re.compile(pattern, re.DOTALL)
-    except (re.error, RecursionError, OverflowError):
+        return re2.compile(pattern, options=options)
+    except re2.error:
         return None

@@ -20,8 +20,8 @@ class Samples:
         return sum(map(len, self._series.values()))
 
     def add(self, name: str, labels: Labels, value: float) -> None:
-        """Add one sample; NaN is no value."""
-        if not math.isnan(value):
+        """Add one sample; NaN and infinity are no values."""
+        if math.isfinite(value):
             self._series.setdefault(name, []).append((labels, value))
 
     def extend(self, other: "Samples") -> None:

@@ -2,6 +2,8 @@
 
 import math
 
+HUGE = 1e12
+"""Values beyond that are no figures of a pipeline; they are written, not measured by."""
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -10,6 +12,8 @@ def duration(seconds: float | None) -> str:
     """Return a duration in its two largest units: ``2h 5m``; a dash for none."""
     if seconds is None or not math.isfinite(seconds):
         return DASH
+    if abs(seconds) >= HUGE:
+        return f"{seconds:.0e} s"
     if abs(seconds) < 0.995:
         return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
     if abs(seconds) < 9.95:
@@ -36,6 +40,8 @@ def number(value: float | None) -> str:
     """Return a count: whole above 10, with one digit below."""
     if value is None or not math.isfinite(value):
         return DASH
+    if abs(value) >= HUGE:
+        return f"{value:.0e}"
     if abs(value) >= 10_000_000:
         return f"{value / 1e6:,.0f} M"
     text = f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:.1f}"
@@ -46,6 +52,8 @@ def percent(ratio: float | None) -> str:
     """Return a ratio as percentage."""
     if ratio is None or not math.isfinite(ratio):
         return DASH
+    if abs(ratio) >= HUGE:
+        return f"{ratio:.0e}"
     value = ratio * 100
     return (f"{value:.0f} %" if abs(value) >= 10 or value == round(value) else f"{value:.1f} %").replace("-", MINUS)
 

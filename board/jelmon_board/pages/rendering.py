@@ -75,7 +75,10 @@ def moment(value: float | None) -> Markup:
     """Return a time; a script shows it in the reader's time zone."""
     if not value:
         return Markup(wording.DASH)
-    at = datetime.fromtimestamp(value, UTC)
+    try:
+        at = datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):  # a gauge may hold anything
+        return Markup(wording.DASH)
     short = at.strftime("%H:%M:%S" if abs(time.time() - value) < 43200 else "%d %b %H:%M")
     return Markup('<time datetime="{}">{} UTC</time>').format(at.strftime("%Y-%m-%dT%H:%M:%SZ"), short)
 

@@ -56,6 +56,9 @@ def headline(snapshot: Snapshot) -> tuple[str, str]:
         return "idle", "Reading the sources for the first time …"
     total = len(snapshot.pipelines)
     if not total:
+        exporter = snapshot.sources.get("exporter")
+        if exporter is not None and not exporter.ok:
+            return "warn", "The exporter does not answer, so nothing is known about pipelines."
         return "idle", "No pipeline has sent events yet."
     by_state: dict[str, list[str]] = {}
     for row in snapshot.pipelines:

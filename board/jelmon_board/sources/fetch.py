@@ -89,10 +89,19 @@ class Fetcher:
                     if len(body) > MAX_BYTES:
                         raise SourceError(f"{place} sent more than {MAX_BYTES // 1024 // 1024} MB")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise SourceError(f"{place} does not answer ({type(error).__name__})") from error
+            raise SourceError(f"{place} does not answer{_reason(error, self._timeout)}") from error
         if response.status in (401, 403):
             raise SourceError(f"{place} refuses the board ({response.status})")
         if response.status != 200 and response.status not in allow:
             reason = bytes(body[:300]).decode("utf-8", "replace").strip()
             raise SourceError(f"{place} answered with status {response.status}: {reason}")
         return bytes(body)
+
+
+def _reason(error: Exception, seconds: float) -> str:
+    """Return why nothing came, in words; empty for what says no more."""
+    if isinstance(error, TimeoutError):
+        return f" within {seconds:.0f} s"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f": {(error.os_error.strerror or str(error.os_error)).lower()}"
+    return f": {type(error).__name__}"

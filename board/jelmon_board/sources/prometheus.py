@@ -1,5 +1,6 @@
 """The Prometheus HTTP API: lines, current samples, and rules."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -77,7 +78,7 @@ class Prometheus:
     async def latest(self, line: Line) -> dict[Key, float]:
         """Return the latest value of each series of a line."""
         result = await self._query("query", query=line.promql(window=line.window))
-        found = {_key(series, line): float(series.value[1]) for series in result}
+        found = {_key(series, line): _number(series.value[1]) for series in result}
         return {key: value for key, value in found.items() if value == value}
 
     async def history(self, line: Line, span: Span, pipelines: tuple[str, ...] = ()) -> History:
@@ -99,7 +100,7 @@ class Prometheus:
             for moment, text in series.values:
                 place = round((moment - start) / span.step)
                 if 0 <= place < count:
-                    row[place] = float(text)
+                    row[place] = _number(text)
         history = History(start=start, step=span.step, values=values)
         self._remembered[name] = (time.monotonic(), history)
         self._remembered.move_to_end(name)
@@ -111,13 +112,13 @@ class Prometheus:
         """Return the current samples of the named series."""
         samples = Samples()
         for series in await self._query("query", query=f'{{__name__=~"{"|".join(sorted(wanted))}"}}'):
-            samples.add(series.metric.get("__name__", ""), series.metric, float(series.value[1]))
+            samples.add(series.metric.get("__name__", ""), series.metric, _number(series.value[1]))
         return samples
 
     async def values(self, expression: str, **at: str) -> list[tuple[dict[str, str], float]]:
         """Return the result of an instant query."""
         result = await self._query("query", query=expression, **at)
-        return [(series.metric, value) for series in result if (value := float(series.value[1])) == value]
+        return [(series.metric, value) for series in result if (value := _number(series.value[1])) == value]
 
     async def rules(self) -> list[AlertRule]:
         """Return every alerting rule with its alerts."""
@@ -151,6 +152,15 @@ class Prometheus:
         if answer.status != "success":
             raise SourceError(f"Prometheus refused the query {data['query']}")
         return answer.data.result
+
+
+def _number(text: str) -> float:
+    """Return a finite value; NaN for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def _key(series: _Series, line: Line) -> Key:

@@ -98,10 +98,6 @@ class SeriesCache:
         """How many keys are kept."""
         return sum(len(table.young) + len(table.old) for table in self._tables.values())
 
-    def slot_of(self, series_id: int) -> int | None:
-        """Return the slot of a series."""
-        return self._slots.get(series_id)
-
     def add(self, series_id: int, *, group: int, metric: int, kept: bool, new: bool) -> int:
         """Return the slot of a series, which is made if there is none.
 

@@ -88,9 +88,6 @@ def fingerprint(labels: dict[str, str]) -> bytes:
     return hashlib.blake2b(b"\xff".join(parts), digest_size=16).digest()
 
 
-GROUPS = 65536
-
-
 def group_of(tenant: str, labels: dict[str, str]) -> int:
     """Return the write group of a series: one for each target, as its series come from one Prometheus."""
     parts = (tenant, labels.get("job", ""), labels.get("instance", ""))

@@ -38,9 +38,6 @@ class Refusals:
         self.first = self.first or message
 
 
-REASONS = ("labels", "time", "histogram", "exemplar", "empty", "limit")
-
-
 @dataclass(frozen=True, slots=True)
 class HistogramRow:
     """A native histogram: the message as it came."""

@@ -10,7 +10,6 @@ from jelmon_store.wire.messages import Histogram
 
 CUSTOM_BUCKETS = -53
 _SCHEMAS = range(-4, 53)  # above 8, a reader merges buckets down to 8
-_STALE_BITS = 0x7FF0000000000002
 
 
 def parse(payload: bytes) -> tuple[int, int]:

@@ -40,14 +40,3 @@ def histogram_rows(rows: Iterable[tuple[int, int, bytes]]) -> bytes:
         parts.append(struct.pack(">hiqiqi", 3, 8, (time - _EPOCH_MS) * 1000, 8, series_id, len(payload)))
         parts.append(payload)
     return b"".join([*parts, TRAILER])
-
-
-def exemplar_rows(rows: Iterable[tuple[int, int, int, str]]) -> bytes:
-    """Return exemplars (time, series_id, value, labels) of (series id, time, bits of the value, labels as JSON)."""
-    parts = [HEADER]
-    for series_id, time, bits, labels in rows:
-        document = b"\x01" + labels.encode()  # the version of jsonb on the wire
-        parts.append(
-            struct.pack(">hiqiqiQi", 4, 8, (time - _EPOCH_MS) * 1000, 8, series_id, 8, bits, len(document)) + document
-        )
-    return b"".join([*parts, TRAILER])

@@ -115,6 +115,7 @@ class _Recorded:
                     f"{name}-pending": {"alertstate": "pending"},
                     f"{name}-firing": {"alertstate": "firing"},
                     f"{name}-level": {"alertstate": "firing", "escalation_level": "1"},
+                    f"{name}-inactive": {"alertstate": "inactive"},
                     f"{name}-other": {"alertstate": "firing", "alertname": f"{name}Too"},
                 }
                 rows |= {f"{name}-{label}": {"alertstate": "firing", label: "another"} for label in labels}
@@ -123,8 +124,9 @@ class _Recorded:
                     own = {label: self._labels(row)[label] for label in labels}
                     case.series.append((selector("ALERTS", {"alertname": name, **own, **changed}), f"{place} 1"))
                 clean += [row for row in rows if row not in (f"{name}-pending", f"{name}-firing")]
-        query = f"group by ({self.row_label}) ({self._record}:clean)"
-        case.checks = [(query, self.moment, self._samples(*clean))]
+        every = f"group by ({self.row_label}) ({self._record}:clean)"
+        samples = self._samples(*clean)
+        case.checks = [(every, self.moment, samples), (self._equals("clean", 1), self.moment, samples)]
         yield case
 
     def _labels(self, row: str) -> Labels:

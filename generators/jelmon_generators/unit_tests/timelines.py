@@ -102,8 +102,8 @@ def _all_labels(subject: Subject, row: Row, seconds: float, *, level: str = "") 
 
 def disappearance(subject: Subject, row: Row) -> list[Case]:
     """Return a case: when its series disappear, the alert lasts as long as missed scrapes are bridged."""
-    if not _quiet_row(subject, row) or not subject.lingers(row):
-        return []
+    if subject.row_label is None or not _quiet_row(subject, row) or not subject.lingers(row):
+        return []  # an absence among the conditions holds when series disappear
     step, alert = subject.interval, subject.alert
     shown = round(subject.round_up(alert.duration_seconds) / step) + 2
     ends = shown * step + subject.lingers(row)
@@ -134,7 +134,7 @@ def remembered(subject: Subject, row: Row) -> list[Case]:
         None,
     )
     seconds = {known.remembered_seconds(leaf.signal) for leaf in excepted}
-    if quiet is None or len(seconds) != 1 or not all(leaf.keeps_labels for leaf in excepted):
+    if quiet is None or len(seconds) != 1 or subject.row_label is None:
         return []
     if not holds(alert, {**quiet.values, **{leaf.key: None for leaf in excepted}}, subject.directions):
         return []

@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--from-stream", action="store_true", help="read the JetStream stream instead of files")
     reading.add_argument("--sort", action="store_true", help="put the events of the files in order of time first")
     reading.add_argument("--pipeline", metavar="NAME", help="pipeline of an event log (default: the file name)")
-    reading.add_argument("--until", metavar="TIME", help="go on to this time, for example 2026-11-30T12:00:00Z, or now")
+    reading.add_argument(
+        "--until", metavar="TIME", help="go on to this time, for example 2026-11-30T12:00:00Z, now, or @1764500000"
+    )
     output = parser.add_argument_group("output (one of them)")
     output.add_argument("--tsdb", type=Path, metavar="DIR", help="blocks of a Prometheus in a new folder")
     output.add_argument("--remote-write", metavar="URL", help="server that takes remote write")
@@ -255,10 +257,14 @@ def _labels(texts: Iterable[str]) -> Mapping[str, str]:
 def _moment(text: str) -> float:
     if text == "now":
         return time.time()
+    if text.startswith("@") and text[1:].isdecimal():
+        return float(text[1:])
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"--until: {text!r} is not a time", hint="write 2026-11-30T12:00:00Z, or now") from error
+        raise ConfigError(
+            f"--until: {text!r} is not a time", hint="write 2026-11-30T12:00:00Z, now, or @ and Unix seconds"
+        ) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

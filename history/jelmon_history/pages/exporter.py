@@ -6,6 +6,7 @@ One ledger counts all partitions: what the exporter exposes is the sum over them
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from jelmon import __version__
 from jelmon import catalogue as c
 from jelmon.errors import EventError
 from jelmon.events import Event
@@ -36,6 +37,7 @@ class ExporterPage:
         self._view = View()
         self._first: dict[Key, int] = {}  # the first column of each series
         self._process = SeriesTable()
+        self._process.cell(c.EXPORTER_INFO, __version__, "memory").set(1)
         self._process.cell(c.SOURCE_UP, source).set(1)
         self._process.cell(c.STATE_STORE_UP).set(1)
         self._last_event = self._process.cell(c.LAST_EVENT)

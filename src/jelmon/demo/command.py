@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     parser.add_argument(
+        "--no-week", action="store_true", help="without the week of simulated history, which takes a minute of CPU time"
+    )
+    parser.add_argument(
         "--root", type=Path, metavar="DIR", help="folder with rules/ and deploy/prometheus/ (default: the shipped ones)"
     )
 
@@ -49,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
             hint="name a checkout, or a project of `jelmon init`; without --root the demo uses the shipped files",
         )
     return run_demo(
-        DemoSettings(root=root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep),
+        DemoSettings(
+            root=root.resolve(), seconds=args.seconds, stall_at=args.stall_at, keep=args.keep, week=not args.no_week
+        ),
         Console(highlight=False, soft_wrap=not sys.stdout.isatty()),  # do not wrap lines of a log
     )
 

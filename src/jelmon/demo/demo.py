@@ -1,5 +1,6 @@
 """Starts every service on this machine and feeds it a simulated pipeline."""
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from jelmon.bundle import rules_file
 from jelmon.demo import launch, servers, status
 from jelmon.demo.processes import Processes, listens
 from jelmon.demo.proof import Addresses, Proof
+from jelmon.demo.week import Week
 from jelmon.errors import JelmonError, SourceError
 from jelmon_analyzers.regression import signals
 
@@ -52,6 +55,7 @@ class DemoSettings:
     stall_at: float = 100  # the slowdown before it is then long enough to stand out from noise
     keep: bool = False
     scrape_seconds: int = 5
+    week: bool = True  # whether a week of simulated history is made in the background
 
 
 class Interrupted(Exception):  # noqa: N818 (not an error: a request to stop)
@@ -76,7 +80,8 @@ def run(settings: DemoSettings, console: Console) -> int:
             try:
                 addresses = _start(settings, processes, folder, ports, console.print)
                 proof = Proof.of(addresses)
-                watch(settings, processes, addresses, proof, console)
+                with _week(settings, folder, addresses) as week:
+                    watch(settings, processes, addresses, proof, console, week)
             finally:
                 _ignore_signals()  # a second Ctrl-C must not leave half of it running
     except Interrupted:
@@ -97,7 +102,28 @@ def run(settings: DemoSettings, console: Console) -> int:
     return 0 if (proof.complete or interrupted) and not still else 1
 
 
-def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, proof: Proof, console: Console) -> None:
+def _week(settings: DemoSettings, folder: Path, addresses: Addresses) -> AbstractContextManager[Week | None]:
+    program = servers.find("prometheus")
+    if not settings.week or program is None:
+        return contextlib.nullcontext()
+    return Week(
+        folder,
+        prometheus=program,
+        data=folder / "prometheus",
+        rules=folder / "generated/deploy/prometheus/rules",
+        exporter=addresses.exporter,
+        analyzer=addresses.analyzer,
+    )
+
+
+def watch(
+    settings: DemoSettings,
+    processes: Processes,
+    addresses: Addresses,
+    proof: Proof,
+    console: Console,
+    week: Week | None = None,
+) -> None:
     """Show the status until the time is up or Ctrl-C.
 
     Raises:
@@ -113,6 +139,8 @@ def watch(settings: DemoSettings, processes: Processes, addresses: Addresses, pr
         while settings.seconds is None or time.monotonic() - started < settings.seconds:
             for child in processes.dead():
                 raise SourceError(f"{child.name} died; its log ends:\n{child.tail()}")
+            if week is not None and (news := week.poll()):
+                console.print(news)
             for step in proof.advance():
                 if live is None:
                     console.print(f"✔ {step.name}: {step.evidence} (after {time.monotonic() - started:.0f} s)")

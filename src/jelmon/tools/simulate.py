@@ -29,7 +29,9 @@ _REPORT_SECONDS = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("--scenario", default="demo", metavar="NAME|FILE", help="demo, or a YAML file (default: demo)")
+    parser.add_argument(
+        "--scenario", default="demo", metavar="NAME|FILE", help="demo, demo-week, or a YAML file (default: demo)"
+    )
     parser.add_argument("--print-scenario", action="store_true", help="print the scenario as YAML and exit")
     parser.add_argument("--seconds", type=_seconds, metavar="N", help="simulated duration (default: until Ctrl-C)")
     parser.add_argument(

@@ -23,6 +23,7 @@ from jelmon.tools.simulation.evidence import draw_duration, examine
 from jelmon.tools.simulation.scenario import Arrivals, Change, Scenario, Stage
 
 SOURCE = "/jelmon/simulate"
+_DAY_SECONDS = 86400.0
 _STALLED = math.inf  # the slowness of a stage that stalls
 
 
@@ -280,12 +281,15 @@ class _Pipeline:
 
 def next_arrival(random: Random, arrivals: Arrivals, now: float, start: datetime) -> float:
     """Return the time of the next arrival: thinning of a Poisson process whose rate varies over the day."""
-    highest = arrivals.per_minute / 60 * (1 + arrivals.daily_swing)
+    highest = (arrivals.per_minute * (1 + arrivals.daily_swing) + arrivals.rush_per_minute) / 60
+    is_steady = arrivals.daily_swing == 0.0 and arrivals.rush_per_minute == 0.0
     while True:
         now += random.expovariate(highest)
         hour = (start.hour + start.minute / 60 + start.second / 3600 + now / 3600) % 24
         swing = arrivals.daily_swing * math.cos((hour - arrivals.peak_hour) / 24 * math.tau)
-        if arrivals.daily_swing == 0.0 or random.random() * highest < arrivals.per_minute / 60 * (1 + swing):
+        from_rush = (now + _DAY_SECONDS / 2) % _DAY_SECONDS - _DAY_SECONDS / 2  # to the nearest one
+        rush = arrivals.rush_per_minute * math.exp(-0.5 * (from_rush / 60 / arrivals.rush_minutes) ** 2)
+        if is_steady or random.random() * highest < (arrivals.per_minute * (1 + swing) + rush) / 60:
             return now
 
 

@@ -29,11 +29,17 @@ class Duration(Part, frozen=True, kw_only=True):
 
 
 class Arrivals(Part, frozen=True, kw_only=True):
-    """Arrivals of cards: a Poisson process whose rate may vary over the day by ``daily_swing``."""
+    """Arrivals of cards: a Poisson process whose rate may vary over the day by ``daily_swing``.
+
+    Once a day, at the time of day when the simulation starts, ``rush_per_minute`` more arrive; the rush rises and falls
+    as a bell curve with a standard deviation of ``rush_minutes``.
+    """
 
     per_minute: Positive
     daily_swing: Share = 0.0
     peak_hour: Annotated[float, Meta(ge=0, lt=24)] = 14.0
+    rush_per_minute: Natural = 0.0
+    rush_minutes: Positive = 30.0
 
 
 class Tests(Part, frozen=True, kw_only=True):
@@ -278,4 +284,22 @@ DEMO = Scenario(
         Change(at_seconds=100, kind="stall"),
     ),
 )
-BUILT_IN = {"demo": DEMO}
+_DAY, _HOUR = 86400.0, 3600.0
+DEMO_WEEK = msgspec.structs.replace(
+    DEMO,
+    # as busy as the demo itself at its time of day, and quiet otherwise: a week must be simulated in a minute
+    arrivals=Arrivals(per_minute=1.0, daily_swing=0.6, rush_per_minute=39, rush_minutes=15),
+    sessions=tuple(msgspec.structs.replace(part, per_minute=part.per_minute / 20) for part in DEMO.sessions),
+    calls=tuple(msgspec.structs.replace(part, per_minute=part.per_minute / 40) for part in DEMO.calls),
+    changes=(
+        Change(at_seconds=2.9 * _DAY, kind="slow", stage="security_scan", factor=2),
+        Change(at_seconds=3.5 * _DAY, kind="recover", stage="security_scan"),
+        Change(at_seconds=4 * _DAY - _HOUR, kind="slow", stage="test_execution", factor=3),
+        Change(at_seconds=4 * _DAY + 2 * _HOUR, kind="recover", stage="test_execution"),
+        Change(at_seconds=5.5 * _DAY, kind="stall"),
+        Change(at_seconds=5.5 * _DAY + _HOUR, kind="recover"),
+    ),
+)
+"""The week before a demo: a stage slows down on two days, and everything stalls for an hour."""
+
+BUILT_IN = {"demo": DEMO, "demo-week": DEMO_WEEK}

@@ -190,6 +190,9 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("name one output", hint="--tsdb DIR, --remote-write URL or --openmetrics DIR")
     if bool(args.input) == args.from_stream:
         raise ConfigError("name files of events, or --from-stream", hint="- is standard input")
+    missing = [path for path in args.input if str(path) != "-" and not path.is_file()]
+    if missing:
+        raise ConfigError(f"{missing[0]} is not a file", hint="name files of events, or - for standard input")
     logs = [path for path in args.input if event_log.is_event_log(path)]
     if logs and len(args.input) > 1:
         raise ConfigError(

@@ -43,7 +43,7 @@ def test_stall_alert_goes_the_whole_way_and_everything_stops(root: Path, tmp_pat
     output = tmp_path / "output"
     with output.open("wb") as stream:
         demo = subprocess.Popen(
-            [sys.executable, "-m", "jelmon", "demo", "--stall-at", "8"],
+            [sys.executable, "-m", "jelmon", "demo", "--stall-at", "8", "--no-week"],
             cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=stream,

@@ -41,6 +41,11 @@ _HINTS = (
         "limits.out_of_order_time_window (Mimir) to more than the age of the oldest event, for example 31d, or write "
         "into a fresh server with --tsdb",
     ),
+    (
+        ("duplicate",),
+        "the server has other values of these series at the same times: delete them, or choose other labels with "
+        "--instance.exporter, --instance.analyzer and --label",
+    ),
     (("remote write receiver",), "start Prometheus with --web.enable-remote-write-receiver"),
     (("no org id",), "name the tenant: --remote-write.header 'X-Scope-OrgID: NAME'"),
 )

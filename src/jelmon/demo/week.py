@@ -30,9 +30,8 @@ class Week:
         self._processes = Processes(folder / "logs")
         self._command = [
             *shlex.split(_HISTORY),
-            *("--tsdb", str(self._target), "--prometheus", str(prometheus), "--until", f"@{time.time():.0f}"),
+            *_arguments(self._target, prometheus, rules),
             *("--instance.exporter", urlsplit(exporter).netloc, "--instance.analyzer", urlsplit(analyzer).netloc),
-            *(word for path in sorted(rules.glob("*.yml")) for word in ("--rules", str(path))),
         ]
         self._child: Child | None = None
         self._started = 0.0
@@ -62,3 +61,9 @@ class Week:
                 block.rename(self._data / block.name)
         seconds = time.monotonic() - self._started
         return f"a week of simulated history is ready (after {seconds:.0f} s); Prometheus shows it within a minute"
+
+
+def _arguments(target: Path, prometheus: Path, rules: Path) -> list[str]:
+    """Return the arguments for blocks that end now, with what rules record."""
+    output = ["--tsdb", str(target), "--prometheus", str(prometheus), "--until", f"@{time.time():.0f}"]
+    return output + [word for path in sorted(rules.glob("*.yml")) for word in ("--rules", str(path))]

@@ -77,7 +77,13 @@ def test_promtool_makes_blocks_of_openmetrics(
     done = jelmon("history", str(events_file), "--openmetrics", str(tmp_path / "text"), "--no-analyzers")
     assert done.returncode == 0, done.stderr
     for file in (tmp_path / "text").glob("*.om"):
-        command = [tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=18h"]
+        command: list[str | Path] = [
+            tool("promtool"),
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            "--max-block-duration=18h",
+        ]
         made = subprocess.run([*command, file, tmp_path / "blocks"], capture_output=True, text=True, timeout=100)
         assert made.returncode == 0, made.stderr
 

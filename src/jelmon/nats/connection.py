@@ -162,6 +162,7 @@ async def connect(
         SourceError: no server answers, it refuses us, or the credentials or certificates cannot be read.
     """
     client = client or Client()
+    client._close = _complete_close(client)  # type: ignore[method-assign]
     try:
         settings = settings.renewed()
         authentication = _authentication(settings)
@@ -217,6 +218,23 @@ async def connect(
             hint="configure TLS on the server, or use a nats:// URL without NATS_CA_FILE",
         )
     return client
+
+
+def _complete_close(client: Client) -> Any:
+    """Return the client's way to close, which nats-py (2.16) leaves half done if the connection breaks meanwhile.
+
+    Subscriptions and socket would stay, and the error would be logged as one that nobody awaits.
+    """
+    close = client._close
+
+    async def close_completely(status: int, do_cbs: bool = True) -> None:
+        try:
+            await close(status, do_cbs)
+        except OSError:
+            client._status = Client.DISCONNECTED  # what was to be sent is lost now, so that the second time succeeds
+            await close(status, do_cbs)
+
+    return close_completely
 
 
 async def closed(client: Client) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import nats.js.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
 from jelmon.config.urls import without_secret
@@ -253,3 +254,28 @@ def test_secrets_are_cut_from_addresses() -> None:
     shown = [without_secret(text) for text in ("nats://a:b@h:1", "a:b@h:1", "nats://h:1")]
 
     assert shown == ["nats://h:1", "h:1", "nats://h:1"]
+
+
+async def test_a_connection_that_breaks_while_it_closes_is_closed_all_the_same(nats_url: str) -> None:
+    """nats-py would leave subscriptions and socket behind, and log an error that nobody awaits."""
+    client = await connect(NatsSettings(url=nats_url), name="test")
+
+    async def arrived(_: Msg) -> None:
+        """Nothing comes."""
+
+    async def broken() -> None:
+        raise ConnectionResetError("Connection lost")
+
+    subscription = await client.subscribe("test.closing", cb=arrived)
+    await client.flush()
+    transport = client._transport
+    assert transport is not None
+    transport.drain = broken  # type: ignore[method-assign]
+    client._pending.append(b"PING\r\n")
+    client._pending_data_size = 6
+    await client.close()
+
+    assert client.is_closed
+    assert subscription._wait_for_msgs_task is not None
+    assert subscription._wait_for_msgs_task.cancelling() or subscription._wait_for_msgs_task.done()
+    assert transport._io_writer.is_closing()

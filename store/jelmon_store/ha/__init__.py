@@ -1,1 +1,1 @@
-"""What belongs here: pairs of Prometheus servers that scrape the same targets, of which the samples of one are kept."""
+"""Pairs of Prometheus servers that scrape the same targets, of which the samples of one are kept."""

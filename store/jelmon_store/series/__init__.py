@@ -1,1 +1,1 @@
-"""What belongs here: series, from their label sets to the ids that the database gives them."""
+"""Series, from their label sets to the ids that the database gives them."""

@@ -1,1 +1,1 @@
-"""What belongs here: the spool on disk, which accepts requests while the database is down."""
+"""The spool on disk, which accepts requests while the database is down."""

@@ -1,1 +1,1 @@
-"""What belongs here: remote-write requests as bytes: compression, protobuf, and the checks that need no database."""
+"""Remote-write requests as bytes: compression, protobuf, and the checks that need no database."""

@@ -1,1 +1,1 @@
-"""What belongs here: the way of decoded samples into the tables, each exactly once."""
+"""The way of decoded samples into the tables, each exactly once."""

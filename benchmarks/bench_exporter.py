@@ -119,8 +119,8 @@ async def _publish_batch(client: Client, group: list[Any]) -> None:
 
 
 async def child_ours(nats_url: str, redis_url: str, count: int) -> dict[str, Any]:
+    from jelmon.service.gc_tuning import collect_rarely
     from jelmon_exporter.app import Exporter
-    from jelmon_exporter.gc_tuning import collect_rarely
     from jelmon_exporter.settings import ExporterSettings
 
     settings = ExporterSettings(
@@ -486,7 +486,7 @@ def main() -> None:
         say(json.dumps(asyncio.run(CHILDREN[kind](nats_url, redis_url, int(count)))))
         return
     only = set(args.only.split(","))
-    from jelmon_exporter.gc_tuning import collect_rarely
+    from jelmon.service.gc_tuning import collect_rarely
 
     if only & {"ours", "ordinary", "batches"}:
         bench_ingest(args.events, ours="ours" in only, ordinary="ordinary" in only, batches="batches" in only)

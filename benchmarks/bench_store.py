@@ -81,8 +81,8 @@ def database(url: str | None, processes: Processes, folder: Path) -> Iterator[st
 
 def _extend(connection: psycopg.Connection) -> str:
     """Use TimescaleDB if the server loads it: otherwise CREATE EXTENSION ends the connection."""
-    row = connection.execute("SHOW shared_preload_libraries").fetchone()
-    if row is None or "timescaledb" not in row[0]:
+    row = connection.execute("SELECT current_setting('timescaledb.disable_load', true)").fetchone()
+    if row is None or not row[0]:
         return "native partitions"
     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
     row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchone()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jelmon.config.reader import SettingsReader
 from jelmon.nats.connection import add_nats_arguments
+from jelmon.service.gc_tuning import collect_rarely
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_exporter.app import Exporter
 from jelmon_exporter.dry_run import dry_run
-from jelmon_exporter.gc_tuning import collect_rarely
 from jelmon_exporter.serving.view import View
 from jelmon_exporter.settings import DEFAULT_ADDRESS, ExporterSettings
 from jelmon_exporter.sources.pipelines_file import load_pipelines

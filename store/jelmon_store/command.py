@@ -5,6 +5,7 @@ import asyncio
 import os
 
 from jelmon.config.reader import SettingsReader
+from jelmon.service.gc_tuning import collect_rarely
 from jelmon.service.lifecycle import run_until_signal
 from jelmon_store.app import Store
 from jelmon_store.commands import backfill, cardinality, delete, migrate, view
@@ -72,5 +73,6 @@ def run(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = StoreSettings.read(SettingsReader(args, os.environ))
+    collect_rarely()
     asyncio.run(run_until_signal(Store(settings)))
     return 0

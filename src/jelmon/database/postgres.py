@@ -94,8 +94,7 @@ class _Session:
                 return await self._attempt(work)
             except psycopg.Error as error:
                 raise SourceError(
-                    f"{self._schema.title} is unavailable: {_first_line(error)}",
-                    hint="is PostgreSQL up, and may this user access the schema jelmore?",
+                    f"{self._schema.title} is unavailable: {_first_line(error)}", hint=_hint(error)
                 ) from error
 
     async def _attempt(self, work: Work[T]) -> T:
@@ -185,6 +184,12 @@ async def _applied(connection: Connection, schema: Schema) -> int:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _hint(error: Exception) -> str:
+    if "must be preloaded" in str(error):  # an extension of this database, of which its server knows nothing
+        return "add the extension to shared_preload_libraries in postgresql.conf and restart PostgreSQL"
+    return "is PostgreSQL up, and may this user access the schema jelmore?"
 
 
 async def _nothing(_: Connection) -> None:

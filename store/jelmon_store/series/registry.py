@@ -143,7 +143,8 @@ async def _insert(
     await cursor.execute(
         "INSERT INTO jelmore.series (tenant, metric_id, labels, fingerprint) "
         "SELECT %s, metric, labels::jsonb, fingerprint "
-        "FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS new (metric, labels, fingerprint) "
+        # binary: as text, each quote of each label is escaped in Python
+        "FROM unnest(%b::int[], %b::text[], %b::bytea[]) AS new (metric, labels, fingerprint) "
         "ON CONFLICT (tenant, fingerprint) DO NOTHING RETURNING fingerprint, series_id",
         (
             tenant,
@@ -158,7 +159,7 @@ async def _insert(
 async def _select(connection: Connection, tenant: str, fingerprints: list[bytes]) -> dict[bytes, int]:
     cursor = connection.cursor(row_factory=tuple_row, binary=True)
     await cursor.execute(
-        "SELECT fingerprint, series_id FROM jelmore.series WHERE tenant = %s AND fingerprint = ANY(%s::bytea[])",
+        "SELECT fingerprint, series_id FROM jelmore.series WHERE tenant = %s AND fingerprint = ANY(%b::bytea[])",
         (tenant, fingerprints),
     )
     return {bytes(fingerprint): series_id for fingerprint, series_id in await cursor.fetchall()}

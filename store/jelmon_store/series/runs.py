@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 Items = NDArray[Any]
 Array = TypeVar("Array", bound=NDArray[Any])
 
-_FIRST_CHUNK = 4096
+_FIRST_CHUNK = 1 << 14
 _LARGEST_CHUNK = 1 << 18
 _RECORD_BYTES = 20
 _TRIES = 24  # look-ups in one request, before the rest of it is looked up as a whole
@@ -130,7 +130,7 @@ class Runs:
         while 0 <= record < self.count:
             begin, left = int(ends[record]), len(items) - at
             last = int(np.searchsorted(ends, begin + min(chunk, left), side="right")) - 1
-            longest, chunk = chunk >= min(left, _LARGEST_CHUNK), min(chunk * 4, _LARGEST_CHUNK)
+            longest, chunk = chunk >= min(left, _LARGEST_CHUNK), min(chunk * 16, _LARGEST_CHUNK)
             if last == record:
                 if longest:
                     break

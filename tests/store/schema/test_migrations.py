@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from jelmon.database.postgres import PostgresDatabase
+from jelmon.errors import SourceError
 from jelmon_store.schema import SCHEMA
 
 
@@ -24,6 +25,28 @@ async def test_migrating_twice_changes_nothing(postgres_dsn: str) -> None:
         versions = connection.execute("SELECT version FROM jelmore.schema_migrations WHERE component = 'store'")
 
         assert [version for (version,) in versions] == [step.version for step in SCHEMA.migrations("postgresql")]
+
+
+async def test_an_extension_that_the_server_does_not_load_is_named(postgres_dsn: str) -> None:
+    """TimescaleDB ends each connection that uses it then; the functions here say what it says."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
+            "SELECT 4294967290, 'timescaledb', oid, 'public'::regnamespace, false, '2.28.3' FROM pg_roles "
+            "WHERE rolname = current_user"
+        )
+        connection.execute("CREATE FUNCTION by_range(name text, step interval) RETURNS text RETURN name")
+        connection.execute(
+            "CREATE FUNCTION create_hypertable(regclass, text, create_default_indexes boolean) RETURNS void "
+            "LANGUAGE plpgsql AS $$ BEGIN RAISE 'extension \"timescaledb\" must be preloaded'; END $$"
+        )
+    with pytest.raises(SourceError, match="must be preloaded") as caught:
+        await migrate(postgres_dsn)
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM pg_extension WHERE extname = 'timescaledb'")
+
+    assert "shared_preload_libraries" in (caught.value.hint or "")
+    await migrate(postgres_dsn)  # nothing was left half made
 
 
 async def test_partitions_are_made_for_the_times_that_are_written(postgres_dsn: str) -> None:

@@ -46,6 +46,7 @@ from jelmon_store.write.writer import Writer
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 5.0
+_WRITING_CONNECTIONS = 2
 _RETENTION_SECONDS = 60.0
 
 
@@ -55,7 +56,8 @@ class Store:
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
         self._instruments = Instruments(Service.STORE)
-        self._samples = PostgresDatabase(settings.database_url, SCHEMA)
+        # while one connection waits for its commit, another one writes series of other targets
+        self._samples = [PostgresDatabase(settings.database_url, SCHEMA) for _ in range(_WRITING_CONNECTIONS)]
         self._lookups = PostgresDatabase(settings.database_url, SCHEMA)
         limits = settings.limits
         self._cache = SeriesCache(limits.cached_series)
@@ -101,9 +103,10 @@ class Store:
         self._instruments.set(STORE_MAINTENANCE, time.time())
         self._instruments.set(STORE_QUEUE_LIMIT, self._settings.limits.queued_samples)
         with contextlib.suppress(SourceError):  # the check reports it
-            await self._samples.start()
+            await self._samples[0].start()
         try:
-            self.background.start(self._writer.run(), name="writer")
+            for number in range(len(self._samples)):
+                self.background.start(self._writer.run(number), name=f"writer {number}")
             if self._spool is not None:
                 self.background.start(self._spool.run(), name="spool")
             self.background.start(every(_CHECK_SECONDS, self._check_database), name="check")
@@ -125,14 +128,17 @@ class Store:
         finally:
             if self._spool is not None:
                 self._spool.close()
-            await asyncio.gather(self._samples.stop(), self._lookups.stop(), self._read_api.stop())
+            await asyncio.gather(
+                *(one.stop() for one in (*self._samples, self._lookups)),
+                self._read_api.stop(),
+            )
 
     def _maintained(self) -> None:
         self._instruments.set(STORE_MAINTENANCE, time.time())
 
     async def _check_database(self) -> None:
         try:
-            await self._samples.read(_ping)
+            await self._samples[0].read(_ping)
         except SourceError as error:
             if self._check.ok:
                 logger.warning("the database does not respond", extra={"error": error.message})

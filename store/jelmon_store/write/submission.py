@@ -42,6 +42,8 @@ class Submission:
     metadata_of: dict[int, Metadata] = field(default_factory=dict)
     done: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    group_set: frozenset[int] = frozenset()
+
     @property
     def weight(self) -> int:
         """How much of the queue it takes: its rows, and its larger ones by size."""
@@ -88,6 +90,7 @@ def accept(decoded: Decoded, cache: SeriesCache, *, losses: int, exact: bool) ->
     ]
     if rare:
         submission.groups = np.concatenate([groups, cache.group[rare].astype(np.int64)])
+    submission.group_set = frozenset(np.unique(submission.groups).tolist())
     submission.histograms = [
         (int(cache.series_id[row.code & SLOT_MASK]), row.time, row.payload) for row in decoded.histograms
     ]

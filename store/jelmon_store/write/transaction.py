@@ -46,7 +46,7 @@ class Transaction:
     async def run(self, connection: Connection) -> None:
         """Write everything."""
         self._attempts += 1
-        groups = np.unique(np.concatenate([one.groups for one in self._batch]))
+        groups = np.array(sorted(frozenset().union(*(one.group_set for one in self._batch))), np.int64)
         lost = await claim(connection, groups, self._receiver) if len(groups) else groups
         if len(lost):
             self._cache.lose(lost)

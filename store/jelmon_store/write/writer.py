@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,21 +26,23 @@ _METADATA_KEPT = 100_000
 
 
 class Writer:
-    """Writes submissions, in the order in which they were accepted.
+    """Writes submissions, those of one group in the order in which they were accepted.
 
-    One transaction at a time: samples that take the exact way then need not wait for others in flight. ``losses``
-    counts how often a group turned out to be written by another receiver: what was accepted before, was split with
-    watermarks that did not hold, and goes the exact way as a whole.
+    There is a transaction for each database connection; two at a time never have series of one group, so that samples
+    that take the exact way need not wait for others in flight. ``losses`` counts how often a group turned out to be
+    written by another receiver: what was accepted before, was split with watermarks that did not hold, and goes the
+    exact way as a whole.
     """
 
-    def __init__(self, database: PostgresDatabase, cache: SeriesCache, *, max_queue: int) -> None:
-        self._database = database
+    def __init__(self, databases: Sequence[PostgresDatabase], cache: SeriesCache, *, max_queue: int) -> None:
+        self._databases = databases
         self._cache = cache
         self._max_queue = max_queue
         self._receiver = secrets.randbits(62)
         self._queue: deque[Submission] = deque()
         self._queued = 0
-        self._filled = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._busy: dict[int, set[int]] = {}  # the groups that each connection writes
         self._losses = 0
         self._partitions: set[tuple[str, int]] = set()
         self._native: bool | None = None
@@ -72,18 +75,24 @@ class Writer:
         self._drop_known_metadata(submission)
         self._queue.append(submission)
         self._queued += submission.weight
-        self._filled.set()
+        self._changed.set()
         return submission.done
 
-    async def run(self) -> None:
-        """Write until cancelled; what waits then is answered as not written."""
+    async def run(self, connection: int) -> None:
+        """Write over one of the connections until cancelled; what waits then is answered as not written."""
         try:
             while True:
-                await self._filled.wait()
                 batch = self._take()
+                if not batch:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                self._busy[connection] = set().union(*(one.group_set for one in batch))
                 try:
-                    await self._commit(batch)
+                    await self._commit(batch, self._databases[connection])
                 finally:
+                    del self._busy[connection]
+                    self._changed.set()  # others may wait for these groups
                     self._queued -= sum(one.weight for one in batch)
                     for one in batch:
                         if not one.done.done():
@@ -94,19 +103,26 @@ class Writer:
                     one.done.set_exception(BusyError("the service stops", hint="send again later"))
 
     def _take(self) -> list[Submission]:
+        """Return what can be written together now: nothing of groups that are being written, or wait before it."""
+        blocked: set[int] = set().union(*self._busy.values())
         batch: list[Submission] = []
+        left: deque[Submission] = deque()
         size = 0
         while self._queue and (not batch or size + self._queue[0].weight <= MAX_BATCH):
-            batch.append(self._queue.popleft())
-            size += batch[-1].weight
-        if not self._queue:
-            self._filled.clear()
+            one = self._queue.popleft()
+            if blocked.isdisjoint(one.group_set):
+                batch.append(one)
+                size += one.weight
+            else:
+                blocked |= one.group_set
+                left.append(one)
+        self._queue.extendleft(reversed(left))
         return batch
 
-    async def _commit(self, batch: list[Submission]) -> None:
+    async def _commit(self, batch: list[Submission], database: PostgresDatabase) -> None:
         """Write a batch and set the results of its requests."""
         try:
-            await self._write(batch)
+            await self._write(batch, database)
         except SourceError as error:
             self.last_error = error.message
             if not is_fault_of_data(error.__cause__):
@@ -116,17 +132,17 @@ class Writer:
             # one request spoils the transaction of others: find it
             if len(batch) > 1:
                 for one in batch:
-                    await self._commit([one])
+                    await self._commit([one], database)
                 return
             logger.error("the database refuses a request", extra={"error": error.message})
             _fail(batch[0], RequestError(f"the database refuses the samples: {error.message}"))
 
-    async def _write(self, batch: list[Submission]) -> None:
+    async def _write(self, batch: list[Submission], database: PostgresDatabase) -> None:
         for attempt in (1, 2):
             transaction = Transaction(batch, self._cache, self._receiver, losses=self._add_losses)
             try:
-                await self._make_partitions(batch)
-                await self._database.write(transaction.run)
+                await self._make_partitions(batch, database)
+                await database.write(transaction.run)
                 break
             except SourceError as error:
                 # the partition was dropped after this process had seen it
@@ -149,10 +165,10 @@ class Writer:
 
     # --- partitions of plain PostgreSQL ---
 
-    async def _make_partitions(self, batch: list[Submission]) -> None:
+    async def _make_partitions(self, batch: list[Submission], database: PostgresDatabase) -> None:
         """Make the partitions that the batch needs, in a transaction of their own."""
         if self._native is None:
-            self._native, self._widths = await self._database.read(_partitioning)
+            self._native, self._widths = await database.read(_partitioning)
         if not self._native:
             return
         for table, times in _times_by_table(batch).items():
@@ -160,7 +176,7 @@ class Writer:
             parts = [int(part) for part in np.unique(times // width) if (table, int(part)) not in self._partitions]
             if parts:
                 moments = [datetime.fromtimestamp(part * width / 1000, UTC) for part in parts]
-                await self._database.write(_ensure_partitions(table, moments))
+                await database.write(_ensure_partitions(table, moments))
                 self._partitions |= {(table, part) for part in parts}
 
     # --- metadata ---

@@ -9,6 +9,7 @@ from tests.store.conftest import Eventually, StartStore
 from tests.store.write.sender import bits, labels_of, now_ms, post, row_count, stored, v1, v1_series
 
 from jelmon_store.maintenance.settings import RetentionSettings, parse_override
+from jelmon_store.series.labels import group_of
 
 
 def _requests(count: int, series: int, start: int) -> list[bytes]:
@@ -170,3 +171,37 @@ async def test_a_change_of_retention_stores_nothing_twice(
     assert (await post(after[0].server.url, new))[0] == 204
 
     assert (row_count(store_dsn), row_count(store_dsn, "samples_kept")) == (50, 10)
+
+
+async def test_a_target_that_waits_for_another_receiver_holds_up_no_other(
+    postgres_dsn: str, start_store: StartStore
+) -> None:
+    """And its own samples are written in their order when it may go on."""
+    store = await start_store(postgres_dsn)
+    start = now_ms()
+
+    def request(instance: str, step: int) -> bytes:
+        return v1(v1_series(labels_of("m", instance=instance), [(start + step, bits(step))]))
+
+    async def deliver(body: bytes) -> None:  # the store gives up after ten seconds, and the sender repeats
+        while (await post(store.server.url, body))[0] == 503:
+            pass
+
+    for instance in "ab":
+        await deliver(request(instance, 0))
+    async with await psycopg.AsyncConnection.connect(postgres_dsn) as other:
+        group = group_of("", {"instance": "a"})
+        await other.execute("SELECT FROM jelmore.write_groups WHERE group_id = %s FOR UPDATE", (group,))
+        waiting = [asyncio.create_task(deliver(request("a", step))) for step in (1, 2)]
+        for step in range(1, 6):
+            assert (await post(store.server.url, request("b", step)))[:2] == (204, "")
+
+        assert not any(task.done() for task in waiting)
+
+        await other.rollback()
+    await asyncio.gather(*waiting)
+
+    assert sorted((labels["instance"], moment - start) for labels, moment, _ in stored(postgres_dsn)) == [
+        *(("a", step) for step in range(3)),
+        *(("b", step) for step in range(6)),
+    ]

@@ -39,13 +39,10 @@ class KeyTable:
 
     def codes(self, keys: Iterable[bytes]) -> list[int]:
         """Return the code of each key, -1 where it is unknown."""
-        get = self.young.get
-        found = [get(key, -1) for key in keys]
-        if -1 in found and self.old:
-            for position, (key, code) in enumerate(zip(keys, found, strict=True)):
-                if code < 0:
-                    found[position] = self.code(key)
-        return found
+        found = list(map(self.young.get, keys))
+        if None not in found:
+            return found  # type: ignore[return-value]
+        return [self.code(key) if code is None else code for key, code in zip(keys, found, strict=True)]
 
     def code(self, key: bytes) -> int:
         """Return the code of one key, -1 if it is unknown."""

@@ -45,12 +45,9 @@ class SymbolTable:
 
     def numbers(self, symbols: Iterable[bytes]) -> Numbers:
         """Return the number of each string."""
-        get = self._numbers.get
-        found = [get(symbol, -1) for symbol in symbols]
-        if -1 in found:
-            for position, (symbol, number) in enumerate(zip(symbols, found, strict=True)):
-                if number < 0:
-                    found[position] = self._number(symbol)
+        found = list(map(self._numbers.get, symbols))
+        if None in found:
+            return np.array([self._number(symbol) for symbol in symbols], np.uint32)
         return np.array(found, np.uint32)
 
     def read(self, message: bytes, stream: NDArray[np.uint8]) -> Symbols:

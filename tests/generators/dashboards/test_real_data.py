@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 import requests
 
-from jelmon.catalogue import ANALYZER_SUCCESS, CATALOGUE, STAGE_WORKERS, Counter, Histogram, Metric, Service
+from jelmon.catalogue import (
+    ANALYZER_SUCCESS,
+    CATALOGUE,
+    STAGE_POSITION,
+    STAGE_WORKERS,
+    Counter,
+    Histogram,
+    Metric,
+    Service,
+)
 from jelmon.demo import launch
 from jelmon.demo.processes import Processes
 
@@ -79,11 +88,13 @@ def _growth(labels: dict[str, str]) -> int:
     return 8 if "success" in labels.values() or "passed" in labels.values() else 1
 
 
-def _gauge(metric: Metric, moment: int) -> float:
+def _gauge(metric: Metric, labels: dict[str, str], moment: int) -> float:
     if "timestamp" in metric.name:
         return moment - 60.0
     if metric is STAGE_WORKERS:
         return 4.0
+    if metric is STAGE_POSITION:
+        return 1.0 + _VALUES["stage"].index(labels["stage"])
     return {"ratio": 0.25}.get(metric.unit, 1.0 if metric.name.endswith(("_info", "_up")) else 3.0)
 
 
@@ -100,7 +111,7 @@ def _series(metric: Metric) -> Iterator[tuple[str, dict[str, str], Callable[[int
             yield f"{metric.name}_count", labels, count
             yield f"{metric.name}_sum", labels, partial(_count, _growth(labels) * metric.buckets[middle])
         else:
-            yield metric.name, labels, partial(_gauge, metric)
+            yield metric.name, labels, partial(_gauge, metric, labels)
 
 
 def _count(growth: float, moment: int) -> float:
@@ -298,3 +309,49 @@ def test_tables_have_the_columns_that_they_show(ask: Ask, panels: dict[str, Json
         for target in panel["targets"]:
             for series in ask(target):
                 assert set(series["metric"]) <= columns, f"{title} {target['refId']}"
+
+
+def _cells(ask: Ask, panel: Json) -> dict[str, list[tuple[Json, float]]]:
+    """What the queries of a table answer, by column."""
+    named = panel["transformations"][-1]["options"]["renameByName"]
+    return {
+        named[f"Value #{target['refId']}"]: [(one["metric"], float(one["value"][1])) for one in ask(target)]
+        for target in panel["targets"]
+    }
+
+
+def test_the_first_line_names_the_stalled_pipeline_its_stage_the_cause_and_the_alert(
+    ask: Ask, panels: dict[str, Json]
+) -> None:
+    """A minute without activity, with a limit of 3 seconds and cards in flight."""
+    shown = _cells(ask, panels["pipeline: Pipelines"])
+
+    assert shown["state"] == [({"pipeline": "loan"}, 3)]
+    assert shown["inactivity"] == [({"pipeline": "loan"}, 20)]
+    assert shown["limit"] == [({"pipeline": "loan"}, 3)]
+    assert shown["in flight"] == [({"pipeline": "loan"}, 6)]
+    ((limiting, _),) = shown["limiting"]
+    assert (limiting["pipeline"], limiting["cause"]) == ("loan", "cause-a")
+    assert limiting["stage"] in _VALUES["stage"]
+    ((alert, _),) = shown["gravest"]
+    assert (alert["pipeline"], alert["alertname"]) == ("loan", "BottleneckForming")
+    assert shown["alerts"] == [({"pipeline": "loan"}, 1)]
+
+
+def test_the_waterfall_adds_up_the_stages_before(ask: Ask, panels: dict[str, Json]) -> None:
+    """The second stage begins when the first has waited and run."""
+    panel = panels["quality: Execution waterfall of a mean card, last hour"]
+    before, wait, run = (
+        {one["metric"]["stage"]: float(one["value"][1]) for one in ask(target)} for target in panel["targets"]
+    )
+
+    assert before["approve"] == 0
+    assert before["check"] == pytest.approx(wait["approve"] + run["approve"])
+    assert before["check"] > 0
+
+
+def test_stages_are_counted_once_by_severity(ask: Ask, panels: dict[str, Json]) -> None:
+    """Two stages of severity 3: minor, and none is calm."""
+    shown = _numbers(ask, panels["bottlenecks: Stages by severity"])
+
+    assert shown == {"critical": 0, "warning": 0, "minor": 2, "calm": 0}

@@ -106,4 +106,5 @@ def _gravest_alert() -> str:
         f"max by (pipeline, alertname) ({queries.alerts('firing', severity=severity)}) * {rank}"
         for severity, rank in _SEVERITIES.items()
     )
-    return f"topk by (pipeline) (1, max by (pipeline, alertname) ({ranked}))"
+    # alerts that belong to no pipeline would make a line of their own
+    return f"topk by (pipeline) (1, ({ranked}) and on (pipeline) {_known()})"

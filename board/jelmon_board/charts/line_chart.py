@@ -55,8 +55,10 @@ def line_chart(
         note = svg.text(WIDTH / 2, HEIGHT / 2, "no values in this range", "none", "middle")
         return svg.image(WIDTH, HEIGHT, f"{title}: no values in this range", [note], class_="chart empty")
     highest = max(known)
-    near = [row for row in thresholds if row.value <= max(highest, 1e-9) * _FAR or row.value <= 1]
-    top = max([highest, *(row.value for row in near), *(band[1:] if band and band[1] < highest * _FAR else ())])
+    most = max(highest * _FAR, 1.0)
+    near = [row for row in thresholds if row.value <= most]
+    heights = [highest, *(row.value for row in near)]
+    top = max([*heights, band[1]] if band and band[1] < highest * _FAR else heights)
     ticks = _ticks(top, unit)
     top = max(ticks[-1], top)
     span = step * max(1, len(values) - 1)
@@ -67,24 +69,17 @@ def line_chart(
     def y(value: float) -> float:
         return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * float(min(max(value, 0.0), top) / top)
 
-    parts: list[Markup] = []
-    if band is not None and band[0] < top:
-        low, high = y(band[0]), y(band[1])
-        parts.append(
-            svg.element("rect", x=_LEFT, y=high, width=WIDTH - _LEFT - _RIGHT, height=max(1, low - high), class_="band")
-        )
-    for tick in ticks:
-        parts.append(svg.element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y(tick), y2=y(tick), class_="grid"))
-        if tick:
-            parts.append(svg.text(_LEFT, y(tick) - 3, in_unit(tick, unit), "tick"))
-    for name, path in _paths(values, x, y):
-        parts.append(svg.element("path", d=path, class_=name))
+    parts = _frame(ticks, band if band and band[0] < top else None, y, unit)
+    parts += [svg.element("path", d=path, class_=name) for name, path in _paths(values, x, y)]
     parts += _threshold_lines(thresholds, near, y, unit)
     place = max(index for index, value in enumerate(values) if value == value)
     if place >= len(values) - 3:
         parts.append(svg.element("circle", cx=x(place), cy=y(values[place]), r=3.2, class_="last"))
-    for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        words = "now" if share == 1 else f"{MINUS}{duration(span * (1 - share))}"
+    for share, anchor, words in (
+        (0.0, "start", f"{MINUS}{duration(span)}"),
+        (0.5, "middle", f"{MINUS}{duration(span / 2)}"),
+        (1.0, "end", "now"),
+    ):
         parts.append(svg.text(x(share * (len(values) - 1)), HEIGHT - 3, words, "tick", anchor))
     parts.append(svg.element("line", x1=0, x2=0, y1=_TOP, y2=HEIGHT - _BOTTOM, class_="cross"))
     label = _label(title, known, values, unit, thresholds)
@@ -110,6 +105,20 @@ def sparkline(values: Sequence[float], *, title: str, unit: str) -> Markup:
     parts = [svg.element("path", d=path, class_=name) for name, path in _paths(values, x, y)]
     label = f"{title}: now {in_unit(known[-1], unit)}, between {in_unit(min(known), unit)} and {in_unit(top, unit)}"
     return svg.image(120, 28, label, parts, class_="spark")
+
+
+def _frame(ticks: Sequence[float], band: tuple[float, float] | None, y: Scale, unit: str) -> list[Markup]:
+    """Return the grid with its figures, and the normal range."""
+    parts = []
+    width = WIDTH - _LEFT - _RIGHT
+    if band is not None:
+        low, high = y(band[0]), y(band[1])
+        parts.append(svg.element("rect", x=_LEFT, y=high, width=width, height=max(1, low - high), class_="band"))
+    for tick in ticks:
+        parts.append(svg.element("line", x1=_LEFT, x2=_LEFT + width, y1=y(tick), y2=y(tick), class_="grid"))
+        if tick:
+            parts.append(svg.text(_LEFT, y(tick) - 3, in_unit(tick, unit), "tick"))
+    return parts
 
 
 def _threshold_lines(thresholds: Sequence[Threshold], near: Sequence[Threshold], y: Scale, unit: str) -> list[Markup]:

@@ -52,43 +52,49 @@ def watched(
         if alert.name not in oldest or alert.since < oldest[alert.name].since:
             oldest[alert.name] = alert
     active = [silence for silence in silences if silence.active]
-    rows = []
-    for (name, _), group in groups.items():
-        group.sort(key=lambda rule: rule.level)
-        base = group[0]
-        labels = {"alertname": name, **base.labels}
-        firing = [alert for alert in base.alerts if alert.state == "firing"]
-        levels = tuple(
-            Level(
-                number=rule.level,
-                after_seconds=rule.after_seconds,
-                who=rule.annotations.get("escalate_to", ""),
-                receivers=_receivers(routes, {**labels, **rule.labels}),
-            )
-            for rule in group
-            if rule.level
-        )
-        since = min((alert.since for alert in firing), default=None)
-        if since is not None and name in oldest:
-            since = max(since, oldest[name].since)
-        reached = oldest[name].level if name in oldest else 0
-        following = next((level for level in levels if level.number > reached), None) if firing else None
-        delay = following.after_seconds if following is not None else None
-        rows.append(
-            Watched(
-                rule=base,
-                state="firing" if firing else "pending" if base.alerts else "inactive",
-                firing=len(firing),
-                since=since,
-                levels=levels,
-                receivers=_receivers(routes, labels),
-                next_level=following,
-                next_at=since + delay if since is not None and delay is not None else None,
-                silence=next((silence for silence in active if silence.covers(labels)), None),
-            )
-        )
+    rows = [_watched(group, routes, oldest.get(name), active) for (name, _), group in groups.items()]
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted(rows, key=lambda row: (_STATES.index(row.state), order.get(row.severity, 3), row.rule.name))
+
+
+def _watched(group: list[AlertRule], routes: Route | None, oldest: Alert | None, active: list[Silence]) -> Watched:
+    """Return one alert from its rule and those of its levels."""
+    group.sort(key=lambda rule: rule.level)
+    base = group[0]
+    labels = {"alertname": base.name, **base.labels}
+    firing = [alert for alert in base.alerts if alert.state == "firing"]
+    levels = tuple(
+        Level(
+            number=rule.level,
+            after_seconds=rule.after_seconds,
+            who=rule.annotations.get("escalate_to", ""),
+            receivers=_receivers(routes, {**labels, **rule.labels}),
+        )
+        for rule in group
+        if rule.level
+    )
+    since = min((alert.since for alert in firing), default=None)
+    if since is not None and oldest is not None:
+        since = max(since, oldest.since)
+    reached = oldest.level if oldest is not None else 0
+    following = next((level for level in levels if level.number > reached), None) if firing else None
+    return Watched(
+        rule=base,
+        state="firing" if firing else "pending" if base.alerts else "inactive",
+        firing=len(firing),
+        since=since,
+        levels=levels,
+        receivers=_receivers(routes, labels),
+        next_level=following,
+        next_at=_at(since, following),
+        silence=next((silence for silence in active if silence.covers(labels)), None),
+    )
+
+
+def _at(since: float | None, level: Level | None) -> float | None:
+    if since is None or level is None or level.after_seconds is None:
+        return None
+    return since + level.after_seconds
 
 
 def _receivers(routes: Route | None, labels: dict[str, str]) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from aiohttp import web
 
 from jelmon import catalogue as c
 from jelmon_board.charts.heat_map import heat_map
-from jelmon_board.collection import Collector
+from jelmon_board.collection import Collector, Snapshot
 from jelmon_board.model import lines
-from jelmon_board.model.lines import DAY, History
-from jelmon_board.model.pipelines import stages
+from jelmon_board.model.lines import DAY
+from jelmon_board.model.pipelines import Stage, stages
 from jelmon_board.pages.pipeline import CAUSES
 from jelmon_board.pages.plots import histories
 
@@ -26,30 +26,18 @@ async def bottlenecks(collector: Collector, request: web.Request) -> dict[str, A
     snapshot = collector.snapshot
     wanted = request.query.get("pipeline", "")
     chosen = [row for row in snapshot.pipelines if wanted in ("", row.name)][:_DETAILED]
-    wish = (lines.STAGE_SEVERITY, DAY)
-    found = (
-        (await histories(collector, [wish], [row.name for row in chosen]))[wish] if chosen else History(start=0, step=1)
-    )
     own = [
         stage
         for row in chosen
         for stage in stages(snapshot.samples, snapshot.latest, snapshot.alerts, row.name, snapshot.taken)
     ]
-    cells = {}
-    if isinstance(found, History):
-        for stage in own[:MOST_STAGES]:
-            values = found.of(stage.pipeline, stage.name)
-            if any(value == value for value in values):
-                cells[stage.pipeline, stage.name] = _coarse(values)
-    samples = snapshot.samples
-    saved = samples.by(c.SUGGESTIONS_SAVED, "pipeline", "strategy")
-    applied = samples.by(c.SUGGESTIONS_APPLIED, "pipeline", "strategy", "result")
+    heat, problem = await _heat(collector, own, [row.name for row in chosen])
     return {
         "wanted": wanted,
         "names": [row.name for row in snapshot.pipelines][:200],
         "chosen": chosen,
-        "heat": heat_map(cells, seconds=DAY.seconds, with_pipeline=len(chosen) > 1) if cells else "",
-        "problem": found if isinstance(found, str) else "",
+        "heat": heat,
+        "problem": problem,
         "causes": CAUSES,
         "gains": sorted(
             (stage for stage in own if stage.gain_seconds is not None),
@@ -57,22 +45,42 @@ async def bottlenecks(collector: Collector, request: web.Request) -> dict[str, A
         )[:MOST_STAGES],
         "limits": [row for row in chosen if row.limit],
         "suggestions": [(row.name, advice) for row in chosen for advice in row.suggestions][:40],
-        "results": [
-            (
-                pipeline,
-                strategy,
-                {result: applied.get((pipeline, strategy, result), 0.0) for result in ("better", "same", "worse")},
-                saved.get((pipeline, strategy)),
-            )
-            for pipeline, strategy in sorted({key[:2] for key, count in applied.items() if count})
-            if wanted in ("", pipeline)
-        ],
+        "results": [row for row in _results(snapshot) if wanted in ("", row[0])],
         "actions": [
             episode
             for episode in snapshot.episodes
             if episode.actions and not episode.level and wanted in ("", episode.pipeline)
         ][:30],
     }
+
+
+async def _heat(collector: Collector, own: Sequence[Stage], names: Sequence[str]) -> tuple[str, str]:
+    """Return the heat map, or the problem that prevents it."""
+    wish = (lines.STAGE_SEVERITY, DAY)
+    found = (await histories(collector, [wish], names))[wish] if names else ""
+    if isinstance(found, str):
+        return "", found
+    cells = {}
+    for stage in own[:MOST_STAGES]:
+        values = found.of(stage.pipeline, stage.name)
+        if any(value == value for value in values):
+            cells[stage.pipeline, stage.name] = _coarse(values)
+    return heat_map(cells, seconds=DAY.seconds, with_pipeline=len(names) > 1) if cells else "", ""
+
+
+def _results(snapshot: Snapshot) -> list[tuple[str, str, dict[str, float], float | None]]:
+    """Return pipeline, strategy, number of results by kind, and the time saved, of what was applied."""
+    applied = snapshot.samples.by(c.SUGGESTIONS_APPLIED, "pipeline", "strategy", "result")
+    saved = snapshot.samples.by(c.SUGGESTIONS_SAVED, "pipeline", "strategy")
+    return [
+        (
+            pipeline,
+            strategy,
+            {result: applied.get((pipeline, strategy, result), 0.0) for result in ("better", "same", "worse")},
+            saved.get((pipeline, strategy)),
+        )
+        for pipeline, strategy in sorted({(key[0], key[1]) for key, count in applied.items() if count})
+    ]
 
 
 def _coarse(values: Sequence[float]) -> list[float]:

@@ -1,5 +1,6 @@
 """The start page: what is wrong, where, since when, and what to do."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -63,22 +64,8 @@ def headline(snapshot: Snapshot) -> tuple[str, str]:
     by_state: dict[str, list[str]] = {}
     for row in snapshot.pipelines:
         by_state.setdefault(row.state, []).append(row.name)
-    words = []
-    for state, verb in (("stalled", "stalled"), ("alert", "in trouble"), ("limited", "held up by one stage")):
-        names = by_state.get(state, [])
-        if names:
-            who = f"pipeline {names[0]}" if len(names) == 1 else f"{len(names)} of {total} pipelines"
-            words.append(f"{who} {'is' if len(names) == 1 else 'are'} {verb}")
     numbers = counts(snapshot.alerts)
-    loud = [alert for alert in snapshot.alerts if not alert.is_quiet]
-    acknowledged = sum(alert.acknowledgement is not None for alert in loud)
-    if numbers["critical"] or numbers["warning"]:
-        kinds = [f"{numbers[name]} {name}" for name in ("critical", "warning") if numbers[name]]
-        count = numbers["critical"] + numbers["warning"]
-        words.append(
-            f"{' and '.join(kinds)} alert{'' if count == 1 else 's'}"
-            + (f", {acknowledged} acknowledged" if acknowledged else "")
-        )
+    words = [*_states_in_words(by_state, total), *_alerts_in_words(snapshot, numbers)]
     if words:
         is_bad = bool(numbers["critical"] or {"stalled", "alert", "limited"} & by_state.keys())
         sentence = "; ".join(words) + "."
@@ -90,3 +77,24 @@ def headline(snapshot: Snapshot) -> tuple[str, str]:
         who = "the pipeline moves" if total == 1 else f"{moving} of {total} pipelines move"
         return "good", f"All is well: {who} cards."
     return "good", "All is well: no card is waiting or in progress."
+
+
+def _states_in_words(by_state: Mapping[str, Sequence[str]], total: int) -> list[str]:
+    words = []
+    for state, verb in (("stalled", "stalled"), ("alert", "in trouble"), ("limited", "held up by one stage")):
+        names = by_state.get(state, ())
+        if len(names) == 1:
+            words.append(f"pipeline {names[0]} is {verb}")
+        elif names:
+            words.append(f"{len(names)} of {total} pipelines are {verb}")
+    return words
+
+
+def _alerts_in_words(snapshot: Snapshot, numbers: Mapping[str, int]) -> list[str]:
+    count = numbers["critical"] + numbers["warning"]
+    if not count:
+        return []
+    kinds = [f"{numbers[name]} {name}" for name in ("critical", "warning") if numbers[name]]
+    words = f"{' and '.join(kinds)} alert{'' if count == 1 else 's'}"
+    acknowledged = sum(not alert.is_quiet and alert.acknowledgement is not None for alert in snapshot.alerts)
+    return [f"{words}, {acknowledged} acknowledged" if acknowledged else words]

@@ -82,5 +82,5 @@ def _cpu_of(process: psutil.Process | None) -> float:
     for one in (process, *process.children(recursive=True)) if process is not None else ():
         with contextlib.suppress(psutil.NoSuchProcess):
             used = one.cpu_times()
-            total += used.user + used.system
+            total += used.user + used.system + used.children_user + used.children_system  # also of those that ended
     return total

@@ -214,30 +214,36 @@ class Subject:
         """Return the checks that the alert fires for these samples, and that the value its levels read exists."""
         found: list[Check] = [(self.firing(label), self.steady, samples)]
         if self.levels:
-            found.append((self.value(label), self.steady, samples))
+            found += self._values(label, samples)
         return found
 
     def one_row_checks(self, *, fires: bool) -> list[Check]:
         """Return the same checks for a single row, whatever its labels are."""
         found: list[Check] = [(self.firing("alertname"), self.steady, [self.name_sample] if fires else [])]
         if self.levels:
-            found.append((self.value("alertname"), self.steady, ["{}"] if fires else []))
+            found += self._values("alertname", ["{}"] if fires else [])
         return found
 
     def with_values(self, case: Case) -> Case:
         """Return a case in which the recorded value is asked for too wherever the alert has just begun to fire."""
         for query, seconds, samples in [*case.checks] if self.levels else ():
             if seconds == self.steady and query.startswith("group by (pipeline)"):
-                case.checks.append((self.value("pipeline"), seconds, samples))
+                case.checks += self._values("pipeline", samples)
         return case
 
     def value(self, by: str) -> str:
-        """Return a query for the recorded value of the alert where it is that of the alert's expression."""
+        """Return a query for the recorded value of the alert."""
+        return f'group by ({by}) ({ALERT_VALUE}{{rule_id="{self.alert.rule_id}"}})'
+
+    def _values(self, by: str, samples: list[str]) -> list[Check]:
+        """Return the checks that the recorded value exists for these samples, and is that of the alert's expression."""
         base = self.compiled.rules[0]
-        value = f'{ALERT_VALUE}{{rule_id="{self.alert.rule_id}"}}'
-        if not self.compiled.expression.labels & base.labels.keys():
-            value += f" == ignoring ({', '.join(sorted(base.labels))}) ({base.expr})"
-        return f"group by ({by}) ({value})"
+        found: list[Check] = [(self.value(by), self.steady, samples)]
+        if samples and not self.compiled.expression.labels & base.labels.keys():
+            same = f"== ignoring ({', '.join(sorted(base.labels))}) ({base.expr})"
+            query = f'group by ({by}) ({ALERT_VALUE}{{rule_id="{self.alert.rule_id}"}} {same})'
+            found.append((query, self.steady, samples))
+        return found
 
     @property
     def name_sample(self) -> str:

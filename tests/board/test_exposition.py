@@ -8,8 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jelmon_board.sources.exposition import parse
 
+_FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
-@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), st.floats(allow_nan=False)), max_size=5))
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), _FINITE), max_size=5))
 def test_any_label_and_value_is_read_as_the_official_parser_does(rows: list[tuple[str, str, float]]) -> None:
     registry = CollectorRegistry()
     gauge = Gauge("g", "help", ["a", "b"], registry=registry)

@@ -112,3 +112,10 @@ def test_small_samples_show_their_size(panels: dict[str, Json]) -> None:
     """A change of three cards is no change."""
     for title in ("pipeline: Success rate", "pipeline: Processing time, p95"):
         assert [target["legendFormat"] for target in panels[title]["targets"]] == ["last hour", "change", "n"]
+
+
+def test_a_single_bubble_is_drawn(panels: dict[str, Json]) -> None:
+    """Grafana divides by the range of sizes: if all are equal it draws nothing, so there is an unseen one of size 0."""
+    panel = panels["bottlenecks: Impact and frequency, 7 days"]
+
+    assert all('"name", " ", "", "")' in target["expr"] for target in panel["targets"])

@@ -164,9 +164,12 @@ def _bubbles(limits: Limits) -> core.Panel:
         "One bubble per stage: how often it was a bottleneck in 7 days, how much time cards lost because of it on "
         "average (minutes in an analysis window), its worst severity as size and colour. Upper right: fix first.",
         [
-            queries.named(frequency),
-            queries.named(worst),
-            *(queries.named(f"(({lost} and on (pipeline, stage) {band}) or {nothing})") for band in bands.values()),
+            _anchored(frequency),
+            _anchored(worst),
+            *(
+                _anchored(f"(({lost} and on (pipeline, stage) {band}) or {nothing})", outside=True)
+                for band in bands.values()
+            ),
         ],
         [
             Series(name=name, x="episodes", y=f"{name} minutes lost", size="worst severity", colour=colours[name])
@@ -180,3 +183,9 @@ def _bubbles(limits: Limits) -> core.Panel:
             *(override(f"{name} minutes lost", custom__axisLabel="minutes lost", min=-0.5) for name in bands),
         ],
     )
+
+
+def _anchored(by_stage: str, *, outside: bool = False) -> str:
+    """Name the bubbles, and add one of severity 0 that is never seen: Grafana draws none if all have the same size."""
+    anchor = f"0 * max({by_stage})" + (f" - {_OUTSIDE}" if outside else "")
+    return f'{queries.named(by_stage)} or label_replace({anchor}, "name", " ", "", "")'

@@ -135,7 +135,9 @@ async def test_late_and_repeated_samples_of_a_compressed_chunk(store_dsn: str, s
         flavour = connection.execute("SELECT jelmore.store_flavour()").fetchone()
         if flavour != ("community",):
             pytest.skip("only TimescaleDB Community has the column store")
-        connection.execute("SELECT compress_chunk(chunk) FROM show_chunks('jelmore.samples') AS chunk")
+        connection.execute(
+            "SELECT extensions.compress_chunk(chunk) FROM extensions.show_chunks('jelmore.samples') AS chunk"
+        )
         other = await start_store(store_dsn)  # knows nothing of these series
         for body in [*bodies, *bodies]:
             assert (await post(other.server.url, body))[0] == 204

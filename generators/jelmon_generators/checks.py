@@ -44,6 +44,7 @@ LABEL = Check("JM020", "promql/label")
 REPEATED = Check("JM021", "signal/repeated")
 SHAPE = Check("JM022", "signal/shape", excusable=False)
 VALUE = Check("JM023", "signal/value", excusable=False)
+METRIC = Check("JM024", "metric/declaration", excusable=False)
 
 CONDITION = Check("JM030", "condition/shape", excusable=False)
 RANGE = Check("JM031", "condition/range")

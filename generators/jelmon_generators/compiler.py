@@ -35,7 +35,7 @@ from jelmon_generators.model.known import Known
 from jelmon_generators.model.windows import sparing
 from jelmon_generators.promql.analysis import Analysis
 from jelmon_generators.promql.persistence import persists
-from jelmon_generators.promql.series import Series, known_series
+from jelmon_generators.promql.series import Series
 from jelmon_generators.targets import Target
 
 
@@ -52,6 +52,7 @@ class Compilation:
     fingerprint: int
     routing: Routing
     templates: Mapping[str, str]  # of notifications, by path
+    warnings: tuple[str, ...] = ()  # what does not keep the definitions from compiling
 
 
 def compile_bundle(
@@ -71,8 +72,8 @@ def compile_bundle(
     objectives.check(written)
     with_objectives = slos.expanded(written)
     complete = replace(with_objectives, windows=sparing(with_objectives))
-    series = known_series()
-    analysed = signals.analysed(complete, series, target)
+    series = loaded.bundle.series
+    analysed = signals.analysed(complete, target)
     bundle, analyses = baselines.expanded(signals.bounded(complete, analysed), analysed)
     references.check(bundle, series)
     links.check(bundle, root)
@@ -86,7 +87,7 @@ def compile_bundle(
         compile_alert(alert, placed.known(alert, bundle, known), bundle.escalations.get(alert.escalation or ""))
         for alert in bundle.alerts.values()
     )
-    texts.check(bundle, compiled)
+    texts.check(bundle, compiled, analyses)
     routes.check(bundle, compiled)
     inhibition.check(bundle)
     windows.check(bundle, compiled)
@@ -107,6 +108,7 @@ def compile_bundle(
         number,
         routing(bundle, compiled),
         read_templates(root),
+        tuple(signals.warnings(bundle, analyses)),
     )
 
 
@@ -122,6 +124,7 @@ def _known(bundle: Bundle, analyses: Mapping[str, Analysis], series: Mapping[str
         labels={name: recorded_labels(signal, analyses[name]) for name, signal in bundle.signals.items()},
         directions={name: signal.direction for name, signal in bundle.signals.items()},
         metric_labels=lambda name: series[name].labels,
+        metric_job=lambda name: series[name].job if name in series else None,
         settings=bundle.settings,
         scraped=origins.of(bundle, analyses),
         persists={

@@ -55,6 +55,9 @@ COMMANDS = {
     "rules": Command(
         "jelmon_generators.commands.rules", "generators", "compare rules with those Prometheus runs, and load them"
     ),
+    "metrics": Command(
+        "jelmon_generators.commands.metrics", "generators", "declare the metrics of other services for the compiler"
+    ),
     "routes": Command(
         "jelmon_generators.commands.routes", "generators", "show which receivers an alert reaches, and when"
     ),

@@ -1,14 +1,15 @@
 """Objectives: they count events, and their budget can burn at a rate that is worth an alert."""
 
 import re
+from collections.abc import Mapping
 
-from jelmon.catalogue import BY_SERIES, Histogram
 from jelmon.config.strict_yaml import Place
 from jelmon_generators.checks import OBJECTIVE
 from jelmon_generators.compile.slos import pages, windows_of
 from jelmon_generators.model.definitions import Bundle, Slo
 from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.expressions import duration
+from jelmon_generators.promql.series import Series
 
 _SHORTEST_SECONDS = 3 * 86400.0
 _ONE_BUCKET = re.compile(r"""[{,]\s*le\s*=\s*["'`]""")
@@ -38,23 +39,24 @@ def check(bundle: Bundle) -> None:
         if slo.minimum_events < 0:
             OBJECTIVE.report(slo.fields.at("minimum_events"), "minimum_events is negative", hint="0 switches it off")
         if slo.condition is None:
-            _check_counted(slo, "valid", slo.valid)
-            _check_counted(slo, "bad", slo.bad)
+            _check_counted(slo, "valid", slo.valid, bundle.series)
+            _check_counted(slo, "bad", slo.bad, bundle.series)
 
 
-def _check_counted(slo: Slo, field: str, text: str) -> None:
+def _check_counted(slo: Slo, field: str, text: str, known: Mapping[str, Series]) -> None:
     series, _, matchers = text.partition("{")
-    metric = BY_SERIES.get(series)
-    if not isinstance(metric, Histogram):
+    metric = known.get(series)
+    if metric is None or not metric.family:
         return
     place: Place = underlined(slo.fields.at(field), series)
     if series.endswith("_sum"):
         OBJECTIVE.report(
-            place, f"{series} adds up what was measured, it does not count events", hint=f"count {metric.name}_count"
+            place, f"{series} adds up what was measured, it does not count events", hint=f"count {metric.family}_count"
         )
     elif series.endswith("_bucket") and not _ONE_BUCKET.search("{" + matchers):
         OBJECTIVE.report(
             place,
             f"{series} counts an event in every bucket that holds it",
-            hint=f'select one, such as le="{float(metric.buckets[-1])}", or count {metric.name}_count',
+            hint=(f'select one, such as le="{float(metric.buckets[-1])}", or ' if metric.buckets else "")
+            + f"count {metric.family}_count",
         )

@@ -1,7 +1,7 @@
 """Signals: their expressions are sound and read metrics that exist, and no two are the same."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from jelmon_generators.checks import LABEL, REPEATED, SHAPE
@@ -15,9 +15,13 @@ from jelmon_generators.promql.series_text import is_series
 from jelmon_generators.targets import Target
 
 
-def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dict[str, Analysis]:
+def analysed(bundle: Bundle, target: Target) -> dict[str, Analysis]:
     """Check every signal's expression; return the analyses. Signals read metrics, not each other."""
-    limits = Limits(bundle.settings.scrape_interval_seconds, bundle.settings.retention_seconds, target)
+    settings = bundle.settings
+    limits = Limits(
+        settings.scrape_interval_seconds, settings.retention_seconds, target, tolerant=settings.unknown == "warn"
+    )
+    known = bundle.series
     analyses: dict[str, Analysis] = {}
     seen: dict[str, Signal] = {}
     recorded = dict(known)  # what the counts of an objective may read as well
@@ -44,6 +48,14 @@ def analysed(bundle: Bundle, known: Mapping[str, Series], target: Target) -> dic
         if not any(not fault.check.excusable for fault in analysis.faults):
             _check(signal, analysis)
     return analyses
+
+
+def warnings(bundle: Bundle, analyses: Mapping[str, Analysis]) -> Iterator[str]:
+    """Yield a line for each metric that nobody declares, where that is tolerated."""
+    for name, signal in bundle.signals.items():
+        for fault in analyses[name].unknown:
+            hint = f" ({fault.hint})" if fault.hint else ""
+            yield f"{signal.place}: {fault.message} is used without any check{hint}"
 
 
 def bounded(bundle: Bundle, analyses: Mapping[str, Analysis]) -> Bundle:

@@ -1,7 +1,7 @@
 """What an alert says and asks for: texts are valid templates about labels that exist, actions have valid names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jelmon.config.strict_yaml import Place
 from jelmon_generators.checks import ACTION, TEXT
@@ -10,17 +10,21 @@ from jelmon_generators.go_templates.fields import check_alert_text
 from jelmon_generators.go_templates.lexer import LEFT, TemplateError
 from jelmon_generators.model.definitions import Bundle
 from jelmon_generators.model.underline import underlined
+from jelmon_generators.promql.analysis import Analysis
 
+_LABEL = re.compile(r"\$labels\.(\w+)")
 _ACTION = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-def check(bundle: Bundle, compiled: Sequence[Compiled]) -> None:
+def check(bundle: Bundle, compiled: Sequence[Compiled], analyses: Mapping[str, Analysis]) -> None:
     """Report faulty texts and actions."""
+    unknown = {name for name, analysis in analyses.items() if analysis.unknown}  # nobody knows their labels
     for one in compiled:
         fields = one.alert.fields
         base = next(rule for rule in one.rules if isinstance(rule, Alerting))
         for name, text in base.annotations.items():  # the labels of the rule itself are not among $labels
-            _check_text(name, text, one.expression.labels, fields.at(name))
+            tolerated = _LABEL.findall(text) if unknown.intersection(one.alert.signals) else ()
+            _check_text(name, text, one.expression.labels.union(tolerated), fields.at(name))
         for name, value in base.labels.items():
             if LEFT in value:
                 TEXT.report(

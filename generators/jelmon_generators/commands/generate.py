@@ -158,6 +158,8 @@ def _generated(
 ) -> dict[str, str]:
     made = compile_bundle(root, channel_urls=channel_urls, target=target)
     made = replace(made, target=replace(made.target, plugins=plugins))
+    for warning in made.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
     files: dict[str, str] = {}
     for generator in FORMATS[form].values():
         files.update(generator(made))

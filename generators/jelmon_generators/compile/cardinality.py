@@ -5,11 +5,12 @@ failure is better than thousands from a rule whose labels have exploded.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from dataclasses import dataclass, field
 
-from jelmon.catalogue import BY_SERIES, CATALOGUE
+from jelmon.catalogue import CATALOGUE
 from jelmon_generators.model.signals import Signal
 from jelmon_generators.promql.analysis import Analysis
+from jelmon_generators.promql.series import Series
 
 _ADMITTED = 201  # values per label that the exporter admits by default (METRICS_LABEL_LIMIT), and ``other``
 _MEANINGFUL = 1_000_000
@@ -22,19 +23,27 @@ DEFAULTS: Mapping[str, int] = {
 """How many values a label can have where neither the catalogue nor ``at_most`` in bundle.yaml states it."""
 
 
-def bounds(signal: Signal, analysis: Analysis, at_most: Mapping[str, int]) -> dict[str, int | None]:
+@dataclass(slots=True)
+class Declared:
+    """How many values labels have, as metrics declare them."""
+
+    metrics: Mapping[str, Series]
+    _known: dict[tuple[str, tuple[str, ...]], int | None] = field(default_factory=dict)
+
+    def values(self, label: str, names: tuple[str, ...]) -> int | None:
+        """Return how many values the label has in these metrics, or usually has; None: unknown."""
+        if (label, names) not in self._known:
+            closed = [len(self.metrics[name].closed.get(label, ())) for name in names if name in self.metrics]
+            self._known[label, names] = max(closed, default=0) or DEFAULTS.get(label)
+        return self._known[label, names]
+
+
+def bounds(signal: Signal, analysis: Analysis, at_most: Mapping[str, int], declared: Declared) -> dict[str, int | None]:
     """Return how many values each label of the recorded series can have; None: unknown."""
-    limits = {label: at_most.get(label) or _declared(label, analysis.names) for label in analysis.labels or ()}
+    limits = {label: at_most.get(label) or declared.values(label, analysis.names) for label in analysis.labels or ()}
     for label in ("instance", "job") if signal.job else ("instance",):
         limits.setdefault(label, 1)  # the rule sets it
     return limits
-
-
-@lru_cache(maxsize=4096)
-def _declared(label: str, names: tuple[str, ...]) -> int | None:
-    """Return how many values the label has in these metrics of the catalogue, or usually has; None: unknown."""
-    closed = [len(BY_SERIES[name].closed.get(label, ())) for name in names if name in BY_SERIES]
-    return max(closed, default=0) or DEFAULTS.get(label)
 
 
 def series(labels: Iterable[str], known: Mapping[str, int | None]) -> int | None:

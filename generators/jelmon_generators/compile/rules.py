@@ -196,8 +196,10 @@ def groups(
     members: dict[str, list[Signal]] = {}
     for name, signal in bundle.signals.items():
         members.setdefault(placed.groups[name], []).append(signal)
-    at_most = bundle.settings.at_most
-    values = {name: cardinality.bounds(signal, analyses[name], at_most) for name, signal in bundle.signals.items()}
+    at_most, declared = bundle.settings.at_most, cardinality.Declared(bundle.series)
+    values = {
+        name: cardinality.bounds(signal, analyses[name], at_most, declared) for name, signal in bundle.signals.items()
+    }
     found = []
     for group, signals in members.items():
         asking = about.get(group, [])

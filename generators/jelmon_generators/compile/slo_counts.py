@@ -85,9 +85,7 @@ class Counts:
     def _events(self, counter: str) -> str:
         """Return PromQL for the events of a counter: with the first one of a new series, which may be the news."""
         metric = BY_SERIES.get(counter.split("{")[0])
-        if metric is None:
-            return f"sum by ({self._grouping}) (max without (instance, pod) (increase({counter}[{_LOOKBACK}])))"
-        return occurrences(counter, _LOOKBACK, metric.service, f"by ({self._grouping})")
+        return occurrences(counter, _LOOKBACK, metric.service if metric else None, f"by ({self._grouping})")
 
     @property
     def _step(self) -> str:

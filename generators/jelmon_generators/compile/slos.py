@@ -6,13 +6,12 @@ long window burn (multi-window, multi-burn-rate; Google, The Site Reliability Wo
 enough events to judge by.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from jelmon.catalogue import BY_SERIES
 from jelmon.config.strict_yaml import did_you_mean
 from jelmon_generators.checks import DUPLICATE, REFERENCE
 from jelmon_generators.compile.slo_counts import Counts
@@ -23,6 +22,7 @@ from jelmon_generators.model.definitions import Alert, Bundle, Slo
 from jelmon_generators.model.settings import Settings
 from jelmon_generators.model.signals import Direction, Signal
 from jelmon_generators.promql.expressions import duration
+from jelmon_generators.promql.series import Series
 
 
 class Window(NamedTuple):
@@ -124,7 +124,7 @@ def expanded(bundle: Bundle) -> Bundle:
             )
             continue
         origin = f"generated from the objective {slo.name!r}, {slo.fields.place}"
-        for signal in _signals(slo):
+        for signal in _signals(slo, bundle.series):
             if (written := signals.setdefault(signal.name, signal)) is not signal:
                 DUPLICATE.report(written.fields.place, f"signal {signal.name!r} is defined twice", hint=origin)
         for alert in _alerts(slo, bundle.settings):
@@ -135,7 +135,7 @@ def expanded(bundle: Bundle) -> Bundle:
     return replace(bundle, signals=signals, alerts=alerts)
 
 
-def _signals(slo: Slo) -> Iterator[Signal]:
+def _signals(slo: Slo, series: Mapping[str, Series]) -> Iterator[Signal]:
     names = Recorded(slo.name)
     labels = frozenset({"job", *slo.by})
     source = slo.fields.place.source.path
@@ -186,7 +186,7 @@ def _signals(slo: Slo) -> Iterator[Signal]:
                 names.series,
                 "Series that the objective counts, while their source can be scraped.",
                 f"count by (job) (max without (instance, pod) ({slo.valid}))\n"
-                f'or max by (job) (up{{job="{_source(slo)}"}} == 1) * 0',
+                f'or max by (job) (up{{job="{_source(slo, series)}"}} == 1) * 0',
                 unit="series",
             ),
             reads=(frozenset({"job"}), (metric, "up")),
@@ -203,10 +203,10 @@ def _signals(slo: Slo) -> Iterator[Signal]:
     )
 
 
-def _source(slo: Slo) -> str:
-    """Return the job that exposes what is counted; empty for a metric that is not in the catalogue."""
-    metric = BY_SERIES.get(slo.valid.split("{")[0])
-    return metric.service.job if metric else ""
+def _source(slo: Slo, series: Mapping[str, Series]) -> str:
+    """Return the job that exposes what is counted; empty when it is not known."""
+    metric = series.get(slo.valid.split("{")[0])
+    return (metric.job if metric else "") or ""
 
 
 def guarded(slo: Slo) -> list[float]:

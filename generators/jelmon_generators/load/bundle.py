@@ -10,6 +10,7 @@ from jelmon_generators.checks import FILES
 from jelmon_generators.load.alerts import read_alerts
 from jelmon_generators.load.channels import read_channels
 from jelmon_generators.load.escalations import read_escalations
+from jelmon_generators.load.metrics import read_metrics
 from jelmon_generators.load.settings import read_settings
 from jelmon_generators.load.signals import read_signals
 from jelmon_generators.load.slos import read_slos
@@ -29,13 +30,14 @@ class Loaded(NamedTuple):
 def load(root: Path, problems: list[Problem]) -> Loaded:
     """Read everything under ``root/rules``; what is wrong with it is added to ``problems``."""
     files = _read_files(root, problems)
-    bundle = Bundle()
+    series = read_metrics(root, problems)
+    bundle = Bundle(series=series)
     if fields := files.get("rules/bundle.yaml"):
-        bundle = replace(bundle, settings=read_settings(fields))
+        bundle = replace(bundle, settings=read_settings(fields, series))
     if fields := files.get("rules/signals.yaml"):
-        bundle = replace(bundle, signals=read_signals(fields))
+        bundle = replace(bundle, signals=read_signals(fields, series))
     if fields := files.get("rules/slos.yaml"):
-        bundle = replace(bundle, slos=read_slos(fields, bundle.settings))
+        bundle = replace(bundle, slos=read_slos(fields, bundle.settings, series))
     if fields := files.get("rules/channels.yaml"):
         channels, routing = read_channels(fields)
         bundle = replace(bundle, channels=channels, everywhere=routing.everywhere, routes=routing.routes)
@@ -59,7 +61,7 @@ def _read_files(root: Path, problems: list[Problem]) -> dict[str, Fields]:
         if path.name in _FILES:
             paths.append(f"rules/{path.name}")
         else:
-            hint = f"rules/ may hold {', '.join(_FILES)}, and alerts/"
+            hint = f"rules/ may hold {', '.join(_FILES)}, alerts/ and metrics/"
             problems.append(Problem(f"rules/{path.name}", 0, "unknown file, never read", hint, check=FILES.id))
     paths += [f"rules/alerts/{path.name}" for path in sorted((root / "rules" / "alerts").glob("*.y*ml"))]
     return {path: fields for path in paths if (fields := read(root, path, problems)) is not None}

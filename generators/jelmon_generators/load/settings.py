@@ -1,16 +1,17 @@
 """``rules/bundle.yaml`` to settings."""
 
 import math
+from collections.abc import Mapping
 
 from jelmon.config.strict_yaml import Fields, did_you_mean
 from jelmon.errors import ConfigError
 from jelmon_generators.checks import REFERENCE, SETTINGS
 from jelmon_generators.model.settings import Settings
-from jelmon_generators.promql.series import known_series
+from jelmon_generators.promql.series import Series
 from jelmon_generators.targets import OLDEST, Target
 
 
-def read_settings(fields: Fields) -> Settings:
+def read_settings(fields: Fields, series: Mapping[str, Series]) -> Settings:
     """Return the settings; the defaults, after reporting why, when they are not valid."""
     default = Settings()
     problems = fields.place.source.problems
@@ -29,7 +30,8 @@ def read_settings(fields: Fields) -> Settings:
         target=_target(fields),
         rules_per_group=_whole(fields, "rules_per_group"),
         rule_groups=_whole(fields, "rule_groups"),
-        at_most=_at_most(fields.mapping("at_most")),
+        unknown=fields.choice("unknown", ("refuse", "warn"), default.unknown),
+        at_most=_at_most(fields.mapping("at_most"), series),
     )
     fields.done("the bundle's settings")
     for name, seconds, longest in (
@@ -53,11 +55,11 @@ def _whole(fields: Fields, name: str) -> int | None:
     return int(number)
 
 
-def _at_most(fields: Fields | None) -> dict[str, int]:
+def _at_most(fields: Fields | None, series: Mapping[str, Series]) -> dict[str, int]:
     """Return the most values that each label can have."""
     if fields is None:
         return {}
-    labels = frozenset().union(*(series.labels for series in known_series().values()))
+    labels = frozenset().union(*(one.labels for one in series.values()))
     limits = {}
     for label in list(fields.nodes):
         before = len(fields.place.source.problems)

@@ -1,6 +1,7 @@
 """``rules/signals.yaml`` to definitions."""
 
 import re
+from collections.abc import Mapping
 
 import yaml
 
@@ -11,15 +12,15 @@ from jelmon_generators.model.signals import Direction, Example, Signal
 from jelmon_generators.model.underline import underlined
 from jelmon_generators.promql.aggregations import AggregationError, Name, UnsoundNameError, compile_value, metric_hint
 from jelmon_generators.promql.analysis import Fault, Limits, analyse
-from jelmon_generators.promql.series import known_series
+from jelmon_generators.promql.series import Series
 
 _SELECTOR = re.compile(r"([a-zA-Z_]\w*)(?:\{(.*)\})?")
 
 
-def read_signals(fields: Fields) -> dict[str, Signal]:
+def read_signals(fields: Fields, series: Mapping[str, Series]) -> dict[str, Signal]:
     """Return every signal of the file."""
     signals: dict[str, Signal] = {}
-    names = _names(fields)
+    names = _names(fields, series)
     for name, entry in fields.entries("signals"):
         limits = entry.mapping("range")
         low = high = None
@@ -46,7 +47,7 @@ def read_signals(fields: Fields) -> dict[str, Signal]:
     return signals
 
 
-def _names(fields: Fields) -> dict[str, Name]:
+def _names(fields: Fields, series: Mapping[str, Series]) -> dict[str, Name]:
     """Return the short names of metrics for the language of `aggregations`."""
     names = {}
     for name, text, place in fields.plain("names"):
@@ -54,7 +55,7 @@ def _names(fields: Fields) -> dict[str, Name]:
         metric = Name(match.group(1), match.group(2) or "") if match else Name("", sound=False)
         if match is None:
             SELECTOR.report(place, f"{text!r} is not a metric with matchers", hint='write name or name{label="value"}')
-        elif faults := _faults(metric):
+        elif faults := _faults(metric, series):
             metric = metric._replace(sound=False)
             for fault in faults:
                 fault.check.report(underlined(place, fault.needle), fault.message, hint=fault.hint)
@@ -62,12 +63,12 @@ def _names(fields: Fields) -> dict[str, Name]:
     return names
 
 
-def _faults(name: Name) -> tuple[Fault, ...]:
+def _faults(name: Name, series: Mapping[str, Series]) -> tuple[Fault, ...]:
     """Return what is wrong with the metric or the matchers of a name."""
     metric = name.family
     if metric is None:
         return (Fault(SERIES, f"unknown metric {name.metric!r}", metric_hint(name.metric), name.metric),)
-    return analyse(f"count({metric.series[-1]}{{{name.matchers}}})", known_series(), Limits()).faults
+    return analyse(f"count({metric.series[-1]}{{{name.matchers}}})", series, Limits()).faults
 
 
 def _signal_expression(entry: Fields, names: dict[str, Name]) -> str | None:

@@ -1,6 +1,7 @@
 """``rules/slos.yaml`` to definitions."""
 
 import re
+from collections.abc import Mapping
 
 from jelmon.config.strict_yaml import Fields
 from jelmon_generators.checks import OBJECTIVE, SELECTOR
@@ -9,12 +10,12 @@ from jelmon_generators.model.dashboards import DASHBOARD_UIDS
 from jelmon_generators.model.definitions import Slo
 from jelmon_generators.model.naming import IDENTIFIER, add
 from jelmon_generators.model.settings import Settings
-from jelmon_generators.promql.series import FOREIGN
+from jelmon_generators.promql.series import FOREIGN, Series
 
 _SELECTOR = re.compile(r"([a-zA-Z_]\w*)(?:\{(.*)\})?")
 
 
-def read_slos(fields: Fields, settings: Settings) -> dict[str, Slo]:
+def read_slos(fields: Fields, settings: Settings, series: Mapping[str, Series]) -> dict[str, Slo]:
     """Return every objective of the file that is valid."""
     slos: dict[str, Slo] = {}
     problems = fields.place.source.problems
@@ -22,7 +23,7 @@ def read_slos(fields: Fields, settings: Settings) -> dict[str, Slo]:
         before = len(problems)
         slo = _slo(name, entry)
         entry.done("an objective")
-        _check(slo, settings)
+        _check(slo, settings, series)
         if len(problems) == before:
             add(slos, name, slo, entry.place, "objective", IDENTIFIER)
     fields.done("slos.yaml")
@@ -63,7 +64,7 @@ def _condition(entry: Fields) -> Compare | None:
     return Compare.read_plain(entry, entry.choice("operator", Operator))
 
 
-def _check(slo: Slo, settings: Settings) -> None:
+def _check(slo: Slo, settings: Settings, series: Mapping[str, Series]) -> None:
     entry = slo.fields
     if not 0 < slo.objective < 1 and entry.has("objective"):
         OBJECTIVE.report(entry.at("objective"), "objective must be a ratio between 0 and 1", hint="99.5 % is 0.995")
@@ -85,11 +86,11 @@ def _check(slo: Slo, settings: Settings) -> None:
             "absent_after is for counters only",
             hint="write an alert on the signal with operator: absent",
         )
-    elif slo.absent_seconds and slo.valid.split("{")[0] in FOREIGN:
+    elif slo.absent_seconds and not _exposed(slo.valid.split("{")[0], series):
         OBJECTIVE.report(
             entry.at("absent_after"),
-            "absent_after is for metrics of the catalogue only",
-            hint="the job that exposes these series is not known",
+            "absent_after needs the job that exposes these series, which is not known",
+            hint="declare them in rules/metrics/, with job:",
         )
     if slo.condition is None:
         for field_name, text in (("valid", slo.valid), ("bad", slo.bad)):
@@ -97,3 +98,8 @@ def _check(slo: Slo, settings: Settings) -> None:
                 SELECTOR.report(
                     entry.at(field_name), f"{text!r} is not a counter", hint='write name or name{label="value"}'
                 )
+
+
+def _exposed(name: str, series: Mapping[str, Series]) -> bool:
+    """Return whether it is known who exposes a series; one that does not exist is reported elsewhere."""
+    return name not in series or (name not in FOREIGN and series[name].job is not None)

@@ -14,6 +14,7 @@ from jelmon_generators.model.conditions.base import Condition, SignalCondition
 from jelmon_generators.model.conditions.comparison import Compare
 from jelmon_generators.model.settings import Settings
 from jelmon_generators.model.signals import Signal
+from jelmon_generators.promql.series import Series, known_series
 
 SEVERITIES = ("critical", "warning", "info", "none")
 
@@ -139,6 +140,7 @@ class Bundle:
     """Everything in ``rules/``; each table by name, in the order written."""
 
     settings: Settings = field(default_factory=Settings)
+    series: Mapping[str, Series] = field(default_factory=known_series)  # that definitions may read
     signals: Mapping[str, Signal] = field(default_factory=dict)
     alerts: Mapping[str, Alert] = field(default_factory=dict)
     slos: Mapping[str, Slo] = field(default_factory=dict)

@@ -21,6 +21,7 @@ class Known:
     labels: Mapping[str, frozenset[str]]  # signal -> labels of the recorded series
     directions: Mapping[str, Direction]
     metric_labels: Callable[[str], frozenset[str]]
+    metric_job: Callable[[str], str | None]  # that exposes it
     settings: Settings
     scraped: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     """Signal -> where its labels ``job`` and ``instance`` come from; None: unknown."""

@@ -21,4 +21,5 @@ class Settings:
     target: Target = OLDEST
     rules_per_group: int | None = None  # what the ruler allows; None: the default of the target
     rule_groups: int | None = None
+    unknown: str = "refuse"  # metrics that nobody declares: refuse, or warn
     at_most: Mapping[str, int] = field(default_factory=dict)  # label -> the most values that it can have

@@ -90,7 +90,7 @@ def _occurrences(call: _Call) -> str:
     return occurrences(call.counter, call.window, call.metric.service, call.grouping())
 
 
-def occurrences(counter: str, window: str, service: Service, grouping: str) -> str:
+def occurrences(counter: str, window: str, service: Service | None, grouping: str) -> str:
     """Return the increase of a counter, with the first value of a series that did not exist before.
 
     ``increase()`` of a counter that appears at 7 is 0. A series is new when it was missing from a page that was scraped

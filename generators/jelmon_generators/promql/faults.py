@@ -21,3 +21,4 @@ class Limits(NamedTuple):
     scrape_interval: float = 15.0
     retention: float = 15 * 86400.0
     target: Target = OLDEST
+    tolerant: bool = False  # an unknown metric is a warning; then nothing else that depends on metrics is a fault

@@ -7,11 +7,11 @@ from typing import Any
 
 import promql_parser as parser
 
-from jelmon.catalogue import BY_SERIES, Histogram
 from jelmon_generators.checks import REGEXP, RETENTION, SELECTOR, SERIES
 from jelmon_generators.promql.faults import Fault
 from jelmon_generators.promql.series import OPTIONAL_LABELS, Series
 
+OTHERWISE = "docs/metrics.md lists the metrics; declare those of other services in rules/metrics/"
 _METACHARACTER = re.compile(r"[.|*+?()\[\]{}\\]")
 
 
@@ -42,9 +42,18 @@ def selector_faults(node: Any, name: str | None, retention: float) -> Iterator[F
         )
 
 
+def usual_kind(name: str) -> str:
+    """Return the kind that a metric of such a name usually has."""
+    if name.endswith("_bucket"):
+        return "bucket"
+    return "counter" if name.endswith(("_total", "_count", "_sum")) else "gauge"
+
+
 def unknown_metric(name: str, known: Mapping[str, Series]) -> Fault:
     """Return the fault that a metric does not exist."""
-    hint = _did_you_mean(name, known, "docs/metrics.md lists the metrics")
+    hint = _did_you_mean(name, known, OTHERWISE)
+    if "'jelmore_" in hint and not name.startswith("jelmore"):
+        hint += f" {OTHERWISE}"
     return Fault(SERIES, f"unknown metric {name!r}", hint, name)
 
 
@@ -53,19 +62,21 @@ def matcher_faults(matcher: Any, name: str, series: Series) -> Iterator[Fault]:
     yield from _regexp_faults(matcher)
     yield from _value_faults(matcher, name, series.closed.get(matcher.name, ()))
     if matcher.name == "le" and matcher.op == parser.MatchOp.Equal:
-        yield from _bucket_faults(name, matcher.value)
+        yield from _bucket_faults(name, matcher.value, series.buckets)
     if matcher.name != "__name__" and matcher.name not in series.labels | OPTIONAL_LABELS:
         hint = _did_you_mean(matcher.name, series.labels, f"its labels: {', '.join(sorted(series.labels))}")
         yield Fault(SERIES, f"{name} has no label {matcher.name!r}", hint, matcher.name)
 
 
-def _bucket_faults(name: str, value: str) -> Iterator[Fault]:
-    """Require a bucket that exists, spelled as the exporter and Prometheus 3.0 or newer spell it: ``30.0``."""
-    metric = BY_SERIES.get(name)
-    if not isinstance(metric, Histogram):
+def _bucket_faults(name: str, value: str, buckets: tuple[float, ...]) -> Iterator[Fault]:
+    """Require a bucket that exists, spelled as the exporter and Prometheus 3.0 or newer spell it: ``30.0``.
+
+    Before 3.0, what another service writes as ``30`` stays so.
+    """
+    if not buckets:
         return
-    bounds = [*(repr(float(bound)) for bound in metric.buckets), "+Inf"]
-    if value not in bounds:
+    bounds = [*(repr(float(bound)) for bound in buckets), "+Inf"]
+    if value not in bounds and (name.startswith("jelmore_") or value not in [f"{bound:g}" for bound in buckets]):
         near = f"{value}.0" if f"{value}.0" in bounds else ""
         hint = f"did you mean {near!r}?" if near else f"its buckets: {', '.join(bounds)}"
         yield Fault(SERIES, f"{name} has no bucket with le={value!r}", hint, f'"{value}"')

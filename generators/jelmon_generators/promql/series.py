@@ -18,6 +18,9 @@ class Series(NamedTuple):
     kind: str  # counter, gauge, bucket, recorded
     labels: frozenset[str]
     closed: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # the values that some labels can have
+    buckets: tuple[float, ...] = ()  # of a histogram: upper bounds in ascending order, without +Inf
+    job: str | None = None  # that exposes it; None: unknown
+    family: str = ""  # the histogram or summary that it belongs to, if any
 
 
 def catalogue_series() -> dict[str, Series]:
@@ -26,17 +29,27 @@ def catalogue_series() -> dict[str, Series]:
     for metric in CATALOGUE:
         labels = frozenset(metric.labels) | TARGET_LABELS
         closed = {label: tuple(map(str, values)) for label, values in metric.closed.items()}
-        if isinstance(metric, Histogram):
-            known[f"{metric.name}_bucket"] = Series("bucket", labels | {"le"}, closed)
-            known[f"{metric.name}_sum"] = Series("counter", labels, closed)
-            known[f"{metric.name}_count"] = Series("counter", labels, closed)
-        else:
-            known[metric.name] = Series(metric.kind, labels, closed)
+        buckets = metric.buckets if isinstance(metric, Histogram) else ()
+        known |= family(metric.kind, metric.name, Series("", labels, closed, buckets, metric.service.job))
     return known
 
 
+def family(kind: str, name: str, like: Series) -> dict[str, Series]:
+    """Return the series of a metric: several for a histogram or a summary."""
+    if kind not in ("histogram", "summary"):
+        return {name: like._replace(kind=kind)}
+    member = like._replace(kind="counter", family=name)
+    series = {f"{name}_sum": member, f"{name}_count": member}
+    if kind == "histogram":
+        return {f"{name}_bucket": member._replace(kind="bucket", labels=like.labels | {"le"}), **series}
+    return {name: like._replace(kind="gauge", labels=like.labels | {"quantile"}), **series}
+
+
 def _foreign(kind: str, labels: str, *names: str) -> dict[str, Series]:
-    return {name: Series(kind, TARGET_LABELS | frozenset(labels.split())) for name in names}
+    series = Series(kind, TARGET_LABELS | frozenset(labels.split()))
+    servers = ("prometheus", "alertmanager")
+    jobs = {name: server for name in names for server in servers if name.startswith(f"{server}_")}
+    return {name: series._replace(job=jobs.get(name)) for name in names}
 
 
 FOREIGN: dict[str, Series] = {
@@ -74,5 +87,5 @@ RECORDED: dict[str, Series] = {
 
 
 def known_series() -> dict[str, Series]:
-    """Return all of them."""
+    """Return all that are known without any declaration."""
     return {**catalogue_series(), **FOREIGN, **RECORDED}

@@ -30,9 +30,12 @@ class Shape(NamedTuple):
 class Walk:
     """One pass over a syntax tree, from the leaves up."""
 
-    def __init__(self, known: Mapping[str, Series], limits: Limits) -> None:
+    def __init__(self, known: Mapping[str, Series], limits: Limits, labels: frozenset[str] = frozenset()) -> None:
+        """``labels``: what an unknown metric may have, where it is tolerated."""
         self._known = known
         self._limits = limits
+        self._possible = labels
+        self.unknown: list[Fault] = []
         self.names: dict[str, None] = {}
         self.faults: list[Fault] = []
         self.is_ratio = False
@@ -93,8 +96,12 @@ class Walk:
         self.names[name] = None
         series = self._known.get(name)
         if series is None:
-            self.faults.append(selectors.unknown_metric(name, self._known))
-            return Shape(TARGET_LABELS)
+            fault = selectors.unknown_metric(name, self._known)
+            if not self._limits.tolerant:
+                self.faults.append(fault)
+            elif fault not in self.unknown:
+                self.unknown.append(fault)
+            return Shape(TARGET_LABELS | self._possible, selectors.usual_kind(name))
         for matcher in selectors.all_matchers(node):
             self.faults += selectors.matcher_faults(matcher, name, series)
         return Shape(series.labels, series.kind)

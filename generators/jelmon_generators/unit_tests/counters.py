@@ -9,22 +9,35 @@ from typing import Any
 import promql_parser as parser
 
 from jelmon.catalogue import BY_SERIES, EVENTS_LOST, Service
+from jelmon_generators.promql.series import Series
 
 Labels = dict[str, str]
+Closed = tuple[tuple[str, tuple[str, ...]], ...]
+"""The values of labels that can have no others."""
 
 
-@lru_cache(maxsize=16)  # called for each row
-def counted_labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
+def counted_labels(text: str, known: Mapping[str, Series], *, unlike: str = "") -> Mapping[str, str] | None:
     """Return labels of a series that the selector matches and, if possible, ``unlike`` does not.
 
     None: unknown, because Python would read a regular expression differently, or none of the candidates matches.
     """
+    return _counted_labels(text, unlike, closed_of(text, known))
+
+
+def closed_of(text: str, known: Mapping[str, Series]) -> Closed:
+    """Return the values that labels of what a selector reads can have, where that is known."""
+    metric = known.get(series_name(text))
+    return tuple(metric.closed.items()) if metric else ()
+
+
+@lru_cache(maxsize=16)  # called for each row
+def _counted_labels(text: str, unlike: str, closed: Closed) -> Mapping[str, str] | None:
     wanted, unwanted = _matchers(text), _matchers(unlike) if unlike and series_name(unlike) == series_name(text) else []
     names = sorted({matcher.name for matcher in (*wanted, *unwanted)})
     best: Labels | None = None
     if not all(_portable(matcher) for matcher in (*wanted, *unwanted)):
         return None
-    for values in itertools.product(*(_candidates(name, series_name(text), wanted + unwanted) for name in names)):
+    for values in itertools.product(*(_candidates(name, closed, wanted + unwanted) for name in names)):
         labels = dict(zip(names, values, strict=True))
         if all(_matches(matcher, labels) for matcher in wanted):
             best = labels
@@ -33,12 +46,11 @@ def counted_labels(text: str, *, unlike: str = "") -> Mapping[str, str] | None:
     return best
 
 
-def _candidates(label: str, series: str, matchers: list[Any]) -> list[str]:
+def _candidates(label: str, closed: Closed, matchers: list[Any]) -> list[str]:
     """Return candidate values of a label: those that it can have, those in the matchers, and another one."""
-    closed: Mapping[str, tuple[str, ...]] = BY_SERIES[series].closed if series in BY_SERIES else {}
     values = [matcher.value for matcher in matchers if matcher.name == label]
     written = [word for value in values for word in (value, *value.split("|"))]
-    return [*closed.get(label, ()), *written, f"a-{label}"]
+    return [*dict(closed).get(label, ()), *written, f"a-{label}"]
 
 
 def _portable(matcher: Any) -> bool:
@@ -70,10 +82,10 @@ def series_name(text: str) -> str:
     return text.split("{")[0]
 
 
-def job_of(text: str) -> str:
+def job_of(text: str, known: Mapping[str, Series]) -> str:
     """Return the job that exposes what a selector reads."""
-    metric = BY_SERIES.get(series_name(text))
-    return metric.service.job if metric else "a-job"
+    metric = known.get(series_name(text))
+    return (metric.job if metric else None) or "a-job"
 
 
 def page_of(text: str) -> str:
@@ -87,13 +99,13 @@ def counts_too(text: str, name: str, labels: Mapping[str, str]) -> bool:
     return series_name(text) == name and all(_matches(matcher, dict(labels)) for matcher in _matchers(text))
 
 
-def not_counted(text: str, name: str, labels: Mapping[str, str]) -> Iterator[Labels]:
+def not_counted(text: str, name: str, labels: Mapping[str, str], closed: Closed) -> Iterator[Labels]:
     """Yield the labels of a series that a selector matches, with one changed so that it does not."""
     matchers = _matchers(text)
     if not counts_too(text, name, labels) or not all(map(_portable, matchers)):
         return
     for matcher in matchers:
-        for value in _candidates(matcher.name, name, matchers):
+        for value in _candidates(matcher.name, closed, matchers):
             changed = {**labels, matcher.name: value}
             if not _matches(matcher, changed):
                 yield changed

@@ -1,6 +1,6 @@
 """Unit tests for maintenance: each window opens and closes on time, and errors during it cost no budget."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from jelmon.catalogue import MAINTENANCE_END, MAINTENANCE_START
 from jelmon_generators.compile.maintenance import GROUP, scope_of, scopes
@@ -10,7 +10,7 @@ from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Slo, camel_case
 from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.promql.expressions import number
-from jelmon_generators.promql.series import MAINTENANCE_ACTIVE
+from jelmon_generators.promql.series import MAINTENANCE_ACTIVE, Series
 from jelmon_generators.unit_tests.counters import Labels, counted_labels, job_of, series_name
 from jelmon_generators.unit_tests.promtool import file_text
 
@@ -33,7 +33,7 @@ def render(made: Compilation) -> dict[str, str]:
         ]
         files[f"{TESTS_FOLDER}/{GROUP}.yml"] = file_text("rules/windows.yaml", cases, groups[GROUP])
     for slo in made.bundle.slos.values():
-        cases = [case for names in scopes(slo.by) for case in _objective(slo, names)]
+        cases = [case for names in scopes(slo.by) for case in _objective(slo, names, made.bundle.series)]
         if cases:
             group = groups[f"slo_{slo.name}"]
             files[f"{TESTS_FOLDER}/{group.name}.yml"] = file_text(slo.fields.place.source.path, cases, group)
@@ -59,13 +59,13 @@ def _window(name: str, matchers: Labels, interval: float) -> Case:
     return case
 
 
-def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
+def _objective(slo: Slo, names: tuple[str, ...], known: Mapping[str, Series]) -> Iterator[Case]:
     """Yield a case with two rows that burn alike: the one in maintenance spends no budget and does not page."""
     case = Case(f"errors during maintenance of its {' and '.join(names)} are not counted")
     rows = [{**{label: f"a-{label}" for label in slo.by}, **dict.fromkeys(names, row)} for row in ("in", "out")]
     for row in rows:
         labels = {**row, "instance": "a"}
-        case.series += _measured(slo, labels) if slo.condition else _counted(slo, labels)
+        case.series += _measured(slo, labels) if slo.condition else _counted(slo, labels, known)
     if not case.series:
         return
     scope = {name: rows[0][name] for name in names}
@@ -88,14 +88,14 @@ def _objective(slo: Slo, names: tuple[str, ...]) -> Iterator[Case]:
     yield case
 
 
-def _counted(slo: Slo, row_labels: Labels) -> Iterator[tuple[str, str]]:
+def _counted(slo: Slo, row_labels: Labels, known: Mapping[str, Series]) -> Iterator[tuple[str, str]]:
     """Yield series of events: few good ones throughout, many bad ones while it burns."""
-    good, bad = counted_labels(slo.valid, unlike=slo.bad), counted_labels(slo.bad)
+    good, bad = counted_labels(slo.valid, known, unlike=slo.bad), counted_labels(slo.bad, known)
     if good is None or bad is None:
         return
     if (good.keys() | bad.keys()) & set(slo.by):  # the objective covers only one value, so there are no two rows
         return
-    row_labels = {"job": job_of(slo.valid), **row_labels}
+    row_labels = {"job": job_of(slo.valid, known), **row_labels}
     per_minute = int(slo.minimum_events / _BEFORE) + 1
     yield selector(series_name(slo.valid), {**row_labels, **good}), f"0+{per_minute}x{_BEFORE + _DURING + _AFTER}"
     burst = per_minute * _MORE_BAD

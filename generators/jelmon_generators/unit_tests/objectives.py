@@ -5,7 +5,7 @@ next shorter one. So each ratio has a value of its own, which another window, fa
 are between two evaluations and over at the next, so that nothing is recorded for the same moment.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from jelmon_generators.compile.slo_counts import Counts
@@ -14,8 +14,10 @@ from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.definitions import Slo
 from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.promql.expressions import duration, number
+from jelmon_generators.promql.series import Series
 from jelmon_generators.unit_tests.counters import (
     Labels,
+    closed_of,
     counted_labels,
     counts_too,
     job_of,
@@ -24,6 +26,8 @@ from jelmon_generators.unit_tests.counters import (
     series_name,
 )
 from jelmon_generators.unit_tests.promtool import file_text
+
+Known = Mapping[str, Series]
 
 TESTS_FOLDER = "rules/tests/objectives"
 _VALID = 1000.0  # events, or minutes, of a burst
@@ -35,19 +39,19 @@ _PRECISION = 0.0001  # relative; three digits of what is written in a rule are o
 def render(made: Compilation) -> dict[str, str]:
     """Return one test file for the ratios of each objective, and one for its counts."""
     groups = {group.name: group for group in made.groups}
-    files = {}
+    files, known = {}, made.bundle.series
     for slo in made.bundle.slos.values():
         group = groups[f"slo_{slo.name}"]
         source, path = slo.fields.place.source.path, f"{TESTS_FOLDER}/{group.name}"
-        files[f"{path}_ratios.yml"] = file_text(source, [_ratios(slo)], group, evaluation_seconds=_RARELY)
-        if cases := [*_counts(slo), *_missing(slo)]:
+        files[f"{path}_ratios.yml"] = file_text(source, [_ratios(slo, known)], group, evaluation_seconds=_RARELY)
+        if cases := [*_counts(slo, known), *_missing(slo, known)]:
             files[f"{path}_counts.yml"] = file_text(source, cases, group)
     return files
 
 
-def _row_labels(slo: Slo, row: str) -> Labels:
+def _row_labels(slo: Slo, row: str, known: Known) -> Labels:
     names = {label: f"{row}-{label}" for label in slo.by if label != "job"}
-    return {**names, "job": job_of(slo.valid), "instance": "all"}
+    return {**names, "job": job_of(slo.valid, known), "instance": "all"}
 
 
 def _equals(slo: Slo, signal: str, value: float) -> str:
@@ -82,29 +86,29 @@ _COUNTED = (
 )
 
 
-def _counts(slo: Slo) -> Iterator[Case]:
+def _counts(slo: Slo, known: Known) -> Iterator[Case]:
     """Yield a case with two replicas that count the same events; one row has no bad event, one is new, one is back."""
     if slo.condition:
         return
-    good, bad = counted_labels(slo.valid, unlike=slo.bad), counted_labels(slo.bad)
+    good, bad = counted_labels(slo.valid, known, unlike=slo.bad), counted_labels(slo.bad, known)
     if good is None or bad is None or (good.keys() | bad.keys()) & set(slo.by):
         return
     names, case = Counts(slo), Case("events are counted once, however many replicas expose them")
     both = counts_too(slo.valid, series_name(slo.bad), bad)
     rows = _COUNTED if set(slo.by) - {"job"} else _COUNTED[:1]
     for instance in ("a", "b"):
-        target = {"job": job_of(slo.valid), "instance": instance, "pod": f"{instance}-pod"}
+        target = {"job": job_of(slo.valid, known), "instance": instance, "pod": f"{instance}-pod"}
         case.series.append((selector(page_of(slo.valid), target), "1x20"))
         for row in rows:
-            labels = {**_row_labels(slo, row.name), **target}
+            labels = {**_row_labels(slo, row.name, known), **target}
             case.series.append((selector(series_name(slo.valid), {**labels, **good}), row.good))
             if row.bad:
                 case.series.append((selector(series_name(slo.bad), {**labels, **bad}), row.bad))
-            neither = _neither(slo, {**labels, **good}, {**labels, **bad})
+            neither = _neither(slo, {**labels, **good}, {**labels, **bad}, known)
             case.series += dict.fromkeys((selector(name, other), "0+7x20") for name, other in neither)
     expected: dict[str, list[str]] = {}
     for row in rows:
-        sample = selector("", _row_labels(slo, row.name))
+        sample = selector("", _row_labels(slo, row.name, known))
         valid = row.valid + (row.wrong if both else 0)
         expected.setdefault(_equals(slo, names.valid_name, valid), []).append(sample)
         expected.setdefault(_equals(slo, names.bad_name, row.wrong), []).append(sample)
@@ -112,32 +116,32 @@ def _counts(slo: Slo) -> Iterator[Case]:
     yield case
 
 
-def _neither(slo: Slo, good: Labels, bad: Labels) -> Iterator[tuple[str, Labels]]:
+def _neither(slo: Slo, good: Labels, bad: Labels, known: Known) -> Iterator[tuple[str, Labels]]:
     """Yield series that are neither valid nor bad, and differ from such in one label."""
     for text, labels in ((slo.valid, good), (slo.bad, bad)):
         name = series_name(text)
-        for other in not_counted(text, name, labels):
+        for other in not_counted(text, name, labels, closed_of(text, known)):
             if not counts_too(slo.valid, name, other) and not counts_too(slo.bad, name, other):
                 yield name, other
 
 
-def _missing(slo: Slo) -> Iterator[Case]:
+def _missing(slo: Slo, known: Known) -> Iterator[Case]:
     """Yield a case for each state of the source: exposing two series on two replicas, exposing nothing, and down."""
-    labels = counted_labels(slo.valid) if slo.absent_seconds else None
+    labels = counted_labels(slo.valid, known) if slo.absent_seconds else None
     if labels is None:
         return
     for up, counted in ((1, 2), (1, 0), (0, 0)):
         name = f"{counted} series are counted while the source is {'up' if up else 'down'}"
         case = Case(name)
         for instance in ("a", "b"):
-            target = {"job": job_of(slo.valid), "instance": instance, "pod": f"{instance}-pod"}
+            target = {"job": job_of(slo.valid, known), "instance": instance, "pod": f"{instance}-pod"}
             case.series.append((selector("up", target), f"{up}x5"))
             for row in range(counted):
                 names = {**target, **{label: f"{row}-{label}" for label in slo.by}, **labels}
                 case.series.append((selector(series_name(slo.valid), names), "0x5"))
         distinct = counted if set(slo.by) - labels.keys() - {"job"} else min(counted, 1)
         query = f"group by (instance, job) (jelmore:{Recorded(slo.name).series} == {distinct})"
-        seen = [selector("", {"instance": "all", "job": job_of(slo.valid)})] if up else []
+        seen = [selector("", {"instance": "all", "job": job_of(slo.valid, known)})] if up else []
         case.checks.append((query, 180, seen))
         yield case
 
@@ -145,7 +149,7 @@ def _missing(slo: Slo) -> Iterator[Case]:
 # --- ratios and the budget ---
 
 
-def _ratios(slo: Slo) -> Case:
+def _ratios(slo: Slo, known: Known) -> Case:
     """Return a case with rows that burn at different rates, one of them just at the objective."""
     names, counts = Recorded(slo.name), Counts(slo)
     pairs = windows_of(slo)
@@ -159,7 +163,7 @@ def _ratios(slo: Slo) -> Case:
     remaining: list[str] = []  # the rows that will have spent the rest of their budget some day
     moments = [round((end - age) / _STEP) for age in ages]
     for row, bad in rows.items():
-        labels = _row_labels(slo, row)
+        labels = _row_labels(slo, row, known)
         valid = [_VALID] * len(windows)
         case.series.append((selector(f"jelmore:{counts.valid_name}", labels), _bursts(moments, valid)))
         case.series.append((selector(f"jelmore:{counts.bad_name}", labels), _bursts(moments, bad)))
@@ -180,7 +184,7 @@ def _ratios(slo: Slo) -> Case:
             seconds = left * allowed * slo.period_seconds / now
             case.checks.append((_equals(slo, names.exhausted_in, seconds), end, [sample]))
     for start, moment in enumerate(moments):  # nothing happened, as far as the longer windows know
-        labels = _row_labels(slo, f"idle-{duration(windows[start])}")
+        labels = _row_labels(slo, f"idle-{duration(windows[start])}", known)
         for name in (counts.valid_name, counts.bad_name):
             case.series.append((selector(f"jelmore:{name}", labels), _bursts([moment], [0.0])))
         signals = [names.ratio(window) for window in windows[start:]]

@@ -7,15 +7,15 @@ replica, and series that no selector matches. It is fed again for another value 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
-from jelmon.catalogue import BY_SERIES
 from jelmon_generators.compile.rules import Group, recording
 from jelmon_generators.compiler import Compilation
 from jelmon_generators.model.signals import Example, Signal
 from jelmon_generators.model.test_case import Case, selector
 from jelmon_generators.promql.expressions import number
 from jelmon_generators.promql.reading import merges_replicas, selectors
+from jelmon_generators.promql.series import Series
 from jelmon_generators.promql.series_text import parsed
-from jelmon_generators.unit_tests.counters import counts_too, not_counted
+from jelmon_generators.unit_tests.counters import closed_of, counts_too, not_counted
 from jelmon_generators.unit_tests.promtool import file_text
 
 TESTS_FOLDER = "rules/tests/signals"
@@ -46,8 +46,8 @@ def _file(signal: Signal, group: Group, made: Compilation) -> str:
 def _case(signal: Signal, place: int, example: Example, made: Compilation) -> Case:
     which = "its example" if len(signal.examples) == 1 else f"its example {place}"
     case = Case(f"{signal.name} has the value and the labels of {which}", sample_seconds=_SAMPLES_SECONDS)
-    inputs = [(*_scraped(series), values) for series, values in example.series]
-    fed = [*inputs, *_replicas(signal, inputs), *_bystanders(signal, inputs)]
+    inputs = [(*_scraped(series, made.bundle.series), values) for series, values in example.series]
+    fed = [*inputs, *_replicas(signal, inputs), *_bystanders(signal, inputs, made.bundle.series)]
     expected = [_recorded_labels(signal, inputs[0][1] if inputs else {}, made)]
     for label in sorted(made.analyses[signal.name].labels or ()):
         row = list(_row(signal, inputs, label))
@@ -62,10 +62,11 @@ def _case(signal: Signal, place: int, example: Example, made: Compilation) -> Ca
     return case
 
 
-def _scraped(series: str) -> tuple[str, Mapping[str, str]]:
+def _scraped(series: str, known: Mapping[str, Series]) -> tuple[str, Mapping[str, str]]:
     """Return name and labels, with the labels of a scrape added where they are missing."""
     name, labels = parsed(series)
-    job = BY_SERIES[name].service.job if name in BY_SERIES else "jelmon-exporter" if name == "up" else "a-job"
+    default = "jelmon-exporter" if name == "up" else "a-job"
+    job = (known[name].job if name in known else None) or default
     return name, {"job": job, "instance": "a", **labels}
 
 
@@ -90,12 +91,12 @@ def _row(signal: Signal, inputs: Iterable[Input], label: str) -> Iterator[Input]
         yield from found
 
 
-def _bystanders(signal: Signal, inputs: Iterable[Input]) -> Iterator[Input]:
+def _bystanders(signal: Signal, inputs: Iterable[Input], known: Mapping[str, Series]) -> Iterator[Input]:
     """Yield series that differ from the present ones in one label, so that no selector matches them."""
     texts = selectors(signal.expr)
     for name, labels, values in inputs:
         for text in texts:
-            for other in not_counted(text, name, labels):
+            for other in not_counted(text, name, labels, closed_of(text, known)):
                 if not any(counts_too(one, name, other) for one in texts):
                     yield name, other, values
 

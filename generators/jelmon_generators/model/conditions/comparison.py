@@ -7,7 +7,6 @@ from enum import StrEnum
 from math import inf
 from typing import Self
 
-from jelmon.catalogue import BY_SERIES
 from jelmon.config.strict_yaml import Fields, Place, did_you_mean
 from jelmon_generators.checks import COMMON_LABEL, CONDITION, RANGE, REFERENCE
 from jelmon_generators.model.conditions.base import (
@@ -158,8 +157,8 @@ class Compare(SignalCondition):
         return names if self._from_same_job(known) else names - {"job"}
 
     def _from_same_job(self, known: Known) -> bool:
-        metric = BY_SERIES.get(self.threshold_from or "")
-        return metric is not None and metric.service.job == known.scraped.get(self.signal, {}).get("job")
+        job = known.metric_job(self.threshold_from or "")
+        return job is not None and job == known.scraped.get(self.signal, {}).get("job")
 
     def check_reach(self, signal: Signal) -> None:
         """Report a threshold that the signal can reach but not cross."""

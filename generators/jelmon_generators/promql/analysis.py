@@ -57,7 +57,7 @@ def analyse(text: str, known: Mapping[str, Series], limits: Limits) -> Analysis:
     return Analysis(
         labels=shape.labels,
         names=tuple(walk.names),
-        faults=tuple(unknown or faults),  # every other fault may follow from an unknown metric
+        faults=tuple(dict.fromkeys(unknown or faults)),  # every other fault may follow from an unknown metric
         compares=isinstance(tree, parser.BinaryExpr) and str(tree.op) in COMPARISONS,
         is_ratio=walk.is_ratio,
         may_be_nan=walk.may_be_nan,

@@ -159,6 +159,7 @@ async def _follows_recovery(tab: Tab, url: str, stack: Stack) -> None:
     await tab.value("document.getElementById('pause').click()")
     emit = [sys.executable, "-m", "jelmon", "emit", "--nats.url", stack.nats]
     declared = ["pipeline.declared", "--pipeline", "demo", "--subject", "demo", "--stall-limit-seconds", "3600"]
+    declared += ["--stages", '[{"stage": "code_analysis"}]']
     for event in (declared, ["card.started", "--pipeline", "demo", "--subject", "fresh"]):
         await asyncio.to_thread(subprocess.run, [*emit, *event], check=True, timeout=120, capture_output=True)
 

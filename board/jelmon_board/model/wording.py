@@ -44,8 +44,8 @@ def number(value: float | None) -> str:
         return f"{value:.0e}"
     if abs(value) >= 10_000_000:
         return f"{value / 1e6:,.0f} M"
-    text = f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:.1f}"
-    return "0" if text in ("-0", "0.0", "-0.0") else text
+    text = f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
 
 
 def percent(ratio: float | None) -> str:

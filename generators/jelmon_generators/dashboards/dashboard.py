@@ -147,7 +147,7 @@ def _annotations() -> list[Json]:
     }
     critical = {
         "datasource": DATASOURCE,
-        "enable": True,
+        "enable": False,  # an alert that comes and goes hides the lines of a graph
         "expr": queries.alerts("firing", severity="critical"),
         "iconColor": CRITICAL,
         "name": "Critical alerts",

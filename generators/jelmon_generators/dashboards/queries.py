@@ -165,12 +165,12 @@ def announced(metric: Gauge) -> str:
     return f"({of_signals(metric)} and on ({', '.join(BY_SIGNAL)}) ({worse}))"
 
 
-def alerts(state: str, *, severity: str = "!=none") -> str:
+def alerts(state: str, *, severity: str = "!=none", rule_id: str = "!=") -> str:
     """Return our alerts in one state, without their escalation levels.
 
     Alerts that do not belong to a pipeline (host, exporter) are shown for every selection.
     """
-    return f"{ALERTS}{{{_alert_matchers(severity, alertstate=state)}}}"
+    return f"{ALERTS}{{{_alert_matchers(severity, alertstate=state, rule_id=rule_id)}}}"
 
 
 def alerts_since() -> str:
@@ -188,7 +188,7 @@ def recorded(signal: str, *labels: str) -> str:
 
 
 def _alert_matchers(severity: str, **where: str) -> str:
-    conditions = {"severity": severity, **where, "rule_id": "!=", "escalation_level": "", "pipeline": "=~$pipeline|"}
+    conditions = {"severity": severity, "rule_id": "!=", **where, "escalation_level": "", "pipeline": "=~$pipeline|"}
     return ", ".join(matcher(label, condition) for label, condition in conditions.items())
 
 

@@ -13,6 +13,7 @@ from jelmon_generators.model.dashboards import PipelinePanel
 
 _PIPELINE = ("pipeline",)
 _STATES = {"3": ("stalled", CRITICAL), "2": ("held up", WARNING), "1": ("moving", OK), "0": ("idle", GREY)}
+_STALLED = 4  # says more than any other critical alert of a pipeline
 _SEVERITIES = {"critical": 3, "warning": 2, "info": 1}
 
 
@@ -106,5 +107,7 @@ def _gravest_alert() -> str:
         f"max by (pipeline, alertname) ({queries.alerts('firing', severity=severity)}) * {rank}"
         for severity, rank in _SEVERITIES.items()
     )
+    stalled = queries.alerts("firing", severity="critical", rule_id="pipeline_stalled")
+    ranked = f"max by (pipeline, alertname) ({stalled}) * {_STALLED} or {ranked}"
     # alerts that belong to no pipeline would make a line of their own
     return f"topk by (pipeline) (1, ({ranked}) and on (pipeline) {_known()})"

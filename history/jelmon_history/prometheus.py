@@ -1,8 +1,8 @@
 """Range queries to a Prometheus, or another server with its API."""
 
 import http.client
-import threading
 from collections.abc import Mapping
+from contextlib import closing
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -33,12 +33,11 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Prometheus:
-    """A server to query; each thread has a connection of its own."""
+    """A server to query, from any thread."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self._parts = urlsplit(url.rstrip("/"))
         self._headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
-        self._local = threading.local()
 
     def read(self, expr: str, *, first: int, count: int, step: float) -> dict[Labels, Floats]:
         """Return ``count`` values of every series, at multiples of ``step`` from number ``first`` on; NaN is missing.
@@ -57,18 +56,14 @@ class Prometheus:
         return series
 
     def _ask(self, body: str, expr: str) -> _Data:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            https = self._parts.scheme == "https"
-            kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-            connection = self._local.connection = kind(
-                self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT_SECONDS
-            )
+        https = self._parts.scheme == "https"
+        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
         try:
-            connection.request("POST", f"{self._parts.path}/api/v1/query_range", body, self._headers)
-            answer = _decode(connection.getresponse().read())
+            # a connection for each query: threads of a pool end without closing what they hold
+            with closing(kind(self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT_SECONDS)) as connection:
+                connection.request("POST", f"{self._parts.path}/api/v1/query_range", body, self._headers)
+                answer = _decode(connection.getresponse().read())
         except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
-            connection.close()
             raise SourceError(
                 f"{self._parts.netloc} does not answer a query: {error or type(error).__name__}",
                 hint="check that it runs, and that the URL is that of its API without /api/v1",

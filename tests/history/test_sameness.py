@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+import pytest
 import requests
 import yaml
 from aiohttp import web
@@ -36,6 +37,8 @@ from jelmon_history.settings import Settings
 from jelmon_history.simulation import Simulation
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+pytestmark = pytest.mark.timeout(600)  # two Prometheus servers, one of which scrapes each page in real time
 
 STEP = 30.0
 TARGETS = (("jelmon-exporter", "live:1"), ("jelmon-analyzer", "live:2"))

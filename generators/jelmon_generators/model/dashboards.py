@@ -46,10 +46,10 @@ class OverviewPanel(DeclaredPanel):
     """The tiles at the top of every dashboard."""
 
     IN_FLIGHT = 1, "In flight"
-    CARDS_FINISHED = 2, "Cards finished, last hour"
+    CARDS_FINISHED = 2, "Finished, 1 h"
     SUCCESS_RATE = 3, "Success rate"
     PROCESSING_TIME = 4, "Processing time, p95"
-    LAST_ACTIVITY = 5, "Inactivity, share of the limit"
+    LAST_ACTIVITY = 5, "Inactivity"
     FIRING_ALERTS = 6, "Firing alerts"
     DATA_AGE = 7, "Data age"
 

@@ -50,7 +50,7 @@ def _links(panel: Json) -> list[str]:
 def test_inactivity_is_measured_by_each_pipelines_own_limit(panels: dict[str, Json]) -> None:
     """Green at 2 minutes while ``PipelineStalled`` fires at 30 seconds, and red for an idle pipeline: never again."""
     for name in ("pipeline", "quality", "bottlenecks"):
-        tile = panels[f"{name}: Inactivity, share of the limit"]
+        tile = panels[f"{name}: Inactivity"]
         (target,) = tile["targets"]
 
         assert "jelmore_pipeline_stall_limit_seconds" in target["expr"]

@@ -72,7 +72,7 @@ def alerts_now() -> core.Panel:
                 name="since",
                 query=f"min {_ROW} ({_linked(since)}) * 1000",  # Grafana wants milliseconds
                 unit="dateTimeFromNow",
-                width=105,
+                width=125,
             ),
             Column(name="to_pipeline", label="to_pipeline", hidden=True),
             Column(name="to_stage", label="to_stage", hidden=True),

@@ -126,17 +126,17 @@ _WORDS = {"0": ("PASS", OK), "1": ("WARN", WARNING), "2": ("FAIL", CRITICAL), "9
 
 
 def _state(limits: Limits) -> str:
-    """Return 2 where a gate fails too often, 1 where it warned or failed, 0 where it passed.
+    """Return 2 where a gate fails too often, 1 from half of that, 0 where it passes.
 
     9 for a gate that had verdicts in the last day and has none now: its tile stays.
     """
     window = limits.window(_GATE_ALERT, "30m")
     every = queries.increase(GATE_EVALUATIONS, window, by=_BY_GATE)
     failed = queries.increase(GATE_EVALUATIONS, window, by=_BY_GATE, verdict="failed")
-    bad = queries.increase(GATE_EVALUATIONS, window, by=_BY_GATE, verdict="=~failed|warned")
     day = queries.increase(GATE_EVALUATIONS, "24h", by=_BY_GATE)
     return (
-        f"({failed} / ({every} > 0) >= {limits.get(_GATE_ALERT, 0.2):g}) * 0 + 2 or ({bad} > 0) * 0 + 1"
+        f"({failed} / ({every} > 0) >= {limits.get(_GATE_ALERT, 0.2):g}) * 0 + 2 or "
+        f"({failed} / ({every} > 0) >= {limits.get(_GATE_ALERT, 0.2) / 2:g}) * 0 + 1"
         f" or ({every} > 0) * 0 or ({day} > 0) * 0 + 9"
     )
 
@@ -145,7 +145,7 @@ def _status(limits: Limits) -> core.Panel:
     return stat(
         QualityPanel.GATE_STATUS,
         f"Each gate over {limits.window(_GATE_ALERT, '30m')}. FAIL: as many verdicts failed as raise the alert "
-        f"({limits.share(_GATE_ALERT)}); WARN: some failed or warned; GONE: verdicts in the last 24 hours, none now.",
+        f"({limits.share(_GATE_ALERT)}); WARN: half as many; GONE: verdicts in the last 24 hours, none now.",
         [(_GATE, _state(limits))],
         unit="none",
         levels=steps(GREY, (0, OK), (1, WARNING), (2, CRITICAL), (9, GREY)),

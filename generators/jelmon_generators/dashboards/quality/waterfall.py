@@ -44,15 +44,22 @@ def _offset() -> str:
     return f"({' or '.join(parts)} or {own})"
 
 
+def _numbered(by_stage: str) -> str:
+    """Name each bar "pipeline / position / stage": bars are in alphabetical order."""
+    position = f'count_values by (pipeline, stage) ("position", {_POSITION})'
+    joined = f"({by_stage}) * on (pipeline, stage) group_left (position) {position}"
+    return f'label_join({joined}, "name", " / ", "pipeline", "position", "stage")'
+
+
 def _waterfall() -> core.Panel:
     hidden = {"legend": True, "tooltip": True, "viz": False}
     return stacked_bars(
         QualityPanel.WATERFALL,
         "The mean card of the last hour, from left to right: how long it waits for each stage (orange) and runs there "
         "(blue), after the stages before. In the order that the pipeline declares.",
-        [("", queries.named(part)) for part in (_offset(), _mean(STAGE_QUEUE_TIME), _mean(STAGE_RUN_TIME))],
+        [("", _numbered(part)) for part in (_offset(), _mean(STAGE_QUEUE_TIME), _mean(STAGE_RUN_TIME))],
         row="name",
-        transformations=merged("name", "before", "wait", "run", without=("pipeline", "stage")),
+        transformations=merged("name", "before", "wait", "run", without=("pipeline", "stage", "position")),
         unit="s",
         no_value="no attempts in the last hour",
         overrides=[

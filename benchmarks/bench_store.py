@@ -89,8 +89,8 @@ def _extend(connection: psycopg.Connection) -> str:
     return f"TimescaleDB {row[0] if row else ''}"
 
 
-async def compare(arguments: argparse.Namespace, processes: Processes, folder: Path, dsn: str) -> None:
-    """Everything end to end."""
+async def start_all(processes: Processes, folder: Path, dsn: str) -> dict[str, peers.Server]:
+    """Start every receiver that can be had; return them by name."""
     tables = PostgresDatabase(dsn, SCHEMA)
     await tables.start()
     await tables.stop()
@@ -103,6 +103,12 @@ async def compare(arguments: argparse.Namespace, processes: Processes, folder: P
             say(f"  {what}: {error.message}")
     running[ORDINARY] = await peers.ordinary(processes, dsn).ready()
     await asyncio.sleep(2)  # all are up and their answers to the first requests are not measured
+    return running
+
+
+async def compare(arguments: argparse.Namespace, processes: Processes, folder: Path, dsn: str) -> None:
+    """Everything end to end."""
+    running = await start_all(processes, folder, dsn)
     postgres = peers.database_process(dsn)
     connections, steps = arguments.connections, arguments.steps
     makers = [Bodies(number, drift=arguments.drift) for number in range(connections)]
@@ -133,6 +139,10 @@ async def compare(arguments: argparse.Namespace, processes: Processes, folder: P
     say(f"  {'requests of 1.0 again':<28} {resent.rate:5.2f}   {resent.cpu:.2f}, {resent.database_cpu:.2f}")
     say_stored(dsn)
     await say_paced(running, makers, arguments.paced)
+    say_ratios(rates)
+
+
+def say_ratios(rates: dict[str, list[float]]) -> None:
     say(f"\nratios of {OURS}: of the best rounds; median of the rounds")
     for name, others in rates.items():
         if name not in (OURS, OURS_V2):

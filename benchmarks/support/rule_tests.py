@@ -112,13 +112,7 @@ class _Rules:
             self._affected += [_written(rule) for _, rule in more]
             waiting = [one for one in waiting if one not in more]
         kept = {place for place, rule in rules if any(one == _written(rule) for one in self._affected)}
-        while True:
-            reads = [selector for place, rule in rules if place in kept for selector in _selectors(rule["expr"])]
-            more_kept = {
-                place for place, rule in rules if place in kept or any(_reads(one, _written(rule)) for one in reads)
-            }
-            if more_kept == kept:
-                break
+        while (more_kept := _with_what_they_read(rules, kept)) != kept:
             kept = more_kept
         self.needed = [rule for place, rule in rules if place in kept]
         group = {**mutant.group, "rules": copy.deepcopy(self.needed)}
@@ -127,6 +121,11 @@ class _Rules:
     def affects(self, query: str) -> bool:
         """Return whether a query reads what one of the changed rules writes."""
         return any(_reads(selector, written) for selector in _selectors(query) for written in self._affected)
+
+
+def _with_what_they_read(rules: list[tuple[int, dict[str, Any]]], kept: set[int]) -> set[int]:
+    reads = [selector for place, rule in rules if place in kept for selector in _selectors(rule["expr"])]
+    return kept | {place for place, rule in rules if any(_reads(one, _written(rule)) for one in reads)}
 
 
 Labels = Mapping[str, str]

@@ -44,28 +44,40 @@ def read(
         ConfigError: the file is unreadable or has no rows, or a column does not exist or holds no numbers.
     """
     cells = _cells(file, delimiter)
-    for name in [*wanted, *([label] if label else [])]:
-        if name not in cells:
-            raise ConfigError(f"{file}: no column {name!r}", hint=f"it has {', '.join(cells)}")
+    _check_names(file, [*wanted, *([label] if label else [])], cells)
     numbers = {name: parsed for name, column in cells.items() if (parsed := _numbers(column)) is not None}
     for name in wanted:
         if name not in numbers:
             raise ConfigError(f"{file}: column {name!r} has cells that are not numbers")
     label = label or next((name for name in cells if name not in numbers), None)
-    columns = [name for name in numbers if name != label]
-    skipped = (
-        {} if wanted else {name: why for name in columns if (why := _no_measurement(name, numbers[name], counters))}
-    )
+    columns = {name: column for name, column in numbers.items() if name != label}
+    skipped = {} if wanted else _skipped(columns, counters)
     selected = wanted or [name for name in columns if name not in skipped]
     if not selected:
-        why = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
-        raise ConfigError(
-            f"{file}: no column of numbers" + (f" to analyze ({why})" if why else ""),
-            hint="select a column with --column, or another delimiter with --delimiter",
-        )
+        raise _nothing_to_analyze(file, skipped)
     rows = len(next(iter(cells.values())))
     labels = cells[label] if label is not None else [str(row) for row in range(rows)]
     return Table(labels, {name: numbers[name] for name in selected}, skipped)
+
+
+def _check_names(file: str, names: list[str], cells: dict[str, list[str]]) -> None:
+    for name in names:
+        if name not in cells:
+            raise ConfigError(f"{file}: no column {name!r}", hint=f"it has {', '.join(cells)}")
+
+
+def _nothing_to_analyze(file: str, skipped: dict[str, str]) -> ConfigError:
+    why = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
+    return ConfigError(
+        f"{file}: no column of numbers" + (f" to analyze ({why})" if why else ""),
+        hint="select a column with --column, or another delimiter with --delimiter",
+    )
+
+
+def _skipped(columns: dict[str, Floats], counters: bool) -> dict[str, str]:
+    """Return the columns that are probably no measurements, each with the reason."""
+    reasons = {name: _no_measurement(name, values, counters) for name, values in columns.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _no_measurement(name: str, values: Floats, counters: bool) -> str:

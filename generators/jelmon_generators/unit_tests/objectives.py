@@ -183,14 +183,8 @@ def _ratios(slo: Slo, known: Known) -> Case:
             remaining.append(sample)
             seconds = left * allowed * slo.period_seconds / now
             case.checks.append((_equals(slo, names.exhausted_in, seconds), end, [sample]))
-    for start, moment in enumerate(moments):  # nothing happened, as far as the longer windows know
-        labels = _row_labels(slo, f"idle-{duration(windows[start])}", known)
-        for name in (counts.valid_name, counts.bad_name):
-            case.series.append((selector(f"jelmore:{name}", labels), _bursts([moment], [0.0])))
-        signals = [names.ratio(window) for window in windows[start:]]
-        signals += [names.events(window) for window in windows[start:] if window in guarded(slo)]
-        case.checks += [(_equals(slo, signal, 0.0), end, [selector("", labels)]) for signal in signals]
-        case.checks.append((_equals(slo, names.left, 1.0), end, [selector("", labels)]))
+    for start, moment in enumerate(moments):
+        _add_idle_row(case, slo, known, windows[start:], moment, end)
     by = ", ".join(sorted({"instance", "job", *slo.by}))
     case.checks.append((f"group by ({by}) (jelmore:{names.exhausted_in})", end, remaining))
     samples: dict[str, list[str]] = {}
@@ -198,6 +192,18 @@ def _ratios(slo: Slo, known: Known) -> Case:
         samples.setdefault(expression, []).extend(rows_of)
     case.checks = [(expression, end, rows_of) for expression, rows_of in samples.items()]
     return case
+
+
+def _add_idle_row(case: Case, slo: Slo, known: Known, windows: list[float], moment: int, end: float) -> None:
+    """Add a row in which nothing happened, as far as these windows know."""
+    names, counts = Recorded(slo.name), Counts(slo)
+    labels = _row_labels(slo, f"idle-{duration(windows[0])}", known)
+    for name in (counts.valid_name, counts.bad_name):
+        case.series.append((selector(f"jelmore:{name}", labels), _bursts([moment], [0.0])))
+    signals = [names.ratio(window) for window in windows]
+    signals += [names.events(window) for window in windows if window in guarded(slo)]
+    case.checks += [(_equals(slo, signal, 0.0), end, [selector("", labels)]) for signal in signals]
+    case.checks.append((_equals(slo, names.left, 1.0), end, [selector("", labels)]))
 
 
 def _bad_events(allowed: float, bursts: int) -> dict[str, list[float]]:

@@ -125,14 +125,7 @@ def remembered(subject: Subject, row: Row) -> list[Case]:
     about = {leaf.key for leaf in alert.condition.leaves}
     excepted = [leaf for part in alert.unless for leaf in part.leaves if leaf.key not in about]
     known = subject.known.for_exceptions(leaf.signal for leaf in alert.condition.leaves)
-    quiet = next(
-        (
-            other
-            for other in subject.rows
-            if not other.fires and not other.missing and all(other.values[key] == row.values[key] for key in about)
-        ),
-        None,
-    )
+    quiet = _excepted_row(subject, row, about)
     seconds = {known.remembered_seconds(leaf.signal) for leaf in excepted}
     if quiet is None or len(seconds) != 1 or subject.row_label is None:
         return []
@@ -149,6 +142,18 @@ def remembered(subject: Subject, row: Row) -> list[Case]:
     label, sample = _sample(subject, row)
     case.checks = [(subject.firing(label), fires - step, []), (subject.firing(label), fires, [sample])]
     return [case]
+
+
+def _excepted_row(subject: Subject, row: Row, about: set[tuple[str, str]]) -> Row | None:
+    """Return a row that differs from this one only in its exceptions, because of which it does not fire."""
+    return next(
+        (
+            other
+            for other in subject.rows
+            if not other.fires and not other.missing and all(other.values[key] == row.values[key] for key in about)
+        ),
+        None,
+    )
 
 
 def flap(subject: Subject, row: Row) -> Case:

@@ -110,12 +110,7 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
     outcome = data.outcome
     ended = stage.ended[outcome]
     if life is None:
-        if len(card.runs) >= MOST_RUNS:
-            _forget_oldest(ledger, pipeline, card)
-        life = card.runs[key] = Lifecycle()
-        pipeline.changed[event.subject] = card
-        if data.attempt > 1:
-            _count_retry(stage, card, data.stage, data.attempt)
+        life = _run_without_start(ledger, pipeline, stage, card, key)
     elif life.finished is None:
         pipeline.changed[event.subject] = card
         if life.started is not None:
@@ -143,6 +138,19 @@ def stage_finished(ledger: Ledger, event: StageFinished, time: datetime) -> bool
     else:
         _leave(pipeline, card, stage, event)
     return True
+
+
+def _run_without_start(
+    ledger: Ledger, pipeline: PipelineSeries, stage: StageSeries, card: Card, key: RunKey
+) -> Lifecycle:
+    """Begin a run of which only the end is known."""
+    if len(card.runs) >= MOST_RUNS:
+        _forget_oldest(ledger, pipeline, card)
+    pipeline.changed[card.id] = card
+    if not isinstance(key, str):
+        _count_retry(stage, card, stage_of(key), attempt_of(key))
+    life = card.runs[key] = Lifecycle()
+    return life
 
 
 def _count_stale_end(pipeline: PipelineSeries, stage: StageSeries, outcome: str, time: datetime) -> bool:

@@ -1,6 +1,6 @@
 """How long the board needs for 200 pipelines, 6,000 alerts and 10,000 series: to read them, and to render each page.
 
-    python benchmarks/bench_board.py
+    python benchmarks/board/bench_board.py
 
 The limit is 300 ms a page. The services are stand-ins on loopback, as what counts is the board's own time; `parse` is
 compared with the parser of prometheus-client.

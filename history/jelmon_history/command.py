@@ -128,7 +128,7 @@ def _write(args: argparse.Namespace, reader: SettingsReader, settings: Settings)
     with _arrivals(args, reader) as arrivals:
         if args.tsdb is not None:
             program = args.prometheus or servers.get(["prometheus"], _say)["prometheus"]
-            folder = TsdbFolder(program, args.tsdb, fingerprint=fingerprint, resume=args.resume)
+            folder = TsdbFolder(program, args.tsdb.absolute(), fingerprint=fingerprint, resume=args.resume)
             return folder.write(settings, arrivals, derived, _say)
         if args.openmetrics is not None:
             files = OpenMetricsFiles(args.openmetrics)

@@ -1,5 +1,6 @@
 """What arrives at the other end: OpenMetrics through promtool, blocks with rules, remote write with failures."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ def test_blocks_hold_samples_and_what_rules_record(
     rules = tmp_path / "rules.yml"
     rules.write_text(RULES, encoding="utf-8")
     data = tmp_path / "data"
-    arguments = ["history", str(events_file), "--tsdb", str(data), "--no-analyzers", "--rules", str(rules)]
+    arguments = ["history", str(events_file), "--tsdb", os.path.relpath(data), "--no-analyzers", "--rules", str(rules)]
     done = jelmon(*arguments)
     assert done.returncode == 0, done.stderr
     assert all((path / "meta.json").is_file() for path in data.iterdir())

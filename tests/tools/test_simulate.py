@@ -141,7 +141,7 @@ def test_real_time_is_kept(run: Run, capsys: pytest.CaptureFixture[str]) -> None
     [
         ("--speed 2", "--speed other than 1 needs --seconds"),
         ("--speed 0", "--speed other than 1 needs --seconds"),
-        ("--scenario none.yaml", "'none.yaml' is neither demo nor a readable file"),
+        ("--scenario none.yaml", "'none.yaml' is neither demo nor demo-week nor a readable file"),
         ("--stall-at never --stall-seconds 10", "no stall in this scenario"),
     ],
 )

@@ -139,12 +139,12 @@ class Subject:
 
     @property
     def other_row_labels(self) -> list[str]:
-        """The other labels by which the rules match series, and which every one of these series has."""
+        """The other labels by which every match of the rules tells rows apart, and which each of these series has."""
         if self.row_label is None:
             return []
         common = frozenset.intersection(*(self.known.labels[leaf.signal] for leaf in self.alert.leaves))
-        matched = re.findall(r"\bon \(([^()]*)\)", self.compiled.rules[0].expr)
-        return sorted({name for names in matched for name in names.split(", ")} & common - {self.row_label})
+        matches = [set(names.split(", ")) for names in re.findall(r"\bon \(([^()]*)\)", self.compiled.rules[0].expr)]
+        return sorted(set.intersection(*matches) & common - {self.row_label}) if matches else []
 
     def labels_of(self, signal: str, row: Mapping[str, str]) -> Labels:
         """Return the labels of a signal's recorded series in a row."""

@@ -13,9 +13,9 @@ from jelmon.demo.proof import NO_ANSWER, Addresses, Proof, Step, get_json, query
 MOST_CHANGES = 2
 YOUNG_CHANGE = 0.5
 MOST_VERDICTS = 3
-LIMITS_FROM = 50  # severity from which an alert warns: below it, chance decides which stage is the highest
+LIMITS_FROM = 40  # severity at which an episode ends: below it, chance decides which stage is the highest
 _SEVERITIES = ("critical", "warning", "info", "")
-_COMMON_LABELS = {"alertname", "severity", "pipeline", "job", "team", "service"}
+_COMMON_LABELS = {"alertname", "severity", "pipeline", "job", "team", "service", "rule_id", "escalation"}
 _SEVERITY_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -121,7 +121,11 @@ def _alert(alert: dict[str, Any]) -> AlertRow:
         name=labels["alertname"],
         severity=severity if severity in _SEVERITIES else "",
         state=alert["state"],
-        labels=" ".join(f"{name}={labels[name]}" for name in sorted(labels) if name not in _COMMON_LABELS),
+        labels=" ".join(
+            f"{name}={value}"
+            for name, value in sorted(labels.items())
+            if name not in _COMMON_LABELS and (name, value) != ("instance", "all")
+        ),
     )
 
 

@@ -103,7 +103,7 @@ def other(processes: Processes, folder: Path, what: str) -> Server:
     """Start Prometheus or VictoriaMetrics; ``JELMON_BENCH_PROMETHEUS`` and so on name other programs.
 
     Raises:
-        SourceError: it cannot be had.
+        SourceError: it is not installed and cannot be fetched.
     """
     program, flags = _FLAGS[what]
     path = Path(os.environ.get(f"JELMON_BENCH_{what.upper()}") or servers.get([program], say=print)[program])

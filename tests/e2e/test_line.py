@@ -20,7 +20,7 @@ from jelmon.demo.processes import listens
 
 pytestmark = pytest.mark.quiet  # its deadlines are real, and its ports must be free afterwards
 DEADLINE_SECONDS = 180.0
-AWAITED = ("✔ row in the alert history", " limits the pipeline most, severity ")
+AWAITED = ("✔ row in the alert history", " limits the pipeline, severity ")
 STEPS = (
     "event counted by the exporter",
     "metric shows no activity beyond the limit",

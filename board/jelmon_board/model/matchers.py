@@ -36,7 +36,7 @@ class Matcher:
 
     @classmethod
     def parse(cls, text: str) -> "Matcher | None":
-        """Return the matcher that is written as in a configuration file; None if it is none."""
+        """Parse a matcher in the syntax of configuration files; return None if the text is not one."""
         found = _TEXT.match(text)
         if found is None:
             return None

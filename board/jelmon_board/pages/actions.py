@@ -68,7 +68,7 @@ class Actions:
         """Note whether there is a login.
 
         Raises:
-            ConfigError: there is none, and other machines can reach the board.
+            ConfigError: no login is required, and other machines can reach the board.
         """
         if not config.authenticates and not listen.is_loopback:
             raise ConfigError(

@@ -156,6 +156,6 @@ def _growth(line: Line, rows: Sequence[Sequence[float]], place: int, since: int,
         if any(value != value for value in growth):
             continue  # not known then
         if any(value < 0 for value in growth):
-            continue  # the exporter started anew in between
+            continue  # the exporter restarted in between
         return line.combine(growth, (place - earlier) * step, 0.0)
     return _NAN
